@@ -1,0 +1,1 @@
+"""Rival networks, one self-contained file each."""

@@ -1,0 +1,1 @@
+"""Datasets: cards and splits, decoding, verification, the synthetic generator, batches."""

@@ -1,0 +1,1 @@
+"""Ways to run a list of experiments somewhere, resume them and survive failures."""

@@ -1,0 +1,178 @@
+"""What a network promises (`Segmenter`), what it is fed (`Batch`) and how it is named (`@model`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.registry import Registry, discover
+from bench.types import ModelInfo, Reported, Setting, freeze_config
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""`(logits (B, 1, H, W), mask (B, 1, H, W)) -> scalar`."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a network is trained on and tested with.
+
+    Attributes:
+        image: (B, C, H, W), as the input policy makes it.
+        mask: (B, 1, H, W) in {0, 1}; in [0, 1] under a protocol that trains on soft masks.
+        start: (B, 1, H, W) first feedback mask in [0, 1], or None for networks that do not ask for one.
+        index: (B,) position of each image in its list.
+        name: the images' names.
+        size: each image's native (height, width) in pixels.
+        geometry: per image, the augmentation as a record that can be applied to another map; None when there is none.
+    """
+
+    image: Tensor
+    mask: Tensor
+    start: Tensor | None
+    index: Tensor
+    name: Sequence[str]
+    size: Sequence[tuple[int, int]]
+    geometry: Sequence[Any]
+
+
+class Segmenter(nn.Module):
+    """A network that finds targets: an image in, one channel of raw logits out.
+
+    Attributes:
+        needs_start: whether `forward` and `training_loss` want `start`, the first feedback mask.
+        default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
+        official_keys: maps a published checkpoint's key to ours, by prefix.
+    """
+
+    needs_start: bool = False
+    default_rounds: int = 1
+    official_keys: Mapping[str, str] = {}
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        """Everything the method does at test time, all feedback rounds included.
+
+        Args:
+            image: (B, C, H, W), any H and W.
+            start: (B, 1, H, W) first feedback mask in [0, 1], for networks that need one.
+
+        Returns:
+            Raw logits (B, 1, H, W).
+        """
+        raise NotImplementedError
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        """Logits (B, 1, H, W) of each feedback round, without end for feedback networks; once for all others."""
+        yield self(image, start)
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        """The scalar to minimise on a batch. Overridden for deep supervision and for history masks."""
+        return loss(self(batch.image), batch.mask)
+
+    def selection_loss(self, batch: Batch, loss: Loss) -> Tensor:
+        """The scalar that judges a batch of the selection list: the loss of the first round, in evaluation mode."""
+        return loss(next(iter(self.rounds(batch.image, batch.start))), batch.mask)
+
+    def epoch_ended(self, *, improved: bool) -> None:
+        """Called after every epoch; `improved` says whether the selection criterion found a new best."""
+
+    def resume_state(self) -> dict[str, Any]:
+        """What, beside the weights, training needs to go on after a kill: tensors and plain types only."""
+        return {}
+
+    def load_resume_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `resume_state` gave."""
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """The image with zeros at the bottom and right, so that H and W are multiples of `multiple`."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % multiple, 0, -height % multiple))
+
+
+Builder = Callable[..., Segmenter]
+"""`(*, channels, **settings) -> Segmenter`."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered model: what it is and how it is built."""
+
+    info: ModelInfo
+    build: Builder
+
+
+MODELS: Registry[ModelEntry] = Registry("model")
+MODEL_PACKAGES = ("dfinet", "baselines")
+
+
+def model(
+    name: str,
+    *,
+    cite: str,
+    source: str,
+    licence: str,
+    recipe: str,
+    channels: int = 1,
+    ablates: str = "",
+    config: Mapping[str, Setting] | None = None,
+    reported: Sequence[Reported] = (),
+) -> Callable[[Builder], Builder]:
+    """Register a builder as a model: `@model("ACM", cite=…, source=…, licence=…, recipe="basicirstd")`."""
+    info = ModelInfo(
+        name=name,
+        cite=cite,
+        source=source,
+        licence=licence,
+        recipe=recipe,
+        channels=channels,
+        ablates=ablates,
+        config=freeze_config(config or {}),
+        reported=tuple(reported),
+    )
+
+    def register(build: Builder) -> Builder:
+        MODELS.add(name, ModelEntry(info, build))
+        return build
+
+    return register
+
+
+def find_models() -> Registry[ModelEntry]:
+    """The registry with every model of this project in it."""
+    discover(MODEL_PACKAGES)
+    return MODELS
+
+
+def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | None = None) -> Segmenter:
+    """A freshly initialised network (torch's global generator decides the weights).
+
+    Raises:
+        LookupError: when no model has that name.
+        TypeError: when the model has no such setting.
+    """
+    entry = find_models().get(name)
+    try:
+        return entry.build(channels=channels, **{**dict(entry.info.config), **(settings or {})})
+    except TypeError as error:
+        raise TypeError(f"model {name}: {error}") from error
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Numbers in `parameters()`, dead ones included, buffers left out."""
+    return sum(p.numel() for p in network.parameters())
+
+
+@torch.no_grad()
+def take_rounds(network: Segmenter, image: Tensor, start: Tensor | None, *, count: int) -> list[Tensor]:
+    """Probabilities (B, 1, H, W) of the first `count` rounds, or of as many as the network has."""
+    probs = []
+    for logits in network.rounds(image, start):
+        probs.append(torch.sigmoid(logits))
+        if len(probs) == count:
+            break
+    return probs

@@ -1,0 +1,90 @@
+"""The mechanism by which models, metrics and the like are registered under a name and found again."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind. Asking for a name that is not there answers with the nearest ones."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def add(self, name: str, entry: T) -> T:
+        """Register `entry` under `name`.
+
+        Raises:
+            ValueError: when the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"two {self.kind}s are called {name!r}; rename one")
+        self._entries[name] = entry
+        return entry
+
+    def get(self, name: str) -> T:
+        """The entry called `name`.
+
+        Raises:
+            LookupError: with suggestions, when there is none.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        raise LookupError(unknown(self.kind, name, self._entries))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def unknown(kind: str, name: str, known: object) -> str:
+    """The sentence that answers an unknown name: the nearest known ones, or all of them."""
+    names = sorted(known)  # type: ignore[call-overload]
+    folded = {n.casefold(): n for n in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    if close:
+        return f"no {kind} is called {name!r}; did you mean {' or '.join(folded[c] for c in close)}?"
+    return f"no {kind} is called {name!r}; there are {', '.join(names) or 'none'}"
+
+
+def discover(packages: tuple[str, ...]) -> None:
+    """Import every public module of the packages, so that what they register is there."""
+    for package in packages:
+        module = importlib.import_module(package)
+        for found in pkgutil.walk_packages(module.__path__, prefix=f"{package}."):
+            if not found.name.rpartition(".")[2].startswith("_"):
+                importlib.import_module(found.name)
+
+
+def load_plugin(path: Path) -> None:
+    """Import a user's own file, so that what it registers stands beside ours.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"plugin {path}: no such file")
+    name = f"bench_plugin_{path.stem}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"plugin {path}: expected a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)

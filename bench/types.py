@@ -1,0 +1,417 @@
+"""The records everything else passes around: frozen, complete, made of the standard library alone.
+
+Records never look anything up: whoever makes one puts the resolved values in. A record's `identity` is its resolved
+content with every field left out that stands at its default, so that a new field with a default changes no old key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Better = Literal["higher", "lower"]
+Status = Literal["done", "limited", "failed"]
+Decoder = Literal["pillow-grey", "opencv-bgr"]
+Setting = bool | int | float | str
+Config = tuple[tuple[str, Setting], ...]
+
+SCHEMA_VERSION = 1
+
+
+def identity(record: Any) -> Any:
+    """The content of a record that its key is made of, as plain JSON types."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {
+            f.name: identity(getattr(record, f.name))
+            for f in dataclasses.fields(record)
+            if f.metadata.get("key", True) and getattr(record, f.name) != f.default
+        }
+    if isinstance(record, tuple):
+        return [identity(item) for item in record]
+    return record
+
+
+def key_of(record: Any) -> str:
+    """12 hexadecimal digits of the SHA-256 of a record's identity."""
+    text = json.dumps(identity(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def freeze_config(config: Mapping[str, Setting]) -> Config:
+    """A model's settings as a sorted tuple of pairs, so that equal settings are equal records."""
+    return tuple(sorted(config.items()))
+
+
+@dataclass(frozen=True)
+class Input:
+    """How a file becomes a tensor: chosen by the training, used again at test.
+
+    The tensor is `(grey level - mean) / std` on the 0 to 255 scale: `mean=0, std=255` is division by 255.
+
+    Attributes:
+        decoder: which library decodes, and to what. `pillow-grey` is Pillow's mode L; `opencv-bgr` is `cv2.imread` in colour.
+        channels: channels the network sees; a grey frame is repeated.
+        mean, std: grey levels, 0 to 255.
+        size: (height, width) in pixels every image is resized to, or None for native size.
+        multiple: native-size images are padded at the bottom and right, with zeros after normalisation, to a multiple of this.
+        source: where mean and std come from, for the reader.
+    """
+
+    decoder: Decoder
+    channels: int
+    mean: float = 0.0
+    std: float = 255.0
+    size: tuple[int, int] | None = None
+    multiple: int = 1
+    source: str = field(default="", metadata={"key": False})
+
+    def __post_init__(self) -> None:
+        if self.decoder == "opencv-bgr" and self.channels != 3:
+            raise ValueError(f"input: decoder 'opencv-bgr' gives 3 channels, not channels={self.channels}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"input: channels is {self.channels}, expected 1 or 3")
+        if not self.std > 0:
+            raise ValueError(f"input: std is {self.std}, expected a positive number of grey levels")
+        if self.multiple < 1 or (self.size is not None and min(self.size) < 1):
+            raise ValueError(f"input: size {self.size} and multiple {self.multiple} must be positive")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network learns.
+
+    Attributes:
+        optimiser, lr, weight_decay: the optimiser and its numbers, otherwise torch's defaults.
+        schedule: `constant`, `multistep` (milestones, gamma) or `plateau` (patience, gamma, on the selection list's loss).
+        milestones: epochs after which the rate is multiplied by gamma.
+        epochs, batch: passes over the list, images a step.
+        drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
+        shuffle: `epoch` for a new order every epoch, `once` for one fixed order.
+        loss: name in bench.losses.
+        augmentation: name in bench.data.augment: `none`, `basicirstd` or `dfinet`.
+        patch: side of the square training crop in pixels; None trains on whole (resized) images.
+        positive_crop: share of crops that are placed on a target pixel.
+        align_start: whether the first feedback mask follows the image's augmentation.
+        precision: arithmetic of the forward pass.
+        device: the kind of device that trained: `cpu` or `cuda`.
+    """
+
+    optimiser: Literal["adam", "adagrad"]
+    lr: float
+    epochs: int
+    batch: int
+    loss: str
+    augmentation: str
+    schedule: Literal["constant", "multistep", "plateau"] = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    patience: int = 5
+    weight_decay: float = 0.0
+    drop_single: bool = True
+    shuffle: Literal["epoch", "once"] = "epoch"
+    patch: int | None = None
+    positive_crop: float = 0.5
+    align_start: bool = True
+    precision: Literal["float32"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(f"recipe: epochs={self.epochs} and batch={self.batch} must be at least 1")
+        if not self.lr > 0:
+            raise ValueError(f"recipe: lr is {self.lr}, expected a positive number")
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
+        if self.patch is not None and self.patch < 16:
+            raise ValueError(f"recipe: patch is {self.patch} pixels, expected at least 16")
+        if not 0 <= self.positive_crop <= 1:
+            raise ValueError(f"recipe: positive_crop is {self.positive_crop}, expected a share from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which epoch's weights are kept.
+
+    Attributes:
+        rule: `last` epoch, or the `best` one by `criterion` on the selection list.
+        criterion: `loss` (lower is better) or `IoU/pooled` of the first round (higher is better).
+        on: `held-out` (a stored part of the training list), `val` (the split's own validation list) or `test`.
+        every: epochs between two looks at the selection list.
+    """
+
+    rule: Literal["last", "best"]
+    criterion: Literal["loss", "IoU/pooled"] = "IoU/pooled"
+    on: Literal["held-out", "val", "test"] = "held-out"
+    every: int = 1
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether the test list took part in choosing the weights."""
+        return self.rule == "best" and self.on == "test"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How predictions are judged. Stays outside an experiment's key: stored predictions are re-scored under any scoring.
+
+    Attributes:
+        name: what tables call it.
+        ground_truth: `binary` masks (grey > 127), or `soft`: the mask resized bilinearly to the network's size and never
+            binarised again, as DFINet's script does.
+        resolution: `native`: probabilities brought to the image's own size; `network`: the mask brought to the network's size.
+        threshold: a pixel is predicted where its probability is greater than this.
+        distance: a target is matched by a predicted component whose centroid is nearer than this, in pixels.
+        connectivity: 4 or 8 neighbours make a component.
+        matching: `greedy-raster`: targets in raster order each take the first free component near enough.
+    """
+
+    name: str
+    ground_truth: Literal["binary", "soft"] = "binary"
+    resolution: Literal["native", "network"] = "native"
+    threshold: float = 0.5
+    distance: float = 3.0
+    connectivity: Literal[4, 8] = 8
+    matching: Literal["greedy-raster"] = "greedy-raster"
+
+    def __post_init__(self) -> None:
+        if self.ground_truth == "soft" and self.resolution != "network":
+            raise ValueError("scoring: ground_truth 'soft' exists only at resolution 'network'")
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """A list of images of one dataset, by the digest of its names.
+
+    Attributes:
+        dataset: name of the card.
+        split: who published the list: `basicirstd`, `dfinet`, `sirst-v1`, ….
+        part: `train`, `val`, `held-out`, `test`.
+        digest: SHA-256 of the names, one a line, in order (after `limit`).
+        count: names in the list (after `limit`).
+        limit: how many of the list's names were asked for in a trial; None is all.
+    """
+
+    dataset: str
+    split: str
+    part: str
+    digest: str
+    count: int
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named bundle of rules. `train_part` None means the split's own; the recipe may be replaced by a suite.
+
+    Attributes:
+        name: what tables call it.
+        splits: per dataset, the split it uses; a dataset that is not named uses its card's default.
+        input: how images are read; `normalisation` says whether mean and std come from the dataset's card.
+        normalisation: `card`: mean and std are those of the dataset's card; `fixed`: those of `input`.
+        recipe: name in bench.recipes, or `published`: each network's own.
+        selection, scoring: which weights, which judge.
+        start: first feedback mask: `otsu`.
+        rounds: feedback rounds at test time.
+        defects: what is wrong with it, for the reader; empty where nothing is known to be.
+    """
+
+    name: str
+    input: Input
+    recipe: str
+    selection: Selection
+    scoring: Scoring
+    normalisation: Literal["card", "fixed"] = "card"
+    splits: Config = ()
+    start: str = "otsu"
+    rounds: int = 8
+    defects: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What makes weights."""
+
+    model: str
+    images: ImageList
+    input: Input
+    recipe: Recipe
+    selection: Selection
+    seed: int
+    config: Config = ()
+    selection_images: ImageList | None = None
+
+    def __post_init__(self) -> None:
+        if self.input.size is None and self.recipe.patch is None:
+            raise ValueError(
+                "training: input.size and recipe.patch are both unset, so images of different sizes cannot be batched"
+            )
+        if self.input.size is not None and self.recipe.patch is not None:
+            raise ValueError(
+                f"training: input.size {self.input.size} resizes and recipe.patch {self.recipe.patch} crops; choose one"
+            )
+        needs_list = self.selection.rule == "best" or self.recipe.schedule == "plateau"
+        if needs_list and self.selection_images is None:
+            raise ValueError("training: selection 'best' and schedule 'plateau' need selection_images")
+
+    @property
+    def key(self) -> str:
+        return key_of(self)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights somebody else made, by the digest of their file. Stands where a training would."""
+
+    model: str
+    sha256: str
+    config: Config = ()
+    path: str = field(default="", metadata={"key": False})
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What makes predictions."""
+
+    weights: Training | Weights
+    images: ImageList
+    input: Input
+    rounds: int = 1
+    start: str = "otsu"
+    corruption: str = ""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"experiment: rounds is {self.rounds}, expected at least 1")
+
+    @property
+    def key(self) -> str:
+        """Folder name, resume key and MLflow tag."""
+        return key_of(self)
+
+    @property
+    def model(self) -> str:
+        return self.weights.model
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a trial limit shortened the training or the test list."""
+        train_limit = self.weights.images.limit if isinstance(self.weights, Training) else None
+        return self.images.limit is not None or train_limit is not None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A published number with the rules and source it was published under."""
+
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    source: str
+    rules: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a network is, for tables and citations.
+
+    Attributes:
+        name: as in its paper.
+        cite: authors, title, venue, year.
+        source: the public repository or file the implementation is equal to.
+        licence: of that source; `none stated` where there is none.
+        ablates: the network this is a variant of, or empty.
+        recipe: its published recipe in bench.recipes.
+        channels: input channels of its published form.
+        config: the settings it is built with, as the ✓/✗ columns show them.
+        reported: published numbers.
+    """
+
+    name: str
+    cite: str
+    source: str
+    licence: str
+    recipe: str
+    channels: int = 1
+    ablates: str = ""
+    config: Config = ()
+    reported: tuple[Reported, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric's value: a plain fraction, or null with the reason."""
+
+    value: float | None
+    unit: str
+    better: Better
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one forward pass costs, including all feedback rounds, measured on one device.
+
+    Attributes:
+        device: name of the processor it was measured on.
+        precision: arithmetic.
+        size: (height, width) of the input in pixels; batch is 1.
+        rounds: feedback rounds in the pass.
+        parameters: numbers in `parameters()`, dead ones included.
+        macs: multiply-accumulates of one round by `macs_counter`.
+        flops_fvcore: fvcore's count of one round, or None without fvcore.
+        fvcore_unsupported: operators fvcore could not count.
+        latency_p50, latency_p95: milliseconds an image, all rounds.
+        images_per_s: 1000 / mean latency.
+        peak_memory: bytes; on a CPU the growth of the process's resident set, on a GPU the allocator's peak.
+    """
+
+    device: str
+    precision: str
+    size: tuple[int, int]
+    rounds: int
+    parameters: int
+    macs: int
+    latency_p50: float
+    latency_p95: float
+    images_per_s: float
+    macs_counter: str = "torch FlopCounterMode / 2"
+    flops_fvcore: int | None = None
+    fvcore_unsupported: tuple[str, ...] = ()
+    peak_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of one experiment under one scoring: the content of `result.json`.
+
+    Attributes:
+        scores: metric id to score, final round.
+        rounds: the same for every round, first to last.
+        epochs: epochs trained and the one whose weights were kept (0 for given weights).
+        optimistic: whether the weights were chosen on the test list.
+    """
+
+    key: str
+    status: Status
+    experiment: Experiment
+    scoring: Scoring
+    protocol: str
+    model: ModelInfo
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    rounds: tuple[Mapping[str, Score], ...] = ()
+    costs: tuple[Cost, ...] = ()
+    reason: str = ""
+    epochs: int = 0
+    best_epoch: int = 0
+    optimistic: bool = False
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
