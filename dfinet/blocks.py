@@ -1,0 +1,253 @@
+"""The blocks of DFINet as released, bottom-up.
+
+Attribute names are those of the published checkpoints. `B C H W` is the shape of the feature map a block is given.
+
+Source: J. Wu et al., "DFINet: Dynamic feedback iterative network for infrared small target detection", Pattern
+Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+THETA = 0.7  # share of the central difference in a convolution
+GAMMA = 0.5  # strength of DSFM's second path
+THRESHOLD = 0.5  # above it a mask is on
+POOLED = (12, 20)  # sides of HPPM's square grids, whatever the map's size
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The feedback mask at one resolution.
+
+    Attributes:
+        hard: (B, 1, H, W) booleans, for DFFFM.
+        soft: (B, 1, H, W) in [0, 1], for DSFM.
+    """
+
+    hard: Tensor
+    soft: Tensor
+
+    @classmethod
+    def at(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) brought to `size`. `hard` is each cell's top-left pixel: targets can be lost."""
+        hard = F.interpolate(mask, size, mode="nearest") > THRESHOLD
+        soft = F.interpolate(mask, size, mode="bilinear", align_corners=False)
+        return cls(hard, soft)
+
+
+class CentralDifferenceConv(nn.Module):
+    """A 3x3 convolution from which 0.7 times the centre pixel under the summed kernel is taken away.
+
+    Source: Z. Yu et al., "Searching central difference convolutional networks for face anti-spoofing", CVPR 2020.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        centre = self.conv.weight.sum((2, 3), keepdim=True)  # (outputs, inputs, 1, 1)
+        plain: Tensor = self.conv(x)
+        return plain - THETA * F.conv2d(x, centre)
+
+
+class CoordinateAttention(nn.Module):
+    """The map weighted by one gate per row and one per column.
+
+    Source: Q. Hou et al., "Coordinate attention for efficient mobile network design", CVPR 2021.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(8, channels // 32)
+        self.conv1 = nn.Conv2d(channels, hidden, 1)
+        self.bn1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, channels, 1)
+        self.conv3 = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        H = x.shape[2]
+        rows = x.mean(3, keepdim=True)  # (B, C, H, 1)
+        columns = x.mean(2, keepdim=True).transpose(2, 3)  # (B, C, W, 1)
+        hidden = F.hardswish(self.bn1(self.conv1(torch.cat([rows, columns], 2))))  # (B, hidden, H + W, 1)
+        row_gate = torch.sigmoid(self.conv2(hidden[:, :, :H]))  # (B, C, H, 1)
+        column_gate = torch.sigmoid(self.conv3(hidden[:, :, H:].transpose(2, 3)))  # (B, C, 1, W)
+        return x * column_gate * row_gate
+
+
+class MADRB(nn.Module):
+    """Two central-difference convolutions, plus their own coordinate attention.
+
+    Its 1x1 shortcut (`conv3`, `bn3`) is dead as released: it is computed and dropped. It stays, so that published
+    checkpoints load, the running statistics of `bn3` move as they did, and the cost is that of the released network.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = CentralDifferenceConv(inputs, outputs)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = CentralDifferenceConv(outputs, outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv3 = nn.Conv2d(inputs, outputs, 1)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.se = CoordinateAttention(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.bn3(self.conv3(x))
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return F.relu(x + self.se(x))
+
+
+class SqueezeExcitation(nn.Module):
+    """The map weighted by one gate per channel, all made from a single hidden unit, as released."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc = nn.Sequential(
+            nn.Linear(channels, 1, bias=False),
+            nn.ReLU(),
+            nn.Linear(1, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.fc(x.mean((2, 3)))  # (B, C)
+        return x * gate[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, plus a 1x1 shortcut weighted by squeeze and excitation.
+
+    Source: N. K. Tomar et al., "FANet: A feedback attention network for improved biomedical image segmentation", IEEE
+        TNNLS 2022; unchanged.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.bn3 = nn.BatchNorm2d(channels)
+        self.se = SqueezeExcitation(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = self.se(self.bn3(self.conv3(x)))
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return F.relu(x + shortcut)
+
+
+class DFFFM(nn.Module):
+    """The map and its part under a hard mask, fused by a convolution.
+
+    The mask is on where the feedback or the block's own guess (`fmask`) is. As released the own guess is thresholded
+    and therefore never learns: its convolutions keep their first random weights.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fmask = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, 1, 1),
+            nn.Sigmoid(),
+        )
+        self.conv3 = nn.Sequential(
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor, feedback: Feedback) -> Tensor:
+        with torch.no_grad():
+            own = self.fmask(x) > THRESHOLD  # (B, 1, H, W)
+        mask = (own | feedback.hard).to(x.dtype)  # (B, 1, H, W) in {0, 1}
+        fused: Tensor = self.conv3(torch.cat([x * mask, x], 1))  # (B, 2C, H, W) -> (B, C, H, W)
+        return fused
+
+
+def _normalised(conv: nn.Conv2d, *after: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), *after)
+
+
+class HPPM(nn.Module):
+    """Hybrid pyramid pooling: the map plus what square grids (12, 20) and strips (rows, columns) of it say.
+
+    CHPP, cascaded hybrid pyramid pooling, is two of these. The grids do not follow the input: on a map smaller than
+    they are, they up-sample.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = channels // 4
+        self.conv1_1 = _normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
+        self.conv1_2 = _normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
+        self.conv2_0 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_1 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_2 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_3 = _normalised(nn.Conv2d(inner, inner, (1, 3), padding=(0, 1), bias=False))
+        self.conv2_4 = _normalised(nn.Conv2d(inner, inner, (3, 1), padding=(1, 0), bias=False))
+        self.conv2_5 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
+        self.conv2_6 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
+        self.conv3 = _normalised(nn.Conv2d(2 * inner, channels, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-2:]
+        a = self.conv1_1(x)  # (B, C/4, H, W)
+        coarse = self.conv2_1(F.adaptive_avg_pool2d(a, POOLED[0]))  # (B, C/4, 12, 12)
+        fine = self.conv2_2(F.adaptive_avg_pool2d(a, POOLED[1]))  # (B, C/4, 20, 20)
+        coarse = F.interpolate(coarse, size, mode="bilinear", align_corners=True)
+        fine = F.interpolate(fine, size, mode="bilinear", align_corners=True)
+        grids = self.conv2_5(F.relu(self.conv2_0(a) + coarse + fine))  # (B, C/4, H, W)
+
+        b = self.conv1_2(x)  # (B, C/4, H, W)
+        columns = self.conv2_3(b.mean(2, keepdim=True))  # (B, C/4, 1, W)
+        rows = self.conv2_4(b.mean(3, keepdim=True))  # (B, C/4, H, 1)
+        strips = self.conv2_6(F.relu(rows + columns))  # (B, C/4, H, W)
+
+        return F.relu(x + self.conv3(torch.cat([grids, strips], 1)))
+
+
+class DSFM(nn.Module):
+    """Low- and high-level features fused twice, under two weightings by the mask, and the two mixed.
+
+    One path doubles both inputs where the mask is on. The other scales them by at most a few per cent where the mask
+    is unsure. `alpha`, the balance of the paths, is all that is learnt about the mask.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 8, 4)
+        self.alpha = nn.Parameter(torch.zeros(2))
+        self.mlp = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(hidden, 2 * channels, 1, bias=False),
+        )
+
+    def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
+        mask = feedback.soft  # (B, 1, H, W)
+        unsure = 1 - 2 * (mask - 0.5).abs()
+        detecting = 1 + mask
+        weighing = 1 + GAMMA * unsure * (mask - 0.5)
+        share = self.alpha.softmax(0)
+        return share[0] * self.fuse(low * detecting, high * detecting) + share[1] * self.fuse(
+            low * weighing, high * weighing
+        )
+
+    def fuse(self, low: Tensor, high: Tensor) -> Tensor:
+        """The two maps, weighted per channel by a softmax over the pair."""
+        B, C = low.shape[:2]
+        weights: Tensor = self.mlp(low + high).view(B, 2, C, 1, 1).softmax(1)
+        return low * weights[:, 0] + high * weights[:, 1]
