@@ -58,8 +58,8 @@ DFINET = PROTOCOLS.add(
         scoring=Scoring(name="dfinet", ground_truth="soft", resolution="network"),
         splits=(("NUDT-SIRST", "dfinet"), ("IRSTD-1k", "basicirstd"), ("SIRST-Aug", "dfinet")),
         defects=(
-            "masks are resized bilinearly and never binarised again, so a perfect predictor scores IoU 0.50 on NUAA-SIRST "
-            "at 256 x 256; the epoch is chosen on the test list; feedback masks ignore the augmentation"
+            "masks are resized bilinearly and never binarised again, so that a perfect predictor scores IoU 0.50 on "
+            "NUAA-SIRST at 256 x 256; the epoch is chosen on the test list; feedback masks ignore the augmentation"
         ),
     ),
 )

@@ -40,6 +40,11 @@ def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides:
     if inputs.size is None:
         recipe = fit_to_native(recipe)
     if protocol.normalisation == "card":
+        if card.mean is None or card.std is None:
+            raise RuleError(
+                f"{card.name}: its card has no mean and std, which protocol {protocol.name!r} normalises with; "
+                "choose a protocol with fixed normalisation"
+            )
         inputs = replace(inputs, mean=card.mean, std=card.std, source=card.statistics)
     feedback = info.rounds > 1
     rules = Rules(
@@ -76,14 +81,15 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def override(rules: Rules, path: str, value: Any) -> Rules:
-    """The rules with one field replaced: `recipe.epochs`, `input.size`, `selection.rule`, `scoring.threshold`, `rounds`.
+    """The rules with one field replaced, by its path: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
 
     Raises:
         RuleError: when there is no such field or it cannot take the value.
     """
     section, _, name = path.partition(".")
     if path in ("rounds", "start"):
-        return _replace(rules, path, value, path=path)
+        changed: Rules = _replace(rules, path, value, path=path)
+        return changed
     if section not in SECTIONS or not name:
         known = [f"{s}.{f.name}" for s in SECTIONS for f in fields(getattr(rules, s))] + ["rounds", "start"]
         raise RuleError(unknown("setting", path, known))

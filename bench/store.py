@@ -179,9 +179,9 @@ def _union_from_plain(kinds: Iterable[Any], content: Any) -> Any:
     if not isinstance(content, dict):
         sequences = [kind for kind in kinds if typing.get_origin(kind) is tuple]
         return from_plain(sequences[0], content) if sequences and isinstance(content, list) else content
-    records = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    records = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
     for kind in records:
-        if set(content) <= set(_fields(kind)):  # type: ignore[arg-type]
+        if set(content) <= set(_fields(kind)):
             return from_plain(kind, content)
     raise StoreError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
 
@@ -238,10 +238,8 @@ def read_manifest(root: Path, suite: str) -> Manifest:
     """
     path = manifest_path(root, suite)
     if not path.is_file():
-        found = sorted(p.stem for p in path.parent.glob("*.json"))
-        raise StoreError(
-            f"{path}: no such file; run `dfinet-bench run {suite}` first, or choose one of: {', '.join(found) or 'none'}"
-        )
+        found = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        raise StoreError(f"{path}: no such file; run the suite with `dfinet-bench run {suite}` (found there: {found})")
     try:
         manifest: Manifest = from_plain(Manifest, read_json(path))
     except (StoreError, ValueError) as error:

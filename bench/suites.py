@@ -24,14 +24,16 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
 from bench.data.splits import image_list
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
+from bench.store import Manifest
 from bench.types import (
+    Config,
     Experiment,
     ImageList,
     ModelInfo,
@@ -178,6 +180,21 @@ def _items(content: Mapping[str, Any], name: str, kind: type, default: Any = Non
     return tuple(_typed({name: value}, name, kind) for value in values)
 
 
+def suite_stem(name_or_path: str) -> str:
+    """A suite's name, given the name or its TOML file."""
+    return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path
+
+
+def manifest_of(suite: Suite, jobs: Sequence[Job]) -> Manifest:
+    """What a report of the suite will look for."""
+    return Manifest(
+        suite=suite.name,
+        title=suite.title,
+        rows=tuple(job.row for job in jobs),
+        limited=any(job.experiment.is_limited for job in jobs),
+    )
+
+
 def parse_limit(text: str) -> Limit:
     """`train=32,test=32`, or either alone.
 
@@ -201,7 +218,7 @@ def expand(
     info_of: Callable[[str], ModelInfo],
     overrides: Mapping[str, Any] | None = None,
     limit: Limit | None = None,
-    device: str = "cpu",
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> list[Job]:
     """Every experiment of a suite, resolved: dataset by dataset, row by row, seed by seed.
 
@@ -215,86 +232,78 @@ def expand(
     Raises:
         SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit.
     """
+    jobs = []
     try:
         protocol = PROTOCOLS.get(suite.protocol)
-        return [
-            _job(
-                suite,
-                row,
-                protocol,
-                load_card(dataset),
-                info_of(row.model),
-                overrides or {},
-                limit or Limit(),
-                device,
-                seed,
-            )
-            for dataset in suite.datasets
-            for row in suite.rows
-            for seed in (suite.seeds if row.weights is None else suite.seeds[:1])
-        ]
+        for card in map(load_card, suite.datasets):
+            for row in suite.rows:
+                chosen = {**suite.overrides, **row.overrides, **(overrides or {})}
+                rules = resolve_rules(protocol, card, info_of(row.model), overrides=chosen)
+                rules = replace(rules, recipe=replace(rules.recipe, device=device))
+                plan = _Plan(row, info_of(row.model), card, rules, limit or Limit(), protocol)
+                seeds = suite.seeds if row.weights is None else suite.seeds[:1]
+                jobs.extend(_job(plan, seed) for seed in seeds)
     except (LookupError, ValueError) as error:
         message = error.args[0] if error.args else str(error)
         raise SuiteError(f"suite {suite.name}: {message}") from error
+    return jobs
 
 
-def _job(
-    suite: Suite,
-    row: SuiteRow,
-    protocol: Protocol,
-    card: Card,
-    info: ModelInfo,
-    overrides: Mapping[str, Any],
-    limit: Limit,
-    device: str,
-    seed: int,
-) -> Job:
-    split = str(dict(protocol.splits).get(card.name, card.default_split))
-    rules = resolve_rules(protocol, card, info, overrides={**suite.overrides, **row.overrides, **overrides})
-    rules = replace(rules, recipe=replace(rules.recipe, device=device))
-    config = freeze_config({**dict(info.config), **row.settings})
-    if row.weights is None:
-        weights: Training | Weights = _training(row.model, config, card.name, split, rules, limit, seed)
-    else:
-        weights = Weights(row.model, sha256=_file_digest(row.weights), config=config, path=str(row.weights))
+@dataclass(frozen=True)
+class _Plan:
+    """One row on one dataset, before its seed."""
+
+    row: SuiteRow
+    info: ModelInfo
+    card: Card
+    rules: Rules
+    limit: Limit
+    protocol: Protocol
+
+    @property
+    def split(self) -> str:
+        return str(dict(self.protocol.splits).get(self.card.name, self.card.default_split))
+
+    @property
+    def config(self) -> Config:
+        return freeze_config({**dict(self.info.config), **self.row.settings})
+
+
+def _job(plan: _Plan, seed: int) -> Job:
+    rules = plan.rules
     experiment = Experiment(
-        weights=weights,
-        images=image_list(card.name, split, "test", limit=limit.test),
+        weights=_weights(plan, seed),
+        images=image_list(plan.card.name, plan.split, "test", limit=plan.limit.test),
         input=rules.input,
         rounds=rules.rounds,
         start=rules.start,
     )
-    planned = Row(
-        label=row.label,
-        model=row.model,
-        dataset=card.name,
-        split=split,
-        protocol=protocol.name,
+    row = Row(
+        label=plan.row.label,
+        model=plan.row.model,
+        dataset=plan.card.name,
+        split=plan.split,
+        protocol=plan.protocol.name,
         scoring=rules.scoring,
         seed=seed,
         key=experiment.key,
     )
-    return Job(planned, experiment)
+    return Job(row, experiment)
 
 
-def _training(
-    model: str,
-    config: tuple[tuple[str, Setting], ...],
-    dataset: str,
-    split: str,
-    rules: Rules,
-    limit: Limit,
-    seed: int,
-) -> Training:
-    images, chosen = _training_lists(dataset, split, rules, limit)
+def _weights(plan: _Plan, seed: int) -> Training | Weights:
+    if plan.row.weights is not None:
+        path = plan.row.weights
+        return Weights(plan.row.model, sha256=_file_digest(path), config=plan.config, path=str(path))
+    images, chosen = _training_lists(plan.card.name, plan.split, plan.rules, plan.limit)
     return Training(
-        model=model,
-        config=config,
+        model=plan.row.model,
+        config=plan.config,
         images=images,
         selection_images=chosen,
-        input=rules.input,
-        recipe=rules.recipe,
-        selection=rules.selection,
+        input=plan.rules.input,
+        recipe=plan.rules.recipe,
+        selection=plan.rules.selection,
         seed=seed,
     )
 
