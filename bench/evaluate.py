@@ -27,7 +27,7 @@ class Prediction:
 
     Attributes:
         name: the image's.
-        rounds: (R, H, W) probabilities in 1/65536, one map a feedback round, at the network's resolution without padding.
+        rounds: (R, H, W) probabilities in 1/65536, a map for each feedback round, at the network's size unpadded.
     """
 
     name: str
