@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,16 @@ class Batch:
     size: Sequence[tuple[int, int]]
     geometry: Sequence[Any]
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on `device`."""
+        return replace(
+            self,
+            image=self.image.to(device, non_blocking=True),
+            mask=self.mask.to(device, non_blocking=True),
+            start=None if self.start is None else self.start.to(device, non_blocking=True),
+            index=self.index.to(device, non_blocking=True),
+        )
+
 
 class Segmenter(nn.Module):
     """A network that finds targets: an image in, one channel of raw logits out.
@@ -72,10 +82,6 @@ class Segmenter(nn.Module):
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
         """The scalar to minimise on a batch. Overridden for deep supervision and for history masks."""
         return loss(self(batch.image), batch.mask)
-
-    def selection_loss(self, batch: Batch, loss: Loss) -> Tensor:
-        """The scalar that judges a batch of the selection list: the loss of the first round, in evaluation mode."""
-        return loss(next(iter(self.rounds(batch.image, batch.start))), batch.mask)
 
     def epoch_ended(self, *, improved: bool) -> None:
         """Called after every epoch; `improved` says whether the selection criterion found a new best."""
@@ -118,6 +124,7 @@ def model(
     licence: str,
     recipe: str,
     channels: int = 1,
+    rounds: int = 1,
     ablates: str = "",
     config: Mapping[str, Setting] | None = None,
     reported: Sequence[Reported] = (),
@@ -130,6 +137,7 @@ def model(
         licence=licence,
         recipe=recipe,
         channels=channels,
+        rounds=rounds,
         ablates=ablates,
         config=freeze_config(config or {}),
         reported=tuple(reported),

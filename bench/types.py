@@ -53,11 +53,11 @@ class Input:
     The tensor is `(grey level - mean) / std` on the 0 to 255 scale: `mean=0, std=255` is division by 255.
 
     Attributes:
-        decoder: which library decodes, and to what. `pillow-grey` is Pillow's mode L; `opencv-bgr` is `cv2.imread` in colour.
+        decoder: which library decodes, and to what: `pillow-grey` is Pillow's mode L, `opencv-bgr` is `cv2.imread`.
         channels: channels the network sees; a grey frame is repeated.
         mean, std: grey levels, 0 to 255.
         size: (height, width) in pixels every image is resized to, or None for native size.
-        multiple: native-size images are padded at the bottom and right, with zeros after normalisation, to a multiple of this.
+        multiple: native-size images are padded (bottom and right, zeros after normalisation) to a multiple of this.
         source: where mean and std come from, for the reader.
     """
 
@@ -86,7 +86,7 @@ class Recipe:
 
     Attributes:
         optimiser, lr, weight_decay: the optimiser and its numbers, otherwise torch's defaults.
-        schedule: `constant`, `multistep` (milestones, gamma) or `plateau` (patience, gamma, on the selection list's loss).
+        schedule: `constant`, `multistep` (milestones, gamma) or `plateau` (patience, gamma; the selection list's loss).
         milestones: epochs after which the rate is multiplied by gamma.
         epochs, batch: passes over the list, images a step.
         drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
@@ -156,13 +156,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How predictions are judged. Stays outside an experiment's key: stored predictions are re-scored under any scoring.
+    """How predictions are judged: outside an experiment's key, so that stored predictions can be judged again.
 
     Attributes:
         name: what tables call it.
-        ground_truth: `binary` masks (grey > 127), or `soft`: the mask resized bilinearly to the network's size and never
-            binarised again, as DFINet's script does.
-        resolution: `native`: probabilities brought to the image's own size; `network`: the mask brought to the network's size.
+        ground_truth: `binary` masks (grey > 127), or `soft`: the mask resized bilinearly to the network's size and
+            never binarised again, as DFINet's script does.
+        resolution: `native`: probabilities brought to the image's size; `network`: the mask brought to the network's.
         threshold: a pixel is predicted where its probability is greater than this.
         distance: a target is matched by a predicted component whose centroid is nearer than this, in pixels.
         connectivity: 4 or 8 neighbours make a component.
@@ -207,7 +207,7 @@ class ImageList:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named bundle of rules. `train_part` None means the split's own; the recipe may be replaced by a suite.
+    """A named bundle of rules, from which a suite makes experiments.
 
     Attributes:
         name: what tables call it.
@@ -330,6 +330,7 @@ class ModelInfo:
         ablates: the network this is a variant of, or empty.
         recipe: its published recipe in bench.recipes.
         channels: input channels of its published form.
+        rounds: feedback rounds of its published test; 1 without feedback.
         config: the settings it is built with, as the ✓/✗ columns show them.
         reported: published numbers.
     """
@@ -340,6 +341,7 @@ class ModelInfo:
     licence: str
     recipe: str
     channels: int = 1
+    rounds: int = 1
     ablates: str = ""
     config: Config = ()
     reported: tuple[Reported, ...] = ()
@@ -415,3 +417,23 @@ class RunResult:
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a suite: an experiment's key with what tables call it.
+
+    Attributes:
+        label: as the table prints it; several seeds of one label become mean and deviation.
+        key: of the experiment.
+        split: publisher of the test list.
+    """
+
+    label: str
+    model: str
+    dataset: str
+    split: str
+    protocol: str
+    scoring: Scoring
+    seed: int
+    key: str

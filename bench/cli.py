@@ -1,0 +1,448 @@
+"""The command line: words into calls, records into text. The only module that prints."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bench import __version__
+from bench.registry import load_plugin
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.gate import GateReport
+    from bench.runner import Place
+    from bench.suites import Job
+    from bench.types import ModelInfo, RunResult, Score
+
+# What needs torch, MLflow or matplotlib is imported inside the command that needs it, so that --help answers at once.
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Compare infrared small target detectors under the same, named rules.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Prove and describe the images.")
+app.add_typer(data_app, name="data")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+log = logging.getLogger("bench")
+
+DONE, FAILED, WRONG = 0, 1, 2
+DEFAULT_RUNS = Path("runs")
+SHOWN_SCORES = 7
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder that holds <NAME>/images and <NAME>/masks.", envvar="DFINET_BENCH_DATA"),
+]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that takes the results.")]
+PluginOption = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file of your own that registers a model; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+UriOption = Annotated[
+    str | None,
+    typer.Option("--mlflow", help="MLflow store; `off` for none. Default $MLFLOW_TRACKING_URI, else ./mlflow.db."),
+]
+
+
+def main() -> None:
+    """Run the command line; expected errors become one line on standard error and exit code 2."""
+    from bench.data.cards import DataError
+    from bench.store import StoreError
+    from bench.suites import SuiteError
+    from bench.tracking import TrackingError
+
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+    )
+    log.setLevel(logging.INFO)
+    try:
+        app()
+    except (DataError, StoreError, SuiteError, TrackingError, LookupError, FileNotFoundError, ValueError) as error:
+        message = error.args[0] if isinstance(error, LookupError) and error.args else str(error)
+        if os.environ.get("DFINET_BENCH_TRACEBACK"):
+            raise
+        err.print(f"error: {message}", markup=False, soft_wrap=True)
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on from here")
+        sys.exit(130)
+
+
+class Bar:
+    """Progress on a terminal: what is done, how fast, how long still. Quiet where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def begin(self, what: str, total: int) -> None:
+        """Show a new bar."""
+        self._bar.start()
+        self._task = self._bar.add_task(what, total=total, note="", rate="")
+
+    def advance(self, note: str = "") -> None:
+        """Move the bar by one."""
+        if self._task is None:
+            return
+        speed = next((task.speed for task in self._bar.tasks if task.id == self._task), None)
+        self._bar.update(self._task, advance=1, note=note, rate=f"{speed:.1f}/s" if speed else "")
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        self._bar.stop()
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Compare infrared small target detectors under the same, named rules."""
+    if show:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="A suite's name, or a TOML file.")],
+    data: DataOption = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    executor: Annotated[str, typer.Option(help="local.")] = "local",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="recipe.epochs=40 and the like; repeatable.")] = None,
+    limit: Annotated[str, typer.Option(help="train=32,test=32: a trial on fewer images.")] = "",
+    plugin: PluginOption = None,
+    runs: RunsOption = DEFAULT_RUNS,
+    mlflow: UriOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
+    from bench.executors.local import run_all
+    from bench.rules import parse_overrides
+    from bench.runner import read_images
+    from bench.store import write_manifest
+    from bench.suites import expand, load_suite, manifest_of, parse_limit
+    from bench.tracking import open_tracker
+
+    if executor != "local":
+        raise ValueError(f"--executor {executor!r}: expected local")
+    place_device = open_device(device)
+    described = load_suite(suite)
+    jobs = expand(
+        described,
+        info_of=info_lookup(plugin),
+        overrides=parse_overrides(set_ or []),
+        limit=parse_limit(limit),
+        device=place_device.type,
+    )
+    place = open_place(runs, data, place_device)
+    read_images(jobs, place)
+    place.tracker = open_tracker(mlflow)
+    manifest = manifest_of(described, jobs)
+    write_manifest(runs, manifest)
+    place.tracker.begin_suite(manifest)
+    results = run_all(jobs, place)
+    failed = [result for result in results if result.status == "failed"]
+    place.tracker.end_suite(failed=bool(failed))
+    show_results(jobs, results, as_json=as_json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    suite: Annotated[str, typer.Argument(help="A suite's name.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default reports-out/SUITE.")] = None,
+    mixed: Annotated[
+        str, typer.Option(help="refuse or mark: what to do with a table that would mix splits or scorings.")
+    ] = "refuse",
+    mlflow: UriOption = None,
+) -> None:
+    """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run."""
+    from reports.build import build_report
+
+    from bench.store import read_manifest
+    from bench.suites import suite_stem
+    from bench.tracking import open_tracker
+
+    name = suite_stem(suite)
+    folder = to or Path("reports-out") / name
+    made = build_report(source, name, out=folder, mixed=mixed)
+    open_tracker(mlflow).log_report(read_manifest(source, name), folder)
+    for note in made.notes:
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    for path in made.paths:
+        out.print(str(path), markup=False, soft_wrap=True)
+
+
+@app.command()
+def gate(
+    suite: Annotated[str, typer.Argument(help="A suite of given weights, as a rule.")],
+    reference: Annotated[Path, typer.Option(help="Stored scores with their margins.")],
+    data: DataOption = None,
+    plugin: PluginOption = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file, too.")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Store the present scores as the reference.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
+    from bench.executors.local import run_all
+    from bench.gate import compare, read_reference, to_junit, write_reference
+    from bench.runner import read_images
+    from bench.store import write_text
+    from bench.suites import expand, load_suite
+
+    stored = None if update else read_reference(reference)
+    described = load_suite(suite)
+    jobs = expand(described, info_of=info_lookup(plugin))
+    with TemporaryDirectory() as runs:
+        place = open_place(Path(runs), data, open_device("cpu"))
+        read_images(jobs, place)
+        results = {
+            f"{job.row.label} on {job.row.dataset}": result.scores
+            for job, result in zip(jobs, run_all(jobs, place), strict=True)
+        }
+    if stored is None:
+        write_reference(results, reference, suite=described.name)
+        out.print(str(reference), markup=False)
+        return
+    verdict = compare(results, stored)
+    if junit is not None:
+        write_text(junit, to_junit(verdict))
+    if as_json:
+        out.print_json(json.dumps(asdict(verdict)))
+    else:
+        show_gate(verdict)
+    if not verdict.passed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def cost(
+    models: Annotated[list[str], typer.Argument(help="Models' names.")],
+    size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 256,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print parameters, MACs, latency, images a second and memory of freshly made networks."""
+    import torch
+
+    from bench.cost import measure_cost
+    from bench.network import build_model
+
+    info_of, on = info_lookup(plugin), open_device(device)
+    costs = {}
+    for name in models:
+        info = info_of(name)
+        torch.manual_seed(0)
+        network = build_model(name, channels=info.channels).to(on).eval()
+        costs[name] = measure_cost(network, size=(size, size), channels=info.channels, device=on, rounds=info.rounds)
+    if as_json:
+        out.print_json(json.dumps({name: asdict(one) for name, one in costs.items()}))
+        return
+    table = Table("model", "params (M)", "MACs (G/round)", "rounds", "p50 (ms)", "p95 (ms)", "images/s", "memory (MB)")
+    for name, one in costs.items():
+        memory = "—" if one.peak_memory is None else f"{one.peak_memory / 1e6:.0f}"
+        table.add_row(
+            name,
+            f"{one.parameters / 1e6:.3f}",
+            f"{one.macs / 1e9:.3f}",
+            str(one.rounds),
+            f"{one.latency_p50:.1f}",
+            f"{one.latency_p95:.1f}",
+            f"{one.images_per_s:.2f}",
+            memory,
+        )
+    out.print(table)
+    first = next(iter(costs.values()))
+    out.print(f"{first.device}, {first.precision}, batch 1, {size} x {size}; MACs: {first.macs_counter}, one round")
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols or metrics.")],
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Name what there is."""
+    from bench.listing import list_rows
+
+    for path in plugin or []:
+        load_plugin(path)
+    rows = list_rows(what)
+    if as_json:
+        out.print_json(json.dumps({what: rows}))
+        return
+    table = Table(*(str(name) for name in rows[0]))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+@data_app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A dataset's name.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove a folder against its dataset's card and say exactly what differs; exit code 1 when something does."""
+    from bench.data.verify import verify as verify_folder
+
+    with shown_steps(f"verify {name}") as step:
+        proof = verify_folder(name, data, progress=step)
+    if as_json:
+        out.print_json(json.dumps(asdict(proof), default=str))
+    else:
+        for finding in proof.findings:
+            out.print(str(finding), markup=False, soft_wrap=True)
+        out.print(proof.summary, markup=False, soft_wrap=True)
+    if not proof.ok:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def publish(
+    suite: Annotated[str, typer.Argument(help="A suite's name.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
+    mlflow: UriOption = None,
+) -> None:
+    """Send stored results to MLflow; those that are there already are left alone."""
+    from bench.suites import suite_stem
+    from bench.tracking import OFF, is_available, open_tracker
+    from bench.tracking import publish as send
+
+    if not is_available() or mlflow == OFF:
+        raise ValueError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
+    name = suite_stem(suite)
+    count = send(source, name, open_tracker(mlflow))
+    out.print(f"{name}: {count} results are in MLflow")
+
+
+@app.command()
+def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
+    """Open MLflow's page on the results."""
+    from bench.tracking import open_page
+
+    raise typer.Exit(open_page(mlflow, port=port))
+
+
+def open_device(name: str) -> torch.device:
+    """The processor to run on.
+
+    Raises:
+        ValueError: for an unknown kind, or CUDA where there is none.
+    """
+    import torch
+
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"--device {name!r}: expected cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    if name == "cuda":
+        torch.backends.cudnn.deterministic = True
+    return torch.device(name)
+
+
+def open_place(runs: Path, data: Path | None, device: torch.device) -> Place:
+    """Where experiments run, with progress on the terminal."""
+    from bench.runner import Place
+
+    folder = data or (Path("data") if Path("data").is_dir() else None)
+    return Place(runs=runs, data=folder, device=device, progress=Bar())
+
+
+def info_lookup(plugins: Sequence[Path] | None) -> Callable[[str], ModelInfo]:
+    """A function from a model's name to what it is, the user's own models included."""
+    from bench.network import find_models
+
+    for path in plugins or []:
+        load_plugin(path)
+    models = find_models()
+    return lambda name: models.get(name).info
+
+
+@contextmanager
+def shown_steps(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback `(done, total)` that moves a bar."""
+    bar = Bar()
+    started = False
+
+    def step(done: int, total: int) -> None:
+        nonlocal started
+        if not started:
+            bar.begin(what, total)
+            started = True
+        bar.advance()
+
+    try:
+        yield step
+    finally:
+        bar.end()
+
+
+def show_results(jobs: Sequence[Job], results: Sequence[RunResult], *, as_json: bool) -> None:
+    """Print one line an experiment, with where its files are, or all results as one JSON object."""
+    from bench.store import to_plain
+
+    if as_json:
+        rows = [
+            {"row": to_plain(job.row), "result": to_plain(result)} for job, result in zip(jobs, results, strict=True)
+        ]
+        out.print_json(json.dumps({"results": rows}))
+        return
+    names = list(dict.fromkeys(name for result in results for name in result.scores))[:SHOWN_SCORES]
+    table = Table("method", "dataset", *names, "rounds", "run")
+    for job, result in zip(jobs, results, strict=True):
+        values = [format_score(result.scores.get(name)) for name in names]
+        state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
+        table.add_row(job.row.label, job.row.dataset, *values, str(len(result.rounds) or "—"), f"{result.key}{state}")
+    out.print(table)
+
+
+def format_score(score: Score | None) -> str:
+    """A value as people read it: false alarms in 1e-6, the rest as fractions."""
+    if score is None or score.value is None:
+        return "—"
+    return f"{score.value * 1e6:.2f}e-6" if 0 < score.value < 1e-3 else f"{score.value:.4f}"
+
+
+def show_gate(verdict: GateReport) -> None:
+    """Print every compared score and the verdict."""
+    table = Table("row", "metric", "reference", "found", "margin", "verdict")
+    for check in verdict.checks:
+        found = "—" if check.value is None else f"{check.value:.6g}"
+        table.add_row(check.row, check.metric, f"{check.reference:.6g}", found, f"{check.margin:.3g}", check.verdict)
+    out.print(table)
+    out.print("gate: passed" if verdict.passed else "gate: failed")

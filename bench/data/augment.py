@@ -1,0 +1,242 @@
+"""Random changes of a training image, each kept as a record that can be applied to another map of the same image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.frames import Frame
+from bench.registry import Registry
+from bench.types import Input, Recipe
+
+Array = NDArray[Any]
+Map = TypeVar("Map", Array, Tensor)
+Interpolation = Literal["linear", "nearest"]
+Hole = tuple[int, int, int, int]
+
+_CV2_FLAG = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where every pixel of an augmented image came from. Steps in the order they are taken, on an image or a map of it.
+
+    Attributes:
+        source: (height, width) of the image in pixels.
+        angle: rotation about the centre in degrees, counter-clockwise, borders reflected without the edge pixel.
+        crop: (top, left) of the patch in the rotated image, or None.
+        patch: side of the square patch, padded at the bottom and right with zeros where the image ends; None for all.
+        flip_ud, flip_lr, transpose: taken in this order.
+        resize: (height, width) in pixels at the end, bilinear, or None.
+    """
+
+    source: tuple[int, int]
+    angle: float = 0.0
+    crop: tuple[int, int] | None = None
+    patch: int | None = None
+    flip_ud: bool = False
+    flip_lr: bool = False
+    transpose: bool = False
+    resize: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.crop is None) != (self.patch is None):
+            raise ValueError(f"geometry: crop {self.crop} and patch {self.patch} go together")
+        if self.patch is not None and self.resize is not None:
+            raise ValueError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """(height, width) in pixels after all steps."""
+        if self.resize is not None:
+            return self.resize
+        if self.patch is not None:
+            return self.patch, self.patch
+        return self.source[::-1] if self.transpose else self.source
+
+    def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
+        """The map as the augmented image shows it: equal to what was done to the image, when applied to the image.
+
+        Args:
+            plane: (..., H, W) array or tensor in image coordinates: of the image's own size, or, where the geometry
+                resizes, of any other size over the same field of view, such as a prediction at the network's size.
+            interpolation: of rotation and resizing; `nearest` keeps a mask binary.
+
+        Raises:
+            ValueError: when the map's size is not the image's and the geometry crops.
+        """
+        if isinstance(plane, Tensor):
+            moved = self.apply(plane.detach().cpu().numpy(), interpolation)
+            return torch.from_numpy(np.ascontiguousarray(moved)).to(plane.device)
+        return self.resized(self.turned(self.placed(self.rotated(plane, interpolation))), interpolation)
+
+    def rotated(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
+        """The first step: (..., H, W) rotated about its centre."""
+        size: tuple[int, int] = plane.shape[-2:]
+        if size != self.source and self.resize is None:
+            raise ValueError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
+        if not self.angle:
+            return plane
+        matrix, flag = self._rotation(size), _CV2_FLAG[interpolation]
+        return _each_plane(
+            plane, lambda p: cv2.warpAffine(p, matrix, size[::-1], flags=flag, borderMode=cv2.BORDER_REFLECT_101)
+        )
+
+    def placed(self, plane: Array) -> Array:
+        """The second step: the patch of (..., H, W), zero where the image has ended."""
+        if self.crop is None or self.patch is None:
+            return plane
+        top, left = self.crop
+        inside = plane[..., top : top + self.patch, left : left + self.patch]
+        if inside.shape[-2:] == (self.patch, self.patch):
+            return inside
+        padded = np.zeros((*plane.shape[:-2], self.patch, self.patch), plane.dtype)
+        padded[..., : inside.shape[-2], : inside.shape[-1]] = inside
+        return padded
+
+    def turned(self, plane: Array) -> Array:
+        """The third step: (..., H, W) flipped and transposed, as a view."""
+        if self.flip_ud:
+            plane = plane[..., ::-1, :]
+        if self.flip_lr:
+            plane = plane[..., ::-1]
+        return plane.swapaxes(-1, -2) if self.transpose else plane
+
+    def resized(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
+        """The last step: (..., H, W) at the network's size."""
+        if self.resize is None or plane.shape[-2:] == self.resize:
+            return plane
+        size, flag = self.resize[::-1], _CV2_FLAG[interpolation]
+        return _each_plane(plane, lambda p: cv2.resize(p, size, interpolation=flag))
+
+    def _rotation(self, size: tuple[int, int]) -> Array:
+        """The 2x3 matrix of the rotation for a map of `size`, whose pixels may differ in shape from the image's."""
+        (height, width), (rows, columns) = self.source, size
+        turn = np.eye(3)
+        turn[:2] = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.angle, 1.0)
+        scale = np.array(
+            [
+                [columns / width, 0, (columns / width - 1) / 2],
+                [0, rows / height, (rows / height - 1) / 2],
+                [0, 0, 1.0],
+            ]
+        )
+        matrix: Array = (scale @ turn @ np.linalg.inv(scale))[:2]
+        return matrix
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One random draw: the geometry, and the rectangles that are blacked out.
+
+    Attributes:
+        holes: (top, left, height, width) in the rotated image, set to grey level 0 in the image and left in the mask.
+    """
+
+    geometry: Geometry
+    holes: tuple[Hole, ...] = ()
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Rates of an augmentation's steps: each a probability; the angle in degrees to both sides."""
+
+    flip_ud: float = 0.0
+    flip_lr: float = 0.0
+    transpose: float = 0.0
+    rotate: float = 0.0
+    most_degrees: float = 35.0
+    dropout: float = 0.0
+
+
+AUGMENTATIONS: Registry[Turns] = Registry("augmentation")
+AUGMENTATIONS.add("none", Turns())
+AUGMENTATIONS.add("basicirstd", Turns(flip_ud=0.5, flip_lr=0.5, transpose=0.5))
+AUGMENTATIONS.add("dfinet", Turns(flip_ud=0.3, flip_lr=0.3, rotate=0.3, dropout=0.3))
+
+HOLES, HOLE_SIDE = 10, 32
+"""DFINet's CoarseDropout, as albumentations 1.3.1 carries it out: exactly 10 squares of 32 pixels."""
+
+
+def draw(frame: Frame, *, input: Input, recipe: Recipe, generator: np.random.Generator) -> Augmentation:
+    """What happens to one image in one epoch, decided by the generator alone.
+
+    Raises:
+        LookupError: with suggestions, when there is no augmentation of the recipe's name.
+    """
+    turns = AUGMENTATIONS.get(recipe.augmentation)
+    rotate, ud, lr, transpose, dropout = generator.random(5)
+    angle = float(generator.uniform(-turns.most_degrees, turns.most_degrees)) if rotate < turns.rotate else 0.0
+    geometry = Geometry(
+        source=frame.size,
+        angle=angle,
+        flip_ud=bool(ud < turns.flip_ud),
+        flip_lr=bool(lr < turns.flip_lr),
+        transpose=bool(transpose < turns.transpose),
+        resize=input.size,
+    )
+    holes = draw_holes(frame.size, generator) if dropout < turns.dropout else ()
+    if recipe.patch is None:
+        return Augmentation(geometry, holes)
+    crop = draw_crop(frame, geometry, recipe=recipe, generator=generator)
+    return Augmentation(dataclasses.replace(geometry, crop=crop, patch=recipe.patch), holes)
+
+
+def draw_crop(frame: Frame, geometry: Geometry, *, recipe: Recipe, generator: np.random.Generator) -> tuple[int, int]:
+    """(top, left) of a training patch: uniform, or, for the recipe's share of draws, around a random target pixel.
+
+    Args:
+        geometry: its rotation comes before the crop.
+
+    Differs: BasicIRSTD lets a patch around a target begin one pixel too early and so miss it; here it never does.
+    """
+    assert recipe.patch is not None
+    height, width = frame.size
+    free = max(height - recipe.patch, 0), max(width - recipe.patch, 0)
+    if generator.random() < recipe.positive_crop:
+        targets = frame.target_pixels
+        if geometry.angle:
+            targets = np.flatnonzero(geometry.rotated(frame.binary_mask, "nearest"))
+        if targets.size:
+            pixel = divmod(int(targets[generator.integers(targets.size)]), width)
+            top, left = (
+                int(generator.integers(max(at - recipe.patch + 1, 0), min(at, most) + 1))
+                for at, most in zip(pixel, free, strict=True)
+            )
+            return top, left
+    return int(generator.integers(free[0] + 1)), int(generator.integers(free[1] + 1))
+
+
+def draw_holes(size: tuple[int, int], generator: np.random.Generator) -> tuple[Hole, ...]:
+    """Ten 32x32 rectangles (top, left, height, width) inside an image of (height, width), smaller only if it is."""
+    height, width = min(HOLE_SIDE, size[0]), min(HOLE_SIDE, size[1])
+    tops = generator.integers(0, size[0] - height + 1, HOLES)
+    lefts = generator.integers(0, size[1] - width + 1, HOLES)
+    return tuple((int(top), int(left), height, width) for top, left in zip(tops, lefts, strict=True))
+
+
+def black_out(image: Array, holes: tuple[Hole, ...]) -> Array:
+    """A copy of (..., H, W) with the holes at level 0; the image itself when there are none."""
+    if not holes:
+        return image
+    image = image.copy()
+    for top, left, height, width in holes:
+        image[..., top : top + height, left : left + width] = 0
+    return image
+
+
+def _each_plane(planes: Array, change: Callable[[Array], Array]) -> Array:
+    """(..., H, W) with `change` done to every (H, W) plane."""
+    if planes.ndim == 2:
+        return change(np.ascontiguousarray(planes))
+    flat = planes.reshape(-1, *planes.shape[-2:])
+    changed = np.stack([change(np.ascontiguousarray(plane)) for plane in flat])
+    return changed.reshape(*planes.shape[:-2], *changed.shape[-2:])

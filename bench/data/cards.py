@@ -1,0 +1,189 @@
+"""What is known about each dataset: its card, read from `datasets/<NAME>/card.toml`, and the digests of its files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bench.registry import unknown
+
+CARD_FILE = "card.toml"
+DIGEST_FILE = "digests.tsv"
+
+
+class DataError(ValueError):
+    """A dataset folder, list or image is not what its card says; the message names the file in one line."""
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """What a published file decodes to: (height, width) in pixels and the SHA-256 that `pixel_digest` gives."""
+
+    size: tuple[int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A published file that is used in a corrected form.
+
+    Attributes:
+        file: the file, as `masks/<name>`.
+        rule: `nearest`: the mask is resized to its image by centre-sampled nearest neighbour.
+        found, becomes: (height, width) in pixels before and after.
+        why: what is wrong with the file as published, for the reader.
+    """
+
+    file: str
+    rule: str
+    found: tuple[int, int]
+    becomes: tuple[int, int]
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.rule != "nearest":
+            raise DataError(f"repair of {self.file}: rule is {self.rule!r}, expected 'nearest'")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A dataset as its authors published it and as this project reads it.
+
+    Attributes:
+        name, title: the folder's name, and one line that says what it is.
+        source, licence, cite: where it is published, under what terms, and what to cite.
+        images: number of images.
+        targets: connected components (8 neighbours) of all masks, or None where nobody has counted them here.
+        mean, std: grey levels 0 to 255 that protocols normalise with, or None where none are published.
+        measured_mean, measured_std: the same, measured on the copy the digests were taken from; None without a copy.
+        statistics: where mean and std come from and whether they reproduce.
+        naming: how image and mask files are called.
+        default_split: the split a protocol uses that names none.
+        splits: split to part to number of names.
+        split_sources: split to who published it.
+        defects: known defects, one sentence each.
+        repairs: file to its declared repair.
+        digests: `images/<name>` and `masks/<name>` to what the file decodes to; empty where no copy was at hand.
+        digest_note: which copy the digests come from, or why there are none.
+        generated: whether the images are made by a program and no folder is needed.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    cite: str
+    images: int
+    targets: int | None
+    mean: float | None
+    std: float | None
+    measured_mean: float | None
+    measured_std: float | None
+    statistics: str
+    naming: str
+    default_split: str
+    splits: Mapping[str, Mapping[str, int]]
+    split_sources: Mapping[str, str]
+    defects: tuple[str, ...]
+    repairs: Mapping[str, Repair]
+    digest_note: str
+    generated: bool = False
+    digests: Mapping[str, FileDigest] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of all files, in the order of their names; empty where there are none."""
+        if not self.digests:
+            return ""
+        lines = [f"{name}\t{self.digests[name].sha256}\n" for name in sorted(self.digests)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def datasets_root() -> Path:
+    """The folder of cards: `datasets/` of a checkout, or the copy inside an installed wheel."""
+    package = Path(__file__).parents[1]
+    checkout = package.parent / "datasets"
+    return checkout if any(checkout.glob(f"*/{CARD_FILE}")) else package / "_datasets"
+
+
+def card_names() -> tuple[str, ...]:
+    """The names of all datasets that have a card, sorted."""
+    return tuple(sorted(path.parent.name for path in datasets_root().glob(f"*/{CARD_FILE}")))
+
+
+@functools.cache
+def load_card(name: str) -> Card:
+    """The card of the dataset called `name`.
+
+    Raises:
+        LookupError: with suggestions, when no dataset has that name.
+        DataError: when the card cannot be read.
+    """
+    if name not in card_names():
+        raise LookupError(unknown("dataset", name, card_names()))
+    return read_card(datasets_root() / name)
+
+
+def read_card(folder: Path) -> Card:
+    """The card kept in `folder`, with the digests beside it.
+
+    Raises:
+        DataError: when a file is missing, is not TOML, or lacks or invents a field.
+    """
+    path = folder / CARD_FILE
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        repairs = [
+            Repair(**{**item, "found": _size(item["found"]), "becomes": _size(item["becomes"])})
+            for item in raw.pop("repairs", [])
+        ]
+        splits = raw.pop("splits")
+        sources = {split: parts.pop("source") for split, parts in splits.items()}
+        for optional in ("targets", "mean", "std", "measured_mean", "measured_std"):
+            raw.setdefault(optional, None)
+        card = Card(
+            **{**raw, "defects": tuple(raw.pop("defects", []))},
+            repairs=MappingProxyType({repair.file: repair for repair in repairs}),
+            splits=_freeze(splits),
+            split_sources=MappingProxyType(sources),
+            digests=MappingProxyType(read_digests(folder / DIGEST_FILE)),
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file, expected the dataset's card") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a dataset card ({error}); restore it with git checkout") from None
+    if card.name != folder.name:
+        raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
+    return card
+
+
+def read_digests(path: Path) -> dict[str, FileDigest]:
+    """File name to size and digest from a table of `file TAB height TAB width TAB sha256` lines; empty without a table.
+
+    Raises:
+        DataError: when a line has another form.
+    """
+    if not path.is_file():
+        return {}
+    digests = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) != 4 or len(fields[3]) != 64 or not (fields[1] + fields[2]).isdigit():
+            raise DataError(f"{path}:{number}: expected file, height, width and SHA-256; restore it with git checkout")
+        digests[fields[0]] = FileDigest((int(fields[1]), int(fields[2])), fields[3])
+    return digests
+
+
+def _size(pair: Any) -> tuple[int, int]:
+    height, width = pair
+    return int(height), int(width)
+
+
+def _freeze(splits: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:
+    return MappingProxyType({split: MappingProxyType(parts) for split, parts in splits.items()})

@@ -1,0 +1,115 @@
+"""One image file's pixels, or one line that says why there are none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bench.data.cards import DataError
+
+Pixels = NDArray[np.uint8]
+
+SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
+FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
+EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+MOST_PIXELS = 64 * 1024 * 1024
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name without extension.
+
+    Raises:
+        DataError: when the folder cannot be listed, or two files differ only in their extension.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise DataError(
+                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
+            )
+        found[path.stem] = path
+    return found
+
+
+def decode_grey(path: Path) -> Pixels:
+    """(H, W) grey levels as Pillow's mode L gives them: alpha dropped, colour weighted by ITU-R 601-2."""
+    return np.array(open_image(path).convert("L"))
+
+
+def decode_rgb(path: Path) -> Pixels:
+    """(H, W, 3) red, green and blue as Pillow gives them, alpha dropped."""
+    return np.array(open_image(path).convert("RGB"))
+
+
+def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
+    """What OpenCV makes of a file: blue, green, red (H, W, 3), and its own grey (H, W).
+
+    The two do not follow from each other: OpenCV leaves the grey of a PNG to libpng, which weights colours by the
+    file's colour space.
+    """
+    open_image(path)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    colour, grey = cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    if colour is None or grey is None:
+        raise DataError(f"{path}: Pillow reads it, OpenCV does not; save it again as an 8-bit PNG")
+    return colour.astype(np.uint8, copy=False), grey.astype(np.uint8, copy=False)
+
+
+def open_image(path: Path) -> Image.Image:
+    """The whole image, decoded: one still picture of 8 bits a channel.
+
+    Raises:
+        DataError: when the file is missing, empty, cut short, no image, animated, huge, or not 8-bit grey or RGB.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected an image") from None
+    if not data:
+        raise DataError(f"{path}: empty file, expected an image")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _load(Image.open(io.BytesIO(data), formats=FORMATS), path)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise DataError(f"{path}: not an image, expected one of {', '.join(FORMATS)}") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: damaged or cut short ({error}); fetch it again") from None
+
+
+def _load(image: Image.Image, path: Path) -> Image.Image:
+    if getattr(image, "n_frames", 1) > 1:
+        raise DataError(f"{path}: {image.n_frames} pictures in one file, expected a still image")  # type: ignore[attr-defined]
+    if image.mode not in EIGHT_BIT_MODES:
+        raise DataError(f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it")
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
+    image.load()
+    return image
+
+
+def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The map at another (height, width), each pixel taken from the cell its centre falls into."""
+    rows, columns = (
+        (2 * np.arange(wanted) + 1) * found // (2 * wanted)
+        for wanted, found in zip(size, pixels.shape[:2], strict=True)
+    )
+    return np.ascontiguousarray(pixels[rows][:, columns])
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """SHA-256 of the size and the decoded bytes, so that a lossless copy in another format has the same digest."""
+    return hashlib.sha256(f"{pixels.shape}\n".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

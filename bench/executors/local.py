@@ -1,0 +1,40 @@
+"""Runs a list of experiments one after the other on this machine; a failed one is recorded and the rest go on."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+
+from bench.runner import Place, failed_result, is_done, run
+from bench.store import read_result, write_result, write_text
+from bench.suites import Job
+from bench.types import RunResult
+
+log = logging.getLogger(__name__)
+
+
+def run_all(jobs: Sequence[Job], place: Place) -> list[RunResult]:
+    """The results of all jobs, in order; those finished earlier are taken from their files.
+
+    An interrupt (Ctrl-C) ends the list at once; what was finished stays, and the next call goes on from there.
+    """
+    return [_run_one(job, place) for job in jobs]
+
+
+def _run_one(job: Job, place: Place) -> RunResult:
+    folder = place.runs / job.row.key
+    place.tracker.begin_experiment(job.row)
+    if is_done(job, place):
+        log.info("%s on %s: done already (%s)", job.row.label, job.row.dataset, job.row.key)
+        result = read_result(folder)
+    else:
+        try:
+            result = run(job, place)
+        except Exception as error:
+            log.error("%s on %s failed: %s", job.row.label, job.row.dataset, error)
+            result = failed_result(job, place, error)
+            write_text(folder / "error.log", traceback.format_exc())
+            write_result(folder, result)
+    place.tracker.end_experiment(job.row, result, folder)
+    return result

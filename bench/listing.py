@@ -1,0 +1,107 @@
+"""What there is to choose from, as rows of plain values: models, datasets, suites, protocols, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.data.cards import card_names, load_card
+from bench.metrics.scores import metric_infos
+from bench.network import find_models
+from bench.protocols import PROTOCOLS
+from bench.registry import unknown
+from bench.suites import load_suite, suite_names
+
+Rows = list[dict[str, str | int]]
+
+
+def list_rows(what: str) -> Rows:
+    """The rows of one list, each a mapping from column to value.
+
+    Raises:
+        LookupError: with suggestions, when there is no such list.
+    """
+    if what not in LISTS:
+        raise LookupError(unknown("list", what, LISTS))
+    return LISTS[what]()
+
+
+def list_models() -> Rows:
+    """Every registered network with its source and licence."""
+    infos = [find_models().get(name).info for name in sorted(find_models(), key=str.casefold)]
+    return [
+        {
+            "name": info.name,
+            "rounds": info.rounds,
+            "channels": info.channels,
+            "recipe": info.recipe,
+            "source": info.source,
+            "licence": info.licence,
+            "cite": info.cite,
+        }
+        for info in infos
+    ]
+
+
+def list_datasets() -> Rows:
+    """Every dataset card with its splits."""
+    cards = [load_card(name) for name in card_names()]
+    return [
+        {
+            "name": card.name,
+            "images": card.images,
+            "splits": ", ".join(
+                f"{split} ({'/'.join(str(count) for count in parts.values())})" for split, parts in card.splits.items()
+            ),
+            "licence": card.licence,
+            "source": card.source,
+        }
+        for card in cards
+    ]
+
+
+def list_suites() -> Rows:
+    """Every suite that comes with the project."""
+    suites = [load_suite(name) for name in suite_names()]
+    return [
+        {
+            "name": suite.name,
+            "title": suite.title,
+            "protocol": suite.protocol,
+            "datasets": ", ".join(suite.datasets),
+            "rows": ", ".join(row.label for row in suite.rows),
+        }
+        for suite in suites
+    ]
+
+
+def list_protocols() -> Rows:
+    """Every protocol with its rules and what is known to be wrong with it."""
+    protocols = [PROTOCOLS.get(name) for name in PROTOCOLS]
+    return [
+        {
+            "name": one.name,
+            "input": f"{one.input.decoder}, "
+            + ("native size" if one.input.size is None else " x ".join(map(str, one.input.size))),
+            "recipe": one.recipe,
+            "selection": one.selection.rule if one.selection.rule == "last" else f"best on {one.selection.on}",
+            "ground truth": one.scoring.ground_truth,
+            "defects": one.defects or "none known",
+        }
+        for one in protocols
+    ]
+
+
+def list_metrics() -> Rows:
+    """Every metric id with its unit and direction."""
+    return [
+        {"id": info.id, "unit": info.unit, "better": info.better, "meaning": info.summary} for info in metric_infos()
+    ]
+
+
+LISTS: Mapping[str, Callable[[], Rows]] = {
+    "models": list_models,
+    "datasets": list_datasets,
+    "suites": list_suites,
+    "protocols": list_protocols,
+    "metrics": list_metrics,
+}

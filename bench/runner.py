@@ -1,0 +1,256 @@
+"""From an experiment to its result: get the weights, predict, score, measure, record."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.cost import measure_cost
+from bench.data.cards import load_card
+from bench.data.frames import Frame, Frames, open_frames
+from bench.data.splits import list_names
+from bench.environment import describe_environment
+from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict, resized
+from bench.metrics.counts import CountsWriter
+from bench.metrics.curves import CurveCounts
+from bench.metrics.scores import score
+from bench.network import Segmenter, find_models
+from bench.progress import Progress, Silent, track
+from bench.store import ArrayWriter, StoreError, read_result, write_arrays, write_result
+from bench.suites import Job
+from bench.tracking import Tracker, Untracked
+from bench.train import Trained, train
+from bench.types import Cost, Decoder, ImageList, ModelInfo, RunResult, Score, Training, Weights
+from bench.weights import load_model, weights_digest
+
+log = logging.getLogger(__name__)
+
+COST_SIZE = (256, 256)
+EXAMPLES = 4
+
+
+@dataclass
+class Place:
+    """Where experiments run: the folder of results, the images, the processor, and who is told.
+
+    Attributes:
+        runs: folder that takes `<key>/`, `trainings/` and `suites/`.
+        data: folder with one folder a dataset; None where only generated images are used.
+        device: where networks train, predict and are measured.
+        frames: decoded images, by dataset, list and decoder, so that experiments share them.
+    """
+
+    runs: Path
+    data: Path | None
+    device: torch.device
+    tracker: Tracker = field(default_factory=Untracked)
+    progress: Progress = field(default_factory=Silent)
+    frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
+
+    def frames_of(self, images: ImageList, *, decoder: Decoder) -> Frames:
+        """The decoded images of a list, read once.
+
+        Raises:
+            DataError: naming the first file that is missing or broken.
+        """
+        key = (images.dataset, images.digest, decoder)
+        if key not in self.frames:
+            names = list_names(images.dataset, images.split, images.part, limit=images.limit)
+            self.frames[key] = open_frames(images.dataset, names, root=self.data, decoder=decoder)
+        return self.frames[key]
+
+
+def read_images(jobs: Sequence[Job], place: Place) -> None:
+    """Decode every image that the jobs still to do will need, so that a broken file is named before anything runs.
+
+    Raises:
+        DataError: naming the file.
+    """
+    waiting = [job for job in jobs if not is_done(job, place)]
+    wanted = {(images, decoder): None for job in waiting for images, decoder in _lists_of(job)}
+    for images, decoder in track(wanted, "read images", total=len(wanted), progress=place.progress):
+        place.frames_of(images, decoder=decoder)
+
+
+def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
+    experiment, weights = job.experiment, job.experiment.weights
+    lists = [(experiment.images, experiment.input.decoder)]
+    if isinstance(weights, Training):
+        lists.append((weights.images, weights.input.decoder))
+        if weights.selection_images is not None:
+            lists.append((weights.selection_images, weights.input.decoder))
+    return lists
+
+
+def is_done(job: Job, place: Place) -> bool:
+    """Whether the job's result is on disk, under the same scoring, and not a failure."""
+    try:
+        result = read_result(place.runs / job.row.key)
+    except StoreError:
+        return False
+    return result.status != "failed" and result.scoring == job.row.scoring
+
+
+def run(job: Job, place: Place) -> RunResult:
+    """One experiment from its weights to its recorded result.
+
+    Raises:
+        NonFiniteLossError: when training diverges.
+        ValueError: when weights or predictions are not usable.
+    """
+    experiment = job.experiment
+    frames = place.frames_of(experiment.images, decoder=experiment.input.decoder)
+    network, trained = obtain_weights(job, place)
+    judged = predict_and_score(job, network, frames, place)
+    cost = measure(job, network, place)
+    times = {"train_s": trained.seconds if trained else 0.0, **judged.times}
+    result = RunResult(
+        key=job.row.key,
+        status="limited" if experiment.is_limited else "done",
+        experiment=experiment,
+        scoring=job.row.scoring,
+        protocol=job.row.protocol,
+        model=model_info(job),
+        scores=judged.rounds[-1],
+        rounds=judged.rounds,
+        costs=(cost,),
+        epochs=trained.epochs if trained else 0,
+        best_epoch=trained.best_epoch if trained else 0,
+        optimistic=is_optimistic(job),
+        environment=environment_of(job, place),
+        times=times,
+    )
+    write_result(place.runs / job.row.key, result)
+    return result
+
+
+def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
+    """The experiment's network in evaluation mode, trained now or given, and how its training went."""
+    weights = job.experiment.weights
+    if isinstance(weights, Weights):
+        return _given_weights(weights).to(place.device), None
+    decoder = weights.input.decoder
+    chosen = weights.selection_images
+    trained = train(
+        weights,
+        place.frames_of(weights.images, decoder=decoder),
+        folder=place.runs / "trainings" / weights.key,
+        selection_frames=None if chosen is None else place.frames_of(chosen, decoder=decoder),
+        device=place.device,
+        progress=place.progress,
+        on_epoch=place.tracker.log_epoch,
+    )
+    return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(place.device), trained
+
+
+def _given_weights(weights: Weights) -> Segmenter:
+    path = Path(weights.path)
+    found = weights_digest(path)
+    if found != weights.sha256:
+        raise ValueError(
+            f"weights {path}: SHA-256 is {found[:12]}…, the experiment was planned with {weights.sha256[:12]}…"
+        )
+    return load_model(weights.model, path, **dict(weights.config))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of every round, and how long predicting and scoring took, in seconds."""
+
+    rounds: tuple[dict[str, Score], ...]
+    times: dict[str, float]
+
+
+def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place) -> Judged:
+    """Predict every image once; keep, count and judge it on the way, holding one batch of maps at a time."""
+    experiment, scoring = job.experiment, job.row.scoring
+    folder = place.runs / job.row.key
+    writer, curves = CountsWriter(scoring), CurveCounts(scoring)
+    examples: list[tuple[Frame, Prediction]] = []
+    shown = choose_examples(frames, count=EXAMPLES)
+    began, scoring_seconds = time.perf_counter(), 0.0
+    predictions = predict(network, frames, input=experiment.input, rounds=experiment.rounds, device=place.device)
+    what = f"predict {job.row.label} on {job.row.dataset}"
+    watched = track(predictions, what, total=len(frames), progress=place.progress)
+    with ArrayWriter(folder / "predictions.npz") as kept:
+        for frame, prediction in zip(frames, watched, strict=True):
+            kept.add(frame.name, prediction.rounds[-1])
+            scored = time.perf_counter()
+            pairs = [judged_pair(levels, frame, scoring) for levels in prediction.rounds]
+            writer.add(
+                frame.name, [levels for levels, _ in pairs], truth=pairs[0][1], grey=grey_like(frame, pairs[0][1])
+            )
+            curves.add(*pairs[-1])
+            scoring_seconds += time.perf_counter() - scored
+            if frame.name in shown:
+                examples.append((frame, prediction))
+    table = writer.table()
+    write_arrays(folder / "counts.npz", table.to_arrays())
+    write_arrays(folder / "curves.npz", curves.to_arrays())
+    write_arrays(folder / "examples.npz", example_arrays(examples))
+    rounds = tuple(dict(score(table.round(number), scoring)) for number in range(table.rounds))
+    seconds = time.perf_counter() - began
+    return Judged(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
+
+
+def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:
+    """The images worth showing, as `examples.npz` holds them: grey image, mask and every round's map, at one size."""
+    arrays: dict[str, NDArray[Any]] = {"names": np.array([frame.name for frame, _ in examples])}
+    for number, (frame, prediction) in enumerate(examples):
+        height, width = prediction.rounds.shape[1:]
+        arrays[f"image_{number}"] = resized(frame.grey, (height, width))
+        arrays[f"mask_{number}"] = (resized(frame.mask, (height, width)) > 127).astype(np.uint8)
+        arrays[f"rounds_{number}"] = prediction.rounds
+    return arrays
+
+
+def measure(job: Job, network: Segmenter, place: Place) -> Cost:
+    """What one pass of the network costs at a nominal size, on the device it ran on."""
+    return measure_cost(
+        network,
+        size=job.experiment.input.size or COST_SIZE,
+        channels=job.experiment.input.channels,
+        device=place.device,
+        rounds=job.experiment.rounds,
+    )
+
+
+def model_info(job: Job) -> ModelInfo:
+    """What the network is, with the settings it was built with in place of its defaults."""
+    return replace(find_models().get(job.row.model).info, config=job.experiment.weights.config)
+
+
+def is_optimistic(job: Job) -> bool:
+    """Whether the test list took part in choosing the weights."""
+    weights = job.experiment.weights
+    return isinstance(weights, Training) and weights.selection.is_optimistic
+
+
+def environment_of(job: Job, place: Place) -> dict[str, Any]:
+    """Versions, processor, commit, and the digest of the test dataset's files as its card has them."""
+    card = load_card(job.row.dataset)
+    return {**describe_environment(place.device), "dataset_digest": card.digest}
+
+
+def failed_result(job: Job, place: Place, error: Exception) -> RunResult:
+    """The record of an experiment that did not come to an end."""
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return RunResult(
+        key=job.row.key,
+        status="failed",
+        experiment=job.experiment,
+        scoring=job.row.scoring,
+        protocol=job.row.protocol,
+        model=model_info(job),
+        reason=reason,
+        optimistic=is_optimistic(job),
+        environment=environment_of(job, place),
+    )

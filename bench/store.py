@@ -1,0 +1,247 @@
+"""Results as files: `runs/<key>/`, trainings and suite manifests, each written whole or not at all.
+
+    runs/<experiment key>/       result.json, counts.npz, curves.npz, predictions.npz, examples.npz
+    runs/trainings/<key>/        checkpoint.safetensors, state.pt, log.jsonl
+    runs/suites/<suite>.json     which rows the suite's last run planned, by label and key
+
+The files are the truth; MLflow mirrors them. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import types
+import typing
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.types import SCHEMA_VERSION, Row, RunResult
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class StoreError(ValueError):
+    """A stored file is missing, broken or of another schema."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write plain JSON types to `path`; NaN and infinity are refused."""
+    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON content of `path`.
+
+    Raises:
+        StoreError: when the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: not a JSON file ({error})") from None
+
+
+def write_arrays(path: Path, arrays: Arrays) -> Path:
+    """Write named arrays as a compressed .npz, whole or not at all."""
+    with ArrayWriter(path) as writer:
+        for name, array in arrays.items():
+            writer.add(name, array)
+    return path
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The named arrays of an .npz file.
+
+    Raises:
+        StoreError: when the file is missing or broken.
+    """
+    return dict(iterate_arrays(path))
+
+
+def iterate_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Name and array of an .npz file one after the other, holding one at a time."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            for name in stored.files:
+                yield name, stored[name]
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise StoreError(f"{path}: not a readable .npz file ({error})") from None
+
+
+class ArrayWriter:
+    """Streams named arrays into an .npz file, which appears under its name only when the block ends well."""
+
+    def __init__(self, path: Path) -> None:
+        self._replacing = replacing(path)
+
+    def __enter__(self) -> ArrayWriter:
+        self._zip = zipfile.ZipFile(self._replacing.__enter__(), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        return self
+
+    def add(self, name: str, array: NDArray[Any]) -> None:
+        """Append one array."""
+        member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with self._zip.open(member, "w", force_zip64=True) as stream:
+            np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._zip.close()
+        self._replacing.__exit__(kind, error, trace)
+
+
+def to_plain(record: Any) -> Any:
+    """A record as plain JSON types: dataclasses as objects, tuples as lists."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {f.name: to_plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {str(key): to_plain(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [to_plain(item) for item in record]
+    return record
+
+
+@cache
+def _fields(record: type) -> dict[str, Any]:
+    return typing.get_type_hints(record)
+
+
+def from_plain(kind: Any, content: Any) -> Any:
+    """The record of type `kind` that `to_plain` made `content` from.
+
+    Raises:
+        StoreError: when a field is missing, unknown or of another type.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or content is None:
+        return content
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _record_from_plain(kind, content)
+    if origin is typing.Union or origin is types.UnionType:
+        return _union_from_plain(arguments, content)
+    if origin is tuple:
+        if not isinstance(content, list):
+            raise StoreError(f"found {content!r}, expected a list")
+        each = [arguments[0]] * len(content) if arguments[-1] is Ellipsis else arguments
+        return tuple(from_plain(item_kind, item) for item_kind, item in zip(each, content, strict=True))
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return {key: from_plain(arguments[1], value) for key, value in content.items()}
+    return content
+
+
+def _record_from_plain(kind: type, content: Any) -> Any:
+    if not isinstance(content, dict):
+        raise StoreError(f"found {content!r}, expected a {kind.__name__} object")
+    fields = _fields(kind)
+    if unknown := sorted(set(content) - set(fields)):
+        raise StoreError(f"{kind.__name__} has no field {', '.join(unknown)}; was it written by a newer version?")
+    try:
+        return kind(**{name: from_plain(fields[name], value) for name, value in content.items()})
+    except TypeError as error:
+        raise StoreError(f"{kind.__name__}: {error}") from None
+
+
+def _union_from_plain(kinds: Iterable[Any], content: Any) -> Any:
+    """The first record among `kinds` that has all of the content's fields; plain values as they are."""
+    if not isinstance(content, dict):
+        sequences = [kind for kind in kinds if typing.get_origin(kind) is tuple]
+        return from_plain(sequences[0], content) if sequences and isinstance(content, list) else content
+    records = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    for kind in records:
+        if set(content) <= set(_fields(kind)):
+            return from_plain(kind, content)
+    raise StoreError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
+
+
+def write_result(folder: Path, result: RunResult) -> Path:
+    """Write `result.json`."""
+    return write_json(folder / "result.json", to_plain(result))
+
+
+def read_result(folder: Path) -> RunResult:
+    """The result in a run's folder.
+
+    Raises:
+        StoreError: when it is missing, broken or of another schema.
+    """
+    path = folder / "result.json"
+    content = read_json(path)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        raise StoreError(f"{path}: schema {found!r}, expected {SCHEMA_VERSION}; run the suite again")
+    try:
+        result: RunResult = from_plain(RunResult, content)
+    except (StoreError, ValueError) as error:
+        raise StoreError(f"{path}: {error}") from None
+    return result
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which rows a suite's last run planned: what a report looks for, so that nothing goes missing unseen."""
+
+    suite: str
+    title: str
+    rows: tuple[Row, ...]
+    limited: bool = False
+    schema: int = SCHEMA_VERSION
+
+
+def manifest_path(root: Path, suite: str) -> Path:
+    """Where a suite's manifest lies below `root`."""
+    return root / "suites" / f"{suite}.json"
+
+
+def write_manifest(root: Path, manifest: Manifest) -> Path:
+    """Write a suite's manifest."""
+    return write_json(manifest_path(root, manifest.suite), to_plain(manifest))
+
+
+def read_manifest(root: Path, suite: str) -> Manifest:
+    """The manifest of a suite's last run below `root`.
+
+    Raises:
+        StoreError: when the suite has not been run there.
+    """
+    path = manifest_path(root, suite)
+    if not path.is_file():
+        found = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
+        raise StoreError(f"{path}: no such file; run the suite with `dfinet-bench run {suite}` (found there: {found})")
+    try:
+        manifest: Manifest = from_plain(Manifest, read_json(path))
+    except (StoreError, ValueError) as error:
+        raise StoreError(f"{path}: {error}") from None
+    return manifest

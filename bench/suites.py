@@ -1,0 +1,332 @@
+"""Suites: TOML files that say which networks meet which datasets under which protocol, and what they expand to.
+
+title = "Comparison on synthetic frames"
+protocol = "native"
+datasets = ["synthetic"]
+seeds = [42]
+
+[set]                                  # replaces fields of the protocol's records
+"recipe.epochs" = 20
+
+[[row]]
+model = "DFINet"
+label = "DFINet (width 8)"             # default: the model's name
+settings = { width = 8 }               # the builder's arguments
+set = { "recipe.lr" = 1e-3 }           # for this row alone
+weights = "dfinet.safetensors"         # given weights, relative to the suite's file; nothing is trained
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.data.cards import Card, load_card
+from bench.data.splits import image_list
+from bench.protocols import PROTOCOLS
+from bench.registry import unknown
+from bench.rules import Rules, resolve_rules
+from bench.store import Manifest
+from bench.types import (
+    Config,
+    Experiment,
+    ImageList,
+    ModelInfo,
+    Protocol,
+    Row,
+    Setting,
+    Training,
+    Weights,
+    freeze_config,
+)
+
+SUITE_FOLDER = Path(__file__).parent / "suites"
+HELD_OUT_SHARE = 0.2
+
+
+class SuiteError(ValueError):
+    """A suite or a limit that cannot be carried out as written."""
+
+
+@dataclass(frozen=True)
+class SuiteRow:
+    """One network of a suite, with what is particular to it."""
+
+    model: str
+    label: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite as its file says it."""
+
+    name: str
+    title: str
+    protocol: str
+    datasets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[SuiteRow, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many images a trial takes: of each training list (the part held out included) and of each test list."""
+
+    train: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment of a suite, resolved, with what judges it and what tables call it."""
+
+    row: Row
+    experiment: Experiment
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites that come with the project."""
+    return tuple(sorted(path.stem for path in SUITE_FOLDER.glob("*.toml")))
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """The suite of that name, or in that TOML file.
+
+    Raises:
+        SuiteError: naming the file and what is wrong in it.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        if name_or_path not in suite_names():
+            raise SuiteError(unknown("suite", name_or_path, suite_names()))
+        path = SUITE_FOLDER / f"{name_or_path}.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SuiteError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SuiteError(f"{path}: not a readable TOML file ({error})") from None
+    try:
+        return _suite_from(content, path=path)
+    except SuiteError as error:
+        raise SuiteError(f"{path}: {error}") from None
+
+
+def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
+        raise SuiteError(f"the file's name {path.stem!r} becomes a folder: use letters, digits, '.', '_' and '-'")
+    _refuse_unknown(content, ("title", "protocol", "datasets", "seeds", "set", "row"), where="suite")
+    rows = _typed(content, "row", list, default=[])
+    if not rows:
+        raise SuiteError("no [[row]]: a suite names at least one model")
+    suite = Suite(
+        name=path.stem,
+        title=_typed(content, "title", str, default=path.stem),
+        protocol=_typed(content, "protocol", str, default="native"),
+        datasets=_items(content, "datasets", str),
+        seeds=_items(content, "seeds", int, default=[42]),
+        rows=tuple(_row_from(row, folder=path.parent) for row in rows),
+        overrides=_typed(content, "set", dict, default={}),
+    )
+    labels = [row.label for row in suite.rows]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise SuiteError(f"two rows are labelled {twice[0]!r}; give each its own label")
+    return suite
+
+
+def _row_from(row: Any, *, folder: Path) -> SuiteRow:
+    if not isinstance(row, dict):
+        raise SuiteError(f"found row = {row!r}, expected [[row]] tables")
+    _refuse_unknown(row, ("model", "label", "settings", "set", "weights"), where="row")
+    model = _typed(row, "model", str)
+    weights = _typed(row, "weights", str, default="")
+    return SuiteRow(
+        model=model,
+        label=_typed(row, "label", str, default=model),
+        settings=_typed(row, "settings", dict, default={}),
+        overrides=_typed(row, "set", dict, default={}),
+        weights=folder / weights if weights else None,
+    )
+
+
+def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
+    for name in content:
+        if name not in known:
+            raise SuiteError(unknown(f"field of a {where}", name, known))
+
+
+def _typed(content: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = content.get(name, default)
+    if value is None:
+        raise SuiteError(f"{name!r} is missing")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise SuiteError(f"{name!r} is {value!r}, expected {kind.__name__}")
+    return value
+
+
+def _items(content: Mapping[str, Any], name: str, kind: type, default: Any = None) -> tuple[Any, ...]:
+    values = _typed(content, name, list, default)
+    if not values or len(set(map(repr, values))) != len(values):
+        raise SuiteError(f"{name!r} is {values!r}, expected a list of different values, at least one")
+    return tuple(_typed({name: value}, name, kind) for value in values)
+
+
+def suite_stem(name_or_path: str) -> str:
+    """A suite's name, given the name or its TOML file."""
+    return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path
+
+
+def manifest_of(suite: Suite, jobs: Sequence[Job]) -> Manifest:
+    """What a report of the suite will look for."""
+    return Manifest(
+        suite=suite.name,
+        title=suite.title,
+        rows=tuple(job.row for job in jobs),
+        limited=any(job.experiment.is_limited for job in jobs),
+    )
+
+
+def parse_limit(text: str) -> Limit:
+    """`train=32,test=32`, or either alone.
+
+    Raises:
+        SuiteError: for anything else.
+    """
+    found: dict[str, int] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = word.partition("=")
+        if name not in ("train", "test") or not number.isdigit() or int(number) < 1:
+            raise SuiteError(f"--limit {text!r}: expected train=N,test=N with N at least 1")
+        found[name] = int(number)
+    if found.get("train", 2) < 2:
+        raise SuiteError("--limit: train must be at least 2, one image to learn from and one to hold out")
+    return Limit(**found)
+
+
+def expand(
+    suite: Suite,
+    *,
+    info_of: Callable[[str], ModelInfo],
+    overrides: Mapping[str, Any] | None = None,
+    limit: Limit | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> list[Job]:
+    """Every experiment of a suite, resolved: dataset by dataset, row by row, seed by seed.
+
+    Args:
+        suite: what to run.
+        info_of: looks a model up; raises LookupError with suggestions.
+        overrides: replaces fields after the suite's own and the row's own.
+        limit: shortens the lists for a trial.
+        device: kind of device that trains; part of the recipe.
+
+    Raises:
+        SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit.
+    """
+    jobs = []
+    try:
+        protocol = PROTOCOLS.get(suite.protocol)
+        for card in map(load_card, suite.datasets):
+            for row in suite.rows:
+                chosen = {**suite.overrides, **row.overrides, **(overrides or {})}
+                rules = resolve_rules(protocol, card, info_of(row.model), overrides=chosen)
+                rules = replace(rules, recipe=replace(rules.recipe, device=device))
+                plan = _Plan(row, info_of(row.model), card, rules, limit or Limit(), protocol)
+                seeds = suite.seeds if row.weights is None else suite.seeds[:1]
+                jobs.extend(_job(plan, seed) for seed in seeds)
+    except (LookupError, ValueError) as error:
+        message = error.args[0] if error.args else str(error)
+        raise SuiteError(f"suite {suite.name}: {message}") from error
+    return jobs
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One row on one dataset, before its seed."""
+
+    row: SuiteRow
+    info: ModelInfo
+    card: Card
+    rules: Rules
+    limit: Limit
+    protocol: Protocol
+
+    @property
+    def split(self) -> str:
+        return str(dict(self.protocol.splits).get(self.card.name, self.card.default_split))
+
+    @property
+    def config(self) -> Config:
+        return freeze_config({**dict(self.info.config), **self.row.settings})
+
+
+def _job(plan: _Plan, seed: int) -> Job:
+    rules = plan.rules
+    experiment = Experiment(
+        weights=_weights(plan, seed),
+        images=image_list(plan.card.name, plan.split, "test", limit=plan.limit.test),
+        input=rules.input,
+        rounds=rules.rounds,
+        start=rules.start,
+    )
+    row = Row(
+        label=plan.row.label,
+        model=plan.row.model,
+        dataset=plan.card.name,
+        split=plan.split,
+        protocol=plan.protocol.name,
+        scoring=rules.scoring,
+        seed=seed,
+        key=experiment.key,
+    )
+    return Job(row, experiment)
+
+
+def _weights(plan: _Plan, seed: int) -> Training | Weights:
+    if plan.row.weights is not None:
+        path = plan.row.weights
+        return Weights(plan.row.model, sha256=_file_digest(path), config=plan.config, path=str(path))
+    images, chosen = _training_lists(plan.card.name, plan.split, plan.rules, plan.limit)
+    return Training(
+        model=plan.row.model,
+        config=plan.config,
+        images=images,
+        selection_images=chosen,
+        input=plan.rules.input,
+        recipe=plan.rules.recipe,
+        selection=plan.rules.selection,
+        seed=seed,
+    )
+
+
+def _training_lists(dataset: str, split: str, rules: Rules, limit: Limit) -> tuple[ImageList, ImageList | None]:
+    """What is learnt from, and what chooses the epoch and steers a plateau schedule (None where nothing needs it)."""
+    needed = rules.selection.rule == "best" or rules.recipe.schedule == "plateau"
+    if not needed:
+        return image_list(dataset, split, "train", limit=limit.train), None
+    if rules.selection.on != "held-out":
+        chosen_limit = limit.test if rules.selection.on == "test" else limit.train
+        chosen = image_list(dataset, split, rules.selection.on, limit=chosen_limit)
+        return image_list(dataset, split, "train", limit=limit.train), chosen
+    if limit.train is None:
+        return image_list(dataset, split, "fit"), image_list(dataset, split, "held-out")
+    held_out = max(1, round(HELD_OUT_SHARE * limit.train))
+    return (
+        image_list(dataset, split, "fit", limit=limit.train - held_out),
+        image_list(dataset, split, "held-out", limit=held_out),
+    )
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise SuiteError(f"weights {path}: no such file")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

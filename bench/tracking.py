@@ -1,0 +1,324 @@
+"""The only module that knows MLflow: live logging of a suite, later publishing of stored runs, and the page on them.
+
+A suite is a parent run, an experiment a child of it, found again by tag, so that logging the same thing twice leaves
+one copy. The files under `runs/` are the truth: without MLflow everything runs, and `publish` sends the runs later.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.store import Manifest, StoreError, read_manifest, read_result, to_plain
+from bench.types import Row, RunResult, Training
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "dfinet-bench"
+DEFAULT_URI = "sqlite:///mlflow.db"
+SUITE_TAG, KEY_TAG = "dfinet_bench.suite", "dfinet_bench.key"
+PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
+OFF = "off"
+
+
+class TrackingError(RuntimeError):
+    """The tracking store cannot be reached or used."""
+
+
+class Tracker(Protocol):
+    """Receives what happens in a suite, in this order."""
+
+    def begin_suite(self, manifest: Manifest) -> None:
+        """A suite starts or goes on."""
+
+    def begin_experiment(self, row: Row) -> None:
+        """One of its experiments starts or goes on."""
+
+    def log_epoch(self, record: Mapping[str, float]) -> None:
+        """An epoch of the experiment's training is over."""
+
+    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        """The experiment is done or has failed; its files are in `folder`."""
+
+    def end_suite(self, *, failed: bool) -> None:
+        """All experiments are done."""
+
+    def log_report(self, manifest: Manifest, folder: Path) -> None:
+        """A report of the suite was written to `folder`."""
+
+
+class Untracked:
+    """A tracker that keeps nothing: the files under `runs/` are enough."""
+
+    def begin_suite(self, manifest: Manifest) -> None:
+        """Keep nothing."""
+
+    def begin_experiment(self, row: Row) -> None:
+        """Keep nothing."""
+
+    def log_epoch(self, record: Mapping[str, float]) -> None:
+        """Keep nothing."""
+
+    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Keep nothing."""
+
+    def end_suite(self, *, failed: bool) -> None:
+        """Keep nothing."""
+
+    def log_report(self, manifest: Manifest, folder: Path) -> None:
+        """Keep nothing."""
+
+
+def is_available() -> bool:
+    """Whether MLflow is installed."""
+    return importlib.util.find_spec("mlflow") is not None
+
+
+def open_tracker(uri: str | None = None) -> Tracker:
+    """A tracker on an MLflow store: `uri`, else $MLFLOW_TRACKING_URI, else a local sqlite file; made if need be.
+
+    Without MLflow, or with the uri `off`, the tracker keeps nothing and says so once in the log.
+
+    Raises:
+        TrackingError: when the store cannot be reached.
+    """
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if chosen == OFF:
+        return Untracked()
+    if not is_available():
+        log.warning("mlflow is not installed: results stay in files; `dfinet-bench publish` can send them later")
+        return Untracked()
+    return MlflowTracker(chosen)
+
+
+class MlflowTracker:
+    """Live logging into one MLflow store."""
+
+    def __init__(self, uri: str) -> None:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        self._mlflow = importlib.import_module("mlflow")
+        self.uri = uri
+        try:
+            self._client = self._mlflow.MlflowClient(tracking_uri=uri)
+            self._experiment = self._experiment_id()
+        except Exception as error:
+            raise TrackingError(f"MLflow store {uri}: cannot be used ({_first_line(error)})") from error
+        self._parent: Any = None
+        self._child: Any = None
+        self._live_epochs = 0
+
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = None
+        if self.uri.startswith("sqlite:///"):
+            artifacts = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+
+    def begin_suite(self, manifest: Manifest) -> None:
+        """Find or make the suite's parent run."""
+        name = f"{manifest.suite} (limited)" if manifest.limited else manifest.suite
+        self._parent = self._find_or_create(name, {SUITE_TAG: name})
+        self._client.set_tag(self._parent, "mlflow.note.content", manifest.title)
+
+    def begin_experiment(self, row: Row) -> None:
+        """Find or make the experiment's child run."""
+        tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
+        self._child = self._find_or_create(f"{row.label} on {row.dataset}, seed {row.seed}", tags)
+        self._live_epochs = 0
+
+    def log_epoch(self, record: Mapping[str, float]) -> None:
+        """Log an epoch's loss, rate and selection values as they come."""
+        self._log_metrics(list(_epoch_metrics([record], self._metric)))
+
+    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Log what is known of a finished experiment: parameters, metrics per round, costs, files, dataset."""
+        if self._is_complete(result):
+            return
+        self._log_params(row, result)
+        self._log_metrics(list(_result_metrics(result, self._metric)))
+        self._log_dataset(result)
+        for name in ("result.json", "error.log"):
+            if (folder / name).is_file():
+                self._client.log_artifact(self._child, str(folder / name))
+        self._client.set_tag(self._child, "dfinet_bench.status", result.status)
+        if result.reason:
+            self._client.set_tag(self._child, "mlflow.note.content", result.reason)
+        self._client.set_terminated(self._child, "FAILED" if result.status == "failed" else "FINISHED")
+
+    def end_suite(self, *, failed: bool) -> None:
+        """Close the parent run."""
+        self._client.set_terminated(self._parent, "FAILED" if failed else "FINISHED")
+
+    def log_report(self, manifest: Manifest, folder: Path) -> None:
+        """Put a report's files below the parent run."""
+        self.begin_suite(manifest)
+        self._client.log_artifacts(self._parent, str(folder), "report")
+        self._client.set_terminated(self._parent, "FINISHED")
+
+    def _is_complete(self, result: RunResult) -> bool:
+        run = self._client.get_run(self._child)
+        return run.info.status == "FINISHED" and run.data.tags.get("dfinet_bench.status") == result.status
+
+    def _find_or_create(self, name: str, tags: Mapping[str, str]) -> str:
+        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        found = self._client.search_runs([self._experiment], condition, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        return str(self._client.create_run(self._experiment, tags={NAME_TAG: name, **tags}).info.run_id)
+
+    def _metric(self, key: str, value: float, step: int) -> Any:
+        return self._mlflow.entities.Metric(key, value, int(time.time() * 1000), step)
+
+    def _log_metrics(self, metrics: list[Any]) -> None:
+        for first in range(0, len(metrics), 1000):
+            self._client.log_batch(self._child, metrics=metrics[first : first + 1000])
+
+    def _log_params(self, row: Row, result: RunResult) -> None:
+        known = self._client.get_run(self._child).data.params
+        params = {name: value for name, value in _params(row, result).items() if name not in known}
+        entities = [self._mlflow.entities.Param(name, value[:6000]) for name, value in params.items()]
+        for first in range(0, len(entities), 100):
+            self._client.log_batch(self._child, params=entities[first : first + 100])
+
+    def _log_dataset(self, result: RunResult) -> None:
+        entities = self._mlflow.entities
+        for images, context in _lists(result):
+            dataset = entities.Dataset(
+                name=f"{images.dataset}/{images.split}/{images.part}",
+                digest=images.digest[:32],
+                source_type="local",
+                source=json.dumps({"dataset": images.dataset, "list": images.digest, "limit": images.limit}),
+                profile=json.dumps({"images": images.count}),
+            )
+            tag = entities.InputTag("mlflow.data.context", context)
+            self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
+    weights = result.experiment.weights
+    if isinstance(weights, Training):
+        yield weights.images, "training"
+    yield result.experiment.images, "testing"
+
+
+def _params(row: Row, result: RunResult) -> dict[str, str]:
+    """The resolved records as flat names, `weights.recipe.lr` and the like."""
+    flat = {"model": row.model, "label": row.label, "protocol": result.protocol, "seed": str(row.seed)}
+    for name, value in (("experiment", result.experiment), ("scoring", result.scoring)):
+        flat.update(_flatten(to_plain(value), name))
+    flat["dataset_digest"] = str(result.environment.get("dataset_digest", ""))
+    return flat
+
+
+def _flatten(content: Any, prefix: str) -> dict[str, str]:
+    if isinstance(content, dict):
+        flat: dict[str, str] = {}
+        for name, value in content.items():
+            flat.update(_flatten(value, f"{prefix}.{name}"))
+        return flat
+    return {prefix: content if isinstance(content, str) else json.dumps(content)}
+
+
+def _epoch_metrics(records: list[Mapping[str, float]], metric: Any) -> Iterator[Any]:
+    for record in records:
+        for name, value in record.items():
+            if name != "epoch" and math.isfinite(value):
+                yield metric(f"train/{name}", float(value), int(record["epoch"]))
+
+
+def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
+    """Final scores, scores of every round (step = round) and the costs under the names FLOPs and FPS."""
+    for name, score in result.scores.items():
+        if score.value is not None:
+            yield metric(name, score.value, 0)
+    for number, scores in enumerate(result.rounds, start=1):
+        for name, score in scores.items():
+            if score.value is not None:
+                yield metric(f"round/{name}", score.value, number)
+    for cost in result.costs:
+        numbers = {
+            "parameters": cost.parameters,
+            "MACs": cost.macs,
+            "FLOPs": cost.flops_fvcore,
+            "FPS": cost.images_per_s,
+            "latency_p50_ms": cost.latency_p50,
+            "latency_p95_ms": cost.latency_p95,
+            "peak_memory_bytes": cost.peak_memory,
+        }
+        for name, value in numbers.items():
+            if value is not None:
+                yield metric(f"cost/{name}" if name not in ("FLOPs", "FPS") else name, float(value), 0)
+    for name, seconds in result.times.items():
+        yield metric(f"time/{name}", seconds, 0)
+
+
+def publish(root: Path, suite: str, tracker: Tracker) -> int:
+    """Send a suite's stored runs to the tracker, those that are there already left alone; how many rows have results.
+
+    Raises:
+        StoreError: when the suite was never run below `root`.
+    """
+    manifest = read_manifest(root, suite)
+    tracker.begin_suite(manifest)
+    sent = failed = 0
+    for row in manifest.rows:
+        folder = root / row.key
+        try:
+            result = read_result(folder)
+        except StoreError as error:
+            log.warning("%s", error)
+            continue
+        tracker.begin_experiment(row)
+        for record in _stored_log(root, result):
+            tracker.log_epoch(record)
+        tracker.end_experiment(row, result, folder)
+        sent += 1
+        failed += result.status == "failed"
+    tracker.end_suite(failed=bool(failed))
+    return sent
+
+
+def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
+    weights = result.experiment.weights
+    path = root / "trainings" / weights.key / "log.jsonl" if isinstance(weights, Training) else None
+    if path is None or not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def open_page(uri: str | None, *, port: int) -> int:
+    """Serve MLflow's own page on the store until interrupted; the server's exit code.
+
+    Raises:
+        TrackingError: without MLflow.
+    """
+    if not is_available():
+        raise TrackingError("mlflow is not installed; install it with `pip install mlflow`")
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    environment = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", chosen, "--port", str(port)]
+    try:
+        return subprocess.call(command, env=environment)
+    except KeyboardInterrupt:
+        return 0

@@ -1,0 +1,311 @@
+"""The only training loop: epochs, schedule, choice of the epoch, resume after a kill."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.frames import Frames
+from bench.data.loader import steps_per_epoch, test_batches, train_batches
+from bench.losses import get_loss
+from bench.network import Batch, Loss, Segmenter, build_model
+from bench.progress import Progress, Silent
+from bench.store import StoreError, replacing, write_text
+from bench.types import Recipe, Training
+from bench.weights import save_weights
+
+log = logging.getLogger(__name__)
+
+EpochListener = Callable[[Mapping[str, float]], None]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite, so that training stopped."""
+
+
+@dataclass
+class Progressed:
+    """Where a training stands: what `state.pt` keeps beside weights and optimiser."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float | None = None
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the chosen weights' file and how it went."""
+
+    checkpoint: Path
+    epochs: int
+    best_epoch: int
+    log: tuple[Mapping[str, float], ...]
+    seconds: float
+
+
+def train(
+    training: Training,
+    frames: Frames,
+    *,
+    folder: Path,
+    selection_frames: Frames | None = None,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+    on_epoch: EpochListener | None = None,
+) -> Trained:
+    """The weights a training makes, learnt now or taken from `folder` where an earlier call finished or was killed.
+
+    Order, augmentation and dropout of an epoch depend on the seed and the epoch's number alone, so that a resumed
+    training makes the same numbers as one that was never stopped.
+
+    Args:
+        training: model, lists, rules and seed.
+        frames: the images of the training list.
+        folder: takes `checkpoint.safetensors`, `state.pt` and `log.jsonl`.
+        selection_frames: the images that choose the epoch, where the rules have such a list.
+        device: where to train; default the CPU.
+        progress: shown the steps of every epoch.
+        on_epoch: called after each epoch with its log record.
+
+    Raises:
+        NonFiniteLossError: naming the images of the batch.
+    """
+    session = _Session(training, frames, selection_frames, folder, device or torch.device("cpu"))
+    session.resume()
+    while session.done.epoch < training.recipe.epochs:
+        record = session.run_epoch(progress or Silent())
+        session.save()
+        if on_epoch is not None:
+            on_epoch(record)
+    session.finish()
+    done = session.done
+    return Trained(
+        checkpoint=session.checkpoint,
+        epochs=done.epoch,
+        best_epoch=done.best_epoch,
+        log=tuple(done.log),
+        seconds=sum(record["seconds"] for record in done.log),
+    )
+
+
+class _Session:
+    """One training in progress: network, optimiser, schedule and what has come of them."""
+
+    def __init__(
+        self,
+        training: Training,
+        frames: Frames,
+        selection_frames: Frames | None,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        self.training, self.frames, self.selection_frames = training, frames, selection_frames
+        self.folder, self.device = folder, device
+        self.checkpoint = folder / "checkpoint.safetensors"
+        self.loss: Loss = get_loss(training.recipe.loss)
+        torch.manual_seed(training.seed)
+        self.network = build_model(training.model, channels=training.input.channels, settings=dict(training.config)).to(
+            device
+        )
+        self.optimiser = make_optimiser(self.network, training.recipe)
+        self.schedule = make_schedule(self.optimiser, training.recipe)
+        self.done = Progressed()
+
+    def run_epoch(self, progress: Progress) -> Mapping[str, float]:
+        """Learn from every batch once, look at the selection list, step the schedule; the epoch's log record."""
+        began = time.perf_counter()
+        epoch = self.done.epoch + 1
+        rate = self.optimiser.param_groups[0]["lr"]
+        torch.manual_seed(seed_of_epoch(self.training.seed, epoch))
+        loss = self._learn(epoch, progress)
+        record = {"epoch": epoch, "loss": loss, "lr": rate}
+        improved = self._select(epoch, record)
+        self.network.epoch_ended(improved=improved)
+        self._step_schedule(record)
+        record["seconds"] = time.perf_counter() - began
+        self.done.epoch = epoch
+        self.done.log.append(record)
+        return record
+
+    def _learn(self, epoch: int, progress: Progress) -> float:
+        recipe, network = self.training.recipe, self.network
+        network.train()
+        total, seen = torch.zeros((), device=self.device, dtype=torch.float64), 0
+        progress.begin(f"epoch {epoch}/{recipe.epochs}", steps_per_epoch(self.frames, recipe))
+        batches = train_batches(
+            self.frames,
+            input=self.training.input,
+            recipe=recipe,
+            seed=self.training.seed,
+            epoch=epoch,
+            needs_start=network.needs_start,
+        )
+        try:
+            for batch in batches:
+                loss = network.training_loss(batch.to(self.device), self.loss, epoch=epoch)
+                self._refuse_non_finite(loss, batch, epoch)
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                self.optimiser.step()
+                total += loss.detach() * len(batch.name)
+                seen += len(batch.name)
+                progress.advance(f"loss {total.item() / seen:.4f}")
+        finally:
+            progress.end()
+        if not seen:
+            raise ValueError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
+        return total.item() / seen
+
+    def _refuse_non_finite(self, loss: Tensor, batch: Batch, epoch: int) -> None:
+        if not torch.isfinite(loss):
+            names = ", ".join(batch.name)
+            raise NonFiniteLossError(f"the loss is {loss.item()} in epoch {epoch} on the batch of images {names}")
+
+    def _select(self, epoch: int, record: dict[str, float]) -> bool:
+        """Judge the epoch on the selection list and keep its weights when they are the best so far."""
+        selection = self.training.selection
+        if self.selection_frames is None:
+            return self._keep_last(epoch)
+        due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
+        if not due:
+            return False
+        record.update(judge_epoch(self.network, self.selection_frames, self.training, self.loss, self.device))
+        if selection.rule == "last":
+            return self._keep_last(epoch)
+        value = record["selection_loss"] if selection.criterion == "loss" else -record["selection_IoU"]
+        if not math.isfinite(value):
+            raise NonFiniteLossError(f"the selection criterion {selection.criterion} is {value} after epoch {epoch}")
+        improved = self.done.best_value is None or value < self.done.best_value
+        if improved:
+            self.done.best_value, self.done.best_epoch = value, epoch
+            self._save_checkpoint()
+        return improved
+
+    def _keep_last(self, epoch: int) -> bool:
+        self.done.best_epoch = epoch
+        return True
+
+    def _step_schedule(self, record: Mapping[str, float]) -> None:
+        if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            if "selection_loss" in record:
+                self.schedule.step(record["selection_loss"])
+        elif self.schedule is not None:
+            self.schedule.step()
+
+    def _save_checkpoint(self) -> None:
+        training = self.training
+        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(training, self.done.best_epoch))
+
+    def finish(self) -> None:
+        """Write the last epoch's weights where the rules keep the last."""
+        if self.training.selection.rule == "last" and not self._checkpoint_is_current():
+            self._save_checkpoint()
+
+    def _checkpoint_is_current(self) -> bool:
+        state, checkpoint = self.folder / "state.pt", self.checkpoint
+        return checkpoint.is_file() and checkpoint.stat().st_mtime_ns >= state.stat().st_mtime_ns
+
+    def save(self) -> None:
+        """Write `state.pt` and `log.jsonl`, from which a killed training goes on."""
+        state = {
+            "training": self.training.key,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule is not None else {},
+            "feedback": self.network.resume_state(),
+            "done": {
+                "epoch": self.done.epoch,
+                "best_epoch": self.done.best_epoch,
+                "best_value": self.done.best_value,
+                "log": self.done.log,
+            },
+        }
+        with replacing(self.folder / "state.pt") as path:
+            torch.save(state, path)
+        write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in self.done.log))
+
+    def resume(self) -> None:
+        """Go on where an earlier call stopped, when there is one.
+
+        Raises:
+            StoreError: when `state.pt` is broken or of another training.
+        """
+        path = self.folder / "state.pt"
+        if not path.is_file():
+            return
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:
+            raise StoreError(f"{path}: not a readable state ({error}); delete it to train anew") from error
+        if state.get("training") != self.training.key:
+            raise StoreError(f"{path}: of training {state.get('training')!r}, expected {self.training.key!r}")
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.network.load_resume_state(state["feedback"])
+        self.done = Progressed(**state["done"])
+        if self.done.epoch < self.training.recipe.epochs:
+            log.info("training %s goes on after epoch %d", self.training.key, self.done.epoch)
+
+
+def seed_of_epoch(seed: int, epoch: int) -> int:
+    """A seed for one epoch's dropout, different for neighbouring seeds and epochs."""
+    return (seed * 1_000_003 + epoch) % 2**63
+
+
+def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all parameters that ask for a gradient."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adagrad": torch.optim.Adagrad,
+    }
+    return kinds[recipe.optimiser](parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+Schedule = torch.optim.lr_scheduler.LRScheduler
+
+
+def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe) -> Schedule | None:
+    """The recipe's learning-rate schedule, stepped once an epoch; None when the rate is constant."""
+    if recipe.schedule == "multistep":
+        return torch.optim.lr_scheduler.MultiStepLR(optimiser, list(recipe.milestones), gamma=recipe.gamma)
+    if recipe.schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=recipe.patience, factor=recipe.gamma)
+    return None
+
+
+@torch.no_grad()
+def judge_epoch(
+    network: Segmenter,
+    frames: Frames,
+    training: Training,
+    loss: Loss,
+    device: torch.device,
+) -> dict[str, float]:
+    """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode."""
+    network.eval()
+    total, intersection, union = 0.0, 0, 0
+    for batch in test_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
+        moved = batch.to(device)
+        logits = next(iter(network.rounds(moved.image, moved.start)))
+        total += loss(logits, moved.mask).item() * len(batch.name)
+        predicted, actual = logits > 0, moved.mask > 0.5
+        intersection += int((predicted & actual).sum())
+        union += int((predicted | actual).sum())
+    return {"selection_loss": total / len(frames), "selection_IoU": intersection / union if union else 0.0}
+
+
+def checkpoint_metadata(training: Training, epoch: int) -> dict[str, str]:
+    """What a checkpoint says of its making."""
+    return {"training": training.key, "dataset": training.images.dataset, "epoch": str(epoch)}
