@@ -71,7 +71,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     body = content[PREFIX + length :]
     try:
         header = json.loads(content[PREFIX : PREFIX + length])
-        metadata = header.pop(METADATA, {})
+        metadata = {key: str(value) for key, value in header.pop(METADATA, {}).items()}
         tensors = {name: _tensor(entry, body) for name, entry in header.items()}
         spans = sorted(entry["data_offsets"] for entry in header.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
