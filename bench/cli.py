@@ -41,8 +41,9 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Prove and describe the images.")
 app.add_typer(data_app, name="data")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+FILE_WIDTH = 200  # columns where output goes to a file or a pipe, which have no width of their own
+out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 log = logging.getLogger("bench")
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -163,7 +164,7 @@ def run(
         info_of=info_lookup(plugin),
         overrides=parse_overrides(set_ or []),
         limit=parse_limit(limit),
-        device=place_device.type,
+        device="cuda" if place_device.type == "cuda" else "cpu",
     )
     place = open_place(runs, data, place_device)
     read_images(jobs, place)
@@ -218,7 +219,7 @@ def gate(
 ) -> None:
     """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
     from bench.executors.local import run_all
-    from bench.gate import compare, read_reference, to_junit, write_reference
+    from bench.gate import DEFAULT_MARGINS, compare, read_reference, to_junit, write_reference
     from bench.runner import read_images
     from bench.store import write_text
     from bench.suites import expand, load_suite
@@ -234,7 +235,7 @@ def gate(
             for job, result in zip(jobs, run_all(jobs, place), strict=True)
         }
     if stored is None:
-        write_reference(results, reference, suite=described.name)
+        write_reference(results, reference, margins=DEFAULT_MARGINS, suite=described.name)
         out.print(str(reference), markup=False)
         return
     verdict = compare(results, stored)
@@ -327,7 +328,8 @@ def verify(
     else:
         for finding in proof.findings:
             out.print(str(finding), markup=False, soft_wrap=True)
-        out.print(proof.summary, markup=False, soft_wrap=True)
+        state = "as its card says" if proof.ok else f"{len(proof.problems)} differences from its card"
+        out.print(f"{name}: {proof.files} files read, {state}", markup=False, soft_wrap=True)
     if not proof.ok:
         raise typer.Exit(FAILED)
 
@@ -440,9 +442,13 @@ def format_score(score: Score | None) -> str:
 
 def show_gate(verdict: GateReport) -> None:
     """Print every compared score and the verdict."""
-    table = Table("row", "metric", "reference", "found", "margin", "verdict")
-    for check in verdict.checks:
-        found = "—" if check.value is None else f"{check.value:.6g}"
-        table.add_row(check.row, check.metric, f"{check.reference:.6g}", found, f"{check.margin:.3g}", check.verdict)
+    table = Table("row", "metric", "reference", "margin", "measured", "moved", "verdict")
+    for one in verdict.comparisons:
+        measured, moved = ("—", "—") if one.measured is None else (f"{one.measured:.6g}", f"{one.moved:+.3g}")
+        table.add_row(one.row, one.metric, f"{one.reference:.6g}", f"{one.margin:.3g}", measured, moved, one.verdict)
     out.print(table)
+    for failure in verdict.failures:
+        out.print(failure.sentence(), markup=False, soft_wrap=True)
+    for row in verdict.unknown_rows:
+        out.print(f"{row}: not in the reference, not judged", markup=False, soft_wrap=True)
     out.print("gate: passed" if verdict.passed else "gate: failed")

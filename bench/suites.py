@@ -232,7 +232,7 @@ def expand(
     Raises:
         SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit.
     """
-    jobs = []
+    jobs: list[Job] = []
     try:
         protocol = PROTOCOLS.get(suite.protocol)
         for card in map(load_card, suite.datasets):

@@ -6,7 +6,6 @@ one copy. The files under `runs/` are the truth: without MLflow everything runs,
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import logging
@@ -107,7 +106,9 @@ class MlflowTracker:
     def __init__(self, uri: str) -> None:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        self._mlflow = importlib.import_module("mlflow")
+        import mlflow  # three seconds, and not installed everywhere
+
+        self._mlflow = mlflow
         self.uri = uri
         try:
             self._client = self._mlflow.MlflowClient(tracking_uri=uri)
@@ -170,7 +171,7 @@ class MlflowTracker:
 
     def _is_complete(self, result: RunResult) -> bool:
         run = self._client.get_run(self._child)
-        return run.info.status == "FINISHED" and run.data.tags.get("dfinet_bench.status") == result.status
+        return bool(run.info.status == "FINISHED" and run.data.tags.get("dfinet_bench.status") == result.status)
 
     def _find_or_create(self, name: str, tags: Mapping[str, str]) -> str:
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())

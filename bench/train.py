@@ -154,7 +154,7 @@ class _Session:
                 loss = network.training_loss(batch.to(self.device), self.loss, epoch=epoch)
                 self._refuse_non_finite(loss, batch, epoch)
                 self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                torch.autograd.backward(loss)
                 self.optimiser.step()
                 total += loss.detach() * len(batch.name)
                 seen += len(batch.name)

@@ -62,9 +62,14 @@ def test_a_stored_result_satisfies_the_schema_and_a_changed_one_does_not() -> No
 def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "counts.npz"
     write_arrays(path, {"a": np.arange(3)})
-    with pytest.raises(RuntimeError), ArrayWriter(path) as writer:
-        writer.add("a", np.arange(4))
-        raise RuntimeError("killed")
+
+    def write_and_die() -> None:
+        with ArrayWriter(path) as writer:
+            writer.add("a", np.arange(4))
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_and_die()
     assert load_arrays(path)["a"].tolist() == [0, 1, 2]
     assert [p.name for p in tmp_path.iterdir()] == ["counts.npz"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from records import EXPERIMENT, IMAGES, INPUT, RECIPE, TRAINING
 
-from bench.types import Experiment, Input, Recipe, Scoring, Selection, Training, Weights, identity, key_of
+from bench.types import Experiment, Input, Scoring, Selection, Weights, identity, key_of
 
 
 def test_a_key_is_twelve_hexadecimal_digits() -> None:
@@ -94,5 +94,3 @@ def test_a_limit_on_either_list_makes_an_experiment_limited() -> None:
     assert not EXPERIMENT.is_limited
     assert replace(EXPERIMENT, images=limited).is_limited
     assert replace(EXPERIMENT, weights=replace(TRAINING, images=limited)).is_limited
-
-
