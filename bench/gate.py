@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from xml.etree import ElementTree
 
@@ -20,6 +21,11 @@ from bench.types import Score
 REFERENCE_SCHEMA = 1
 DEFAULT_MARGINS = {"IoU/pooled": 0.005, "nIoU/per-image": 0.005, "Pd/centroid-3px": 0.01, "Fa/unmatched-area": 5e-6}
 """What `dfinet-bench gate --update` allows a score to lose: rounding on another machine flips pixels, not targets."""
+
+DEFAULT_MARGINS: Mapping[str, float] = MappingProxyType(
+    {"IoU/pooled": 0.005, "nIoU/per-image": 0.005, "Pd/centroid-3px": 0.01, "Fa/unmatched-area": 5e-6}
+)
+"""How much worse a score of given weights may be: more than another processor's rounding, less than a real loss."""
 
 Verdict = Literal["kept", "improved", "worse", "null", "missing"]
 Results = Mapping[str, Mapping[str, Score]]
@@ -56,11 +62,11 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Check:
     """One metric of one row, measured and expected.
 
     Attributes:
-        measured: the value, or None where it is null or missing.
+        value: the measured one, or None where it is null or missing.
         verdict: `kept` inside the margin, `improved` or `worse` outside it, `null` without a value, `missing` without a
             score.
         reason: why there is no value.
@@ -68,7 +74,7 @@ class Comparison:
 
     row: str
     metric: str
-    measured: float | None
+    value: float | None
     reference: float
     margin: float
     verdict: Verdict
@@ -77,7 +83,7 @@ class Comparison:
     @property
     def moved(self) -> float | None:
         """Measured less reference, in the metric's unit."""
-        return None if self.measured is None else self.measured - self.reference
+        return None if self.value is None else self.value - self.reference
 
     @property
     def passes(self) -> bool:
@@ -90,40 +96,40 @@ class Comparison:
         expected = f"the reference {self.reference:.6g} (margin {self.margin:.6g})"
         if self.verdict == "missing":
             return f"{where} is missing, expected {expected}; {self.reason}"
-        if self.measured is None:
+        if self.value is None:
             return f"{where} has no value ({self.reason}), expected {expected}"
-        distance = f"{where} is {self.measured:.6g}, {self.moved:+.6g} from {expected}"
+        distance = f"{where} is {self.value:.6g}, {self.moved:+.6g} from {expected}"
         return f"{distance}; improved, update the reference" if self.verdict == "improved" else distance
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """Every comparison of a gate, in the reference's order.
+    """Every check of a gate, in the reference's order.
 
     Attributes:
         unknown_rows: measured rows the reference does not know; they are not judged.
     """
 
     suite: str
-    comparisons: tuple[Comparison, ...]
+    checks: tuple[Check, ...]
     unknown_rows: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether there was something to compare and nothing was worse, null or missing."""
-        return bool(self.comparisons) and all(comparison.passes for comparison in self.comparisons)
+        return bool(self.checks) and all(check.passes for check in self.checks)
 
     @property
-    def failures(self) -> tuple[Comparison, ...]:
+    def failures(self) -> tuple[Check, ...]:
         """What closes the gate."""
-        return tuple(comparison for comparison in self.comparisons if not comparison.passes)
+        return tuple(check for check in self.checks if not check.passes)
 
 
 def compare(results: Results, reference: Reference) -> GateReport:
     """The verdict on every metric that the reference names."""
     return GateReport(
         suite=reference.suite,
-        comparisons=tuple(
+        checks=tuple(
             _judge(row, metric, results, expected)
             for row, metrics in reference.rows.items()
             for metric, expected in metrics.items()
@@ -132,9 +138,9 @@ def compare(results: Results, reference: Reference) -> GateReport:
     )
 
 
-def _judge(row: str, metric: str, results: Results, expected: Expected) -> Comparison:
+def _judge(row: str, metric: str, results: Results, expected: Expected) -> Check:
     score = results.get(row, {}).get(metric)
-    measured: float | None = None
+    value: float | None = None
     reason = ""
     verdict: Verdict
     if score is None:
@@ -142,10 +148,10 @@ def _judge(row: str, metric: str, results: Results, expected: Expected) -> Compa
     elif score.value is None or not math.isfinite(score.value):
         verdict, reason = "null", score.reason or f"it is {score.value}"
     else:
-        measured = score.value
-        gain = measured - expected.value if score.better == "higher" else expected.value - measured
+        value = score.value
+        gain = value - expected.value if score.better == "higher" else expected.value - value
         verdict = "worse" if gain < -expected.margin else "improved" if gain > expected.margin else "kept"
-    return Comparison(row, metric, measured, expected.value, expected.margin, verdict, reason)
+    return Check(row, metric, value, expected.value, expected.margin, verdict, reason)
 
 
 def _what_there_is(row: str, results: Results) -> str:
@@ -159,22 +165,24 @@ def to_junit(report: GateReport) -> str:
     suite = ElementTree.Element(
         "testsuite",
         name=f"gate {report.suite}",
-        tests=str(len(report.comparisons)),
+        tests=str(len(report.checks)),
         failures=str(len(report.failures)),
         errors="0",
         skipped="0",
     )
-    for comparison in report.comparisons:
-        case = ElementTree.SubElement(suite, "testcase", classname=comparison.row, name=comparison.metric, time="0")
-        if comparison.passes:
-            ElementTree.SubElement(case, "system-out").text = comparison.sentence()
+    for check in report.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=check.row, name=check.metric, time="0")
+        if check.passes:
+            ElementTree.SubElement(case, "system-out").text = check.sentence()
         else:
-            ElementTree.SubElement(case, "failure", type=comparison.verdict, message=comparison.sentence())
+            ElementTree.SubElement(case, "failure", type=check.verdict, message=check.sentence())
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def write_reference(results: Results, path: Path, *, margins: Mapping[str, float], suite: str = "gate") -> Reference:
+def write_reference(
+    results: Results, path: Path, *, margins: Mapping[str, float] = DEFAULT_MARGINS, suite: str = "gate"
+) -> Reference:
     """The reference that these results become, also written to `path` as JSON.
 
     Args:

@@ -48,14 +48,14 @@ def test_the_gate_closes_when_a_value_is_worse_than_its_margin_or_null(
     iou: float | None, fa: float | None, verdicts: tuple[Verdict, Verdict], passed: bool
 ) -> None:
     report = compare(measured(iou, fa), REFERENCE)
-    assert tuple(comparison.verdict for comparison in report.comparisons) == verdicts
+    assert tuple(check.verdict for check in report.checks) == verdicts
     assert report.passed is passed
     assert bool(report.failures) is not passed
 
 
 def test_a_missing_row_closes_the_gate() -> None:
     report = compare({"DFINet on other": measured(0.75)[ROW]}, REFERENCE)
-    assert [comparison.verdict for comparison in report.failures] == ["missing", "missing"]
+    assert [check.verdict for check in report.failures] == ["missing", "missing"]
     assert report.unknown_rows == ("DFINet on other",)
     assert report.failures[0].sentence() == (
         f"{ROW}: IoU/pooled is missing, expected the reference 0.75 (margin 0.125); "
@@ -65,9 +65,7 @@ def test_a_missing_row_closes_the_gate() -> None:
 
 def test_a_missing_metric_closes_the_gate() -> None:
     report = compare({ROW: {"IoU/pooled": measured(0.75)[ROW]["IoU/pooled"]}}, REFERENCE)
-    assert [(comparison.metric, comparison.verdict) for comparison in report.failures] == [
-        ("Fa/unmatched-area", "missing")
-    ]
+    assert [(check.metric, check.verdict) for check in report.failures] == [("Fa/unmatched-area", "missing")]
     assert "the row has IoU/pooled" in report.failures[0].sentence()
 
 
@@ -82,17 +80,17 @@ def test_metrics_the_reference_does_not_name_are_not_judged() -> None:
     results[ROW]["F1/pooled"] = Score(0.0, unit="fraction", better="higher")
     report = compare(results, REFERENCE)
     assert report.passed
-    assert len(report.comparisons) == 2
+    assert len(report.checks) == 2
 
 
 def test_a_report_says_how_far_a_value_moved() -> None:
-    worse, kept = compare(measured(0.5), REFERENCE).comparisons
+    worse, kept = compare(measured(0.5), REFERENCE).checks
     assert worse.moved == -0.25
     assert worse.sentence() == f"{ROW}: IoU/pooled is 0.5, -0.25 from the reference 0.75 (margin 0.125)"
     assert kept.moved == 0.0
-    improved = compare(measured(1.0), REFERENCE).comparisons[0]
+    improved = compare(measured(1.0), REFERENCE).checks[0]
     assert improved.sentence().endswith("improved, update the reference")
-    assert compare(measured(None), REFERENCE).comparisons[0].moved is None
+    assert compare(measured(None), REFERENCE).checks[0].moved is None
 
 
 def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
@@ -196,7 +194,7 @@ def test_a_reference_file_that_is_no_reference_is_refused_with_its_path(
 
 
 def test_a_report_without_comparisons_does_not_pass() -> None:
-    assert not dataclasses.replace(compare(measured(0.75), REFERENCE), comparisons=()).passed
+    assert not dataclasses.replace(compare(measured(0.75), REFERENCE), checks=()).passed
 
 
 def test_the_gate_and_the_metrics_need_no_torch() -> None:

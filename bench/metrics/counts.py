@@ -441,11 +441,11 @@ class CountTable:
 
 
 class CountsWriter:
-    """Collects the integers of a test list, image by image; keeps nothing but integers."""
+    """Collects the integers of a test list, image by image; keeps nothing else. The first image sets the rounds."""
 
-    def __init__(self, scoring: Scoring, *, rounds: int = 1) -> None:
+    def __init__(self, scoring: Scoring) -> None:
         self.scoring = scoring
-        self.rounds = rounds
+        self.rounds = 1
         self._names: list[str] = []
         self._sizes: list[tuple[int, int]] = []
         self._columns = _Columns()
@@ -458,13 +458,15 @@ class CountsWriter:
         Raises:
             ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
         """
-        if len(rounds) != self.rounds:
-            raise ValueError(f"{name}: {len(rounds)} rounds, expected {self.rounds} as announced")
+        expected = self.rounds if self._names else max(len(rounds), 1)
+        if len(rounds) != expected:
+            raise ValueError(f"{name}: {len(rounds)} rounds, expected {expected} as for the images before it")
         try:
             read = read_truth(truth, self.scoring, grey=grey)
             counted = tuple(count_against(q, read, scoring=self.scoring) for q in rounds)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+        self.rounds = expected
         self._names.append(name)
         self._sizes.append(read.shape)
         self._columns.add(counted)
@@ -512,9 +514,12 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
 def join_tables(parts: Sequence[CountTable]) -> CountTable:
     """One table of several lists of images with the same rounds, in order: what shards come to together.
 
+    A list without images adds nothing.
+
     Raises:
         ValueError: when there is none, or their rounds differ.
     """
+    parts = [part for part in parts if part.names] or parts[:1]
     if not parts or len({part.rounds for part in parts}) != 1:
         raise ValueError(f"counts: parts have {[p.rounds for p in parts]} rounds, expected one number for all")
     starts = np.cumsum([0, *(len(part.names) for part in parts)])

@@ -282,7 +282,7 @@ def test_levels_equal_exact_arithmetic(p: float) -> None:
 
 def _noise(seed: int, count: int, *, rounds: int = 2) -> CountTable:
     generator = np.random.default_rng(seed)
-    writer = CountsWriter(NATIVE, rounds=rounds)
+    writer = CountsWriter(NATIVE)
     for index in range(count):
         size = (int(generator.integers(5, 12)), 9)
         mask = (generator.random(size) > 0.9).astype(np.uint8)
@@ -293,7 +293,7 @@ def _noise(seed: int, count: int, *, rounds: int = 2) -> CountTable:
 
 def test_a_writer_hands_out_the_same_counts_as_counting_each_image() -> None:
     first, second = full("#..#", "...."), full("....", "####")
-    writer = CountsWriter(NATIVE, rounds=2)
+    writer = CountsWriter(NATIVE)
     writer.add("a", [sure(first), sure(second)], truth=first)
     writer.add("b", [sure(second), sure(first)], truth=second)
     table = writer.table()
@@ -310,12 +310,16 @@ def test_a_writer_hands_out_the_same_counts_as_counting_each_image() -> None:
 
 
 def test_a_writer_names_the_image_that_is_wrong() -> None:
-    writer = CountsWriter(NATIVE, rounds=1)
+    writer = CountsWriter(NATIVE)
     with pytest.raises(ValueError, match=re.escape("Misc_1: mask holds 255")):
         writer.add("Misc_1", [np.zeros((1, 1), np.uint16)], truth=np.array([[255]], np.uint8))
-    with pytest.raises(ValueError, match="Misc_1: 2 rounds, expected 1"):
-        writer.add("Misc_1", [np.zeros((1, 1), np.uint16)] * 2, truth=np.zeros((1, 1), np.uint8))
+    with pytest.raises(ValueError, match="Misc_1: 0 rounds, expected 1"):
+        writer.add("Misc_1", [], truth=np.zeros((1, 1), np.uint8))
     assert writer.table().names == ()
+    writer.add("Misc_1", [np.zeros((1, 1), np.uint16)] * 3, truth=np.zeros((1, 1), np.uint8))
+    with pytest.raises(ValueError, match="Misc_2: 2 rounds, expected 3 as for the images before it"):
+        writer.add("Misc_2", [np.zeros((1, 1), np.uint16)] * 2, truth=np.zeros((1, 1), np.uint8))
+    assert writer.table().rounds == 3
 
 
 def test_a_table_survives_its_arrays(tmp_path: Path) -> None:
@@ -330,8 +334,8 @@ def test_a_table_survives_its_arrays(tmp_path: Path) -> None:
 
 
 def test_a_table_of_no_images_survives_its_arrays() -> None:
-    back = CountTable.from_arrays(CountsWriter(NATIVE, rounds=3).table().to_arrays())
-    assert back.rounds == 3
+    back = CountTable.from_arrays(CountsWriter(NATIVE).table().to_arrays())
+    assert back.names == ()
     assert len(back.round(0)) == 0
 
 
@@ -349,7 +353,7 @@ def test_the_counts_of_a_list_are_the_counts_of_its_parts() -> None:
     assert whole.names == parts[0].names + parts[2].names
     for name in INTEGERS:
         for index in (0, 1):
-            total = sum(int(getattr(part.round(index), name).sum()) for part in parts)
+            total = sum(int(getattr(part.round(index), name).sum()) for part in parts if part.names)
             assert getattr(whole.round(index), name).sum() == total
     again = CountTable.from_arrays(whole.to_arrays())
     assert again.target_image.tolist() == [*parts[0].target_image.tolist(), *(parts[2].target_image + 3).tolist()]
@@ -358,6 +362,9 @@ def test_the_counts_of_a_list_are_the_counts_of_its_parts() -> None:
 def test_parts_with_different_rounds_are_not_joined() -> None:
     with pytest.raises(ValueError, match=r"parts have \[2, 1\] rounds"):
         join_tables([_noise(1, 1), _noise(1, 1, rounds=1)])
+    with pytest.raises(ValueError, match=r"parts have \[\] rounds"):
+        join_tables([])
+    assert join_tables([_noise(1, 0), _noise(1, 0)]).names == ()
 
 
 def test_a_resample_takes_an_images_targets_with_it_each_time() -> None:

@@ -1,4 +1,4 @@
-"""The soft readings on real masks: what a perfect predictor scores under DFINet's pipeline, measured with its own code."""
+"""The soft readings on real masks: what a perfect predictor scores under DFINet's pipeline, by its own code."""
 
 from __future__ import annotations
 
