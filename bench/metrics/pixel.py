@@ -1,0 +1,203 @@
+"""Metrics of pixels: IoU, nIoU, precision, recall, F1, and what DFINet's script reports under those names."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.metrics.components import IntArray
+from bench.metrics.counts import Counts
+from bench.metrics.scores import metric
+
+NOTHING = "nothing labelled and nothing predicted; 0/0 counts as 0"
+SMOOTHING = 1e-15
+
+
+def ratio(part: IntArray, whole: IntArray) -> float | None:
+    """The sum of one over the sum of the other, or None when the latter is zero.
+
+    >>> ratio(np.array([1, 2]), np.array([4, 8]))
+    0.25
+    """
+    total = int(whole.sum())
+    return int(part.sum()) / total if total else None
+
+
+@metric("IoU/pooled", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
+def iou_pooled(counts: Counts) -> float | None:
+    """Intersection over union of the target class, both summed over the list first: sum I / sum U.
+
+    Called mIoU in the field's code, but neither a mean over images nor over classes. 0/0 is 0, as there.
+
+    Source: BasicIRSTD, DNANet and DFINet `mIoU`.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> iou_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]]))
+    0.25
+    """
+    return ratio(counts.intersection, counts.predicted + counts.labelled - counts.intersection)
+
+
+@metric("nIoU/per-image", unit="fraction", better="higher", undefined=NOTHING)
+def niou_per_image(counts: Counts) -> float | None:
+    """Mean over images of each image's intersection over union, where 0/0 is 0.
+
+    An image without target in which nothing is predicted is a right answer and yet counts 0, as in every published
+    implementation.
+
+    Source: Dai et al., WACV 2021 (open-acm `SamplewiseSigmoidMetric`); pyirstdmetrics `niou`.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> niou_per_image(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]]).take([0, 0]))
+    0.25
+    >>> niou_per_image(count_masks([[0, 0]], [[0, 0]]))
+    0.0
+    """
+    union = counts.predicted + counts.labelled - counts.intersection
+    return float(np.mean(counts.intersection / np.maximum(union, 1)))
+
+
+@metric("Precision/pooled", unit="fraction", better="higher", undefined="no pixel predicted in the list")
+def precision_pooled(counts: Counts) -> float | None:
+    """Share of the list's predicted pixels that lie on a target: sum TP / sum (TP + FP).
+
+    Source: pyirstdmetrics `precision`, which prints 0 where this is undefined.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> precision_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]]))
+    0.5
+    """
+    return ratio(counts.hits, counts.predicted)
+
+
+@metric("Recall/pooled", unit="fraction", better="higher", undefined="no target pixel in the list")
+def recall_pooled(counts: Counts) -> float | None:
+    """Share of the list's target pixels that are predicted: sum TP / sum (TP + FN).
+
+    Source: pyirstdmetrics `recall`, which prints 0 where this is undefined.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> recall_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]))
+    0.5
+    """
+    return ratio(counts.hits, counts.actual)
+
+
+@metric("F1/pooled", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
+def f1_pooled(counts: Counts) -> float | None:
+    """F1 over all pixels of the list: 2 TP / (2 TP + FP + FN) = 2 IoU / (1 + IoU). 0/0 is 0.
+
+    Source: pyirstdmetrics `f1`; the F1 columns of SCTransNet and RPCANet satisfy it.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> f1_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]]))
+    0.4
+    """
+    return ratio(2 * counts.hits, counts.predicted + counts.actual)
+
+
+def macro_f1(counts: Counts) -> float:
+    """Harmonic mean of the mean per-image precision and the mean per-image recall, with 1e-15 added above and below."""
+    precision = float(np.mean((counts.hits + SMOOTHING) / (counts.predicted + SMOOTHING)))
+    recall = float(np.mean((counts.hits + SMOOTHING) / (counts.actual + SMOOTHING)))
+    return 2 * precision * recall / (precision + recall)
+
+
+@metric("legacy:F1/macro-pr", unit="fraction", better="higher", undefined=NOTHING)
+def legacy_f1_macro(counts: Counts) -> float | None:
+    """F1 as DFINet reports it: harmonic mean of the mean per-image precision and the mean per-image recall.
+
+    An image with nothing predicted has precision 1, one without target has recall 1 (1e-15 is added to numerators and
+    denominators). One perfect and one missed image make 0.667, where the mean of the two images' F1 is 0.5. It is not
+    2 IoU / (1 + IoU), so it must not be compared with a pooled F1.
+
+    Source: DFINet `test.py`.
+    Differs: an image with neither target nor prediction has precision and recall 1; the script stops there.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> round(legacy_f1_macro(count_masks([[0, 0, 0, 0]], [[0, 1, 1, 0]])), 12)
+    0.0
+    >>> legacy_f1_macro(count_masks([[0, 1, 1, 0]], [[0, 1, 1, 0]]))
+    1.0
+    """
+    return macro_f1(counts)
+
+
+@metric("legacy:PixAcc/recall", unit="fraction", better="higher", undefined="no target pixel in the list")
+def legacy_pixacc(counts: Counts) -> float | None:
+    """What the field's code calls pixel accuracy: the pooled recall, on a binary mask.
+
+    Source: BasicIRSTD, DNANet and DFINet `pixAcc`, which print 0 where this is undefined.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> legacy_pixacc(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]))
+    0.5
+    """
+    return ratio(counts.intersection, counts.positive)
+
+
+@metric(
+    "legacy:IoU/soft-mask",
+    unit="fraction",
+    better="higher",
+    undefined=NOTHING,
+    undefined_value=0.0,
+    ground_truth="soft",
+)
+def legacy_iou_soft(counts: Counts) -> float | None:
+    """Pooled IoU on a resized mask that was never binarised again: too low, about 0.5 for a perfect predictor.
+
+    The intersection takes only mask pixels of exactly 1.0, the label area everything from 0.5 to 1.0.
+
+    Source: DFINet `test.py`.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.types import Scoring
+    >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
+    >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])
+    >>> counts = counts_of([count_image(np.full((1, 4), 65535, np.uint16), mask, scoring=soft)])
+    >>> round(legacy_iou_soft(counts), 6)  # 1 / (4 + 3 - 1)
+    0.166667
+    """
+    return ratio(counts.intersection, counts.predicted + counts.labelled - counts.intersection)
+
+
+@metric(
+    "legacy:PixAcc/soft-mask",
+    unit="fraction",
+    better="higher",
+    undefined="no target pixel in the list",
+    ground_truth="soft",
+)
+def legacy_pixacc_soft(counts: Counts) -> float | None:
+    """Predicted pixels whose soft mask is exactly 1.0, over all pixels whose soft mask is above 0.
+
+    Source: DFINet `pixAcc`.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.types import Scoring
+    >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
+    >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])
+    >>> legacy_pixacc_soft(counts_of([count_image(np.full((1, 4), 65535, np.uint16), mask, scoring=soft)]))
+    0.25
+    """
+    return ratio(counts.intersection, counts.positive)
+
+
+@metric("legacy:F1/soft-mask", unit="fraction", better="higher", undefined=NOTHING, ground_truth="soft")
+def legacy_f1_soft(counts: Counts) -> float | None:
+    """DFINet's F1 (see `legacy:F1/macro-pr`) on a resized mask, read as target where it is above 0.5.
+
+    Source: DFINet `test.py`.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.types import Scoring
+    >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
+    >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])
+    >>> counts = counts_of([count_image(np.full((1, 4), 65535, np.uint16), mask, scoring=soft)])
+    >>> round(legacy_f1_soft(counts), 6)  # precision 2/4, recall 2/2
+    0.666667
+    """
+    return macro_f1(counts)

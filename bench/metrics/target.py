@@ -1,0 +1,123 @@
+"""Metrics of components: probability of detection, false alarms, and the false alarms DNANet's code counts."""
+
+from __future__ import annotations
+
+from bench.metrics.counts import Counts
+from bench.metrics.pixel import ratio
+from bench.metrics.scores import metric
+
+NO_TARGETS = "no targets in the list"
+NO_PIXELS = "no pixels in the list"
+DNANET_PIXELS = 256 * 256
+
+
+@metric("Pd/centroid-3px", unit="fraction", better="higher", undefined=NO_TARGETS, of_components=True)
+def pd_centroid(counts: Counts) -> float | None:
+    """Probability of detection: share of the list's targets matched by a predicted component.
+
+    Targets in raster order each take the first free component whose centroid is nearer than 3 px (8 neighbours make a
+    component). Under another distance the id says so.
+
+    Source: BasicIRSTD and DFINet `PD_FA`; pyirstdmetrics `DistanceOnlyMatching`.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> pd_centroid(count_masks([[1, 0, 0, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 0, 1]]))
+    0.5
+    """
+    return ratio(counts.matched, counts.targets)
+
+
+@metric("Fa/unmatched-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+def fa_unmatched_area(counts: Counts) -> float | None:
+    """False-alarm rate: pixels of predicted components that no target took, over all pixels of the list.
+
+    Components are told apart by identity. Tables print it in 1e-6.
+
+    Source: BasicIRSTD since 2024-01-25 and DFINet `PD_FA`.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> fa_unmatched_area(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    0.25
+    """
+    return ratio(counts.unmatched_area, counts.pixels)
+
+
+@metric(
+    "Fa/components-per-image",
+    unit="components per image",
+    better="lower",
+    undefined="no images in the list",
+    of_components=True,
+)
+def fa_components(counts: Counts) -> float | None:
+    """False alarms an image: predicted components that no target took, over images.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> fa_components(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    1.0
+    """
+    return int(counts.unmatched.sum()) / len(counts)
+
+
+@metric("legacy:Fa/equal-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+def legacy_fa_equal_area(counts: Counts) -> float | None:
+    """False-alarm rate as DNANet, SCTransNet and MSHNet count it: never above the right one on 256 x 256 images.
+
+    Components are told apart by area, so a false alarm as large as any matched component is lost; the denominator is
+    65536 for every image, whatever its size.
+
+    Source: DNANet `PD_FA`, first bin.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> 65536 * legacy_fa_equal_area(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    2.0
+    """
+    return int(counts.equal_area.sum()) / (DNANET_PIXELS * len(counts))
+
+
+@metric(
+    "legacy:Pd/soft-mask",
+    unit="fraction",
+    better="higher",
+    undefined=NO_TARGETS,
+    ground_truth="soft",
+    of_components=True,
+)
+def legacy_pd_soft(counts: Counts) -> float | None:
+    """Probability of detection on a resized mask truncated to integers: targets that resizing dimmed do not exist.
+
+    Source: DFINet `PD_FA`.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.types import Scoring
+    >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
+    >>> mask, q = np.array([[0.9, 0, 0, 0, 0, 1.0]]), np.array([[0, 0, 0, 0, 0, 65535]], np.uint16)
+    >>> legacy_pd_soft(counts_of([count_image(q, mask, scoring=soft)]))  # one target, not two
+    1.0
+    """
+    return ratio(counts.matched, counts.targets)
+
+
+@metric(
+    "legacy:Fa/soft-mask",
+    unit="fraction",
+    better="lower",
+    undefined=NO_PIXELS,
+    ground_truth="soft",
+    of_components=True,
+)
+def legacy_fa_soft(counts: Counts) -> float | None:
+    """False-alarm rate on a resized mask truncated to integers: predicting a dimmed target is a false alarm.
+
+    Source: DFINet `PD_FA`.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.types import Scoring
+    >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
+    >>> mask, q = np.array([[0.9, 0, 0, 0]]), np.array([[65535, 0, 0, 0]], np.uint16)
+    >>> legacy_fa_soft(counts_of([count_image(q, mask, scoring=soft)]))
+    0.25
+    """
+    return ratio(counts.unmatched_area, counts.pixels)

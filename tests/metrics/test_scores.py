@@ -1,0 +1,188 @@
+"""Scores: every doctest, the ids under each scoring, and what is undefined."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+
+from bench.metrics.counts import Counts, CountsWriter, count_image, count_masks, counts_of, quantise
+from bench.metrics.scores import METRICS, Metric, find_metrics, metric, metric_infos, ordered_metrics, score
+from bench.types import Scoring
+
+NATIVE = Scoring("native")
+SOFT = Scoring("soft", ground_truth="soft", resolution="network")
+BINARY_IDS = [
+    "IoU/pooled",
+    "nIoU/per-image",
+    "Precision/pooled",
+    "Recall/pooled",
+    "F1/pooled",
+    "Pd/centroid-3px",
+    "Fa/unmatched-area",
+    "Fa/components-per-image",
+    "legacy:F1/macro-pr",
+    "legacy:PixAcc/recall",
+    "legacy:Fa/equal-area",
+]
+SOFT_IDS = [
+    "legacy:IoU/soft-mask",
+    "legacy:PixAcc/soft-mask",
+    "legacy:F1/soft-mask",
+    "legacy:Pd/soft-mask",
+    "legacy:Fa/soft-mask",
+]
+
+
+@pytest.mark.parametrize("name", ["components", "counts", "pixel", "scores", "target"])
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"bench.metrics.{name}"))
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+@pytest.mark.parametrize("entry", ordered_metrics(), ids=lambda entry: entry.id)
+def test_every_metric_has_a_formula_line_and_an_example(entry: Metric) -> None:
+    text = entry.compute.__doc__ or ""
+    assert text.partition("\n")[0].strip()
+    assert ">>>" in text
+
+
+def test_a_binary_scoring_gives_the_standard_ids_first() -> None:
+    assert list(score(count_masks([[1]], [[1]]), NATIVE)) == BINARY_IDS
+
+
+def test_a_soft_scoring_gives_only_ids_that_say_so() -> None:
+    counts = counts_of([count_image(np.array([[9]], np.uint16), np.array([[0.7]]), scoring=SOFT)])
+    assert list(score(counts, SOFT)) == SOFT_IDS
+
+
+def test_another_distance_or_connectivity_is_another_id() -> None:
+    ids = list(score(count_masks([[1]], [[1]]), Scoring("wide", distance=5, connectivity=4)))
+    assert ids[:8] == [
+        *BINARY_IDS[:5],
+        "Pd/centroid-5px-4conn",
+        "Fa/unmatched-area-5px-4conn",
+        "Fa/components-per-image-5px-4conn",
+    ]
+    half = Scoring("soft", ground_truth="soft", resolution="network", distance=2.5)
+    counts = counts_of([count_image(np.array([[9]], np.uint16), np.array([[0.7]]), scoring=half)])
+    assert "legacy:Pd/soft-mask-2.5px" in score(counts, half)
+
+
+def test_every_value_of_a_perfect_prediction() -> None:
+    scores = score(count_masks([[1, 0, 1]], [[1, 0, 1]]), NATIVE)
+    assert {name: s.value for name, s in scores.items()} == {
+        "IoU/pooled": 1.0,
+        "nIoU/per-image": 1.0,
+        "Precision/pooled": 1.0,
+        "Recall/pooled": 1.0,
+        "F1/pooled": 1.0,
+        "Pd/centroid-3px": 1.0,
+        "Fa/unmatched-area": 0.0,
+        "Fa/components-per-image": 0.0,
+        "legacy:F1/macro-pr": 1.0,
+        "legacy:PixAcc/recall": 1.0,
+        "legacy:Fa/equal-area": 0.0,
+    }
+
+
+def test_scores_know_their_unit_and_direction() -> None:
+    scores = score(count_masks([[1]], [[1]]), NATIVE)
+    assert (scores["Fa/unmatched-area"].unit, scores["Fa/unmatched-area"].better) == ("fraction", "lower")
+    assert (scores["IoU/pooled"].unit, scores["IoU/pooled"].better) == ("fraction", "higher")
+    assert scores["Fa/components-per-image"].unit == "components per image"
+
+
+def test_without_targets_detection_and_recall_are_null_with_the_reason() -> None:
+    scores = score(count_masks([[1, 0, 0]], [[0, 0, 0]]), NATIVE)
+    assert (scores["Pd/centroid-3px"].value, scores["Pd/centroid-3px"].reason) == (None, "no targets in the list")
+    assert (scores["Recall/pooled"].value, scores["Recall/pooled"].reason) == (None, "no target pixel in the list")
+    assert scores["legacy:PixAcc/recall"].value is None
+    assert scores["IoU/pooled"].value == 0.0
+    assert scores["IoU/pooled"].reason == ""
+    assert scores["Fa/unmatched-area"].value == pytest.approx(1 / 3, rel=1e-15)
+
+
+def test_nothing_predicted_leaves_precision_null() -> None:
+    scores = score(count_masks([[0, 0]], [[0, 1]]), NATIVE)
+    assert (scores["Precision/pooled"].value, scores["Precision/pooled"].reason) == (
+        None,
+        "no pixel predicted in the list",
+    )
+    assert scores["F1/pooled"].value == 0.0
+
+
+def test_zero_over_zero_counts_as_zero_and_says_so() -> None:
+    scores = score(count_masks([[0, 0]], [[0, 0]]), NATIVE)
+    for name in ("IoU/pooled", "F1/pooled"):
+        assert scores[name].value == 0.0
+        assert scores[name].reason == "nothing labelled and nothing predicted; 0/0 counts as 0"
+
+
+def test_an_empty_image_lowers_the_mean_of_images_but_not_the_pooled_value() -> None:
+    perfect, empty = np.array([[1, 1]], np.uint8), np.array([[0, 0]], np.uint8)
+    images = [count_image(np.where(m > 0, 65535, 0).astype(np.uint16), m, scoring=NATIVE) for m in (perfect, empty)]
+    scores = score(counts_of(images), NATIVE)
+    assert (scores["nIoU/per-image"].value, scores["IoU/pooled"].value) == (0.5, 1.0)
+
+
+def test_a_list_without_images_gives_nulls_and_no_crash() -> None:
+    for name, value in score(CountsWriter(NATIVE).table().round(0), NATIVE).items():
+        assert (value.value, value.reason) == (None, "no images in the list"), name
+
+
+def test_one_perfect_and_one_missed_image_have_a_macro_f1_of_two_thirds() -> None:
+    mask, nothing = np.array([[1, 1]], np.uint8), np.zeros((1, 2), np.uint16)
+    images = [count_image(q, mask, scoring=NATIVE) for q in (np.full((1, 2), 65535, np.uint16), nothing)]
+    value = score(counts_of(images), NATIVE)["legacy:F1/macro-pr"].value
+    assert value == pytest.approx(2 / 3, abs=1e-14)  # the 1e-15 of the smoothing
+
+
+def _random_counts() -> Counts:
+    generator = np.random.default_rng(11)
+    masks = [(generator.random((16, 16)) > 0.9).astype(np.uint8) for _ in range(6)]
+    return counts_of([count_image(quantise(generator.random(m.shape)), m, scoring=NATIVE) for m in masks])
+
+
+def test_pooled_f1_follows_from_pooled_iou() -> None:
+    scores = score(_random_counts(), NATIVE)
+    iou, f1 = scores["IoU/pooled"].value, scores["F1/pooled"].value
+    assert iou is not None
+    assert f1 == pytest.approx(2 * iou / (1 + iou), rel=1e-14)
+
+
+def test_the_order_of_the_list_changes_no_score() -> None:
+    counts = _random_counts()
+    forward, backward = score(counts, NATIVE), score(counts.take(np.arange(len(counts))[::-1]), NATIVE)
+    for name, value in forward.items():
+        assert backward[name].value == pytest.approx(value.value, rel=1e-15)  # means add up in another order
+
+
+def test_infos_list_every_metric_with_its_first_line() -> None:
+    infos = {info.id: info for info in metric_infos()}
+    assert list(infos)[:8] == BINARY_IDS[:8]
+    assert set(infos) == {*BINARY_IDS, *SOFT_IDS}
+    assert infos["Pd/centroid-3px"].summary.startswith("Probability of detection: share of the list's targets")
+    assert all(info.summary and info.unit for info in infos.values())
+
+
+def test_a_metric_of_ones_own_stands_beside_ours_and_a_taken_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_metrics()
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+
+    @metric("MissedTargets/total", unit="targets", better="lower", undefined="never")
+    def missed(counts: Counts) -> float | None:
+        """Targets nothing was matched with."""
+        return int((counts.targets - counts.matched).sum())
+
+    assert score(count_masks([[0]], [[1]]), NATIVE)["MissedTargets/total"].value == 1.0
+    with pytest.raises(ValueError, match="two metrics are called 'MissedTargets/total'"):
+        metric("MissedTargets/total", unit="targets", better="lower", undefined="never")(missed)
+
+
+def test_an_unknown_metric_is_answered_with_its_neighbours() -> None:
+    with pytest.raises(LookupError, match="did you mean IoU/pooled"):
+        find_metrics().get("iou/poled")
