@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.registry import Registry, discover
-from bench.types import ModelInfo, Reported, Setting, freeze_config
+from bench.types import Config, ModelInfo, Reported, Setting, freeze_config
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """`(logits (B, 1, H, W), mask (B, 1, H, W)) -> scalar`."""
@@ -50,6 +50,15 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class Built:
+    """How a network was built, enough to build it again: a registered name, input channels and all settings."""
+
+    name: str
+    channels: int
+    settings: Config = ()
+
+
 class Segmenter(nn.Module):
     """A network that finds targets: an image in, one channel of raw logits out.
 
@@ -57,11 +66,13 @@ class Segmenter(nn.Module):
         needs_start: whether `forward` and `training_loss` want `start`, the first feedback mask.
         default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
         official_keys: maps a published checkpoint's key to ours, by prefix.
+        built: how `build_model` built it; None for a network made by hand.
     """
 
     needs_start: bool = False
     default_rounds: int = 1
     official_keys: Mapping[str, str] = {}
+    built: Built | None = None
 
     def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
         """Everything the method does at test time, all feedback rounds included.
@@ -164,10 +175,13 @@ def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | N
         TypeError: when the model has no such setting.
     """
     entry = find_models().get(name)
+    merged = {**dict(entry.info.config), **(settings or {})}
     try:
-        return entry.build(channels=channels, **{**dict(entry.info.config), **(settings or {})})
+        network = entry.build(channels=channels, **merged)
     except TypeError as error:
         raise TypeError(f"model {name}: {error}") from error
+    network.built = Built(name, channels, freeze_config(merged))
+    return network
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -179,6 +179,7 @@ class DFINet(Segmenter):
     licence="none stated",
     recipe="dfinet",
     channels=3,
+    rounds=DFINet.default_rounds,
     config={"width": 32},
 )
 def build(*, channels: int, width: int) -> DFINet:

@@ -78,6 +78,38 @@ class Geometry:
             return torch.from_numpy(np.ascontiguousarray(moved)).to(plane.device)
         return self.resized(self.turned(self.placed(self.rotated(plane, interpolation))), interpolation)
 
+    def undo(self, plane: Map, onto: Map) -> Map:
+        """`onto` with a map of the augmented view written back where the view showed the image.
+
+        What the view did not show (outside the patch, rotated out of the frame) stays as it is in `onto`.
+
+        Args:
+            plane: (H', W') map of the augmented view, such as a prediction; (H', W') is `output`.
+            onto: (H, W) map in image coordinates, of a size that `apply` takes.
+        """
+        if isinstance(plane, Tensor) or isinstance(onto, Tensor):
+            assert isinstance(plane, Tensor)
+            assert isinstance(onto, Tensor)
+            back = self.undo(plane.detach().cpu().numpy(), onto.detach().cpu().numpy())
+            return torch.from_numpy(np.ascontiguousarray(back)).to(onto.device)
+        size = onto.shape[::-1] if self.transpose else onto.shape
+        if self.resize is not None and plane.shape != size:
+            plane = cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR)
+        plane = plane.swapaxes(-1, -2) if self.transpose else plane
+        plane = plane[:, ::-1] if self.flip_lr else plane
+        plane = plane[::-1] if self.flip_ud else plane
+        top, left = self.crop or (0, 0)
+        height, width = min(plane.shape[0], onto.shape[0] - top), min(plane.shape[1], onto.shape[1] - left)
+        canvas: Array = np.zeros(onto.shape, plane.dtype)
+        seen: Array = np.zeros(onto.shape, np.uint8)
+        canvas[top : top + height, left : left + width] = plane[:height, :width]
+        seen[top : top + height, left : left + width] = 1
+        if self.angle:
+            inverse, across = cv2.invertAffineTransform(self._rotation(onto.shape)), onto.shape[::-1]
+            canvas = cv2.warpAffine(canvas, inverse, across, borderMode=cv2.BORDER_REPLICATE)
+            seen = cv2.warpAffine(seen, inverse, across, flags=cv2.INTER_NEAREST)
+        return np.where(seen > 0, canvas, onto)
+
     def rotated(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
         """The first step: (..., H, W) rotated about its centre."""
         size: tuple[int, int] = plane.shape[-2:]
@@ -117,7 +149,7 @@ class Geometry:
         size, flag = self.resize[::-1], _CV2_FLAG[interpolation]
         return _each_plane(plane, lambda p: cv2.resize(p, size, interpolation=flag))
 
-    def _rotation(self, size: tuple[int, int]) -> Array:
+    def _rotation(self, size: tuple[int, ...]) -> Array:
         """The 2x3 matrix of the rotation for a map of `size`, whose pixels may differ in shape from the image's."""
         (height, width), (rows, columns) = self.source, size
         turn = np.eye(3)

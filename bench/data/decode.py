@@ -19,6 +19,7 @@ Pixels = NDArray[np.uint8]
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 64 * 1024 * 1024
 
 
@@ -58,8 +59,11 @@ def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
     The two do not follow from each other: OpenCV leaves the grey of a PNG to libpng, which weights colours by the
     file's colour space.
     """
-    open_image(path)
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+    profile = open_image(path).info.get("icc_profile", b"")
+    content = path.read_bytes()
+    if profile and not _is_colour_profile(profile):
+        content = _without_profile(content)
+    data = np.frombuffer(content, np.uint8)
     colour, grey = cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     if colour is None or grey is None:
         raise DataError(f"{path}: Pillow reads it, OpenCV does not; save it again as an 8-bit PNG")
@@ -99,6 +103,24 @@ def _load(image: Image.Image, path: Path) -> Image.Image:
         raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
     image.load()
     return image
+
+
+def _is_colour_profile(profile: bytes) -> bool:
+    """Whether the header is one: its own length in the first 4 bytes and the signature at byte 36 (ICC.1, 7.2)."""
+    return len(profile) >= 132 and int.from_bytes(profile[:4], "big") == len(profile) and profile[36:40] == b"acsp"
+
+
+def _without_profile(content: bytes) -> bytes:
+    """A PNG file without its iCCP chunk, which libpng ignores when it is broken, but not without a word of its own."""
+    if not content.startswith(PNG_SIGNATURE):
+        return content
+    kept, at = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] != b"iCCP":
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -82,3 +82,10 @@ def test_every_network_of_ours_that_is_not_an_ablation_has_a_golden_output() -> 
     models = find_models()
     ours = {name for name in models if models.get(name).build.__module__.startswith(MODEL_PACKAGES)}
     assert {name for name in ours if not models.get(name).info.ablates} == {golden.model for golden in GOLDENS.values()}
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_a_state_dict_makes_the_same_outputs_again(name: str) -> None:
+    network, again = build(name), build(name)
+    again.load_state_dict(network.state_dict())
+    assert torch.equal(run(name, network), run(name, again))

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counts import Counts, ImageCounts, count_image, counts_of, quantise
+from bench.metrics.counts import Counts, ImageCounts, count_image, counts_of, quantise, threshold_level
+from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
 from bench.types import Scoring
 
@@ -230,3 +231,19 @@ def test_pd_and_fa_at_other_thresholds_are_pyirstdmetrics(case: str, index: int)
     assert counts.matched == expected["tp_objs"][index]
     assert counts.unmatched == expected["fp_objs"][index]
     assert counts.unmatched_area == expected["fp_area"][index]
+
+
+@pytest.mark.parametrize("case", BINARY_CASES)
+def test_the_levels_of_the_roc_curve_are_dnanets_and_open_acms_pixels(case: str) -> None:
+    curves = CurveCounts(NATIVE)
+    curves.add(quantise(ARRAYS[f"{case}__prob"]), binary_mask(case))
+    for code in ("DNANet_official", "open_acm"):
+        expected = CASES[case]["results"][code]["ROC_bins10"]
+        for index in range(
+            1, 10
+        ):  # their first threshold is logit-clipped, their last is 1, where nothing is predicted
+            above = threshold_level(index / 10) + 1
+            assert curves.target_levels[above:].sum() == expected["tp_arr"][index]
+            assert curves.other_levels[above:].sum() == expected["fp_arr"][index]
+        assert curves.target_levels.sum() == expected["pos_arr"][5]
+        assert curves.other_levels.sum() == expected["neg_arr"][5]

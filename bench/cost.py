@@ -1,0 +1,202 @@
+"""What a network costs: parameters, multiply-accumulates, latency and memory, measured on the device at hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.environment import device_name
+from bench.network import Segmenter, parameter_count
+from bench.types import Cost
+
+LEAST_REPEATS = 3
+WARM_UP = 0.2  # seconds
+
+
+@torch.no_grad()
+def measure_cost(
+    network: Segmenter,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    device: torch.device,
+    rounds: int = 1,
+    repeats: int = 30,
+    budget: float = 2.0,
+) -> Cost:
+    """The cost of one image through a network in evaluation mode. The network is moved to `device` and left there.
+
+    Args:
+        size: (height, width) of the input in pixels.
+        rounds: feedback rounds that are timed; a network without feedback has one.
+        repeats: passes that are timed, at most.
+        budget: seconds after which no further pass is begun, once three are done.
+    """
+    with evaluating(network.to(device)):
+        image, start = example(network, size=size, channels=channels, device=device)
+        macs = count_macs(network, image, start)
+        flops, unsupported = count_fvcore(network, image, start)
+        taken, peak = measure_memory(network, image, start, rounds=rounds)
+        warm_up(network, image, start)
+        seconds = time_passes(network, image, start, rounds=rounds, repeats=repeats, budget=budget)
+    return Cost(
+        device=device_name(device),
+        precision=precision_of(network, device),
+        size=size,
+        rounds=taken,
+        parameters=parameter_count(network),
+        macs=macs,
+        flops_fvcore=flops,
+        fvcore_unsupported=unsupported,
+        latency_p50=1000 * float(np.percentile(seconds, 50)),
+        latency_p95=1000 * float(np.percentile(seconds, 95)),
+        images_per_s=1 / float(np.mean(seconds)),
+        peak_memory=peak,
+    )
+
+
+def example(
+    network: Segmenter, *, size: tuple[int, int], channels: int, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """An image of noise and, for networks that need one, a feedback mask that is on in half of the pixels."""
+    noise = torch.Generator().manual_seed(0)
+    image = torch.randn(1, channels, *size, generator=noise)
+    start = (torch.rand(1, 1, *size, generator=noise) > 0.5).float()
+    return image.to(device), start.to(device) if network.needs_start else None
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, and back in the mode it had."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def count_macs(network: Segmenter, image: Tensor, start: Tensor | None) -> int:
+    """Multiply-accumulates of one round: half of what torch's counter finds in convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        one_round(network, image, start)
+    return int(counter.get_total_flops()) // 2
+
+
+def count_fvcore(network: Segmenter, image: Tensor, start: Tensor | None) -> tuple[int | None, tuple[str, ...]]:
+    """fvcore's count of one round and the operators it could not count; None where fvcore is not installed.
+
+    fvcore counts a multiply-accumulate once, adds normalisation and resizing, and leaves out what does not reach the
+    output.
+    """
+    if importlib.util.find_spec("fvcore") is None:
+        return None, ()
+    inputs = (image,) if start is None else (image, start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it uses a deprecated tracer, and the tracer's on shapes read as numbers
+        from fvcore.nn import FlopCountAnalysis  # slow to import, and optional
+
+        analysis = FlopCountAnalysis(OneRound(network), inputs)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        return int(analysis.total()), tuple(sorted(analysis.unsupported_ops()))
+
+
+class OneRound(nn.Module):
+    """The first round of a network, as a module that can be traced."""
+
+    def __init__(self, network: Segmenter) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        return one_round(self.network, image, start)
+
+
+def one_round(network: Segmenter, image: Tensor, start: Tensor | None) -> Tensor:
+    """Logits (B, 1, H, W) of the first round."""
+    return next(iter(network.rounds(image, start)))
+
+
+def one_pass(network: Segmenter, image: Tensor, start: Tensor | None, *, rounds: int) -> int:
+    """Run up to `rounds` rounds to their end, on the device too; returns how many there were."""
+    taken = sum(1 for _ in islice(network.rounds(image, start), rounds))
+    if image.is_cuda:
+        torch.cuda.synchronize(image.device)
+    return taken
+
+
+def warm_up(network: Segmenter, image: Tensor, start: Tensor | None) -> None:
+    """Run single rounds, which use every kernel that a whole pass uses, until clocks and caches have settled."""
+    end = time.perf_counter() + WARM_UP
+    while True:
+        one_pass(network, image, start, rounds=1)
+        if time.perf_counter() >= end:
+            return
+
+
+def time_passes(
+    network: Segmenter, image: Tensor, start: Tensor | None, *, rounds: int, repeats: int, budget: float
+) -> list[float]:
+    """Seconds of each whole pass: `repeats` of them, or fewer when the budget is spent, but three at least."""
+    seconds: list[float] = []
+    while len(seconds) < max(repeats, LEAST_REPEATS):
+        began = time.perf_counter()
+        one_pass(network, image, start, rounds=rounds)
+        seconds.append(time.perf_counter() - began)
+        if sum(seconds) >= budget and len(seconds) >= LEAST_REPEATS:
+            break
+    return seconds
+
+
+def measure_memory(network: Segmenter, image: Tensor, start: Tensor | None, *, rounds: int) -> tuple[int, int | None]:
+    """Rounds taken by a pass, and the most memory it held, in bytes.
+
+    CUDA: the allocator's peak, weights included. CPU: by how much the resident set grew at most over where it stood
+    before the pass, as Linux counts it (VmHWM after a reset, minus VmRSS); memory that an earlier pass left mapped is
+    used again and does not show. None on other systems.
+    """
+    if image.is_cuda:
+        torch.cuda.reset_peak_memory_stats(image.device)
+        taken = one_pass(network, image, start, rounds=rounds)
+        return taken, torch.cuda.max_memory_allocated(image.device)
+    before = reset_resident_peak()
+    taken = one_pass(network, image, start, rounds=rounds)
+    return taken, None if before is None else resident("VmHWM") - before
+
+
+def reset_resident_peak() -> int | None:
+    """The resident set now, in bytes, from which its peak is counted anew; None where the system has no such count."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return resident("VmRSS")
+    except (OSError, LookupError):
+        return None
+
+
+def resident(field: str) -> int:
+    """Bytes of a field of /proc/self/status.
+
+    Raises:
+        LookupError: when there is no such field.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(f"/proc/self/status: no field {field!r}")
+
+
+def precision_of(network: nn.Module, device: torch.device) -> str:
+    """The weights' arithmetic, with a word on CUDA's shortened float32 products where they are in use."""
+    name = str(next(network.parameters()).dtype).removeprefix("torch.")
+    shortened = device.type == "cuda" and name == "float32" and torch.backends.cudnn.allow_tf32
+    return f"{name} (TF32 convolutions)" if shortened else name

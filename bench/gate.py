@@ -1,0 +1,249 @@
+"""The gate: measured scores against a stored reference with margins, so that a network cannot get worse unseen.
+
+A reference names rows (a label on a dataset), in each row metrics, and for each metric a value and a margin in the
+metric's own unit. A value that is worse by more than the margin fails; one that is better by more than it passes and
+asks for an updated reference; what is missing or null fails.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+from bench.types import Score
+
+REFERENCE_SCHEMA = 1
+
+Verdict = Literal["kept", "improved", "worse", "null", "missing"]
+Results = Mapping[str, Mapping[str, Score]]
+"""Row ("DFINet on NUAA-SIRST") to metric id to score."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A stored value, and how far a measured one may be worse; both in the metric's unit."""
+
+    value: float
+    margin: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"value is {self.value}, expected a number")
+        if not (math.isfinite(self.margin) and self.margin >= 0):
+            raise ValueError(f"margin is {self.margin}, expected 0 or a positive number")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the scores of a suite are held against: row to metric id to expected value."""
+
+    suite: str
+    rows: Mapping[str, Mapping[str, Expected]]
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError("reference has no rows, expected at least one; a gate without any would pass everything")
+        for row, metrics in self.rows.items():
+            if not metrics:
+                raise ValueError(f"reference row {row!r} has no metrics, expected at least one")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one row, measured and expected.
+
+    Attributes:
+        measured: the value, or None where it is null or missing.
+        verdict: `kept` inside the margin, `improved` or `worse` outside it, `null` without a value, `missing` without a
+            score.
+        reason: why there is no value.
+    """
+
+    row: str
+    metric: str
+    measured: float | None
+    reference: float
+    margin: float
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def moved(self) -> float | None:
+        """Measured less reference, in the metric's unit."""
+        return None if self.measured is None else self.measured - self.reference
+
+    @property
+    def passes(self) -> bool:
+        """Whether the gate stays open for it."""
+        return self.verdict in ("kept", "improved")
+
+    def sentence(self) -> str:
+        """What happened, in a line."""
+        where = f"{self.row}: {self.metric}"
+        expected = f"the reference {self.reference:.6g} (margin {self.margin:.6g})"
+        if self.verdict == "missing":
+            return f"{where} is missing, expected {expected}; {self.reason}"
+        if self.measured is None:
+            return f"{where} has no value ({self.reason}), expected {expected}"
+        distance = f"{where} is {self.measured:.6g}, {self.moved:+.6g} from {expected}"
+        return f"{distance}; improved, update the reference" if self.verdict == "improved" else distance
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """Every comparison of a gate, in the reference's order.
+
+    Attributes:
+        unknown_rows: measured rows the reference does not know; they are not judged.
+    """
+
+    suite: str
+    comparisons: tuple[Comparison, ...]
+    unknown_rows: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to compare and nothing was worse, null or missing."""
+        return bool(self.comparisons) and all(comparison.passes for comparison in self.comparisons)
+
+    @property
+    def failures(self) -> tuple[Comparison, ...]:
+        """What closes the gate."""
+        return tuple(comparison for comparison in self.comparisons if not comparison.passes)
+
+
+def compare(results: Results, reference: Reference) -> GateReport:
+    """The verdict on every metric that the reference names."""
+    return GateReport(
+        suite=reference.suite,
+        comparisons=tuple(
+            _judge(row, metric, results, expected)
+            for row, metrics in reference.rows.items()
+            for metric, expected in metrics.items()
+        ),
+        unknown_rows=tuple(row for row in results if row not in reference.rows),
+    )
+
+
+def _judge(row: str, metric: str, results: Results, expected: Expected) -> Comparison:
+    score = results.get(row, {}).get(metric)
+    measured: float | None = None
+    reason = ""
+    verdict: Verdict
+    if score is None:
+        verdict, reason = "missing", _what_there_is(row, results)
+    elif score.value is None or not math.isfinite(score.value):
+        verdict, reason = "null", score.reason or f"it is {score.value}"
+    else:
+        measured = score.value
+        gain = measured - expected.value if score.better == "higher" else expected.value - measured
+        verdict = "worse" if gain < -expected.margin else "improved" if gain > expected.margin else "kept"
+    return Comparison(row, metric, measured, expected.value, expected.margin, verdict, reason)
+
+
+def _what_there_is(row: str, results: Results) -> str:
+    if row not in results:
+        return f"no result for this row; measured were {', '.join(map(repr, results)) or 'none'}"
+    return f"the row has {', '.join(results[row]) or 'no scores'}"
+
+
+def to_junit(report: GateReport) -> str:
+    """The report as JUnit XML: one test case a metric, a failure where the gate closes."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"gate {report.suite}",
+        tests=str(len(report.comparisons)),
+        failures=str(len(report.failures)),
+        errors="0",
+        skipped="0",
+    )
+    for comparison in report.comparisons:
+        case = ElementTree.SubElement(suite, "testcase", classname=comparison.row, name=comparison.metric, time="0")
+        if comparison.passes:
+            ElementTree.SubElement(case, "system-out").text = comparison.sentence()
+        else:
+            ElementTree.SubElement(case, "failure", type=comparison.verdict, message=comparison.sentence())
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def write_reference(results: Results, path: Path, *, margins: Mapping[str, float], suite: str = "gate") -> Reference:
+    """The reference that these results become, also written to `path` as JSON.
+
+    Args:
+        margins: metric id to margin, in the metric's unit; other metrics are left out.
+
+    Raises:
+        ValueError: when a row lacks one of those metrics or its value is null.
+    """
+    rows = {
+        row: {metric: Expected(_stored_value(row, metric, scores), margin) for metric, margin in margins.items()}
+        for row, scores in results.items()
+    }
+    reference = Reference(suite, rows)
+    content = {"schema": REFERENCE_SCHEMA, **asdict(reference)}
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+    return reference
+
+
+def _stored_value(row: str, metric: str, scores: Mapping[str, Score]) -> float:
+    if metric not in scores:
+        raise ValueError(f"{row}: no {metric}, expected one of {', '.join(scores) or 'none'}; correct the margins")
+    value = scores[metric].value
+    if value is None:
+        raise ValueError(f"{row}: {metric} has no value ({scores[metric].reason}); leave it out of the margins")
+    return value
+
+
+def read_reference(path: Path) -> Reference:
+    """The reference stored in a JSON file.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is not a reference of a schema we know.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"reference {path}: no such file; make one with write_reference or check the path")
+    try:
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # also what is not JSON, or not UTF-8
+        raise ValueError(f"reference {path}: {error}") from error
+
+
+def _parse(content: Any) -> Reference:
+    if not isinstance(content, dict):
+        raise ValueError(f"found {type(content).__name__}, expected an object with schema, suite and rows")
+    if content.get("schema") != REFERENCE_SCHEMA:
+        raise ValueError(f"schema is {content.get('schema')!r}, expected {REFERENCE_SCHEMA}; write the reference again")
+    suite, rows = content.get("suite"), content.get("rows")
+    if not isinstance(suite, str):
+        raise ValueError(f"suite is {suite!r}, expected a name")
+    return Reference(suite, {row: _parse_row(row, metrics) for row, metrics in _object("rows", rows).items()})
+
+
+def _parse_row(row: str, metrics: Any) -> dict[str, Expected]:
+    return {metric: _parse_expected(f"{row}: {metric}", entry) for metric, entry in _object(row, metrics).items()}
+
+
+def _parse_expected(where: str, entry: Any) -> Expected:
+    numbers = _object(where, entry)
+    for name in ("value", "margin"):
+        if isinstance(numbers.get(name), bool) or not isinstance(numbers.get(name), int | float):
+            raise ValueError(f"{where}: {name} is {numbers.get(name)!r}, expected a number")
+    try:
+        return Expected(float(numbers["value"]), float(numbers["margin"]))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _object(where: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: found {type(content).__name__}, expected an object")
+    return content

@@ -1,0 +1,26 @@
+"""A small dataset folder made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+NAMES = ("XDU0", "XDU1", "XDU2")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A root with IRSTD-1k/images and masks: three frames of 20x30 pixels, one target of 2x3 pixels each."""
+    folder = tmp_path / "IRSTD-1k"
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        image = np.full((20, 30), 50 + number, np.uint8)
+        mask = np.zeros((20, 30), np.uint8)
+        image[4:6, 7:10], mask[4:6, 7:10] = 200, 255
+        cv2.imwrite(str(folder / "images" / f"{name}.png"), image)
+        cv2.imwrite(str(folder / "masks" / f"{name}.png"), mask)
+    return tmp_path

@@ -1,0 +1,64 @@
+"""DFINet's blocks on maps small enough to check by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dfinet.blocks import DSFM, CentralDifferenceConv, CoordinateAttention, Feedback, SqueezeExcitation
+
+
+def test_a_central_difference_of_a_constant_map_is_what_the_difference_leaves() -> None:
+    conv = CentralDifferenceConv(1, 1)
+    torch.nn.init.ones_(conv.conv.weight)
+    out = conv(torch.ones(1, 1, 3, 3))
+    assert out[0, 0, 1, 1].item() == pytest.approx(9 - 0.7 * 9)
+    assert out[0, 0, 0, 0].item() == pytest.approx(4 - 0.7 * 9)  # the corner sees four pixels and five zeros
+
+
+def test_a_central_difference_folds_into_one_kernel() -> None:
+    conv = CentralDifferenceConv(3, 5)
+    x = torch.rand(2, 3, 7, 6)
+    folded = conv.conv.weight.detach().clone()
+    folded[:, :, 1, 1] -= 0.7 * folded.sum((2, 3))
+    torch.testing.assert_close(conv(x), F.conv2d(x, folded, padding=1))
+
+
+def test_the_hard_mask_is_the_top_left_pixel_of_each_cell_and_loses_the_rest() -> None:
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[0, 0, 0, 0] = 0.6
+    mask[0, 0, 1, 3] = 1.0  # neither row nor column is even
+    mask[0, 0, 2, 2] = 0.5  # not above the threshold
+    assert Feedback.at(mask, (2, 2)).hard[0, 0].tolist() == [[True, False], [False, False]]
+
+
+def test_the_soft_mask_is_the_mean_of_four_pixels_at_half_size_and_untouched_at_full() -> None:
+    mask = torch.arange(16.0).view(1, 1, 4, 4) / 16
+    assert Feedback.at(mask, (2, 2)).soft[0, 0, 0, 0].item() == pytest.approx((0 + 1 + 4 + 5) / 4 / 16)
+    assert torch.equal(Feedback.at(mask, (4, 4)).soft, mask)
+
+
+def test_coordinate_attention_with_zero_weights_keeps_a_quarter() -> None:
+    attention = CoordinateAttention(4).eval()
+    for parameter in attention.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.rand(1, 4, 3, 5)
+    torch.testing.assert_close(attention(x), x / 4)
+
+
+def test_squeeze_and_excitation_with_its_one_unit_off_keeps_a_half() -> None:
+    block = SqueezeExcitation(3)
+    torch.nn.init.constant_(block.fc[0].weight, -1.0)
+    x = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(block(x), x / 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "factor"), [(0.0, 1.0), (0.5, (1.5 + 1.0) / 2), (1.0, 1.5), (0.75, (1.75 + 1.0625) / 2)]
+)
+def test_dsfm_of_two_equal_maps_is_the_map_times_the_mean_of_its_two_weightings(value: float, factor: float) -> None:
+    """At 0.75: 1 + 0.75, and 1 + 0.5 * (1 - 2 * 0.25) * 0.25; alpha is zero, so each path has a half."""
+    x = torch.rand(2, 8, 4, 4)
+    mask = torch.full((2, 1, 4, 4), value)
+    torch.testing.assert_close(DSFM(8)(x, x, Feedback(mask > 0.5, mask)), x * factor)

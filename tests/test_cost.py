@@ -1,0 +1,155 @@
+"""Costs: MACs against the golden figures and by hand, and what is timed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import cost
+from bench.cost import count_fvcore, count_macs, example, measure_cost, time_passes
+from bench.network import Segmenter, build_model
+
+CPU = torch.device("cpu")
+
+
+class OneConv(Segmenter):
+    """A 3x3 convolution of two channels to one, without bias, that counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 3, padding=1, bias=False)
+        self.calls = 0
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        self.calls += 1
+        logits: Tensor = self.conv(image)
+        return logits
+
+
+class Endless(OneConv):
+    """The same with endless feedback rounds."""
+
+    needs_start = True
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        assert start is not None
+        while True:
+            yield self(image)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "macs"), [("DFINet", 3, 24.133e9), ("ACM", 1, 0.3433e9), ("ACM", 3, 0.3457e9)]
+)
+def test_macs_equal_the_reference_implementations(name: str, channels: int, macs: float) -> None:
+    shapes_alone = torch.device("meta")
+    network = build_model(name, channels=channels).eval().to(shapes_alone)
+    image, start = example(network, size=(256, 256), channels=channels, device=shapes_alone)
+    with torch.no_grad():
+        assert count_macs(network, image, start) == pytest.approx(
+            macs, rel=2e-4
+        )  # the figures have four or five digits
+
+
+def test_macs_of_one_convolution_are_kernel_times_pixels() -> None:
+    assert measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU).macs == 2 * 9 * 8 * 6
+
+
+def test_rounds_are_timed_and_macs_are_of_one() -> None:
+    one, four = (measure_cost(Endless(), size=(8, 6), channels=2, device=CPU, rounds=n) for n in (1, 4))
+    assert (one.rounds, four.rounds) == (1, 4)
+    assert one.macs == four.macs
+
+
+def test_a_network_without_feedback_has_one_round_however_many_are_asked_for() -> None:
+    assert measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU, rounds=8).rounds == 1
+
+
+def test_a_record_holds_what_was_measured() -> None:
+    found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
+    assert found.parameters == 18
+    assert found.size == (8, 6)
+    assert found.precision == "float32"
+    assert found.device.endswith("threads")
+    assert 0 < found.latency_p50 <= found.latency_p95
+    assert found.images_per_s > 0
+    assert found.peak_memory is None or found.peak_memory >= 0
+
+
+def test_passes_are_as_many_as_asked_for_while_the_budget_lasts() -> None:
+    network = OneConv()
+    image, start = example(network, size=(8, 6), channels=2, device=CPU)
+    assert len(time_passes(network, image, start, rounds=1, repeats=7, budget=60)) == 7
+    assert network.calls == 7
+
+
+def test_three_passes_are_timed_when_the_budget_is_spent() -> None:
+    network = Endless()
+    image, start = example(network, size=(8, 6), channels=2, device=CPU)
+    assert len(time_passes(network, image, start, rounds=5, repeats=30, budget=0)) == 3
+    assert network.calls == 15
+
+
+def test_measuring_leaves_the_networks_mode_and_statistics_alone() -> None:
+    network = build_model("ACM", channels=1).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    measure_cost(network, size=(32, 32), channels=1, device=CPU, repeats=3)
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_a_pass_that_holds_64_mb_shows_in_the_peak() -> None:
+    class Hungry(OneConv):
+        def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+            if image.shape[-1] == 6:
+                torch.ones(16 * 2**20).sum()
+            return super().forward(image)
+
+    if cost.reset_resident_peak() is None:
+        pytest.skip("this system does not count a resident peak anew")
+    network = Hungry()
+    image, start = example(network, size=(8, 6), channels=2, device=CPU)
+    _, peak = cost.measure_memory(network, image, start, rounds=1)
+    assert peak is not None
+    assert 60 * 2**20 < peak < 100 * 2**20
+
+
+def test_fvcore_counts_one_round() -> None:
+    pytest.importorskip("fvcore")
+    network = Endless().eval()
+    image, start = example(network, size=(8, 6), channels=2, device=CPU)
+    with torch.no_grad():
+        assert count_fvcore(network, image, start) == (2 * 9 * 8 * 6, ())
+
+
+def test_fvcore_names_what_it_cannot_count_without_a_word_on_the_log(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("fvcore")
+    network = build_model("DFINet", channels=1, settings={"width": 2}).eval()
+    image, start = example(network, size=(32, 32), channels=1, device=CPU)
+    with caplog.at_level(logging.DEBUG), torch.no_grad():
+        flops, unsupported = count_fvcore(network, image, start)
+    assert flops is not None
+    assert flops > 0
+    assert "aten::sigmoid" in unsupported
+    assert caplog.records == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_fvcore_its_count_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost.importlib.util, "find_spec", lambda name: None)
+    found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
+    assert (found.flops_fvcore, found.fvcore_unsupported) == (None, ())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_device_is_named_and_its_allocator_asked() -> None:
+    found = measure_cost(OneConv(), size=(64, 64), channels=2, device=torch.device("cuda"))
+    assert found.device == torch.cuda.get_device_name()
+    assert found.peak_memory is not None
+    assert found.peak_memory > 2 * 64 * 64 * 4
