@@ -1,0 +1,158 @@
+"""What figures are drawn from: the curves, examples and logs beside a suite's results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.counts import threshold_level
+from bench.metrics.curves import CurveCounts, pd_fa, precision_recall, roc
+from bench.store import StoreError, load_arrays
+from bench.types import Scoring, Training
+from reports.columns import Metric
+from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
+from reports.figures.pictures import Picture, read_pictures
+from reports.frame import Entry
+
+RESOLUTION = 2000
+"""Steps of a 3.5 inch axis that a reader can tell apart, generously."""
+
+
+def read_curves(entry: Entry) -> CurveCounts:
+    """The curve counts of an entry.
+
+    Raises:
+        StoreError: when there are none, or they are broken.
+    """
+    path = entry.folder / "curves.npz"
+    try:
+        return CurveCounts.from_arrays(load_arrays(path), entry.row.scoring)
+    except ValueError as error:
+        raise StoreError(f"{entry.row.label} on {entry.dataset}: {name_without_folder(error, entry)}") from None
+
+
+def name_without_folder(error: Exception, entry: Entry) -> str:
+    """The error's sentence with the run's folder named by its key, so that no report holds a machine's paths."""
+    return str(error).replace(str(entry.folder), entry.row.key)
+
+
+def roc_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
+    """The ROC curve with its point at the scoring's threshold."""
+    found = roc(counts)
+    above = threshold_level(scoring.threshold) + 1
+    true, false = counts.target_levels, counts.other_levels
+    at = (_share(false[above:], false), _share(true[above:], true))
+    keep = thin(np.log10(np.maximum(found.fpr, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.tpr)
+    return Curve(label, found.fpr[keep], found.tpr[keep], at=_known(at))
+
+
+def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
+    """Precision over recall with the point at the scoring's threshold."""
+    found = precision_recall(counts)
+    above = threshold_level(scoring.threshold) + 1
+    true, false = counts.target_levels, counts.other_levels
+    hits, alarms = int(true[above:].sum()), int(false[above:].sum())
+    at = (_share(true[above:], true), hits / (hits + alarms) if hits + alarms else float("nan"))
+    keep = thin(found.recall, found.precision)
+    return Curve(label, found.recall[keep], found.precision[keep], at=_known(at))
+
+
+def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
+    """Pd over Fa at every threshold counted, with the point at the scoring's threshold where that is one of them."""
+    found = pd_fa(counts)
+    here = np.flatnonzero(found.thresholds == scoring.threshold)
+    at = (float(found.fa[here[0]]), float(found.pd[here[0]])) if len(here) else None
+    return Curve(label, found.fa, found.pd, at=_known(at))
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> float:
+    total = int(whole.sum())
+    return int(part.sum()) / total if total else float("nan")
+
+
+def _known(point: tuple[float, float] | None) -> tuple[float, float] | None:
+    return point if point is not None and np.isfinite(point).all() else None
+
+
+def thin(across: FloatArray, up: FloatArray) -> NDArray[np.int64]:
+    """Indices of the points that can be told apart in print: first and last of every run inside one cell of a grid.
+
+    Args:
+        across, up: (K,) positions in shares of the axes.
+
+    >>> thin(np.array([0.0, 0.00001, 0.00002, 0.5]), np.array([0.0, 0.0, 0.0, 1.0])).tolist()
+    [0, 2, 3]
+    """
+    cells = np.nan_to_num(np.stack([across, up]) * RESOLUTION).round().astype(np.int64)
+    moves = np.any(np.diff(cells, axis=1) != 0, axis=0)
+    keep = np.ones(len(across), dtype=bool)
+    if len(across) > 2:
+        keep[1:-1] = moves[:-1] | moves[1:]
+    return np.flatnonzero(keep)
+
+
+def rounds_curve(entry: Entry, metric: Metric) -> Curve | None:
+    """The metric after every feedback round, as printed; None where a round has no value."""
+    rounds = entry.scored.rounds if entry.scored else ()
+    scores = [metric.score(scores) for scores in rounds]
+    values = [score.value for score in scores if score is not None and score.value is not None]
+    if not rounds or len(values) != len(rounds):
+        return None
+    return Curve(entry.row.label, np.arange(1.0, len(values) + 1), np.array(values) * metric.scale)
+
+
+def read_loss(entry: Entry) -> LossCurve | None:
+    """The training loss of every epoch; None where nothing was trained here or no log is left.
+
+    Raises:
+        StoreError: when the log is broken.
+    """
+    weights = entry.result.experiment.weights if entry.result else None
+    if not isinstance(weights, Training):
+        return None
+    path = entry.folder.parent / "trainings" / weights.key / "log.jsonl"
+    if not path.is_file():
+        return None
+    records = [_record(path, number, line) for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
+    kept = entry.result.best_epoch if entry.result else 0
+    epochs, losses = (np.array([record[name] for record in records], dtype=float) for name in ("epoch", "loss"))
+    return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
+
+
+def _record(path: Path, number: int, line: str) -> Mapping[str, float]:
+    try:
+        record = json.loads(line)
+        return {name: float(record[name]) for name in ("epoch", "loss")}
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{path.parent.name}/{path.name}, line {number}: expected an object with epoch and loss; train again"
+        ) from None
+
+
+def read_examples(entry: Entry) -> tuple[Picture, ...]:
+    """The pictures of an entry; none where it stored none.
+
+    Raises:
+        StoreError: when the file is broken.
+    """
+    path = entry.folder / "examples.npz"
+    if not path.is_file():
+        return ()
+    try:
+        return read_pictures(load_arrays(path))
+    except KeyError as error:
+        raise StoreError(f"{entry.row.key}/examples.npz: no array {error}; run the suite again") from None
+
+
+def by_dataset(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The entries with scores, dataset by dataset."""
+    panels: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.scored:
+            panels.setdefault(entry.dataset, []).append(entry)
+    return panels

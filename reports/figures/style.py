@@ -1,0 +1,150 @@
+"""How every figure looks, and how it is written to files: 8-point text, colour-blind colours, embedded fonts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.typing import LineStyleType
+
+COLUMN = 3.5
+"""Width of one column of an IEEE journal, inches."""
+
+PAGE = 7.16
+"""Width of both columns, inches."""
+
+PALETTE = (
+    "#0173b2",
+    "#de8f05",
+    "#029e73",
+    "#d55e00",
+    "#cc78bc",
+    "#ca9161",
+    "#fbafe4",
+    "#949494",
+    "#ece133",
+    "#56b4e9",
+)
+"""seaborn's `colorblind`, written out so that a report does not have to import seaborn."""
+
+DASHES: tuple[LineStyleType, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that a figure looks the same everywhere."""
+
+SETTINGS: dict[str, Any] = {
+    "font.family": FONT,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.88",
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "savefig.dpi": 300,
+    "image.composite_image": False,
+    "text.usetex": False,
+    "text.parse_math": False,
+    "axes.unicode_minus": False,
+}
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def drawable(text: str, *, limit: int = 60) -> str:
+    """The text in one line of at most `limit` letters; one that the font lacks becomes its code point, [U+4E2D]."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    short = flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    return "".join(c if ord(c) in _glyphs() else f"[U+{ord(c):04X}]" for c in short)
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How one method is drawn, in every panel and figure alike."""
+
+    colour: str
+    dashes: LineStyleType
+    marker: str
+
+
+def stroke(index: int) -> Stroke:
+    """The stroke of the index-th method: colour, dashes and marker repeat with different periods."""
+    return Stroke(PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Inside the block, matplotlib draws in the style of this module; outside, its settings are untouched."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]
+        yield
+
+
+LEFT, RIGHT, BELOW, ABOVE = 0.48, 0.1, 0.38, 0.22
+"""Room around a panel for its labels and title, inches."""
+
+LEGEND_LINE = 0.17
+
+
+def panel_axes(count: int, *, height: float, legend_rows: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, two a row: one column wide for one panel, the page's width for more.
+
+    Args:
+        height: of one panel with its labels, inches.
+        legend_rows: lines of legend to leave room for at the bottom.
+    """
+    columns = min(count, 2)
+    rows = -(-count // columns)
+    width, room = (COLUMN if columns == 1 else PAGE), LEGEND_LINE * legend_rows + 0.08
+    total, slot = rows * height + room, width / columns
+    figure = Figure(figsize=(width, total))
+    FigureCanvasAgg(figure)
+    axes = []
+    for index in range(count):
+        row, column = divmod(index, columns)
+        left, bottom = column * slot + LEFT, total - (row + 1) * height + BELOW
+        size = ((slot - LEFT - RIGHT) / width, (height - BELOW - ABOVE) / total)
+        axes.append(figure.add_axes((left / width, bottom / total, *size)))
+    return figure, axes
+
+
+def write_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write `stem`.pdf and `stem`.png; the same figure gives the same bytes, for no date is stored."""
+    pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with house_style():
+        figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": "dfinet-bench"})
+        figure.savefig(png, metadata={"Software": None})
+    return pdf, png

@@ -1,0 +1,219 @@
+"""A suite's rows with what came of them, as records and as a pandas DataFrame: failed and missing ones stay in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.store import Manifest, StoreError, read_manifest, read_result
+from bench.types import Cost, Experiment, Row, RunResult, Scoring, Training
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of a suite and its result.
+
+    Attributes:
+        row: as the manifest planned it.
+        folder: where its files lie.
+        result: None where there is none that answers the row.
+        reason: why there are no scores; empty where there are.
+    """
+
+    row: Row
+    folder: Path
+    result: RunResult | None = None
+    reason: str = ""
+
+    @property
+    def scored(self) -> RunResult | None:
+        """The result, where it has scores to show."""
+        return None if self.reason else self.result
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a trial limit shortened its lists."""
+        return self.result is not None and (self.result.status == "limited" or self.result.experiment.is_limited)
+
+    @property
+    def dataset(self) -> str:
+        """What it was tested on, a corruption included."""
+        corruption = self.result.experiment.corruption if self.result else ""
+        return f"{self.row.dataset} + {corruption}" if corruption else self.row.dataset
+
+
+def read_suite(root: Path, suite: str) -> tuple[Manifest, tuple[Entry, ...]]:
+    """The manifest of a suite's last run below `root`, and one entry a row, in its order.
+
+    Raises:
+        StoreError: when the suite has no readable manifest there.
+    """
+    manifest = read_manifest(root, suite)
+    if not manifest.rows:
+        raise StoreError(f"suite {suite!r}: its manifest has no rows, expected at least one; run the suite again")
+    return manifest, tuple(read_entry(root / row.key, row) for row in manifest.rows)
+
+
+def read_entry(folder: Path, row: Row) -> Entry:
+    """The entry of one row; a result that is missing, unreadable or not what the row asks for becomes a reason."""
+    if not (folder / "result.json").is_file():
+        return Entry(row, folder, reason=f"not run: no result under key {row.key}")
+    try:
+        result = read_result(folder)
+    except StoreError as error:
+        named = str(error).replace(str(folder / "result.json"), f"{row.key}/result.json")
+        return Entry(row, folder, reason=f"unreadable result: {one_line(named)}")
+    return entry_of(row, folder, result)
+
+
+def entry_of(row: Row, folder: Path, result: RunResult) -> Entry:
+    """The entry of a row whose result has been read."""
+    if contradiction := _contradiction(row, result):
+        return Entry(row, folder, result, f"not used: {contradiction}")
+    if result.status == "failed":
+        return Entry(row, folder, result, f"failed: {one_line(result.reason) or 'no reason recorded'}")
+    if not result.scores:
+        return Entry(row, folder, result, "no scores in its result")
+    return Entry(row, folder, result)
+
+
+def _contradiction(row: Row, result: RunResult) -> str:
+    """Where a stored result differs from what the manifest says the row is, or nothing."""
+    images = result.experiment.images
+    pairs = (
+        ("key", result.key, row.key),
+        ("model", result.experiment.model, row.model),
+        ("test set", f"{images.dataset}/{images.split}", f"{row.dataset}/{row.split}"),
+        ("protocol", result.protocol, row.protocol),
+    )
+    for name, found, expected in pairs:
+        if found != expected:
+            return f"the result's {name} is {found!r}, the suite expects {expected!r}"
+    if result.scoring != row.scoring:
+        return (
+            f"the result is scored as {describe_scoring(result.scoring)}, "
+            f"the suite expects {describe_scoring(row.scoring)}"
+        )
+    return ""
+
+
+def one_line(text: str, *, limit: int = 240) -> str:
+    """The text without line breaks and control characters, cut with an ellipsis after `limit` characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def describe_scoring(scoring: Scoring) -> str:
+    """The rules of a scoring in words, its name first."""
+    truth = "masks binary (grey > 127)" if scoring.ground_truth == "binary" else "masks resized and left soft"
+    return (
+        f"{scoring.name} ({truth}, {scoring.resolution} resolution, probability > {scoring.threshold:g}, "
+        f"centroids nearer than {scoring.distance:g} px matched {scoring.matching}, "
+        f"{scoring.connectivity}-connectivity)"
+    )
+
+
+def describe_input(experiment: Experiment) -> str:
+    """How an image became a tensor, in words."""
+    rule = experiment.input
+    size = f"resized to {rule.size[0]} × {rule.size[1]}" if rule.size else f"native, padded to × {rule.multiple}"
+    source = f" from {rule.source}" if rule.source else ""
+    return f"{rule.decoder}, {rule.channels} channel(s), {size}, (grey - {rule.mean:g}) / {rule.std:g}{source}"
+
+
+def describe_selection(experiment: Experiment) -> str:
+    """Which weights were kept, in words."""
+    if not isinstance(experiment.weights, Training):
+        return f"given weights, SHA-256 {experiment.weights.sha256[:12]}"
+    rule = experiment.weights.selection
+    return "last epoch" if rule.rule == "last" else f"best {rule.criterion} on {rule.on}, every {rule.every} epoch(s)"
+
+
+def describe_recipe(experiment: Experiment) -> str:
+    """How the weights were learnt, in words."""
+    if not isinstance(experiment.weights, Training):
+        return "not trained here"
+    r = experiment.weights.recipe
+    crop = f"crop {r.patch}" if r.patch else "whole images"
+    return (
+        f"{r.optimiser} {r.lr:g}, {r.schedule}, {r.epochs} epochs of batch {r.batch}, {r.loss}, "
+        f"{r.augmentation} augmentation, {crop}, trained on {r.device}"
+    )
+
+
+def status_of(entry: Entry) -> str:
+    """`done`, `limited`, `failed`, or `missing` where there is no readable result."""
+    if entry.result is None:
+        return "missing"
+    if entry.reason:
+        return "failed"
+    return "limited" if entry.is_limited else entry.result.status
+
+
+def same_but_seed(experiment: Experiment) -> Experiment:
+    """The experiment with its seed taken out, so that repetitions of one experiment are equal."""
+    weights = experiment.weights
+    if isinstance(weights, Training):
+        return replace(experiment, weights=replace(weights, seed=0))
+    return replace(experiment, weights=replace(weights, sha256="", path=""))
+
+
+def choose_cost(entries: tuple[Entry, ...]) -> tuple[str, str] | None:
+    """The (device, precision) that most entries were timed on, the first met on a tie; None without costs."""
+    counts: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        for place in dict.fromkeys((c.device, c.precision) for c in (entry.scored.costs if entry.scored else ())):
+            counts[place] = counts.get(place, 0) + 1
+    return max(counts, key=lambda place: counts[place]) if counts else None
+
+
+def cost_on(result: RunResult, place: tuple[str, str] | None) -> Cost | None:
+    """The result's cost on that (device, precision), or None."""
+    return next((c for c in result.costs if (c.device, c.precision) == place), None)
+
+
+def to_frame(entries: tuple[Entry, ...]) -> pd.DataFrame:
+    """One line a suite row, scores as plain fractions under their ids, costs in SI units; missing values are null."""
+    import pandas as pd  # here, so that the command line starts without it
+
+    place = choose_cost(entries)
+    return pd.DataFrame([_line(entry, place) for entry in entries])
+
+
+def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:
+    row, result = entry.row, entry.result
+    line: dict[str, Any] = {
+        "label": row.label,
+        "model": row.model,
+        "dataset": entry.dataset,
+        "split": row.split,
+        "protocol": row.protocol,
+        "scoring": row.scoring.name,
+        "seed": row.seed,
+        "key": row.key,
+        "status": status_of(entry),
+        "reason": entry.reason,
+        "optimistic": bool(result and result.optimistic),
+        "limited": entry.is_limited,
+    }
+    if (scored := entry.scored) is None:
+        return line
+    line |= {"epochs": scored.epochs, "best_epoch": scored.best_epoch}
+    line |= {name: score.value for name, score in scored.scores.items()}
+    if cost := cost_on(scored, place):
+        line |= {
+            "parameters": cost.parameters,
+            "macs_per_round": cost.macs,
+            "rounds": cost.rounds,
+            "latency_p50_ms": cost.latency_p50,
+            "latency_p95_ms": cost.latency_p95,
+            "images_per_s": cost.images_per_s,
+            "cost_device": cost.device,
+            "cost_precision": cost.precision,
+            "cost_size": f"{cost.size[0]}x{cost.size[1]}",
+        }
+    return line

@@ -1,0 +1,270 @@
+"""Tables as booktabs LaTeX, a document around them, and its compilation with pdflatex."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from reports.columns import Column
+from reports.table import LIMITED_NOTICE, Cell, Line, Note, Table
+from reports.templating import latex_templates
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\symbol{34}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "—": r"\textemdash{}",
+    "–": r"\textendash{}",
+    "…": r"\ldots{}",
+    "’": "'",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "·": r"\ensuremath{\cdot}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "→": r"\ensuremath{\rightarrow}",
+    "↑": r"\ensuremath{\uparrow}",
+    "↓": r"\ensuremath{\downarrow}",
+    "†": r"\ensuremath{\dagger}",
+    "‡": r"\ensuremath{\ddagger}",
+    "✓": r"\ding{51}",
+    "✗": r"\ding{55}",
+    "µ": r"\ensuremath{\mu}",
+}
+GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
+LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŁłŃńŚśŹźŻżĄąĘęĆćČčŠšŽžŘřĚěŐőŰűĞğ")
+UNITS = {"1e-2": r"$\times 10^{-2}$", "1e-6": r"$\times 10^{-6}$"}
+ARROWS = {"higher": r"\,$\uparrow$", "lower": r"\,$\downarrow$"}
+LABEL_WIDTH = 30
+PANEL_POINTS = 516.0
+"""Text width of IEEEtran's two columns."""
+
+
+def escape(text: str) -> str:
+    """The text as LaTeX prints it letter by letter; what pdflatex has no glyph for becomes its code point, [U+4E2D]."""
+    escaped = "".join(_escape_letter(letter) for letter in unicodedata.normalize("NFC", text))
+    return re.sub(r"(?<=-)(?=-)|(?<=,)(?=,)", "{}", escaped)  # no -- or ,, ligatures
+
+
+def _escape_letter(letter: str) -> str:
+    if letter in SPECIAL:
+        return SPECIAL[letter]
+    if letter in GREEK_LETTERS:
+        return _greek(letter)
+    if " " <= letter <= "~" or letter in LATIN:
+        return letter
+    if letter.isspace() or not letter.isprintable():
+        return " "
+    return f"[U+{ord(letter):04X}]"
+
+
+def _greek(letter: str) -> str:
+    """`\\ensuremath{\\alpha}` for α: the macro is the end of the letter's Unicode name."""
+    name = unicodedata.name(letter).split()[-1].replace("LAMDA", "LAMBDA")
+    return rf"\ensuremath{{\{name.capitalize() if letter.isupper() else name.lower()}}}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One tabular of a table: as many column groups as fit the text width, as LaTeX."""
+
+    spec: str
+    width: int
+    groups: str
+    rules: str
+    heads: str
+    units: str
+    rows: tuple[str, ...]
+
+
+def table_to_latex(table: Table) -> str:
+    """A `table*` that can be `\\input`; needs the packages booktabs, threeparttable and pifont."""
+    return (
+        latex_templates()
+        .get_template("table.tex.j2")
+        .render(
+            caption=escape(table.caption),
+            label=re.sub(r"[^A-Za-z0-9:-]", "-", table.label),
+            panels=[_panel(table, span) for span in _spans(table)],
+            notice=escape(LIMITED_NOTICE) if table.limited else "",
+            notes=[_note(note) for note in table.notes],
+        )
+    )
+
+
+def _spans(table: Table) -> Iterator[range]:
+    """Ranges of columns that fit side by side; a group of columns is not torn apart."""
+    room = PANEL_POINTS - _label_points(table)
+    start, used = 0, 0.0
+    for _, columns in groupby(range(len(table.columns)), key=lambda i: table.columns[i].group or str(i)):
+        block = list(columns)
+        need = sum(_points(table, i) for i in block)
+        if used and used + need > room:
+            yield range(start, block[0])
+            start, used = block[0], 0.0
+        used += need
+    yield range(start, len(table.columns))
+
+
+def _points(table: Table, index: int) -> float:
+    """Estimated width of a column in points: 4.3 a character of 8-point text, 3.2 of a spread, 6 between columns."""
+    column = table.columns[index]
+    head = 4.3 * (max(len(column.head) + 1.5 * (column.better is not None), len(column.unit)))
+    cells = [line.cells[index] for line in table.lines]
+    return max([head, *(4.3 * len(c.text) + 3.2 * (len(c.spread) + 1.5 * bool(c.spread)) for c in cells)]) + 6
+
+
+def _label_points(table: Table) -> float:
+    return 4.3 * min(LABEL_WIDTH, max(len(line.label) + len(line.marks) for line in table.lines)) + 6
+
+
+def _panel(table: Table, span: range) -> Panel:
+    columns = [table.columns[i] for i in span]
+    wide = max(len(line.label) for line in table.lines) > LABEL_WIDTH
+    first = f"p{{{LABEL_WIDTH * 4.3:.0f}pt}}" if wide else "l"
+    spec = "".join("l" if column.is_text else "r" for column in columns)
+    groups, rules = _group_heads(columns)
+    return Panel(
+        spec=rf"@{{\extracolsep{{\fill}}}}{first}{spec}@{{}}",
+        width=len(columns) + 1,
+        groups=groups,
+        rules=rules,
+        heads=" & ".join(["Method", *(_head(column) for column in columns)]),
+        units=" & ".join(["", *(_unit(column) for column in columns)]) if any(c.unit for c in columns) else "",
+        rows=tuple(_row(line, span, wide=wide) for line in table.lines),
+    )
+
+
+def _group_heads(columns: Sequence[Column]) -> tuple[str, str]:
+    if not any(column.group for column in columns):
+        return "", ""
+    heads, rules, at = [""], [], 2
+    for group, members in groupby(columns, key=lambda column: column.group):
+        width = len(list(members))
+        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
+        rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}" if group else "")
+        at += width
+    return " & ".join(heads), "".join(rules)
+
+
+def _head(column: Column) -> str:
+    text = escape(column.head) + (ARROWS[column.better] if column.better else "")
+    return text if column.is_text else rf"\multicolumn{{1}}{{c}}{{{text}}}"
+
+
+def _unit(column: Column) -> str:
+    text = UNITS.get(column.unit) or (f"({escape(column.unit)})" if column.unit else "")
+    return rf"\multicolumn{{1}}{{c}}{{{text}}}" if text else ""
+
+
+def _row(line: Line, span: range, *, wide: bool) -> str:
+    label = (r"\raggedright\hspace{0pt}" if wide else "") + "{}" + escape(line.label) + _marks(line.marks)
+    return " & ".join([label, *(_cell(line.cells[i]) for i in span)])
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(cell.text or "—")
+    styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
+    spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
+    return styled + spread + _marks(cell.marks)
+
+
+def _marks(marks: Sequence[str]) -> str:
+    return rf"\tnote{{{','.join(map(escape, marks))}}}" if marks else ""
+
+
+def _note(note: Note) -> str:
+    return rf"\item[{escape(note.mark)}] {escape(note.text)}."
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A figure of the document: its path relative to the document, and its caption as plain text."""
+
+    path: str
+    caption: str
+
+
+def document(*, title: str, tables: Sequence[str], figures: Sequence[FigureFile], limited: bool) -> str:
+    """A compilable document around tables (files to `\\input`) and figures; pages bear a watermark when limited."""
+    return (
+        latex_templates()
+        .get_template("report.tex.j2")
+        .render(
+            title=escape(title),
+            tables=tables,
+            figures=[{"path": figure.path, "caption": escape(figure.caption)} for figure in figures],
+            watermark=limited,
+        )
+    )
+
+
+class LatexError(RuntimeError):
+    """pdflatex did not make the document."""
+
+
+def has_pdflatex() -> bool:
+    """Whether pdflatex is on the path."""
+    return shutil.which("pdflatex") is not None
+
+
+def compile_document(source: Path, *, timeout: float = 60.0) -> Path:
+    """The PDF of a LaTeX document, beside it, with the same bytes for the same source.
+
+    Args:
+        timeout: seconds for each of the two passes.
+
+    Raises:
+        LatexError: with LaTeX's own error lines.
+    """
+    for _ in range(2):
+        _run_pdflatex(source, timeout=timeout)
+    for suffix in (".aux", ".log", ".out"):
+        source.with_suffix(suffix).unlink(missing_ok=True)
+    return source.with_suffix(".pdf")
+
+
+def _run_pdflatex(source: Path, *, timeout: float) -> None:
+    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
+    paranoid = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=source.parent,
+            env={**os.environ, **paranoid},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LatexError(f"{source.name}: pdflatex took more than {timeout:g} s") from None
+    if done.returncode:
+        raise LatexError(f"{source.name}: {error_lines(done.stdout.decode('utf-8', 'replace'))}")
+
+
+def error_lines(log: str) -> str:
+    """What pdflatex complains about, in one line: its `!` messages with the source lines they name."""
+    found = re.findall(r"^! (.+)$|^(l\.\d+ .*)$", log, flags=re.MULTILINE)
+    lines = [" ".join((message or place).split()) for message, place in found]
+    return "; ".join(lines) if lines else "pdflatex failed without an error line"

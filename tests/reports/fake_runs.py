@@ -1,0 +1,220 @@
+"""A suite's folder of results as a real run leaves it: two networks on two datasets, with curves, examples and logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.counts import CountsWriter, quantise
+from bench.metrics.curves import CurveCounts
+from bench.metrics.scores import score
+from bench.protocols import BASICIRSTD
+from bench.recipes import RECIPES
+from bench.store import Manifest, write_arrays, write_manifest, write_result
+from bench.types import (
+    Cost,
+    Experiment,
+    ImageList,
+    Input,
+    ModelInfo,
+    Reported,
+    Row,
+    RunResult,
+    Score,
+    Scoring,
+    Training,
+)
+
+SCORING = Scoring("basicirstd")
+DATASETS = {"NUAA-SIRST": 214, "NUDT-SIRST": 664}
+DEVICE = "NVIDIA H200"
+
+DFINET = ModelInfo(
+    "DFINet",
+    cite="J. Wu et al., DFINet, Pattern Recognition 169 (2026) 111958",
+    source="https://github.com/uisdu/DFINet",
+    licence="none stated",
+    recipe="dfinet",
+    channels=3,
+    rounds=8,
+    config=(("width", 32),),
+)
+ACM = ModelInfo(
+    "ACM",
+    cite="Y. Dai et al., Asymmetric Contextual Modulation, WACV 2021",
+    source="https://github.com/XinyiYing/BasicIRSTD",
+    licence="none stated",
+    recipe="basicirstd",
+    reported=(
+        Reported("NUAA-SIRST", "basicirstd", "IoU/pooled", 0.6944, "BasicIRSTD README, 95650c3", "basicirstd"),
+        Reported("NUDT-SIRST", "basicirstd", "IoU/pooled", 0.64855, "BasicIRSTD README, 95650c3", "basicirstd"),
+        Reported(
+            "NUDT-SIRST", "basicirstd", "Fa/unmatched-area", 28.587e-6, "BasicIRSTD README, 95650c3", "basicirstd"
+        ),
+        Reported("NUDT-SIRST", "dfinet", "IoU/pooled", 0.7, "a made-up source", "dfinet"),
+    ),
+)
+COSTS = {
+    "DFINet": Cost(DEVICE, "float32", (256, 256), 8, 9_300_337, 24_130_000_000, 61.2, 63.0, 16.3),
+    "ACM": Cost(DEVICE, "float32", (256, 256), 1, 397_823, 402_343_000, 3.1, 3.4, 322.6),
+}
+
+
+def scores(iou: float, *, pd: float = 0.95, fa: float = 2e-5, niou: float | None = None) -> dict[str, Score]:
+    """The scores of a result whose F1 follows from its IoU."""
+    return {
+        "IoU/pooled": Score(iou, "fraction", "higher"),
+        "nIoU/per-image": Score(iou if niou is None else niou, "fraction", "higher"),
+        "F1/pooled": Score(2 * iou / (1 + iou), "fraction", "higher"),
+        "Pd/centroid-3px": Score(pd, "fraction", "higher"),
+        "Fa/unmatched-area": Score(fa, "fraction", "lower"),
+    }
+
+
+def result(
+    info: ModelInfo = ACM,
+    dataset: str = "NUDT-SIRST",
+    *,
+    found: dict[str, Score] | None = None,
+    seed: int = 42,
+    split: str = "basicirstd",
+    protocol: str = "basicirstd",
+    scoring: Scoring = SCORING,
+    limit: int | None = None,
+    **changes: object,
+) -> RunResult:
+    """A result of a network trained as the basicirstd protocol says."""
+    images = ImageList(dataset, split, "test", f"{dataset}{split}".encode().hex().ljust(64, "0")[:64], 10, limit)
+    images = replace(images, count=min(limit or 10**6, DATASETS.get(dataset, 80)))
+    rule = Input("pillow-grey", info.channels, mean=107.8, std=33.0, multiple=32, source="BasicIRSTD")
+    training = Training(
+        info.name,
+        replace(images, part="train", digest="e" * 64),
+        rule,
+        RECIPES.get("basicirstd"),
+        BASICIRSTD.selection,
+        seed=seed,
+        config=info.config,
+    )
+    experiment = Experiment(training, images, rule, rounds=info.rounds, start="otsu" if info.rounds > 1 else "")
+    made = RunResult(
+        key=experiment.key,
+        status="limited" if limit else "done",
+        experiment=experiment,
+        scoring=scoring,
+        protocol=protocol,
+        model=info,
+        scores=scores(0.65) if found is None else found,
+        costs=(COSTS[info.name],) if info.name in COSTS else (),
+        epochs=400,
+        best_epoch=400,
+        environment={"torch": "2.13.0", "device": DEVICE, "commit": "0" * 40, "dirty": False},
+    )
+    return replace(made, rounds=(made.scores,), **changes)  # type: ignore[arg-type]
+
+
+def row_of(made: RunResult, label: str = "") -> Row:
+    """The manifest's row of a result."""
+    images, weights = made.experiment.images, made.experiment.weights
+    seed = weights.seed if isinstance(weights, Training) else 0
+    return Row(
+        label or made.model.name,
+        made.model.name,
+        images.dataset,
+        images.split,
+        made.protocol,
+        made.scoring,
+        seed,
+        made.key,
+    )
+
+
+def write_suite(root: Path, rows: Sequence[tuple[str, RunResult | None, Row | None]], *, title: str = "Trial") -> None:
+    """A manifest with these labels, and the results that are there."""
+    listed = []
+    for label, made, row in rows:
+        listed.append(row or row_of(made, label))  # type: ignore[arg-type]
+        if made is not None:
+            write_result(root / made.key, made)
+    write_manifest(root, Manifest("trial", title, tuple(listed)))
+
+
+Maps = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]
+
+
+def frame_with_maps(rng: np.random.Generator, *, rounds: int, skill: float) -> Maps:
+    """Image, mask and predictions of a made-up frame: clouds, up to three small targets, better maps round by round."""
+    height, width = 128, 160
+    rows, cols = np.mgrid[0:height, 0:width]
+    clouds = sum(
+        rng.uniform(8, 22) * np.sin(cols / rng.uniform(14, 60) + rng.uniform(0, 6)) * np.cos(rows / rng.uniform(12, 50))
+        for _ in range(4)
+    )
+    image = 95 + clouds + rng.normal(0, 5, (height, width))
+    mask = np.zeros((height, width), np.uint8)
+    heat = np.zeros((height, width))
+    for _ in range(int(rng.integers(1, 4))):
+        y, x = rng.integers(12, height - 12), rng.integers(12, width - 12)
+        blob = np.exp(-(((rows - y) / 2.1) ** 2 + ((cols - x) / 1.7) ** 2))
+        image += 110 * blob
+        mask |= (blob > 0.35).astype(np.uint8)
+        heat = np.maximum(heat, blob * (rng.uniform(0, 1) < skill + 0.25))
+    y, x = rng.integers(8, height - 8), rng.integers(8, width - 8)
+    false = np.exp(-(((rows - y) / 1.6) ** 2 + ((cols - x) / 1.6) ** 2)) * (rng.uniform(0, 1) > skill)
+    image += 40 * false
+    maps = []
+    for r in range(rounds):
+        sure = skill + (1 - skill) * r / max(rounds - 1, 1) * 0.8
+        logit = (
+            -7
+            + 11 * heat * (0.6 + 0.4 * sure)
+            + 8.5 * false * (1.3 - 0.4 * sure)
+            + rng.normal(0, 1.5 - sure, mask.shape)
+        )
+        maps.append(quantise(1 / (1 + np.exp(-logit))))
+    return np.clip(image, 0, 255).astype(np.uint8), mask, np.stack(maps)
+
+
+def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
+    """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
+    rng = np.random.default_rng(seed)
+    writer, curves = CountsWriter(made.scoring, rounds=made.experiment.rounds), CurveCounts(made.scoring)
+    examples: dict[str, NDArray[np.generic]] = {}
+    names = []
+    for number in range(frames):
+        image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill)
+        writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
+        curves.add(maps[-1], mask)
+        if number < 3:
+            names.append(f"{number:06d}")
+            examples |= {f"image_{number}": image, f"mask_{number}": mask, f"rounds_{number}": maps}
+    table = writer.table()
+    write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
+    write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
+    rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))
+    training = made.experiment.weights
+    if isinstance(training, Training):
+        log = folder / "trainings" / training.key / "log.jsonl"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        losses = [0.9 * np.exp(-e / 90) + 0.2 + 0.02 * rng.normal() for e in range(1, 401)]
+        log.write_text("".join(json.dumps({"epoch": e, "loss": float(v)}) + "\n" for e, v in enumerate(losses, 1)))
+    return replace(made, scores=rounds[-1], rounds=rounds)
+
+
+def write_realistic_suite(
+    root: Path, *, seeds: Sequence[int] = (42,), change: Callable[[RunResult], RunResult] | None = None
+) -> None:
+    """Two networks on two datasets with everything a run leaves behind."""
+    rows: list[tuple[str, RunResult | None, Row | None]] = []
+    for info, skill in ((DFINET, 0.85), (ACM, 0.55)):
+        for dataset in DATASETS:
+            for seed in seeds:
+                made = result(info, dataset, seed=seed)
+                made = measured(made, root, skill=skill, seed=seed + DATASETS[dataset])
+                rows.append((info.name, change(made) if change else made, None))
+    write_suite(root, rows, title="Comparison on NUAA-SIRST and NUDT-SIRST")
