@@ -14,7 +14,7 @@ from reports.columns import metrics_shown
 from reports.frame import Entry, one_line, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
-from reports.plain import table_to_csv, table_to_markdown
+from reports.plain import UNITS, table_to_csv, table_to_markdown
 from reports.published import compare_published, published_table
 from reports.table import Mixed, Table, comparison_table
 
@@ -152,12 +152,18 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     from reports.figures import curves, sources
 
     counted: dict[str, list[tuple[Entry, CurveCounts]]] = {}
+    broken = []
     for dataset, members in sources.by_dataset(entries).items():
         for entry in members:
             try:
-                counted.setdefault(dataset, []).append((entry, sources.read_curves(entry)))
+                read = sources.read_curves(entry)
             except StoreError as error:
-                notes.append(f"no curves drawn: {one_line(sources.name_without_folder(error, entry))}")
+                broken.append(str(error))
+                continue
+            counted.setdefault(dataset, []).append((entry, read))
+    if broken:
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        notes.append(f"no curves drawn for {one_line(broken[0])}{more}")
     if not counted:
         return
 
@@ -171,7 +177,7 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     figure = curves.precision_recall_figure(panels(sources.precision_recall_curve))
     yield Drawn("precision-recall", figure, f"Precision and recall of pixels. {at} {rules}")
     figure = curves.pd_fa_figure(panels(sources.pd_fa_curve))
-    yield Drawn("pd-fa", figure, f"Detection of targets against false alarms over 41 thresholds. {at} {rules}")
+    yield Drawn("pd-fa", figure, f"Detection of targets against false alarms at 41 thresholds. {at} {rules}")
 
 
 def _rules_words(entries: Sequence[Entry]) -> str:
@@ -198,7 +204,7 @@ def _rounds_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
     }
     panels = {dataset: members for dataset, members in panels.items() if members}
     if panels:
-        figure = curves.rounds_figure(panels, metric=f"{metric.head} (×10⁻²)")
+        figure = curves.rounds_figure(panels, metric=f"{metric.head} ({UNITS[metric.unit]})")
         yield Drawn("rounds", figure, f"{metric.head} after every feedback round. {_rules_words(entries)}")
 
 

@@ -61,7 +61,7 @@ def read_suite(root: Path, suite: str) -> tuple[Manifest, tuple[Entry, ...]]:
 def read_entry(folder: Path, row: Row) -> Entry:
     """The entry of one row; a result that is missing, unreadable or not what the row asks for becomes a reason."""
     if not (folder / "result.json").is_file():
-        return Entry(row, folder, reason=f"not run: no result under key {row.key}")
+        return Entry(row, folder, reason="not run")
     try:
         result = read_result(folder)
     except StoreError as error:

@@ -49,6 +49,9 @@ SPECIAL = {
     "‡": r"\ensuremath{\ddagger}",
     "✓": r"\ding{51}",
     "✗": r"\ding{55}",
+    "⁻": r"\ensuremath{^{-}}",
+    "²": r"\ensuremath{^{2}}",
+    "⁶": r"\ensuremath{^{6}}",
     "µ": r"\ensuremath{\mu}",
 }
 GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
@@ -140,8 +143,7 @@ def _label_points(table: Table) -> float:
 
 def _panel(table: Table, span: range) -> Panel:
     columns = [table.columns[i] for i in span]
-    wide = max(len(line.label) for line in table.lines) > LABEL_WIDTH
-    first = f"p{{{LABEL_WIDTH * 4.3:.0f}pt}}" if wide else "l"
+    first = f"p{{{LABEL_WIDTH * 4.3:.0f}pt}}" if _is_wide(table) else "l"
     spec = "".join("l" if column.is_text else "r" for column in columns)
     groups, rules = _group_heads(columns)
     return Panel(
@@ -151,7 +153,7 @@ def _panel(table: Table, span: range) -> Panel:
         rules=rules,
         heads=" & ".join(["Method", *(_head(column) for column in columns)]),
         units=" & ".join(["", *(_unit(column) for column in columns)]) if any(c.unit for c in columns) else "",
-        rows=tuple(_row(line, span, wide=wide) for line in table.lines),
+        rows=tuple(_row(table, line, span) for line in table.lines),
     )
 
 
@@ -177,16 +179,25 @@ def _unit(column: Column) -> str:
     return rf"\multicolumn{{1}}{{c}}{{{text}}}" if text else ""
 
 
-def _row(line: Line, span: range, *, wide: bool) -> str:
-    label = (r"\raggedright\hspace{0pt}" if wide else "") + "{}" + escape(line.label) + _marks(line.marks)
-    return " & ".join([label, *(_cell(line.cells[i]) for i in span)])
+def _row(table: Table, line: Line, span: range) -> str:
+    label = "{}" + escape(line.label) + _marks(line.marks)
+    if _is_wide(table):
+        label = r"\raggedright\hspace{0pt}" + label
+    return " & ".join([label, *(_cell(line.cells[i], is_text=table.columns[i].is_text) for i in span)])
 
 
-def _cell(cell: Cell) -> str:
+def _is_wide(table: Table) -> bool:
+    """Whether labels have to be broken into lines."""
+    return max(len(line.label) for line in table.lines) > LABEL_WIDTH
+
+
+def _cell(cell: Cell, *, is_text: bool) -> str:
+    """A number with its rank and spread; its marks take no room, so that numbers stay aligned."""
     text = escape(cell.text or "—")
     styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
     spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
-    return styled + spread + _marks(cell.marks)
+    marks = _marks(cell.marks)
+    return styled + spread + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
 
 
 def _marks(marks: Sequence[str]) -> str:
@@ -265,6 +276,6 @@ def _run_pdflatex(source: Path, *, timeout: float) -> None:
 
 def error_lines(log: str) -> str:
     """What pdflatex complains about, in one line: its `!` messages with the source lines they name."""
-    found = re.findall(r"^! (.+)$|^(l\.\d+ .*)$", log, flags=re.MULTILINE)
+    found = re.findall(r"^! (?! ==>)(.+)$|^(l\.\d+ .*)$", log, flags=re.MULTILINE)
     lines = [" ".join((message or place).split()) for message, place in found]
     return "; ".join(lines) if lines else "pdflatex failed without an error line"

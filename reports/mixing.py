@@ -78,7 +78,7 @@ def refuse_mixing(dataset: str, entries: Sequence[Entry]) -> None:
     labels = [next(e.row.label for e in entries if rules_of(e).agrees(rules)) for rules in (first, other)]
     raise MixedRulesError(
         f"{dataset}: {labels[0]!r} and {labels[1]!r} differ in {_difference(first, other)}; "
-        "report them in two suites, or mark each cell with mixed='mark'"
+        "report them in two suites, or have each cell marked (--mixed mark)"
     )
 
 

@@ -16,6 +16,7 @@ from bench.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
 from reports.columns import LEGACY, STANDARD, Column, Metric, legacy_metric
 from reports.frame import Entry
+from reports.plain import UNITS
 from reports.table import Cell, Line, Note, Notes, Table
 
 Badge = Literal["reproduced", "not reproduced", "not run"]
@@ -38,7 +39,7 @@ class Tolerance:
         return abs(difference) <= (self.fa if metric.unit == "1e-6" else self.points) + 1e-9
 
     def __str__(self) -> str:
-        return f"±{self.points:g} × 1e-2 in IoU, nIoU, F1 and Pd, ±{self.fa:g} × 1e-6 in Fa"
+        return f"±{self.points:g}×10⁻² in IoU, nIoU, F1 and Pd, ±{self.fa:g}×10⁻⁶ in Fa"
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _comparison_line(comparison: Comparison, notes: Notes) -> Line:
     cells = (
         Cell(f"{reported.dataset} ({reported.split})"),
         Cell(reported.rules or "not stated"),
-        Cell(f"{metric.head}, {metric.unit}"),
+        Cell(f"{metric.head} ({UNITS[metric.unit]})"),
         Cell(metric.printed(reported.value), marks=(notes.mark(source),)),
         ours,
         Cell(comparison.badge, marks=why),

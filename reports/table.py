@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -230,24 +230,39 @@ def _metric_cell(group: Group | None, metric: Metric, notes: Notes, extra: tuple
     """Mean and deviation of one metric over the seeds that have it; an em dash with the reason where none has."""
     if group is None:
         return Cell(marks=(notes.mark("not part of the suite"),))
-    values, reasons = _values(group, metric)
-    marks = tuple(dict.fromkeys(notes.mark(reason) for reason in reasons))
+    values, absent = _values(group, metric)
+    marks = (notes.mark(_absence(absent, among=len(group.entries))),) if absent else ()
     if not values:
         return Cell(marks=marks)
     spread = metric.printed(statistics.stdev(values)) if len(values) > 1 else ""
     return Cell(metric.printed(statistics.fmean(values)), spread, marks=(*extra, *marks))
 
 
-def _values(group: Group, metric: Metric) -> tuple[list[float], list[str]]:
-    values, reasons = [], []
+def _values(group: Group, metric: Metric) -> tuple[list[float], dict[int, str]]:
+    """The values there are, and per seed without one the reason."""
+    values, absent = [], {}
     for entry in group.entries:
         score = metric.score(entry.scored.scores) if entry.scored else None
         if score is not None and score.value is not None:
             values.append(score.value)
-            continue
-        seed = f"seed {entry.row.seed} left out: " if len(group.entries) > 1 else ""
-        reasons.append(seed + (entry.reason or _why_null(score, metric)))
-    return values, reasons
+        else:
+            absent[entry.row.seed] = entry.reason or _why_null(score, metric)
+    return values, absent
+
+
+def _absence(reasons: Mapping[int, str], *, among: int) -> str:
+    """Why seeds have no value, as one sentence; the seeds are named where there are several.
+
+    >>> _absence({1: "not run", 2: "not run"}, among=3)
+    'seeds 1, 2 without value: not run'
+    """
+    if among == 1:
+        return next(iter(reasons.values()))
+    parts = []
+    for reason in dict.fromkeys(reasons.values()):
+        seeds = [str(seed) for seed, its in reasons.items() if its == reason]
+        parts.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)} without value: {reason}")
+    return "; ".join(parts)
 
 
 def _why_null(score: Score | None, metric: Metric) -> str:
@@ -279,8 +294,9 @@ def _cost_cells(groups: dict[str, Group], place: tuple[str, str], notes: Notes) 
     scored = [entry.scored for entry in entries if entry.scored]
     cost = next((c for result in scored if (c := cost_on(result, place))), None)
     if cost is None:
-        reasons = [f"no cost measured on {place[0]}"] if scored else [entry.reason for entry in entries]
-        return [Cell(marks=tuple(dict.fromkeys(map(notes.mark, reasons))))] * len(COST_COLUMNS)
+        absent = {entry.row.seed: entry.reason for entry in entries}
+        reason = f"no cost measured on {place[0]}" if scored else _absence(absent, among=len(absent))
+        return [Cell(marks=(notes.mark(reason),))] * len(COST_COLUMNS)
     return [Cell(f"{cost.parameters / 1e6:.3f}"), Cell(_macs(cost)), Cell(f"{cost.images_per_s:.1f}")]
 
 

@@ -21,6 +21,9 @@ Panels = Mapping[str, Sequence["Curve"]]
 LOWEST_RATE = 1e-6
 """Left end of the false-positive axis: about one pixel in fifteen 256 x 256 frames."""
 
+HIGHEST_FA = 1e4
+"""Right end of the Pd-Fa axis, 1e-6: one pixel in a hundred, far beyond any use."""
+
 PANEL_HEIGHT = 2.5
 
 
@@ -147,13 +150,18 @@ def _dress_unit_square(axes: Axes) -> None:
 
 
 def _dress_pd_fa(axes: Axes) -> None:
-    """Logarithmic from the smallest false-alarm rate above zero; what is zero lies on the left edge."""
-    drawn = np.concatenate([np.asarray(line.get_xdata(), dtype=float) for line in axes.lines] or [np.ones(1)])
+    """Logarithmic from the smallest false-alarm rate above zero, which is then on the left edge, to 1 % of pixels.
+
+    Where an operating point lies beyond, the axis reaches as far as it takes.
+    """
+    lines = [np.asarray(line.get_xdata(), dtype=float) for line in axes.lines]
+    drawn = np.concatenate(lines or [np.ones(1)])
     positive = drawn[drawn > 0]
-    axes.set_xscale("log", nonpositive="clip")
     low = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 0.1
-    high = 10.0 ** np.ceil(np.log10(positive.max())) if len(positive) else 10.0
-    axes.set_xlim(low, max(high, 10 * low))
+    points = [float(x[0]) for x in lines if len(x) == 1]
+    high = max([HIGHEST_FA, 10 * low, *(2 * x for x in points)])
+    axes.set_xscale("log", nonpositive="clip")
+    axes.set_xlim(low, high)
     axes.set_ylim(0.0, 1.02)
     _decades(axes)
 

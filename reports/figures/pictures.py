@@ -21,6 +21,7 @@ from reports.figures.style import COLUMN, PAGE, drawable, house_style
 
 Grey = NDArray[np.uint8]
 Levels = NDArray[np.uint16]
+Points = NDArray[np.float64]
 
 ROUNDS_SHOWN = (1, 2, 4, 8)
 FOUND, MISSED, ALARM, INSET = "#029e73", "#de8f05", "#d55e00", "#56b4e9"
@@ -96,8 +97,8 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
             axes.text((column + 0.5) * side, total - ABOVE + 0.05, head, ha="center", va="bottom")
         top = total - ABOVE
         for picture, height in zip(pictures, heights, strict=True):
+            scale = (side - GAP) / picture.image.shape[1]
             for column in range(len(heads)):
-                scale = (side - GAP) / picture.image.shape[1]
                 _draw(Place(axes, column * side + GAP / 2, top - GAP / 2, scale), picture, column, scoring)
             top -= height
         _legend(axes)
@@ -165,12 +166,20 @@ def _draw(place: Place, picture: Picture, column: int, scoring: Scoring) -> None
             _circle(place, targets, target, colour=FOUND)
     else:
         _judge(place, picture.predictions[column - 2].q, targets, scoring)
-    _inset(place, shown, limits, targets)
+    if len(targets):
+        _inset(place, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
     if column == 0:
-        across, up = place.at(picture.image.shape[0], 0)
         paper = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.0}
-        name = drawable(picture.name, limit=24)
-        place.axes.text(across + 0.03, up + 0.03, name, color="white", fontsize=5.5, bbox=paper)
+        across, up = place.at(picture.image.shape[0], 0)
+        place.axes.text(
+            across + 0.03,
+            up + 0.03,
+            drawable(picture.name, limit=24),
+            color="white",
+            fontsize=5.5,
+            bbox=paper,
+            zorder=6,
+        )
 
 
 def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, float]]:
@@ -211,14 +220,21 @@ def _circle(place: Place, components: Components, index: int, *, colour: str, da
     place.axes.add_patch(patch)
 
 
-def _inset(place: Place, shown: NDArray[Any], limits: tuple[float, float], targets: Components) -> None:
-    """The largest target enlarged, in the corner farthest from all targets, and a frame where it was taken from."""
-    if not len(targets):
-        return
+def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
+    """(M, 2) row and column of all that is marked in any map of the row: targets and predicted components."""
+    level = threshold_level(scoring.threshold)
+    found = [find_components(p.q > level, connectivity=scoring.connectivity) for p in picture.predictions]
+    return np.concatenate([targets.centroids, *(components.centroids for components in found)])
+
+
+def _inset(
+    place: Place, shown: NDArray[Any], limits: tuple[float, float], *, targets: Components, avoid: Points
+) -> None:
+    """The largest target enlarged, in the corner farthest from what is marked, and a frame where it was taken from."""
     rows, cols = zoom_window(targets, shown.shape)
     side = rows.stop - rows.start
     wide = min(0.4 * min(shown.shape), ZOOM * side)
-    top, left = farthest_corner(targets, shown.shape, side=wide)
+    top, left = farthest_corner(avoid, shown.shape, side=wide)
     enlarged = Place(place.axes, *place.at(top, left), place.scale * wide / side)
     enlarged.show(shown[rows, cols], limits)
     enlarged.frame(slice(0, side), slice(0, side), colour=INSET, width=0.8)
@@ -235,14 +251,19 @@ def zoom_window(targets: Components, shape: tuple[int, ...]) -> tuple[slice, sli
     return slice(top, top + side), slice(left, left + side)
 
 
-def farthest_corner(targets: Components, shape: tuple[int, ...], *, side: float) -> tuple[float, float]:
-    """Top and left, in pixels, of the square of that side in the corner whose centre is farthest from any target."""
-    corners = [(top, left) for top in (0.0, shape[0] - side) for left in (0.0, shape[1] - side)]
+def farthest_corner(marked: Points, shape: tuple[int, ...], *, side: float) -> tuple[float, float]:
+    """Top and left, in pixels, of the square of that side in the corner whose centre is farthest from any marked place.
+
+    The bottom left corner, where the image's name stands, is taken last.
+    """
+    bottom, right = shape[0] - side, shape[1] - side
+    corners = [(0.0, 0.0), (0.0, right), (bottom, right), (bottom, 0.0)]
 
     def distance(corner: tuple[float, float]) -> float:
-        return float(np.min(np.linalg.norm(targets.centroids - (np.array(corner) + side / 2), axis=1)))
+        return float(np.min(np.linalg.norm(marked - (np.array(corner) + side / 2), axis=1)))
 
-    return max(corners, key=distance)
+    free = [corner for corner in corners[:3] if distance(corner) > side]
+    return max(free or corners, key=distance)
 
 
 def _legend(axes: Axes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -89,8 +90,8 @@ def result(
     **changes: object,
 ) -> RunResult:
     """A result of a network trained as the basicirstd protocol says."""
-    images = ImageList(dataset, split, "test", f"{dataset}{split}".encode().hex().ljust(64, "0")[:64], 10, limit)
-    images = replace(images, count=min(limit or 10**6, DATASETS.get(dataset, 80)))
+    digest = hashlib.sha256(f"{dataset} {split} {limit}".encode()).hexdigest()
+    images = ImageList(dataset, split, "test", digest, min(limit or 10**6, DATASETS.get(dataset, 80)), limit)
     rule = Input("pillow-grey", info.channels, mean=107.8, std=33.0, multiple=32, source="BasicIRSTD")
     training = Training(
         info.name,
@@ -183,7 +184,7 @@ def frame_with_maps(rng: np.random.Generator, *, rounds: int, skill: float) -> M
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
-    writer, curves = CountsWriter(made.scoring, rounds=made.experiment.rounds), CurveCounts(made.scoring)
+    writer, curves = CountsWriter(made.scoring), CurveCounts(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
     names = []
     for number in range(frames):

@@ -1,0 +1,167 @@
+"""LaTeX that compiles whatever the labels say, with the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.types import RunResult
+from reports.frame import Entry, entry_of
+from reports.latex import LatexError, compile_document, document, error_lines, escape, has_pdflatex, table_to_latex
+from reports.table import Table, comparison_table
+from tests.reports.fake_runs import ACM, DATASETS, DFINET, result, row_of, scores
+
+HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
+
+
+@pytest.fixture
+def pdflatex() -> None:
+    """Skip without pdflatex; in CI its absence is a failure."""
+    if has_pdflatex():
+        return
+    if os.environ.get("CI"):
+        pytest.fail("found no pdflatex on the path, expected TeX Live in CI; install texlive-latex-extra")
+    pytest.skip("pdflatex is not on the path")
+
+
+def entry(made: RunResult, label: str = "") -> Entry:
+    return entry_of(row_of(made, label), Path(made.key), made)
+
+
+def hostile_table() -> Table:
+    failed = result(DFINET, "NUAA-SIRST", status="failed", reason=HOSTILE, scores={}, limit=8)
+    good = [
+        entry(result(info, seed=s, limit=8), label) for info, label in ((ACM, HOSTILE), (DFINET, "D_1")) for s in (1, 2)
+    ]
+    return comparison_table([*good, entry(failed, "D_1")], title=HOSTILE)
+
+
+def compiled(folder: Path, table: Table, *, limited: bool = False) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "table.tex").write_text(table_to_latex(table), encoding="utf-8")
+    source = document(title=HOSTILE, tables=["table.tex"], figures=[], limited=limited)
+    (folder / "report.tex").write_text(source, encoding="utf-8")
+    return compile_document(folder / "report.tex")
+
+
+def text_of(pdf: Path) -> str:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not on the path")
+    done = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("a_b & 5%", r"a\_b \& 5\%"),
+        ("{$#}", r"\{\$\#\}"),
+        ("\\input~^", r"\textbackslash{}input\textasciitilde{}\textasciicircum{}"),
+        ("--", "-{}-"),
+        ("αΛ", r"\ensuremath{\alpha}\ensuremath{\Lambda}"),
+        ("中", "[U+4E2D]"),
+        ("a\n\x00b", "a  b"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_every_special_letter_is_escaped(text: str, latex: str):
+    assert escape(text) == latex
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_hostile_labels_titles_and_reasons_compile_and_print_as_they_are(tmp_path: Path):
+    text = " ".join(text_of(compiled(tmp_path / "a", hostile_table(), limited=True)).split())
+    assert r"\input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{" in text
+    assert "root:" not in text
+    assert r"\end{tabular} \\ %" in text
+    assert "[U+4E2D]" in text
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_same_table_gives_the_same_source_and_pdf(tmp_path: Path):
+    first, second = (compiled(tmp_path / name, hostile_table()) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    assert (tmp_path / "a/table.tex").read_bytes() == (tmp_path / "b/table.tex").read_bytes()
+    assert str(tmp_path).encode() not in first.read_bytes()
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_of_many_datasets_stays_inside_the_page(tmp_path: Path):
+    entries = [entry(result(i, d, seed=s)) for i in (DFINET, ACM) for d in (*DATASETS, "A", "B") for s in (1, 2)]
+    table = comparison_table(entries, title="Wide")
+    assert table_to_latex(table).count(r"\begin{tabular*}") == 3
+    folder = tmp_path / "w"
+    folder.mkdir()
+    (folder / "table.tex").write_text(table_to_latex(table), encoding="utf-8")
+    source = document(title="Wide", tables=["table.tex"], figures=[], limited=False)
+    (folder / "report.tex").write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "report.tex"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert b"Overfull" not in done.stdout
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_can_be_input_into_an_ieee_paper(tmp_path: Path):
+    (tmp_path / "table.tex").write_text(
+        table_to_latex(comparison_table([entry(result())], title="T")), encoding="utf-8"
+    )
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass[journal]{IEEEtran}\\usepackage{booktabs,threeparttable,pifont}"
+        "\\begin{document}Text.\\input{table}\\end{document}",
+        encoding="utf-8",
+    )
+    assert compile_document(tmp_path / "paper.tex").stat().st_size > 0
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_latex_errors_are_told_in_one_line(tmp_path: Path):
+    (tmp_path / "bad.tex").write_text("\\documentclass{article}\\begin{document}\n\\nosuchmacro\n\\end{document}")
+    with pytest.raises(LatexError, match=r"^bad\.tex: Undefined control sequence\.; l\.2 \\nosuchmacro$"):
+        compile_document(tmp_path / "bad.tex")
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_document_that_never_ends_is_stopped(tmp_path: Path):
+    (tmp_path / "loop.tex").write_text("\\documentclass{article}\\begin{document}\\def\\x{\\x}\\x\\end{document}")
+    with pytest.raises(LatexError, match="pdflatex took more than 2 s"):
+        compile_document(tmp_path / "loop.tex", timeout=2)
+
+
+def test_an_error_log_without_an_error_line_says_so():
+    assert error_lines("This is pdfTeX") == "pdflatex failed without an error line"
+
+
+def test_best_is_bold_second_is_underlined_and_units_stand_in_the_head():
+    found = [result(replace(ACM, name=n), found=scores(v)) for n, v in (("A", 0.6), ("B", 0.7), ("C", 0.5))]
+    latex = table_to_latex(comparison_table([entry(made) for made in found], title="T"))
+    rows = re.findall(r"^ +\{\}([ABC]) & (\S+) &", latex, flags=re.MULTILINE)
+    assert rows == [("A", r"\underline{60.00}"), ("B", r"\textbf{70.00}"), ("C", "50.00")]
+    assert r"\multicolumn{1}{c}{IoU\,$\uparrow$}" in latex
+    assert r"\multicolumn{1}{c}{Fa\,$\downarrow$}" in latex
+    assert r"\multicolumn{1}{c}{$\times 10^{-6}$}" in latex
+    assert r"\toprule" in latex
+    assert r"\hline" not in latex
+
+
+def test_an_em_dash_refers_to_a_note_with_the_reason():
+    failed = result(DFINET, status="failed", reason="loss is NaN", scores={})
+    latex = table_to_latex(comparison_table([entry(result()), entry(failed)], title="T"))
+    assert r"{}DFINet & \textemdash{}\rlap{\tnote{a}}" in latex
+    assert r"\item[a] failed: loss is NaN." in latex
+
+
+def test_a_limited_table_bears_the_notice_and_the_document_the_watermark():
+    assert "limited trial: shortened image lists" in table_to_latex(hostile_table())
+    assert "LIMITED" in document(title="T", tables=[], figures=[], limited=True)
+    assert "LIMITED" not in document(title="T", tables=[], figures=[], limited=False)
