@@ -191,11 +191,10 @@ def report(
     mlflow: UriOption = None,
 ) -> None:
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run."""
-    from reports.build import build_report
-
     from bench.store import read_manifest
     from bench.suites import suite_stem
     from bench.tracking import open_tracker
+    from reports.build import build_report
 
     name = suite_stem(suite)
     folder = to or Path("reports-out") / name
@@ -219,7 +218,7 @@ def gate(
 ) -> None:
     """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
     from bench.executors.local import run_all
-    from bench.gate import DEFAULT_MARGINS, compare, read_reference, to_junit, write_reference
+    from bench.gate import compare, read_reference, to_junit, write_reference
     from bench.runner import read_images
     from bench.store import write_text
     from bench.suites import expand, load_suite
@@ -235,7 +234,7 @@ def gate(
             for job, result in zip(jobs, run_all(jobs, place), strict=True)
         }
     if stored is None:
-        write_reference(results, reference, margins=DEFAULT_MARGINS, suite=described.name)
+        write_reference(results, reference, suite=described.name)
         out.print(str(reference), markup=False)
         return
     verdict = compare(results, stored)
@@ -443,8 +442,8 @@ def format_score(score: Score | None) -> str:
 def show_gate(verdict: GateReport) -> None:
     """Print every compared score and the verdict."""
     table = Table("row", "metric", "reference", "margin", "measured", "moved", "verdict")
-    for one in verdict.comparisons:
-        measured, moved = ("—", "—") if one.measured is None else (f"{one.measured:.6g}", f"{one.moved:+.3g}")
+    for one in verdict.checks:
+        measured, moved = ("—", "—") if one.value is None else (f"{one.value:.6g}", f"{one.moved:+.3g}")
         table.add_row(one.row, one.metric, f"{one.reference:.6g}", f"{one.margin:.3g}", measured, moved, one.verdict)
     out.print(table)
     for failure in verdict.failures:

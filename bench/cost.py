@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import time
 import warnings
@@ -162,8 +163,8 @@ def measure_memory(network: Segmenter, image: Tensor, start: Tensor | None, *, r
     """Rounds taken by a pass, and the most memory it held, in bytes.
 
     CUDA: the allocator's peak, weights included. CPU: by how much the resident set grew at most over where it stood
-    before the pass, as Linux counts it (VmHWM after a reset, minus VmRSS); memory that an earlier pass left mapped is
-    used again and does not show. None on other systems.
+    before the pass, as Linux counts it (VmHWM after a reset, minus VmRSS), weights left out. What earlier passes freed
+    is given back to the system first, so that it counts again. None on other systems.
     """
     if image.is_cuda:
         torch.cuda.reset_peak_memory_stats(image.device)
@@ -177,9 +178,10 @@ def measure_memory(network: Segmenter, image: Tensor, start: Tensor | None, *, r
 def reset_resident_peak() -> int | None:
     """The resident set now, in bytes, from which its peak is counted anew; None where the system has no such count."""
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed, and would serve the next pass from it
         Path("/proc/self/clear_refs").write_text("5")
         return resident("VmRSS")
-    except (OSError, LookupError):
+    except (OSError, AttributeError, LookupError):
         return None
 
 

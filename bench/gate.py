@@ -19,8 +19,6 @@ from xml.etree import ElementTree
 from bench.types import Score
 
 REFERENCE_SCHEMA = 1
-DEFAULT_MARGINS = {"IoU/pooled": 0.005, "nIoU/per-image": 0.005, "Pd/centroid-3px": 0.01, "Fa/unmatched-area": 5e-6}
-"""What `dfinet-bench gate --update` allows a score to lose: rounding on another machine flips pixels, not targets."""
 
 DEFAULT_MARGINS: Mapping[str, float] = MappingProxyType(
     {"IoU/pooled": 0.005, "nIoU/per-image": 0.005, "Pd/centroid-3px": 0.01, "Fa/unmatched-area": 5e-6}

@@ -63,7 +63,7 @@ class History:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
-        self._masks = dict(state["masks"])
+        self._masks = {index: mask.cpu() for index, mask in state["masks"].items()}
         self._collected = {}
 
 

@@ -101,20 +101,22 @@ def test_measuring_leaves_the_networks_mode_and_statistics_alone() -> None:
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_a_pass_that_holds_64_mb_shows_in_the_peak() -> None:
+def test_a_pass_that_holds_64_mb_shows_in_the_peak_every_time() -> None:
+    kept = []
+
     class Hungry(OneConv):
         def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
-            if image.shape[-1] == 6:
-                torch.ones(16 * 2**20).sum()
-            return super().forward(image)
+            held = [torch.ones(2**13) for _ in range(2048)]
+            kept.append(torch.ones(2**13))  # lies above what is freed, so that the heap cannot shrink by itself
+            return super().forward(image) + 0 * sum(one[0] for one in held)
 
     if cost.reset_resident_peak() is None:
         pytest.skip("this system does not count a resident peak anew")
     network = Hungry()
     image, start = example(network, size=(8, 6), channels=2, device=CPU)
-    _, peak = cost.measure_memory(network, image, start, rounds=1)
-    assert peak is not None
-    assert 60 * 2**20 < peak < 100 * 2**20
+    with torch.no_grad():
+        peaks = [cost.measure_memory(network, image, start, rounds=1)[1] for _ in range(3)]
+    assert all(peak is not None and 60 * 2**20 < peak < 100 * 2**20 for peak in peaks)
 
 
 def test_fvcore_counts_one_round() -> None:

@@ -25,7 +25,7 @@ Plane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
-SIGNAL_TO_CLUTTER = (3.0, 4.0, 5.0, 6.5, 8.0)
+SIGNAL_TO_CLUTTER = (4.0, 5.0, 6.5, 8.0, 10.0)
 """A target's peak contribution over the standard deviation of the 33x33 pixels around it (at least 3 levels)."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
 AREAS = (1, 2, 4, 6, 9, 12, 16, 22, 30, 42, 60, 76)
@@ -182,9 +182,9 @@ def add_decoys(levels: Plane, dice: Dice) -> None:
     """Put thin lines and warm blobs larger than any target in: bright, but no targets."""
     for _ in range(dice.whole(0, 1)):
         _add_line(levels, dice)
-    for _ in range(dice.whole(0, 3)):
+    for _ in range(dice.whole(0, 2)):
         row, column = dice.real(0, SIDE), dice.real(0, SIDE)
-        reach = dice.real(14, 22)
+        reach = dice.real(18, 28)
         squared = _squared_distance(row, column, stretch=dice.real(0.7, 1.5), tilt=dice.real(-0.3, 0.3))
         levels += dice.real(20, 70) * _spot(squared / (reach * reach))
 
@@ -269,8 +269,8 @@ def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
 
 
 def _local_clutter(levels: Plane, row: float, column: float) -> float:
-    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 14; summed as integers, so exact."""
+    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 12; summed as integers, so exact."""
     top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
     window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)
     count, total, squares = window.size, int(window.sum()), int((window * window).sum())
-    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 14.0)
+    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 12.0)

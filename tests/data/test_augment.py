@@ -86,8 +86,10 @@ def test_a_map_at_the_networks_size_turns_with_its_image() -> None:
     by_map = geometry.apply(cv2.resize(image, (64, 64)))
     assert by_map.shape == (64, 64)
     rows, columns = np.mgrid[:64, :64]
-    for axis in (rows, columns):  # the same centre of gravity, to a twentieth of a pixel
-        assert (axis * by_image).sum() / by_image.sum() == pytest.approx((axis * by_map).sum() / by_map.sum(), abs=0.05)
+    for axis in (rows, columns):  # the same centre of gravity; OpenCV 4 places pixels to 1/32, twice
+        assert (axis * by_image).sum() / by_image.sum() == pytest.approx(
+            (axis * by_map).sum() / by_map.sum(), abs=1 / 16
+        )
 
 
 def test_a_map_of_another_size_is_refused_where_there_is_no_resize() -> None:
