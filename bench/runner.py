@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +224,8 @@ def measure(job: Job, network: Segmenter, place: Place) -> Cost:
 
 
 def model_info(job: Job) -> ModelInfo:
-    """What the network is, with the settings it was built with in place of its defaults."""
-    return replace(find_models().get(job.row.model).info, config=job.experiment.weights.config)
+    """What the network is, with its published settings; those it was built with are the experiment's."""
+    return find_models().get(job.row.model).info
 
 
 def is_optimistic(job: Job) -> bool:

@@ -331,7 +331,7 @@ class ModelInfo:
         recipe: its published recipe in bench.recipes.
         channels: input channels of its published form.
         rounds: feedback rounds of its published test; 1 without feedback.
-        config: the settings it is built with, as the ✓/✗ columns show them.
+        config: the settings of its published form; what an experiment was built with is its own `config`.
         reported: published numbers.
     """
 
