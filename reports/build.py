@@ -188,7 +188,9 @@ def _rules_words(entries: Sequence[Entry]) -> str:
     limited = " LIMITED TRIAL." if any(e.is_limited for e in entries) else ""
     optimistic = dict.fromkeys(e.row.label for e in entries if e.scored and e.scored.optimistic)
     chosen = f" Weights chosen on the test list (optimistic): {', '.join(optimistic)}." if optimistic else ""
-    return f"{splits}; protocol {protocols}; scoring {scorings}.{limited}{chosen}"
+    seeds = sorted({e.row.seed for e in entries if e.scored})
+    drawn = f"one curve for each of seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    return f"{splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
 
 
 def _rounds_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
@@ -248,10 +250,15 @@ def _pictures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
         seen.add((entry.row.label, entry.dataset))
         figure = pictures.picture_figure(rows, scoring=entry.row.scoring)
         caption = (
-            f"{entry.row.label} on {entry.dataset}, seed {entry.row.seed}: probability after feedback rounds; "
+            f"{entry.row.label} on {entry.dataset}: probability {_rounds_words(entry)}; "
             f"the largest target enlarged in a corner. {_rules_words([entry])}"
         )
         yield Drawn(f"pictures-{file_stem(entry)}", figure, caption)
+
+
+def _rounds_words(entry: Entry) -> str:
+    """`after feedback rounds`, where the network has several."""
+    return "after feedback rounds" if entry.scored and entry.scored.experiment.rounds > 1 else "of a target"
 
 
 def file_stem(entry: Entry) -> str:

@@ -59,6 +59,9 @@ LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßà�
 UNITS = {"1e-2": r"$\times 10^{-2}$", "1e-6": r"$\times 10^{-6}$"}
 ARROWS = {"higher": r"\,$\uparrow$", "lower": r"\,$\downarrow$"}
 LABEL_WIDTH = 30
+LOOSE = 5
+"""Fewer columns than these, in a panel beneath others, stand together at the left instead of filling the width."""
+
 PANEL_POINTS = 516.0
 """Text width of IEEEtran's two columns."""
 
@@ -145,10 +148,13 @@ def _panel(table: Table, span: range) -> Panel:
     columns = [table.columns[i] for i in span]
     first = f"p{{{LABEL_WIDTH * 4.3:.0f}pt}}" if _is_wide(table) else "l"
     spec = "".join("l" if column.is_text else "r" for column in columns)
+    is_loose = len(columns) < LOOSE and len(columns) < len(table.columns)
+    fill = r"\extracolsep{14pt}" if is_loose else r"\extracolsep{\fill}"
+    last = r"@{\extracolsep{\fill}}l@{}" if is_loose else "@{}"
     groups, rules = _group_heads(columns)
     return Panel(
-        spec=rf"@{{\extracolsep{{\fill}}}}{first}{spec}@{{}}",
-        width=len(columns) + 1,
+        spec=f"@{{{fill}}}{first}{spec}{last}",
+        width=len(columns) + 1 + is_loose,
         groups=groups,
         rules=rules,
         heads=" & ".join(["Method", *(_head(column) for column in columns)]),
