@@ -182,7 +182,7 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
 
 def _rules_words(entries: Sequence[Entry]) -> str:
     """Split, protocol and scoring of the figures' rows, and whether any is limited, in one sentence."""
-    splits = ", ".join(dict.fromkeys(f"{e.dataset} split {e.row.split}" for e in entries if e.scored))
+    splits = ", ".join(dict.fromkeys(f"{e.dataset} (split {e.row.split})" for e in entries if e.scored))
     protocols = ", ".join(dict.fromkeys(e.row.protocol for e in entries if e.scored))
     scorings = ", ".join(dict.fromkeys(e.row.scoring.name for e in entries if e.scored))
     limited = " LIMITED TRIAL." if any(e.is_limited for e in entries) else ""
@@ -190,7 +190,7 @@ def _rules_words(entries: Sequence[Entry]) -> str:
     chosen = f" Weights chosen on the test list (optimistic): {', '.join(optimistic)}." if optimistic else ""
     seeds = sorted({e.row.seed for e in entries if e.scored})
     drawn = f"one curve for each of seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
-    return f"{splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
+    return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
 
 
 def _rounds_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:

@@ -24,6 +24,9 @@ LOWEST_RATE = 1e-6
 HIGHEST_FA = 1e4
 """Right end of the Pd-Fa axis, 1e-6: one pixel in a hundred, far beyond any use."""
 
+LEAST_SPAN = 2.0
+"""Of the axis of a metric over rounds, in 1e-2: less would make noise look like a trend."""
+
 PANEL_HEIGHT = 2.5
 
 
@@ -138,8 +141,9 @@ def _legend(figure: Figure, labels: Sequence[str]) -> None:
 
 
 def _dress_roc(axes: Axes) -> None:
-    axes.set_xscale("log", nonpositive="clip")
+    axes.set_xscale("log")
     axes.set_xlim(LOWEST_RATE, 1.0)
+    _pin_to_left_edge(axes, LOWEST_RATE)
     axes.set_ylim(0.0, 1.02)
     _decades(axes)
 
@@ -150,20 +154,27 @@ def _dress_unit_square(axes: Axes) -> None:
 
 
 def _dress_pd_fa(axes: Axes) -> None:
-    """Logarithmic from the smallest false-alarm rate above zero, which is then on the left edge, to 1 % of pixels.
+    """Logarithmic from 1, or from the smallest rate above zero where that is less, to 1 % of pixels (1e4).
 
     Where an operating point lies beyond, the axis reaches as far as it takes.
     """
     lines = [np.asarray(line.get_xdata(), dtype=float) for line in axes.lines]
     drawn = np.concatenate(lines or [np.ones(1)])
     positive = drawn[drawn > 0]
-    low = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 0.1
+    low = min(1.0, 10.0 ** np.floor(np.log10(positive.min(initial=1.0))))
     points = [float(x[0]) for x in lines if len(x) == 1]
-    high = max([HIGHEST_FA, 10 * low, *(2 * x for x in points)])
-    axes.set_xscale("log", nonpositive="clip")
+    high = max([HIGHEST_FA, *(2 * x for x in points)])
+    axes.set_xscale("log")
     axes.set_xlim(low, high)
+    _pin_to_left_edge(axes, low)
     axes.set_ylim(0.0, 1.02)
     _decades(axes)
+
+
+def _pin_to_left_edge(axes: Axes, low: float) -> None:
+    """Bring what a logarithmic axis cannot show, zero above all, to its left end, curves and markers alike."""
+    for line in axes.lines:
+        line.set_xdata(np.maximum(np.asarray(line.get_xdata(), dtype=float), low))
 
 
 def _decades(axes: Axes) -> None:
@@ -212,8 +223,10 @@ def _kept_point(curve: LossCurve) -> tuple[float, float] | None:
 
 
 def _dress_loss(axes: Axes) -> None:
+    """From zero upwards, so that the fall of a loss is seen in its true proportion; losses below zero stay visible."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 
 def rounds_figure(panels: Panels, *, metric: str) -> Figure:
@@ -224,3 +237,6 @@ def rounds_figure(panels: Panels, *, metric: str) -> Figure:
 def _dress_rounds(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.04, y=0.08)
+    low, high = axes.get_ylim()
+    middle, reach = (low + high) / 2, max(high - low, LEAST_SPAN) / 2
+    axes.set_ylim(max(0.0, middle - reach), middle + reach)

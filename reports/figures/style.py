@@ -112,7 +112,7 @@ def house_style() -> Iterator[None]:
         yield
 
 
-LEFT, RIGHT, BELOW, ABOVE = 0.48, 0.1, 0.38, 0.22
+LEFT, RIGHT, BELOW, ABOVE = 0.58, 0.1, 0.38, 0.22
 """Room around a panel for its labels and title, inches."""
 
 LEGEND_LINE = 0.17

@@ -55,7 +55,7 @@ def test_a_roc_panel_has_the_curve_and_its_operating_point():
     figure = roc_figure({"NUDT-SIRST": [A, B]})
     (axes,) = figure.axes
     curve, point, *_ = axes.lines
-    assert np.asarray(curve.get_xdata()).tolist() == [0.0, 1e-4, 1.0]
+    assert np.asarray(curve.get_xdata()).tolist() == [1e-6, 1e-4, 1.0]
     assert np.asarray(curve.get_ydata()).tolist() == [0.0, 0.5, 1.0]
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([1e-4], [0.5])
     assert axes.get_xscale() == "log"
@@ -65,14 +65,21 @@ def test_a_roc_panel_has_the_curve_and_its_operating_point():
 
 def test_false_alarms_are_drawn_in_units_of_a_millionth():
     figure = pd_fa_figure({"X": [A]})
-    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == pytest.approx([0.0, 100.0, 1e6])
-    assert figure.axes[0].get_xlim() == (100.0, 1e4)
+    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == pytest.approx([1.0, 100.0, 1e6])
+    assert figure.axes[0].get_xlim() == (1.0, 1e4)
     assert "10⁻⁶" in figure.axes[0].get_xlabel()
 
 
 def test_an_operating_point_beyond_the_usual_axis_is_still_inside():
     far = replace(A, at=(0.2, 0.5))
     assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 4e5
+
+
+def test_an_operating_point_without_false_alarms_lies_on_the_left_edge():
+    for draw, edge in ((roc_figure, 1e-6), (pd_fa_figure, 1.0)):
+        curve, point = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0].lines
+        assert (np.asarray(point.get_xdata()).tolist(), list(point.get_ydata())) == ([edge], [0.5])
+        assert np.asarray(curve.get_xdata())[0] == edge
 
 
 def test_precision_recall_shows_the_whole_square():
@@ -113,7 +120,14 @@ def test_the_palette_is_seaborns():
 
 def test_neither_legend_nor_labels_cover_a_panel_or_leave_the_figure():
     long = [replace(A, label=f"A method of a long name {i}") for i in range(5)]
-    for figure in (roc_figure({"X": long}), pd_fa_figure({"X": long, "Y": long, "Z": long})):
+    flat = LossCurve("A", np.array([1.0, 2.0]), np.array([0.7750, 0.7751]))
+    figures = (
+        roc_figure({"X": long}),
+        pd_fa_figure({"X": long, "Y": long, "Z": long}),
+        loss_figure({"X": [flat], "Y": [flat]}),
+        rounds_figure({"X": [Curve("A", np.array([1.0, 2.0]), np.array([99.95, 99.96]))]}, metric="IoU"),
+    )
+    for figure in figures:
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         legend = figure.legends[0].get_window_extent(renderer)
         whole = figure.bbox
