@@ -15,6 +15,7 @@ from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
 SECTIONS = ("input", "recipe", "selection", "scoring")
+TOP_LEVEL = ("rounds", "start")
 
 
 class RuleError(ValueError):
@@ -55,11 +56,8 @@ def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides:
         rounds=protocol.rounds if feedback else 1,
         start=protocol.start if feedback else "",
     )
-    for path, value in overrides.items():
-        if path == "rounds" and not feedback:
-            continue
-        rules = override(rules, path, value)
-    return rules
+    changes = {path: value for path, value in overrides.items() if feedback or path not in TOP_LEVEL}
+    return override(rules, changes)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -80,23 +78,29 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def override(rules: Rules, path: str, value: Any) -> Rules:
-    """The rules with one field replaced, by its path: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
+def override(rules: Rules, changes: Mapping[str, Any]) -> Rules:
+    """The rules with fields replaced by their paths: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
+
+    Fields of one record are replaced together, so that `recipe.schedule` and `recipe.milestones` may change at once.
 
     Raises:
         RuleError: when there is no such field or it cannot take the value.
     """
-    section, _, name = path.partition(".")
-    if path in ("rounds", "start"):
-        changed: Rules = _replace(rules, path, value, path=path)
-        return changed
-    if section not in SECTIONS or not name:
-        known = [f"{s}.{f.name}" for s in SECTIONS for f in fields(getattr(rules, s))] + ["rounds", "start"]
-        raise RuleError(unknown("setting", path, known))
-    return replace(rules, **{section: _replace(getattr(rules, section), name, value, path=path)})
+    replaced: dict[str, dict[str, Any]] = {}
+    for path, value in changes.items():
+        section, _, name = path.partition(".")
+        if path in TOP_LEVEL:
+            rules = replace(rules, **{path: _checked(rules, path, value, path=path)})
+        elif section in SECTIONS and name:
+            replaced.setdefault(section, {})[name] = _checked(getattr(rules, section), name, value, path=path)
+        else:
+            known = [f"{s}.{f.name}" for s in SECTIONS for f in fields(getattr(rules, s))]
+            raise RuleError(unknown("setting", path, [*known, *TOP_LEVEL]))
+    return replace(rules, **{section: replace(getattr(rules, section), **names) for section, names in replaced.items()})
 
 
-def _replace(record: Any, name: str, value: Any, *, path: str) -> Any:
+def _checked(record: Any, name: str, value: Any, *, path: str) -> Any:
+    """The value in the type of the record's field."""
     kinds = typing.get_type_hints(type(record))
     if name not in kinds:
         raise RuleError(unknown("setting", path, [path.replace(name, known) for known in kinds]))
@@ -107,7 +111,7 @@ def _replace(record: Any, name: str, value: Any, *, path: str) -> Any:
         found = float(found)
     if not fits(found, kinds[name]):
         raise RuleError(f"{path} is {value!r}, expected {describe(kinds[name])}")
-    return replace(record, **{name: found})
+    return found
 
 
 def fits(value: Any, kind: Any) -> bool:
