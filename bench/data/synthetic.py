@@ -25,10 +25,10 @@ Plane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
-SIGNAL_TO_CLUTTER = (4.0, 5.0, 6.5, 8.0, 10.0)
+SIGNAL_TO_CLUTTER = (5.0, 6.5, 8.0, 10.0, 13.0)
 """A target's peak contribution over the standard deviation of the 33x33 pixels around it (at least 3 levels)."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
-AREAS = (1, 2, 4, 6, 9, 12, 16, 22, 30, 42, 60, 76)
+AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
 BORDER = 6
 GAP = 22
 """Least distance of two target centres along the row or the column axis, in pixels."""
@@ -150,7 +150,7 @@ def paint_sea(dice: Dice) -> Plane:
     """Sea of flat waves with glints, and sky above a horizon in most frames."""
     waves = cloud_noise(dice, cell_rows=dice.whole(4, 8), cell_columns=dice.whole(16, 40), octaves=2)
     levels = dice.real(40, 80) + dice.real(20, 45) * waves
-    for _ in range(dice.whole(6, 22)):
+    for _ in range(dice.whole(3, 9)):
         row, column, length = dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 8), dice.whole(3, 7)
         levels[row, column : column + length] += dice.real(25, 80)
     horizon = dice.whole(0, 60)
@@ -191,7 +191,7 @@ def add_decoys(levels: Plane, dice: Dice) -> None:
 
 def add_hot_pixels(levels: Plane, dice: Dice) -> None:
     """Put dead sensor elements in: single pixels without blur, as bright as targets."""
-    for _ in range(dice.whole(3, 10)):
+    for _ in range(dice.whole(1, 4)):
         levels[dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 1)] += dice.real(25, 90)
 
 
