@@ -26,7 +26,9 @@ Plane = NDArray[np.float64]
 SIDE = 128
 SEED = 20260
 SIGNAL_TO_CLUTTER = (5.0, 6.5, 8.0, 10.0, 13.0)
-"""A target's peak contribution over the standard deviation of the 33x33 pixels around it (at least 3 levels)."""
+"""A target's peak contribution over the standard deviation of the 33x33 pixels around it, taken as 3 to 8 levels."""
+BRIGHTEST_CLUTTER = 145.0
+"""Brightest level of a background, which leaves the brightest target, 13 times 8 levels, below the sensor's 255."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
 AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
 BORDER = 6
@@ -117,6 +119,7 @@ def make_scene(number: int, *, seed: int = SEED) -> Scene:
     kind, paint = BACKGROUNDS[number % len(BACKGROUNDS)]
     levels = paint(dice)
     add_decoys(levels, dice)
+    levels *= BRIGHTEST_CLUTTER / max(levels.max(), BRIGHTEST_CLUTTER)
     levels += dice.real(1.0, 2.2) * dice.bell(SIDE, SIDE)
     levels += dice.real(0.0, 0.8) * dice.bell(1, SIDE)
     mask, targets = add_targets(levels, dice)
@@ -269,8 +272,8 @@ def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
 
 
 def _local_clutter(levels: Plane, row: float, column: float) -> float:
-    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 12; summed as integers, so exact."""
+    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 8; summed as integers, so exact."""
     top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
     window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)
     count, total, squares = window.size, int(window.sum()), int((window * window).sum())
-    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 12.0)
+    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 8.0)
