@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.data.cards import Card
@@ -15,7 +16,6 @@ from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
 SECTIONS = ("input", "recipe", "selection", "scoring")
-TOP_LEVEL = ("rounds", "start")
 
 
 class RuleError(ValueError):
@@ -56,8 +56,9 @@ def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides:
         rounds=protocol.rounds if feedback else 1,
         start=protocol.start if feedback else "",
     )
-    changes = {path: value for path, value in overrides.items() if feedback or path not in TOP_LEVEL}
-    return override(rules, changes)
+    if not feedback:
+        overrides = {path: value for path, value in overrides.items() if path != "rounds"}
+    return override(rules, overrides)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -79,38 +80,49 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def override(rules: Rules, changes: Mapping[str, Any]) -> Rules:
-    """The rules with fields replaced by their paths: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
+    """The rules with fields replaced, by their paths: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
 
-    Fields of one record are replaced together, so that `recipe.schedule` and `recipe.milestones` may change at once.
+    All fields of a record are replaced at once, so that those that go together (schedule and milestones) can change.
 
     Raises:
-        RuleError: when there is no such field or it cannot take the value.
+        RuleError: when there is no such field, or it cannot take the value.
     """
-    replaced: dict[str, dict[str, Any]] = {}
+    known = settable(rules)
+    changed: dict[str, dict[str, Any]] = {}
     for path, value in changes.items():
-        section, _, name = path.partition(".")
-        if path in TOP_LEVEL:
-            rules = replace(rules, **{path: _checked(rules, path, value, path=path)})
-        elif section in SECTIONS and name:
-            replaced.setdefault(section, {})[name] = _checked(getattr(rules, section), name, value, path=path)
-        else:
-            known = [f"{s}.{f.name}" for s in SECTIONS for f in fields(getattr(rules, s))]
-            raise RuleError(unknown("setting", path, [*known, *TOP_LEVEL]))
-    return replace(rules, **{section: replace(getattr(rules, section), **names) for section, names in replaced.items()})
+        if path == "recipe.device":
+            raise RuleError("recipe.device is chosen with --device")
+        if path not in known:
+            raise RuleError(unknown("setting", path, known))
+        section, _, name = path.rpartition(".")
+        changed.setdefault(section, {})[name] = fitted(value, known[path], path=path)
+    records = {name: replace(getattr(rules, name), **new) for name, new in changed.items() if name}
+    return replace(rules, **records, **changed.get("", {}))
 
 
-def _checked(record: Any, name: str, value: Any, *, path: str) -> Any:
-    """The value in the type of the record's field."""
-    kinds = typing.get_type_hints(type(record))
-    if name not in kinds:
-        raise RuleError(unknown("setting", path, [path.replace(name, known) for known in kinds]))
+def settable(rules: Rules) -> dict[str, Any]:
+    """Every path that `override` replaces, with its annotated type."""
+    kinds = {"rounds": int}
+    for section in SECTIONS:
+        for name, kind in typing.get_type_hints(type(getattr(rules, section))).items():
+            kinds[f"{section}.{name}"] = kind
+    del kinds["recipe.device"]
+    return kinds
+
+
+def fitted(value: Any, kind: Any, *, path: str) -> Any:
+    """The value as the annotated type takes it: lists as tuples, whole numbers where a float is due, `"none"` as None.
+
+    Raises:
+        RuleError: when it does not fit.
+    """
     found = tuple(value) if isinstance(value, list) else value
-    if found == "none":
-        found = None
-    if kinds[name] is float and type(found) is int:
+    if kind is float and type(found) is int:
         found = float(found)
-    if not fits(found, kinds[name]):
-        raise RuleError(f"{path} is {value!r}, expected {describe(kinds[name])}")
+    if not fits(found, kind) and found == "none":
+        found = None
+    if not fits(found, kind):
+        raise RuleError(f"{path} is {value!r}, expected {describe(kind)}")
     return found
 
 
@@ -126,6 +138,8 @@ def fits(value: Any, kind: Any) -> bool:
             return False
         each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         return len(value) == len(each) and all(map(fits, value, each))
+    if kind is float:
+        return type(value) is float and math.isfinite(value)
     return value is None if kind is type(None) else type(value) is kind
 
 

@@ -27,11 +27,18 @@ from numpy.typing import NDArray
 
 from bench.types import SCHEMA_VERSION, Row, RunResult
 
+RESULT_FILE, ERROR_LOG = "result.json", "error.log"
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class StoreError(ValueError):
     """A stored file is missing, broken or of another schema."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
@@ -188,7 +195,7 @@ def _union_from_plain(kinds: Iterable[Any], content: Any) -> Any:
 
 def write_result(folder: Path, result: RunResult) -> Path:
     """Write `result.json`."""
-    return write_json(folder / "result.json", to_plain(result))
+    return write_json(folder / RESULT_FILE, to_plain(result))
 
 
 def read_result(folder: Path) -> RunResult:
@@ -197,7 +204,7 @@ def read_result(folder: Path) -> RunResult:
     Raises:
         StoreError: when it is missing, broken or of another schema.
     """
-    path = folder / "result.json"
+    path = folder / RESULT_FILE
     content = read_json(path)
     found = content.get("schema") if isinstance(content, dict) else None
     if found != SCHEMA_VERSION:

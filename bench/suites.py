@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
-from bench.data.splits import image_list
+from bench.data.splits import image_list, list_names
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
@@ -133,7 +133,7 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         title=_typed(content, "title", str, default=path.stem),
         protocol=_typed(content, "protocol", str, default="native"),
         datasets=_items(content, "datasets", str),
-        seeds=_items(content, "seeds", int, default=[42]),
+        seeds=_seeds(content),
         rows=tuple(_row_from(row, folder=path.parent) for row in rows),
         overrides=_typed(content, "set", dict, default={}),
     )
@@ -152,10 +152,25 @@ def _row_from(row: Any, *, folder: Path) -> SuiteRow:
     return SuiteRow(
         model=model,
         label=_typed(row, "label", str, default=model),
-        settings=_typed(row, "settings", dict, default={}),
+        settings=_settings(row),
         overrides=_typed(row, "set", dict, default={}),
         weights=folder / weights if weights else None,
     )
+
+
+def _settings(row: Mapping[str, Any]) -> dict[str, Setting]:
+    settings: dict[str, Setting] = _typed(row, "settings", dict, default={})
+    for name, value in settings.items():
+        if not isinstance(value, bool | int | float | str):
+            raise SuiteError(f"settings.{name} is {value!r}, expected a number, text or true/false")
+    return settings
+
+
+def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
+    seeds = _items(content, "seeds", int, default=[42])
+    if min(seeds) < 0 or max(seeds) >= 2**32:
+        raise SuiteError(f"'seeds' is {list(seeds)}, expected whole numbers from 0 to 4294967295")
+    return seeds
 
 
 def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
@@ -230,7 +245,8 @@ def expand(
         device: kind of device that trains; part of the recipe.
 
     Raises:
-        SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit.
+        SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit, or a list
+            that is learnt from shares an image with the test list.
     """
     jobs: list[Job] = []
     try:
@@ -246,7 +262,20 @@ def expand(
     except (LookupError, ValueError) as error:
         message = error.args[0] if error.args else str(error)
         raise SuiteError(f"suite {suite.name}: {message}") from error
+    _refuse_two_judges(suite, jobs)
     return jobs
+
+
+def _refuse_two_judges(suite: Suite, jobs: Sequence[Job]) -> None:
+    """One experiment has one folder, which holds one result."""
+    first: dict[str, Row] = {}
+    for row in (job.row for job in jobs):
+        other = first.setdefault(row.key, row)
+        if other.scoring != row.scoring:
+            raise SuiteError(
+                f"suite {suite.name}: rows {other.label!r} and {row.label!r} are one experiment on {row.dataset} under "
+                "two scorings; put the second into a suite of its own, with another --runs folder"
+            )
 
 
 @dataclass(frozen=True)
@@ -278,6 +307,7 @@ def _job(plan: _Plan, seed: int) -> Job:
         rounds=rules.rounds,
         start=rules.start,
     )
+    refuse_shared_images(experiment)
     row = Row(
         label=plan.row.label,
         model=plan.row.model,
@@ -306,6 +336,48 @@ def _weights(plan: _Plan, seed: int) -> Training | Weights:
         selection=plan.rules.selection,
         seed=seed,
     )
+
+
+def refuse_shared_images(experiment: Experiment) -> None:
+    """Nothing, when the weights have not seen the test list.
+
+    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
+
+    Raises:
+        SuiteError: naming the lists, how many images they share, and the first of those.
+    """
+    weights, test = experiment.weights, experiment.images
+    if isinstance(weights, Weights):
+        return
+    seen = [weights.images]
+    if weights.selection_images is not None and weights.selection.on != "test":
+        seen.append(weights.selection_images)
+    for images in seen:
+        if shared := shared_images(images, test):
+            raise SuiteError(
+                f"{_list_title(images)}, which is learnt from, and {_list_title(test)}, which is tested on, share "
+                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none"
+            )
+
+
+def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
+    """Names of the test images that are in the other list: by name within a dataset, by their pixels' digest across."""
+    names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
+    tested = list_names(test.dataset, test.split, test.part, test.limit)
+    if seen.dataset == test.dataset:
+        known = set(names)
+        return tuple(name for name in tested if name in known)
+    pixels = set(_pixel_digests(seen.dataset, names).values())
+    return tuple(name for name, digest in _pixel_digests(test.dataset, tested).items() if digest in pixels)
+
+
+def _pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:
+    published = load_card(dataset).digests
+    return {name: published[f"images/{name}"].sha256 for name in names if f"images/{name}" in published}
+
+
+def _list_title(images: ImageList) -> str:
+    return f"{images.dataset}/{images.split}/{images.part}"
 
 
 def _training_lists(dataset: str, split: str, rules: Rules, limit: Limit) -> tuple[ImageList, ImageList | None]:

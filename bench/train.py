@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from bench.data.loader import steps_per_epoch, test_batches, train_batches
 from bench.losses import get_loss
 from bench.network import Batch, Loss, Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
-from bench.store import StoreError, replacing, write_text
+from bench.store import StoreError, first_line, replacing, write_text
 from bench.types import Recipe, Training
 from bench.weights import save_weights
 
@@ -33,7 +34,7 @@ class NonFiniteLossError(ArithmeticError):
 
 @dataclass
 class Progressed:
-    """Where a training stands: what `state.pt` keeps beside weights and optimiser."""
+    """Where a training stands: what `state.pt` keeps beside weights and optimiser; epoch 0 is none."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -65,7 +66,8 @@ def train(
     """The weights a training makes, learnt now or taken from `folder` where an earlier call finished or was killed.
 
     Order, augmentation and dropout of an epoch depend on the seed and the epoch's number alone, so that a resumed
-    training makes the same numbers as one that was never stopped.
+    training makes the same numbers as one that was never stopped. `state.pt` alone says where it stands, the best
+    weights so far included: the other two files are made from it, so that no kill can leave them of different epochs.
 
     Args:
         training: model, lists, rules and seed.
@@ -74,18 +76,21 @@ def train(
         selection_frames: the images that choose the epoch, where the rules have such a list.
         device: where to train; default the CPU.
         progress: shown the steps of every epoch.
-        on_epoch: called after each epoch with its log record.
+        on_epoch: called with each epoch's log record, first with those of an earlier call.
 
     Raises:
-        NonFiniteLossError: naming the images of the batch.
+        NonFiniteLossError: naming the epoch, and the images of the batch.
+        StoreError: when `state.pt` is broken or of another training.
     """
     session = _Session(training, frames, selection_frames, folder, device or torch.device("cpu"))
     session.resume()
+    tell = on_epoch or (lambda record: None)
+    for earlier in session.done.log:
+        tell(earlier)
     while session.done.epoch < training.recipe.epochs:
         record = session.run_epoch(progress or Silent())
         session.save()
-        if on_epoch is not None:
-            on_epoch(record)
+        tell(record)
     session.finish()
     done = session.done
     return Trained(
@@ -118,6 +123,7 @@ class _Session:
         self.optimiser = make_optimiser(self.network, training.recipe)
         self.schedule = make_schedule(self.optimiser, training.recipe)
         self.done = Progressed()
+        self.best: dict[str, Tensor] = {}
 
     def run_epoch(self, progress: Progress) -> Mapping[str, float]:
         """Learn from every batch once, look at the selection list, step the schedule; the epoch's log record."""
@@ -172,26 +178,24 @@ class _Session:
     def _select(self, epoch: int, record: dict[str, float]) -> bool:
         """Judge the epoch on the selection list and keep its weights when they are the best so far."""
         selection = self.training.selection
-        if self.selection_frames is None:
-            return self._keep_last(epoch)
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
+        if self.selection_frames is not None and due:
+            judged = judge_epoch(self.network, self.selection_frames, self.training, self.loss, self.device)
+            if not math.isfinite(judged["selection_loss"]):
+                found = judged["selection_loss"]
+                raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
+            record.update(judged)
+        if selection.rule == "last":
+            self.done.best_epoch = epoch
+            return True
         if not due:
             return False
-        record.update(judge_epoch(self.network, self.selection_frames, self.training, self.loss, self.device))
-        if selection.rule == "last":
-            return self._keep_last(epoch)
         value = record["selection_loss"] if selection.criterion == "loss" else -record["selection_IoU"]
-        if not math.isfinite(value):
-            raise NonFiniteLossError(f"the selection criterion {selection.criterion} is {value} after epoch {epoch}")
         improved = self.done.best_value is None or value < self.done.best_value
         if improved:
             self.done.best_value, self.done.best_epoch = value, epoch
-            self._save_checkpoint()
+            self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         return improved
-
-    def _keep_last(self, epoch: int) -> bool:
-        self.done.best_epoch = epoch
-        return True
 
     def _step_schedule(self, record: Mapping[str, float]) -> None:
         if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
@@ -200,24 +204,18 @@ class _Session:
         elif self.schedule is not None:
             self.schedule.step()
 
-    def _save_checkpoint(self) -> None:
-        training = self.training
-        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(training, self.done.best_epoch))
-
     def finish(self) -> None:
-        """Write the last epoch's weights where the rules keep the last."""
-        if self.training.selection.rule == "last" and not self._checkpoint_is_current():
-            self._save_checkpoint()
-
-    def _checkpoint_is_current(self) -> bool:
-        state, checkpoint = self.folder / "state.pt", self.checkpoint
-        return checkpoint.is_file() and checkpoint.stat().st_mtime_ns >= state.stat().st_mtime_ns
+        """Write the chosen epoch's weights."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(self.training, self.done.best_epoch))
 
     def save(self) -> None:
         """Write `state.pt` and `log.jsonl`, from which a killed training goes on."""
         state = {
             "training": self.training.key,
             "network": self.network.state_dict(),
+            "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
             "feedback": self.network.resume_state(),
@@ -230,7 +228,11 @@ class _Session:
         }
         with replacing(self.folder / "state.pt") as path:
             torch.save(state, path)
-        write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in self.done.log))
+        self._write_log()
+
+    def _write_log(self) -> None:
+        lines = [json.dumps(record, allow_nan=False) + "\n" for record in self.done.log]
+        write_text(self.folder / "log.jsonl", "".join(lines))
 
     def resume(self) -> None:
         """Go on where an earlier call stopped, when there is one.
@@ -243,18 +245,31 @@ class _Session:
             return
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
+            made_by = state["training"]
         except Exception as error:
-            raise StoreError(f"{path}: not a readable state ({error}); delete it to train anew") from error
-        if state.get("training") != self.training.key:
-            raise StoreError(f"{path}: of training {state.get('training')!r}, expected {self.training.key!r}")
+            raise StoreError(f"{path}: not a readable state ({first_line(error)}); delete it to train anew") from error
+        if made_by != self.training.key:
+            raise StoreError(
+                f"{path}: of training {made_by!r}, expected {self.training.key!r}; delete it to train anew"
+            )
+        try:
+            self._take_back(state)
+        except Exception as error:
+            raise StoreError(
+                f"{path}: does not fit this version ({first_line(error)}); delete it to train anew"
+            ) from error
+        self._write_log()
+        if self.done.epoch < self.training.recipe.epochs:
+            log.info("training %s goes on after epoch %d", self.training.key, self.done.epoch)
+
+    def _take_back(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
+        self.best = state["best"]
         self.optimiser.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         self.network.load_resume_state(state["feedback"])
         self.done = Progressed(**state["done"])
-        if self.done.epoch < self.training.recipe.epochs:
-            log.info("training %s goes on after epoch %d", self.training.key, self.done.epoch)
 
 
 def seed_of_epoch(seed: int, epoch: int) -> int:
@@ -292,14 +307,18 @@ def judge_epoch(
     loss: Loss,
     device: torch.device,
 ) -> dict[str, float]:
-    """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode."""
+    """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode; padding has no IoU."""
     network.eval()
     total, intersection, union = 0.0, 0, 0
     for batch in test_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
         moved = batch.to(device)
         logits = next(iter(network.rounds(moved.image, moved.start)))
         total += loss(logits, moved.mask).item() * len(batch.name)
-        predicted, actual = logits > 0, moved.mask > 0.5
+        shown = torch.zeros_like(moved.mask, dtype=torch.bool)
+        for row, native in enumerate(batch.size):
+            height, width = training.input.size or native
+            shown[row, :, :height, :width] = True
+        predicted, actual = (logits > 0) & shown, moved.mask > 0.5
         intersection += int((predicted & actual).sum())
         union += int((predicted | actual).sum())
     return {"selection_loss": total / len(frames), "selection_IoU": intersection / union if union else 0.0}

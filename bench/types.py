@@ -148,6 +148,10 @@ class Selection:
     on: Literal["held-out", "val", "test"] = "held-out"
     every: int = 1
 
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"selection: every is {self.every}, expected at least 1 epoch")
+
     @property
     def is_optimistic(self) -> bool:
         """Whether the test list took part in choosing the weights."""

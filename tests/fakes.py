@@ -1,0 +1,148 @@
+"""Networks of a few lines, and the records and frames they learn from in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.data.frames import Frames, open_frames
+from bench.data.splits import image_list, list_names
+from bench.network import MODELS, Batch, Loss, ModelEntry, Segmenter
+from bench.types import Input, ModelInfo, Recipe, Selection, Training
+
+INPUT = Input("pillow-grey", 1, mean=91.4875, std=18.10938, multiple=32)
+RECIPE = Recipe("adam", lr=1e-3, epochs=4, batch=3, loss="soft-iou", augmentation="basicirstd", patch=32)
+FIT, HELD_OUT, TEST = 6, 3, 3
+"""Images of the lists in tests."""
+
+
+class Dot(Segmenter):
+    """A 1x1 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.conv(image)
+        return logits
+
+
+class Echo(Segmenter):
+    """A 1x1 convolution of image and last mask, with dropout: needs a start, has rounds, draws random numbers."""
+
+    needs_start = True
+    default_rounds = 3
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels + 1, 1, 1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        *_, logits = islice(self.rounds(image, start), self.default_rounds)
+        return logits
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        assert start is not None
+        mask = start
+        while True:
+            logits: Tensor = self.conv(self.drop(torch.cat([image, mask], 1)))
+            yield logits
+            mask = torch.sigmoid(logits)
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        return loss(next(self.rounds(batch.image, batch.start)), batch.mask)
+
+
+class LossBreaks(Dot):
+    """Its training loss is another number in the second epoch."""
+
+    found = float("nan")
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        usual = super().training_loss(batch, loss, epoch=epoch)
+        return usual if epoch < 2 else usual * self.found
+
+
+class LossExplodes(LossBreaks):
+    """Its training loss is infinite in the second epoch."""
+
+    found = float("inf")
+
+
+class MapBreaks(Dot):
+    """NaN outside training."""
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        logits = super().forward(image)
+        return logits if self.training else logits * float("nan")
+
+
+class Ages(Dot):
+    """After its second epoch every pixel is a target, after all others none; remembers what it was told of each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.register_buffer("age", torch.zeros(()))
+        self.told: list[bool] = []
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        return 0 * super().forward(image) + (1.0 if self.age == 2 else -1.0)
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        self.age.fill_(epoch)
+        return super().training_loss(batch, loss, epoch=epoch)
+
+    def epoch_ended(self, *, improved: bool) -> None:
+        self.told.append(improved)
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"told": self.told}
+
+
+FAKES: dict[str, type[Dot] | type[Echo]] = {
+    "Dot": Dot,
+    "Echo": Echo,
+    "LossBreaks": LossBreaks,
+    "LossExplodes": LossExplodes,
+    "MapBreaks": MapBreaks,
+    "Ages": Ages,
+}
+
+
+def register_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the networks of this file known by name for one test."""
+    for name, network in FAKES.items():
+        info = ModelInfo(
+            name, cite="none", source="tests", licence="MIT", recipe="basicirstd", rounds=network.default_rounds
+        )
+        monkeypatch.setitem(MODELS._entries, name, ModelEntry(info, network))
+
+
+@cache
+def synthetic_frames(part: str, count: int) -> Frames:
+    """The first frames of a part of the synthetic dataset."""
+    return open_frames("synthetic", list_names("synthetic", "bench", part, count), root=None, decoder="pillow-grey")
+
+
+def make_training(model: str, *, selection: Selection | None = None, seed: int = 42, **recipe: Any) -> Training:
+    """A training of four epochs on six images, three held out, with fields of the recipe replaced."""
+    settings = (("width", 2),) if model == "DFINet" else ()
+    return Training(
+        model,
+        image_list("synthetic", "bench", "fit", limit=FIT),
+        INPUT,
+        replace(RECIPE, **recipe),
+        selection or Selection("best"),
+        seed=seed,
+        config=settings,
+        selection_images=image_list("synthetic", "bench", "held-out", limit=HELD_OUT),
+    )

@@ -1,0 +1,360 @@
+"""Suites: what their files may say, what they expand to, and lists that must not meet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import suites
+from bench.data import splits
+from bench.data.cards import load_card
+from bench.data.splits import image_list, list_names
+from bench.network import find_models
+from bench.suites import (
+    Job,
+    Limit,
+    SuiteError,
+    expand,
+    load_suite,
+    manifest_of,
+    parse_limit,
+    refuse_shared_images,
+    shared_images,
+    suite_names,
+    suite_stem,
+)
+from bench.types import Experiment, ModelInfo, Training, Weights
+
+MODELS = {
+    "Net": ModelInfo("Net", cite="none", source="tests", licence="MIT", recipe="basicirstd", config=(("width", 4),)),
+    "Loop": ModelInfo("Loop", cite="none", source="tests", licence="MIT", recipe="dfinet", channels=3, rounds=8),
+}
+
+
+def info_of(name: str) -> ModelInfo:
+    """One of two networks that exist here alone."""
+    if name not in MODELS:
+        raise LookupError(f"no model is called {name!r}; did you mean Net?")
+    return MODELS[name]
+
+
+def write_suite(folder: Path, text: str, name: str = "mine.toml") -> str:
+    """A suite file, by its path."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def jobs_of(folder: Path, text: str, **options: Any) -> list[Job]:
+    """What a suite file expands to."""
+    return expand(load_suite(write_suite(folder, text)), info_of=info_of, **options)
+
+
+def training_of(job: Job) -> Training:
+    """The training behind a job."""
+    assert isinstance(job.experiment.weights, Training)
+    return job.experiment.weights
+
+
+SMALL = 'datasets = ["synthetic"]\n[[row]]\nmodel = "Net"\n'
+
+
+def test_a_suite_says_what_its_file_says(tmp_path: Path) -> None:
+    text = """
+        title = "A title"
+        protocol = "basicirstd"
+        datasets = ["synthetic", "NUDT-SIRST"]
+        seeds = [1, 2]
+        [set]
+        "recipe.epochs" = 5
+        [[row]]
+        model = "Net"
+        [[row]]
+        model = "Net"
+        label = "Net (width 8)"
+        settings = { width = 8 }
+        set = { "recipe.epochs" = 7 }
+    """
+    suite = load_suite(write_suite(tmp_path, text))
+    assert (suite.name, suite.title, suite.protocol) == ("mine", "A title", "basicirstd")
+    jobs = expand(suite, info_of=info_of, overrides={"recipe.lr": 0.25})
+    assert [(job.row.dataset, job.row.label, job.row.seed) for job in jobs] == [
+        (dataset, label, seed)
+        for dataset in ("synthetic", "NUDT-SIRST")
+        for label in ("Net", "Net (width 8)")
+        for seed in (1, 2)
+    ]
+    assert [training_of(job).recipe.epochs for job in jobs] == [5, 5, 7, 7] * 2
+    assert {training_of(job).recipe.lr for job in jobs} == {0.25}
+    assert [dict(training_of(job).config)["width"] for job in jobs] == [4, 4, 8, 8] * 2
+    assert len({job.row.key for job in jobs}) == 8
+    assert jobs[4].row.split == "basicirstd"
+
+
+def test_the_command_line_beats_the_row_and_the_row_beats_the_suite(tmp_path: Path) -> None:
+    text = SMALL + 'set = { "recipe.epochs" = 7 }\n[set]\n"recipe.epochs" = 5\n"recipe.batch" = 2\n'
+    (job,) = jobs_of(tmp_path, text)
+    assert (training_of(job).recipe.epochs, training_of(job).recipe.batch) == (7, 2)
+    (job,) = jobs_of(tmp_path, text, overrides={"recipe.epochs": 9}, device="cuda")
+    assert (training_of(job).recipe.epochs, training_of(job).recipe.device) == (9, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("datasets = [", "not a readable TOML file"),
+        ('datasets = ["synthetic"]', r"no \[\[row\]\]"),
+        ('row = ["Net"]\ndatasets = ["synthetic"]', "'Net', expected"),
+        ('[[row]]\nmodel = "Net"', "'datasets' is missing"),
+        ('datasets = []\n[[row]]\nmodel = "Net"', "at least one"),
+        ('datasets = "synthetic"\n[[row]]\nmodel = "Net"', "expected list"),
+        ('datasets = ["synthetic", "synthetic"]\n[[row]]\nmodel = "Net"', "different values"),
+        ('datasets = [3]\n[[row]]\nmodel = "Net"', "expected str"),
+        ('datasets = ["synthetic"]\n[[row]]\nlabel = "x"', "'model' is missing"),
+        ('datasets = ["synthetic"]\n[[row]]\nmodel = 3', "expected str"),
+        (SMALL + 'lable = "x"', "did you mean label"),
+        ('dataset = ["synthetic"]\n' + SMALL, "did you mean datasets"),
+        ('seeds = ["a"]\n' + SMALL, "expected int"),
+        ("seeds = [true]\n" + SMALL, "expected int"),
+        ("seeds = [-1]\n" + SMALL, "whole numbers from 0"),
+        (SMALL + '[[row]]\nmodel = "Net"', "two rows are labelled 'Net'"),
+        (SMALL + "settings = { width = [8] }", r"settings.width is \[8\]"),
+        (SMALL + "settings = { day = 2026-01-01 }", "settings.day"),
+        (SMALL + "settings = 8", "expected dict"),
+        (SMALL + "set = 8", "expected dict"),
+    ],
+)
+def test_a_suite_that_is_written_wrong_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(SuiteError, match=named) as caught:
+        load_suite(write_suite(tmp_path, text))
+    assert str(caught.value).startswith(f"{tmp_path}/mine.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a b.toml", ".hidden.toml", "ä%.toml", "$(x).toml"])
+def test_a_file_whose_name_makes_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SuiteError, match="becomes a folder"):
+        load_suite(write_suite(tmp_path, SMALL, name))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match=r"none\.toml: no such file"):
+        load_suite(str(tmp_path / "none.toml"))
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(SuiteError, match="not a readable TOML file"):
+        load_suite(str(tmp_path / "folder.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SuiteError, match="not a readable TOML file"):
+        load_suite(str(tmp_path / "binary.toml"))
+
+
+def test_an_unknown_suite_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SuiteError, match="no suite is called 'quik'; did you mean quick"):
+        load_suite("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (SMALL.replace("Net", "Nett"), "suite mine: no model is called 'Nett'; did you mean Net"),
+        (SMALL.replace("synthetic", "syntetic"), "no dataset is called 'syntetic'; did you mean synthetic"),
+        ('protocol = "nativ"\n' + SMALL, "no protocol is called 'nativ'; did you mean native"),
+        (SMALL + '[set]\n"recipe.epoch" = 1', "did you mean recipe.epochs"),
+        (SMALL + '[set]\n"recipe.optimiser" = "sgd"', "expected 'adam' or 'adagrad'"),
+        (SMALL + '[set]\n"selection.on" = "val"', "synthetic's split 'bench' is called 'val'"),
+        (SMALL + '[set]\n"input.size" = [64, 64]', "input.size .* resizes and recipe.patch 256 crops"),
+        (SMALL + '[set]\n"recipe.patch" = "none"', "input.size and recipe.patch are both unset"),
+        (SMALL + 'weights = "none.safetensors"', "none.safetensors: no such file"),
+        (SMALL.replace("synthetic", "SIRST-Aug"), "SIRST-Aug: its card has no mean and std"),
+    ],
+)
+def test_what_does_not_exist_or_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(SuiteError, match=named) as caught:
+        jobs_of(tmp_path, text)
+    assert str(caught.value).startswith("suite mine: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_that_comes_with_the_project_expands(name: str) -> None:
+    jobs = expand(load_suite(name), info_of=lambda model: find_models().get(model).info)
+    assert jobs
+    assert not any(job.experiment.is_limited for job in jobs)
+
+
+def test_limits_are_shared_out_between_learning_and_holding_out(tmp_path: Path) -> None:
+    (job,) = jobs_of(tmp_path, SMALL, limit=parse_limit("train=64,test=5"))
+    training = training_of(job)
+    assert training.selection_images is not None
+    assert (training.images.part, training.images.count, training.images.limit) == ("fit", 51, 51)
+    assert (training.selection_images.part, training.selection_images.count) == ("held-out", 13)
+    assert (job.experiment.images.part, job.experiment.images.count) == ("test", 5)
+    assert job.experiment.is_limited
+    assert manifest_of(load_suite("quick"), [job]).limited
+    assert list_names("synthetic", "bench", "fit")[:51] == list_names("synthetic", "bench", "fit", 51)
+
+
+def test_a_limit_greater_than_the_list_takes_all_of_it_and_is_still_a_limit(tmp_path: Path) -> None:
+    (whole,) = jobs_of(tmp_path, SMALL)
+    (limited,) = jobs_of(tmp_path, SMALL, limit=Limit(train=1000))
+    assert training_of(limited).images.digest == training_of(whole).images.digest
+    assert limited.experiment.is_limited
+    assert limited.row.key != whole.row.key
+
+
+def test_without_selection_the_whole_training_list_is_learnt_from(tmp_path: Path) -> None:
+    (job,) = jobs_of(tmp_path, SMALL + '[set]\n"selection.rule" = "last"', limit=Limit(train=10))
+    assert (training_of(job).images.part, training_of(job).images.count) == ("train", 10)
+    assert training_of(job).selection_images is None
+
+
+def test_a_plateau_schedule_needs_a_selection_list_also_where_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    text = SMALL.replace("Net", "Loop") + '[set]\n"selection.rule" = "last"'
+    (job,) = jobs_of(tmp_path, text)
+    chosen = training_of(job).selection_images
+    assert chosen is not None
+    assert (training_of(job).images.part, chosen.part) == ("fit", "held-out")
+
+
+def test_the_list_that_chooses_is_the_one_the_rules_name(tmp_path: Path) -> None:
+    text = 'datasets = ["NUDT-SIRST"]\nprotocol = "dfinet"\n[[row]]\nmodel = "Loop"\n'
+    for on, count in (("test", 266), ("val", 265), ("held-out", 159)):
+        (job,) = jobs_of(tmp_path, text, overrides={"selection.on": on})
+        training = training_of(job)
+        assert training.selection_images is not None
+        assert (training.selection_images.part, training.selection_images.count) == (on, count)
+        assert (training.images.part, training.images.count) == (
+            ("fit", 796 - 159) if on == "held-out" else ("train", 796)
+        )
+        assert training.selection.is_optimistic is (on == "test")
+    (job,) = jobs_of(tmp_path, text, limit=Limit(train=8, test=4))
+    assert training_of(job).selection_images == job.experiment.images
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", Limit()), ("train=32", Limit(train=32)), (" test=4 , train=2", Limit(2, 4))]
+)
+def test_a_limit_is_read(text: str, expected: Limit) -> None:
+    assert parse_limit(text) == expected
+
+
+@pytest.mark.parametrize("text", ["32", "train", "train=", "train=0", "train=-3", "train=x", "val=3", "train=1"])
+def test_a_limit_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SuiteError, match="--limit"):
+        parse_limit(text)
+
+
+def test_given_weights_are_tested_once_whatever_the_seeds(tmp_path: Path) -> None:
+    (tmp_path / "mine.bin").write_bytes(b"weights")
+    (job,) = jobs_of(tmp_path, "seeds = [1, 2]\n" + SMALL + 'weights = "mine.bin"')
+    weights = job.experiment.weights
+    assert isinstance(weights, Weights)
+    assert weights.sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert weights.path == str(tmp_path / "mine.bin")
+    assert job.row.seed == 1
+
+
+def test_where_given_weights_lie_does_not_change_the_key(tmp_path: Path) -> None:
+    keys = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        (folder / "mine.bin").write_bytes(b"weights")
+        (job,) = jobs_of(folder, SMALL + 'weights = "mine.bin"')
+        keys.append(job.row.key)
+    assert keys[0] == keys[1]
+
+
+def test_one_experiment_under_two_scorings_in_one_suite_is_refused(tmp_path: Path) -> None:
+    text = SMALL + '[[row]]\nmodel = "Net"\nlabel = "strict"\nset = { "scoring.threshold" = 0.75 }\n'
+    with pytest.raises(SuiteError, match="rows 'Net' and 'strict' are one experiment on synthetic under two scorings"):
+        jobs_of(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "dataset", "model", "training", "experiment"),
+    [
+        ("native", "NUAA-SIRST", "Net", "ae9b760670cf", "ffa0d986f30a"),
+        ("native", "NUDT-SIRST", "Loop", "770c14c67056", "2e5873171a1d"),
+        ("basicirstd", "NUAA-SIRST", "Net", "8dc05b88d049", "a94c3cf495ca"),
+        ("dfinet", "NUDT-SIRST", "Loop", "5d208438f9d0", "59e890eb2079"),
+    ],
+)
+def test_keys_stay_what_they_are(
+    protocol: str, dataset: str, model: str, training: str, experiment: str, tmp_path: Path
+) -> None:
+    """Stored results are found by these. A change that moves them orphans every result that anybody has: it must be
+    meant, and its commit must say why (a rule of a protocol changed, or what a key is made of)."""
+    text = f'protocol = "{protocol}"\ndatasets = ["{dataset}"]\n[[row]]\nmodel = "{model}"\n'
+    (job,) = jobs_of(tmp_path, text)
+    assert (training_of(job).key, job.row.key) == (training, experiment)
+
+
+@pytest.fixture
+def list_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Lists of the synthetic dataset that a test may change."""
+    folder = tmp_path / "synthetic" / "splits" / "bench"
+    folder.mkdir(parents=True)
+    for part in ("train", "held-out", "test"):
+        (folder / f"{part}.txt").write_text("\n".join(list_names("synthetic", "bench", part)))
+    monkeypatch.setattr(splits, "datasets_root", lambda: tmp_path)
+    splits._full_list.cache_clear()
+    yield folder
+    splits._full_list.cache_clear()
+
+
+def test_a_test_image_in_the_training_list_is_refused_before_anything_runs(tmp_path: Path, list_folder: Path) -> None:
+    jobs_of(tmp_path, SMALL)
+    train = (list_folder / "train.txt").read_text().split()
+    test = (list_folder / "test.txt").read_text().split()
+    learnt = next(name for name in train if name not in (list_folder / "held-out.txt").read_text())
+    (list_folder / "test.txt").write_text("\n".join([*test[:10], learnt, *test[11:]]))
+    splits._full_list.cache_clear()
+    with pytest.raises(SuiteError) as caught:
+        jobs_of(tmp_path, SMALL)
+    assert str(caught.value) == (
+        "suite mine: synthetic/bench/fit, which is learnt from, and synthetic/bench/test, which is tested on, share "
+        f"1 images, the first {learnt!r}; choose lists that share none"
+    )
+    jobs_of(tmp_path, SMALL, limit=Limit(test=10))
+
+
+def test_a_test_image_in_the_list_that_chooses_is_refused(tmp_path: Path, list_folder: Path) -> None:
+    test = (list_folder / "test.txt").read_text().split()
+    held_out = (list_folder / "held-out.txt").read_text().split()
+    (list_folder / "test.txt").write_text("\n".join([*held_out[:3], *test[3:]]))
+    splits._full_list.cache_clear()
+    with pytest.raises(SuiteError, match=f"bench/held-out, .* share 3 images, the first '{held_out[0]}'"):
+        jobs_of(tmp_path, SMALL)
+
+
+def test_lists_of_two_publishers_that_overlap_are_refused(tmp_path: Path) -> None:
+    """The facts name 417 images of BasicIRSTD's NUDT-SIRST test list in DFINet's training list."""
+    (job,) = jobs_of(tmp_path, 'datasets = ["NUDT-SIRST"]\nprotocol = "dfinet"\n[[row]]\nmodel = "Loop"\n')
+    test = image_list("NUDT-SIRST", "basicirstd", "test")
+    shared = shared_images(training_of(job).images, test)
+    assert len(shared) == 417
+    with pytest.raises(
+        SuiteError, match=f"dfinet/train, .*basicirstd/test, .* share 417 images, the first '{shared[0]}'"
+    ):
+        refuse_shared_images(Experiment(training_of(job), test, job.experiment.input))
+
+
+def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NUAA-SIRST's first test image stands in for one of NUDT-SIRST's training images."""
+    seen, test = image_list("NUDT-SIRST", "basicirstd", "train"), image_list("NUAA-SIRST", "basicirstd", "test")
+    assert shared_images(seen, test) == ()
+    copy, original = (list_names(one.dataset, one.split, one.part)[0] for one in (seen, test))
+    nudt, nuaa = load_card("NUDT-SIRST"), load_card("NUAA-SIRST")
+    copied = replace(nudt, digests={**nudt.digests, f"images/{copy}": nuaa.digests[f"images/{original}"]})
+    monkeypatch.setattr(suites, "load_card", {"NUDT-SIRST": copied, "NUAA-SIRST": nuaa}.get)
+    assert shared_images(seen, test) == (original,)
+
+
+def test_a_suites_name_is_its_files_stem() -> None:
+    assert suite_stem("quick") == "quick"
+    assert suite_stem("folder/mine.v2.toml") == "mine.v2"
