@@ -25,9 +25,9 @@ Plane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
-SIGNAL_TO_CLUTTER = (5.0, 6.5, 8.0, 10.0, 13.0)
+SIGNAL_TO_CLUTTER = (5.5, 7.0, 9.0, 11.0, 13.0)
 """A target's peak contribution over the standard deviation of the 33x33 pixels around it, taken as 3 to 8 levels."""
-BRIGHTEST_CLUTTER = 145.0
+BRIGHTEST_CLUTTER = 140.0
 """Brightest level of a background, which leaves the brightest target, 13 times 8 levels, below the sensor's 255."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
 AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
