@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Sequence
@@ -14,17 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 from bench.cost import measure_cost
+from bench.data.augment import AUGMENTATIONS
 from bench.data.cards import load_card
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.splits import list_names
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict, resized
+from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
 from bench.network import Segmenter, find_models
 from bench.progress import Progress, Silent, track
-from bench.store import ArrayWriter, StoreError, read_result, write_arrays, write_result
+from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
 from bench.tracking import Tracker, Untracked
 from bench.train import Trained, train
@@ -66,6 +69,25 @@ class Place:
             names = list_names(images.dataset, images.split, images.part, limit=images.limit)
             self.frames[key] = open_frames(images.dataset, names, root=self.data, decoder=decoder)
         return self.frames[key]
+
+
+def check_names(jobs: Sequence[Job]) -> None:
+    """Nothing, when all that the jobs' records name exists, so that a slip of the pen is found before anything runs.
+
+    Raises:
+        LookupError: with suggestions, for a loss or an augmentation that does not exist.
+        ValueError: for a setting that the model does not have.
+    """
+    for job in jobs:
+        weights = job.experiment.weights
+        build = find_models().get(job.row.model).build
+        try:
+            inspect.signature(build).bind(channels=job.experiment.input.channels, **dict(weights.config))
+        except TypeError as error:
+            raise ValueError(f"{job.row.label}: model {job.row.model} has other settings: {error}") from None
+        if isinstance(weights, Training):
+            get_loss(weights.recipe.loss)
+            AUGMENTATIONS.get(weights.recipe.augmentation)
 
 
 def read_images(jobs: Sequence[Job], place: Place) -> None:
@@ -136,7 +158,7 @@ def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
     """The experiment's network in evaluation mode, trained now or given, and how its training went."""
     weights = job.experiment.weights
     if isinstance(weights, Weights):
-        return _given_weights(weights).to(place.device), None
+        return _given_weights(weights, channels=job.experiment.input.channels).to(place.device), None
     decoder = weights.input.decoder
     chosen = weights.selection_images
     trained = train(
@@ -151,14 +173,14 @@ def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
     return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(place.device), trained
 
 
-def _given_weights(weights: Weights) -> Segmenter:
+def _given_weights(weights: Weights, *, channels: int) -> Segmenter:
     path = Path(weights.path)
     found = weights_digest(path)
     if found != weights.sha256:
         raise ValueError(
             f"weights {path}: SHA-256 is {found[:12]}…, the experiment was planned with {weights.sha256[:12]}…"
         )
-    return load_model(weights.model, path, **dict(weights.config))
+    return load_model(weights.model, path, channels=channels, **dict(weights.config))
 
 
 @dataclass(frozen=True)
@@ -242,7 +264,7 @@ def environment_of(job: Job, place: Place) -> dict[str, Any]:
 
 def failed_result(job: Job, place: Place, error: Exception) -> RunResult:
     """The record of an experiment that did not come to an end."""
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    reason = f"{type(error).__name__}: {first_line(error)}"
     return RunResult(
         key=job.row.key,
         status="failed",

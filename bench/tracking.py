@@ -1,33 +1,42 @@
 """The only module that knows MLflow: live logging of a suite, later publishing of stored runs, and the page on them.
 
-A suite is a parent run, an experiment a child of it, found again by tag, so that logging the same thing twice leaves
-one copy. The files under `runs/` are the truth: without MLflow everything runs, and `publish` sends the runs later.
+A suite is a parent run, an experiment a child of it, found again by tag. A child that holds what the files say is left
+alone, any other is replaced whole, so that logging the same thing twice leaves one copy. The files under `runs/` are
+the truth: without MLflow everything runs, and `publish` sends the runs later.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
 import json
 import logging
-import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
-from bench.store import Manifest, StoreError, read_manifest, read_result, to_plain
+from bench.store import ERROR_LOG, RESULT_FILE, Manifest, StoreError, first_line, read_manifest, read_result, to_plain
 from bench.types import Row, RunResult, Training
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "dfinet-bench"
 DEFAULT_URI = "sqlite:///mlflow.db"
-SUITE_TAG, KEY_TAG = "dfinet_bench.suite", "dfinet_bench.key"
+SUITE_TAG, KEY_TAG, RESULT_TAG = "dfinet_bench.suite", "dfinet_bench.key", "dfinet_bench.result"
 PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 OFF = "off"
+QUIET_AND_QUICK = {
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is not there is told after seconds, not four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""MLflow's settings here, where the environment says nothing else."""
 
 
 class TrackingError(RuntimeError):
@@ -44,10 +53,13 @@ class Tracker(Protocol):
         """One of its experiments starts or goes on."""
 
     def log_epoch(self, record: Mapping[str, float]) -> None:
-        """An epoch of the experiment's training is over."""
+        """An epoch of the experiment's training is over; one that goes on tells its earlier epochs again."""
 
     def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
         """The experiment is done or has failed; its files are in `folder`."""
+
+    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
+        """The experiment was run earlier; its files are in `folder`."""
 
     def end_suite(self, *, failed: bool) -> None:
         """All experiments are done."""
@@ -69,6 +81,9 @@ class Untracked:
         """Keep nothing."""
 
     def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Keep nothing."""
+
+    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
         """Keep nothing."""
 
     def end_suite(self, *, failed: bool) -> None:
@@ -100,12 +115,76 @@ def open_tracker(uri: str | None = None) -> Tracker:
     return MlflowTracker(chosen)
 
 
+class Mirror:
+    """A tracker whose failure is told once and costs nothing else: the files have everything."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._lost = False
+
+    def _try(self, tell: Callable[[], None]) -> None:
+        if self._lost:
+            return
+        try:
+            tell()
+        except TrackingError as error:
+            self._lost = True
+            log.warning("%s: nothing more goes there; `dfinet-bench publish` can send the results later", error)
+
+    def begin_suite(self, manifest: Manifest) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.begin_suite(manifest))
+
+    def begin_experiment(self, row: Row) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.begin_experiment(row))
+
+    def log_epoch(self, record: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.log_epoch(record))
+
+    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.end_experiment(row, result, folder))
+
+    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.log_stored(row, result, folder))
+
+    def end_suite(self, *, failed: bool) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.end_suite(failed=failed))
+
+    def log_report(self, manifest: Manifest, folder: Path) -> None:
+        """Pass it on."""
+        self._try(lambda: self._tracker.log_report(manifest, folder))
+
+
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+def reaching(method: Method) -> Method:
+    """The method with every error of MLflow's as a `TrackingError` that names the store."""
+
+    @functools.wraps(method)
+    def told(self: MlflowTracker, *args: Any, **options: Any) -> None:
+        try:
+            method(self, *args, **options)
+        except TrackingError:
+            raise
+        except Exception as error:
+            raise TrackingError(f"MLflow store {self.uri}: {first_line(error)}") from error
+
+    return cast(Method, told)
+
+
 class MlflowTracker:
-    """Live logging into one MLflow store."""
+    """Logging into one MLflow store."""
 
     def __init__(self, uri: str) -> None:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        for name, value in QUIET_AND_QUICK.items():
+            os.environ.setdefault(name, value)
         import mlflow  # three seconds, and not installed everywhere
 
         self._mlflow = mlflow
@@ -114,10 +193,9 @@ class MlflowTracker:
             self._client = self._mlflow.MlflowClient(tracking_uri=uri)
             self._experiment = self._experiment_id()
         except Exception as error:
-            raise TrackingError(f"MLflow store {uri}: cannot be used ({_first_line(error)})") from error
+            raise TrackingError(f"MLflow store {uri}: cannot be used ({first_line(error)})") from error
         self._parent: Any = None
         self._child: Any = None
-        self._live_epochs = 0
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -128,56 +206,69 @@ class MlflowTracker:
             artifacts = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
+    @reaching
     def begin_suite(self, manifest: Manifest) -> None:
         """Find or make the suite's parent run."""
         name = f"{manifest.suite} (limited)" if manifest.limited else manifest.suite
-        self._parent = self._find_or_create(name, {SUITE_TAG: name})
+        tags = {SUITE_TAG: name}
+        found = self._find(tags)
+        self._parent = found[0].info.run_id if found else self._create(name, tags)
         self._client.set_tag(self._parent, "mlflow.note.content", manifest.title)
 
+    @reaching
     def begin_experiment(self, row: Row) -> None:
-        """Find or make the experiment's child run."""
+        """Make the experiment's child run, in place of what an earlier attempt left."""
         tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
-        self._child = self._find_or_create(f"{row.label} on {row.dataset}, seed {row.seed}", tags)
-        self._live_epochs = 0
+        for earlier in self._find(tags):
+            self._client.delete_run(earlier.info.run_id)
+        self._child = self._create(f"{row.label} on {row.dataset}, seed {row.seed}", tags)
 
+    @reaching
     def log_epoch(self, record: Mapping[str, float]) -> None:
         """Log an epoch's loss, rate and selection values as they come."""
-        self._log_metrics(list(_epoch_metrics([record], self._metric)))
+        self._log_metrics(list(_epoch_metrics(record, self._metric)))
 
+    @reaching
     def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
         """Log what is known of a finished experiment: parameters, metrics per round, costs, files, dataset."""
-        if self._is_complete(result):
-            return
         self._log_params(row, result)
         self._log_metrics(list(_result_metrics(result, self._metric)))
         self._log_dataset(result)
-        for name in ("result.json", "error.log"):
+        for name in (RESULT_FILE, ERROR_LOG):
             if (folder / name).is_file():
                 self._client.log_artifact(self._child, str(folder / name))
-        self._client.set_tag(self._child, "dfinet_bench.status", result.status)
-        if result.reason:
-            self._client.set_tag(self._child, "mlflow.note.content", result.reason)
+        self._client.set_tag(self._child, "mlflow.note.content", result.reason)
+        self._client.set_tag(self._child, RESULT_TAG, _digest(result))
         self._client.set_terminated(self._child, "FAILED" if result.status == "failed" else "FINISHED")
 
+    @reaching
+    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Log a result from its files, unless it is there already."""
+        if self._find({KEY_TAG: row.key, PARENT_TAG: self._parent, RESULT_TAG: _digest(result)}):
+            return
+        self.begin_experiment(row)
+        for record in _stored_log(folder.parent, result):
+            self.log_epoch(record)
+        self.end_experiment(row, result, folder)
+
+    @reaching
     def end_suite(self, *, failed: bool) -> None:
         """Close the parent run."""
         self._client.set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
+    @reaching
     def log_report(self, manifest: Manifest, folder: Path) -> None:
         """Put a report's files below the parent run."""
         self.begin_suite(manifest)
         self._client.log_artifacts(self._parent, str(folder), "report")
-        self._client.set_terminated(self._parent, "FINISHED")
+        if self._client.get_run(self._parent).info.status == "RUNNING":
+            self._client.set_terminated(self._parent, "FINISHED")
 
-    def _is_complete(self, result: RunResult) -> bool:
-        run = self._client.get_run(self._child)
-        return bool(run.info.status == "FINISHED" and run.data.tags.get("dfinet_bench.status") == result.status)
-
-    def _find_or_create(self, name: str, tags: Mapping[str, str]) -> str:
+    def _find(self, tags: Mapping[str, str]) -> list[Any]:
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        found = self._client.search_runs([self._experiment], condition, max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        return list(self._client.search_runs([self._experiment], condition))
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
         return str(self._client.create_run(self._experiment, tags={NAME_TAG: name, **tags}).info.run_id)
 
     def _metric(self, key: str, value: float, step: int) -> Any:
@@ -188,8 +279,7 @@ class MlflowTracker:
             self._client.log_batch(self._child, metrics=metrics[first : first + 1000])
 
     def _log_params(self, row: Row, result: RunResult) -> None:
-        known = self._client.get_run(self._child).data.params
-        params = {name: value for name, value in _params(row, result).items() if name not in known}
+        params = _params(row, result)
         entities = [self._mlflow.entities.Param(name, value[:6000]) for name, value in params.items()]
         for first in range(0, len(entities), 100):
             self._client.log_batch(self._child, params=entities[first : first + 100])
@@ -208,8 +298,8 @@ class MlflowTracker:
             self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _digest(result: RunResult) -> str:
+    return hashlib.sha256(json.dumps(to_plain(result), sort_keys=True).encode()).hexdigest()
 
 
 def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
@@ -237,11 +327,10 @@ def _flatten(content: Any, prefix: str) -> dict[str, str]:
     return {prefix: content if isinstance(content, str) else json.dumps(content)}
 
 
-def _epoch_metrics(records: list[Mapping[str, float]], metric: Any) -> Iterator[Any]:
-    for record in records:
-        for name, value in record.items():
-            if name != "epoch" and math.isfinite(value):
-                yield metric(f"train/{name}", float(value), int(record["epoch"]))
+def _epoch_metrics(record: Mapping[str, float], metric: Any) -> Iterator[Any]:
+    for name, value in record.items():
+        if name != "epoch":
+            yield metric(f"train/{name}", float(value), int(record["epoch"]))
 
 
 def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
@@ -275,6 +364,7 @@ def publish(root: Path, suite: str, tracker: Tracker) -> int:
 
     Raises:
         StoreError: when the suite was never run below `root`.
+        TrackingError: when the store cannot be written.
     """
     manifest = read_manifest(root, suite)
     tracker.begin_suite(manifest)
@@ -286,10 +376,7 @@ def publish(root: Path, suite: str, tracker: Tracker) -> int:
         except StoreError as error:
             log.warning("%s", error)
             continue
-        tracker.begin_experiment(row)
-        for record in _stored_log(root, result):
-            tracker.log_epoch(record)
-        tracker.end_experiment(row, result, folder)
+        tracker.log_stored(row, result, folder)
         sent += 1
         failed += result.status == "failed"
     tracker.end_suite(failed=bool(failed))

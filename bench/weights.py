@@ -45,7 +45,7 @@ def load_model(name: str, checkpoint: Path | str | None = None, **settings: Sett
     _refuse_contradictions(path, {"model": note.get("model", name), **made}, {"model": name, **settings})
     with torch.random.fork_rng(devices=[]):  # the first weights are overwritten, so they cost no random numbers
         network = build_model(name, channels=channels, settings={**made, **settings})
-        found = _channels_in(state, network)
+        found = int(note["channels"]) if "channels" in note else _channels_in(state, network)
         if found is not None and found != channels:
             _refuse_contradictions(path, {"channels": found}, {"channels": asked} if asked else {})
             network = build_model(name, channels=found, settings={**made, **settings})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from bench.data.frames import Frames, open_frames
 from bench.data.splits import image_list, list_names
-from bench.network import MODELS, Batch, Loss, ModelEntry, Segmenter
+from bench.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
+from bench.suites import Job, Limit, expand, load_suite
 from bench.types import Input, ModelInfo, Recipe, Selection, Training
 
 INPUT = Input("pillow-grey", 1, mean=91.4875, std=18.10938, multiple=32)
@@ -145,4 +147,20 @@ def make_training(model: str, *, selection: Selection | None = None, seed: int =
         seed=seed,
         config=settings,
         selection_images=image_list("synthetic", "bench", "held-out", limit=HELD_OUT),
+    )
+
+
+def make_jobs(folder: Path, *models: str, protocol: str = "native", **overrides: Any) -> list[Job]:
+    """A suite of the named models on ten synthetic images, one epoch each; `recipe__epochs` is `recipe.epochs`."""
+    rows = "".join(f'[[row]]\nmodel = "{model}"\n' for model in models)
+    path = folder / "fakes.toml"
+    path.write_text(f'title = "Fakes"\nprotocol = "{protocol}"\ndatasets = ["synthetic"]\n{rows}')
+    changes = {"recipe.epochs": 1, **{name.replace("__", "."): value for name, value in overrides.items()}}
+    if protocol != "dfinet":
+        changes = {"recipe.patch": 32, **changes}
+    return expand(
+        load_suite(str(path)),
+        info_of=lambda name: find_models().get(name).info,
+        overrides=changes,
+        limit=Limit(train=7, test=TEST),
     )

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from bench.runner import Place, failed_result, is_done, run
-from bench.store import read_result, write_result, write_text
+from bench.store import ERROR_LOG, read_result, write_result, write_text
 from bench.suites import Job
 from bench.types import RunResult
 
@@ -24,17 +24,19 @@ def run_all(jobs: Sequence[Job], place: Place) -> list[RunResult]:
 
 def _run_one(job: Job, place: Place) -> RunResult:
     folder = place.runs / job.row.key
-    place.tracker.begin_experiment(job.row)
     if is_done(job, place):
         log.info("%s on %s: done already (%s)", job.row.label, job.row.dataset, job.row.key)
         result = read_result(folder)
-    else:
-        try:
-            result = run(job, place)
-        except Exception as error:
-            log.error("%s on %s failed: %s", job.row.label, job.row.dataset, error)
-            result = failed_result(job, place, error)
-            write_text(folder / "error.log", traceback.format_exc())
-            write_result(folder, result)
+        place.tracker.log_stored(job.row, result, folder)
+        return result
+    place.tracker.begin_experiment(job.row)
+    (folder / ERROR_LOG).unlink(missing_ok=True)
+    try:
+        result = run(job, place)
+    except Exception as error:
+        log.error("%s on %s failed: %s", job.row.label, job.row.dataset, error)
+        result = failed_result(job, place, error)
+        write_text(folder / ERROR_LOG, traceback.format_exc())
+        write_result(folder, result)
     place.tracker.end_experiment(job.row, result, folder)
     return result

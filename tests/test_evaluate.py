@@ -1,0 +1,169 @@
+"""Prediction and judging: every round in one pass, padding cut off, maps and masks brought to one size."""
+
+from __future__ import annotations
+
+import fakes
+import numpy as np
+import pytest
+import torch
+from fakes import INPUT, Echo, synthetic_frames
+
+from bench.data.frames import Frame, Frames
+from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
+from bench.metrics.counts import quantise
+from bench.network import build_model
+from bench.types import Input, Scoring
+
+CPU = torch.device("cpu")
+NATIVE = Scoring("native")
+NETWORK = Scoring("network", resolution="network")
+SOFT = Scoring("soft", resolution="network", ground_truth="soft")
+
+
+@pytest.fixture(autouse=True)
+def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.register_fakes(monkeypatch)
+
+
+def make_frame(height: int, width: int, *, name: str = "made-up", level: int = 255) -> Frame:
+    """A frame whose top left 2 x 3 pixels are a target of that mask level."""
+    grey = np.arange(height * width, dtype=np.uint8).reshape(height, width)
+    mask = np.zeros((height, width), np.uint8)
+    mask[:2, :3] = level
+    return Frame(name, grey, grey, mask)
+
+
+def test_a_map_of_the_images_size_is_judged_as_it_is() -> None:
+    levels = np.arange(24, dtype=np.uint16).reshape(4, 6)
+    for scoring in (NATIVE, NETWORK):
+        judged, truth = judged_pair(levels, make_frame(4, 6), scoring)
+        assert judged is levels
+        assert truth.dtype == np.uint8
+        assert truth.tolist() == [[1, 1, 1, 0, 0, 0]] * 2 + [[0] * 6] * 2
+
+
+@pytest.mark.parametrize(("level", "is_target"), [(127, 0), (128, 1)])
+def test_a_mask_is_binarised_above_127(level: int, is_target: int) -> None:
+    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=level), NATIVE)
+    assert truth.sum() == 6 * is_target
+
+
+def test_at_native_resolution_the_map_is_brought_to_the_image() -> None:
+    levels = np.zeros((4, 4), np.uint16)
+    levels[:2] = 32768
+    judged, truth = judged_pair(levels, make_frame(8, 8), NATIVE)
+    assert judged.shape == truth.shape == (8, 8)
+    assert truth.sum() == 6
+    assert judged[:, 0].tolist() == [32768, 32768, 32768, 24576, 8192, 0, 0, 0]
+
+
+def test_a_full_map_stays_full_when_it_is_resized() -> None:
+    judged, _ = judged_pair(np.full((5, 7), 65535, np.uint16), make_frame(13, 9), NATIVE)
+    assert judged.min() == 65535
+
+
+def test_at_network_resolution_the_mask_is_brought_to_the_map() -> None:
+    """Halved, the 2 x 3 target is one pixel of 255 and one of 128, which is more than half."""
+    levels = np.zeros((4, 4), np.uint16)
+    judged, truth = judged_pair(levels, make_frame(8, 8), NETWORK)
+    assert judged is levels
+    assert truth.dtype == np.uint8
+    assert truth.tolist() == [[1, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
+
+
+def test_soft_ground_truth_keeps_what_resizing_makes() -> None:
+    _, truth = judged_pair(np.zeros((4, 4), np.uint16), make_frame(8, 8), SOFT)
+    assert truth.dtype == np.float32
+    assert truth[0].tolist() == [1.0, np.float32(128 / 255), 0.0, 0.0]
+    assert truth[1:].sum() == 0
+
+
+def test_soft_ground_truth_of_the_maps_size_is_the_stored_mask() -> None:
+    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=51), SOFT)
+    assert truth[0, 0] == np.float32(0.2)
+
+
+def test_the_grey_image_follows_the_size_that_is_judged() -> None:
+    frame = make_frame(8, 8)
+    assert grey_like(frame, np.zeros((8, 8))) is frame.grey
+    assert grey_like(frame, np.zeros((4, 2))).shape == (4, 2)
+
+
+def predictions_of(network: torch.nn.Module, frames: Frames, input: Input, rounds: int = 1) -> list[Prediction]:
+    """All predictions, on the CPU."""
+    return list(predict(network, frames, input=input, rounds=rounds, device=CPU))  # type: ignore[arg-type]
+
+
+def test_every_round_comes_out_of_one_pass() -> None:
+    passes: list[int] = []
+    network = build_model("Echo", channels=1)
+    assert isinstance(network, Echo)
+    network.conv.register_forward_hook(lambda module, given, made: passes.append(len(made)))
+    frames = synthetic_frames("test", 3)
+    found = predictions_of(network, frames, INPUT, rounds=4)
+    assert passes == [3, 3, 3, 3], "one batch of three images, four rounds"
+    assert [one.name for one in found] == list(frames.names)
+    assert [one.rounds.shape for one in found] == [(4, 128, 128)] * 3
+    mask = torch.from_numpy(frames[0].start()).float()[None, None]
+    image = torch.from_numpy((frames[0].image.astype(np.float32) - np.float32(INPUT.mean)) / np.float32(INPUT.std))
+    for number in range(4):
+        with torch.no_grad():
+            mask = torch.sigmoid(network.conv(torch.cat([image[None, None], mask], 1)))
+        # one level of 65536 for the order of additions in batches of another size
+        difference = quantise(mask[0, 0].numpy()).astype(int) - found[0].rounds[number].astype(int)
+        assert np.abs(difference).max() <= 1
+
+
+def test_a_network_without_feedback_has_one_round_whatever_is_asked() -> None:
+    (found,) = predictions_of(build_model("Dot", channels=1), synthetic_frames("test", 1), INPUT, rounds=8)
+    assert found.rounds.shape == (1, 128, 128)
+
+
+def test_padding_is_cut_off_and_changes_no_order() -> None:
+    sizes = [(20, 10), (32, 32), (33, 10), (20, 10)]
+    frames = Frames("synthetic", [make_frame(*size, name=f"image {i}") for i, size in enumerate(sizes)])
+    network = build_model("Dot", channels=1)
+    found = predictions_of(network, frames, INPUT)
+    assert [one.rounds.shape[1:] for one in found] == sizes
+    assert [one.name for one in found] == ["image 0", "image 1", "image 2", "image 3"]
+    alone = predictions_of(network, frames[2:3], INPUT)[0]
+    assert np.array_equal(alone.rounds, found[2].rounds)
+    assert np.array_equal(found[0].rounds, found[3].rounds)
+
+
+def test_with_a_resized_input_the_map_has_the_networks_size() -> None:
+    resized = Input("pillow-grey", 1, size=(24, 40), multiple=32)
+    (found,) = predictions_of(build_model("Dot", channels=1), synthetic_frames("test", 1), resized)
+    assert found.rounds.shape == (1, 24, 40)
+
+
+def test_a_probability_that_is_no_number_names_its_image() -> None:
+    frames = synthetic_frames("test", 2)
+    with pytest.raises(ValueError, match=f"image {frames.names[0]}: probabilities hold NaN"):
+        predictions_of(build_model("MapBreaks", channels=1), frames, INPUT)
+
+
+def test_predicting_puts_dropout_to_rest() -> None:
+    network = build_model("Echo", channels=1).train()
+    frames = synthetic_frames("test", 1)
+    first, second = (predictions_of(network, frames, INPUT, rounds=2)[0].rounds for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def blank_frame(name: str) -> Frame:
+    """A frame without a target."""
+    blank = np.zeros((4, 4), np.uint8)
+    return Frame(name, blank, blank, blank)
+
+
+def test_examples_are_images_with_targets_spread_over_the_list() -> None:
+    shown = [make_frame(4, 4, name=f"t{i}") for i in range(7)]
+    frames = Frames("synthetic", [one for frame in shown for one in (blank_frame(f"blank {frame.name}"), frame)])
+    assert choose_examples(frames, count=4) == ("t0", "t2", "t4", "t6")
+    assert choose_examples(frames, count=7) == tuple(f"t{i}" for i in range(7))
+    assert choose_examples(frames, count=100) == tuple(f"t{i}" for i in range(7))
+
+
+def test_without_a_target_any_image_is_an_example() -> None:
+    frames = Frames("synthetic", [blank_frame(name) for name in "abc"])
+    assert choose_examples(frames, count=2) == ("a", "c")

@@ -1,0 +1,328 @@
+"""Experiments from weights to recorded results: the same numbers again, failures recorded, what is done left alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pytest
+import torch
+from fakes import LossBreaks, make_jobs, synthetic_frames
+
+from bench.data.cards import DataError, load_card
+from bench.data.splits import image_list
+from bench.evaluate import judged_pair
+from bench.executors.local import run_all
+from bench.metrics.counts import CountsWriter, CountTable, count_image
+from bench.metrics.scores import score
+from bench.network import MODELS
+from bench.runner import Place, check_names, is_done, read_images, run
+from bench.store import Manifest, load_arrays, read_result, write_result
+from bench.suites import Job, expand, load_suite
+from bench.tracking import Untracked
+from bench.types import Row, RunResult, Scoring, Weights
+from bench.weights import weights_digest
+
+
+@pytest.fixture(autouse=True)
+def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.register_fakes(monkeypatch)
+
+
+class Diary(Untracked):
+    """A tracker that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def begin_suite(self, manifest: Manifest) -> None:
+        self.told.append(f"suite {manifest.suite}")
+
+    def begin_experiment(self, row: Row) -> None:
+        self.told.append(f"begin {row.label}")
+
+    def log_epoch(self, record: Mapping[str, float]) -> None:
+        self.told.append(f"epoch {record['epoch']}")
+
+    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
+        self.told.append(f"end {row.label}: {result.status}")
+        assert read_result(folder) == result
+
+    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
+        self.told.append(f"stored {row.label}: {result.status}")
+        assert read_result(folder) == result
+
+
+def make_place(runs: Path, diary: Diary | None = None) -> Place:
+    """A place without a data folder, on the CPU."""
+    return Place(runs=runs, data=None, device=torch.device("cpu"), tracker=diary or Diary())
+
+
+def run_here(jobs: list[Job], runs: Path) -> tuple[list[RunResult], list[str]]:
+    """The jobs' results, and what the tracker was told."""
+    diary = Diary()
+    return run_all(jobs, make_place(runs, diary)), diary.told
+
+
+def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", rounds=3, recipe__epochs=2)
+    (result,), told = run_here([job], tmp_path)
+    assert told == ["begin Echo", "epoch 1", "epoch 2", "end Echo: limited"]
+    assert read_result(tmp_path / job.row.key) == result
+    assert (result.key, result.status, result.reason) == (job.row.key, "limited", "")
+    assert (result.protocol, result.scoring, result.experiment) == ("native", job.row.scoring, job.experiment)
+    assert (result.epochs, result.optimistic) == (2, False)
+    assert result.best_epoch in (1, 2)
+    assert len(result.rounds) == 3
+    assert result.scores == result.rounds[-1]
+    assert (result.costs[0].size, result.costs[0].rounds, result.costs[0].parameters) == ((256, 256), 3, 3)
+    assert result.environment["dataset_digest"] == load_card("synthetic").digest
+    assert set(result.times) == {"train_s", "predict_s", "score_s"}
+    written = {path.name for path in (tmp_path / job.row.key).iterdir()}
+    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz"}
+
+
+def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot", selection__on="test")
+    (result,), _ = run_here([job], tmp_path)
+    assert result.optimistic
+
+
+@pytest.mark.parametrize(("model", "settings"), [("Echo", ()), ("DFINet", (("width", 2),))])
+def test_the_same_experiment_has_the_same_numbers_to_the_last_bit(
+    model: str, settings: tuple[tuple[str, int], ...], tmp_path: Path
+) -> None:
+    (planned,) = make_jobs(tmp_path, model, rounds=2, input__size=[32, 32], recipe__patch="none")
+    slim = replace(planned.experiment, weights=replace(planned.experiment.weights, config=settings))
+    job = Job(replace(planned.row, key=slim.key), slim)
+    results = [run_here([job], tmp_path / folder)[0][0] for folder in ("one", "two")]
+    assert results[0].status == "limited"
+    assert results[0].rounds == results[1].rounds
+    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz"):
+        one, two = ((tmp_path / folder / job.row.key / name).read_bytes() for folder in ("one", "two"))
+        assert one == two, name
+
+
+@pytest.mark.parametrize(
+    ("protocol", "changes"),
+    [
+        ("native", {}),
+        ("native", {"input.size": [48, 80], "recipe.patch": "none"}),
+        ("native", {"input.size": [48, 80], "recipe.patch": "none", "scoring.resolution": "network"}),
+        ("dfinet", {"input.size": [96, 96]}),
+    ],
+)
+def test_stored_predictions_are_exactly_what_was_scored(
+    protocol: str, changes: dict[str, object], tmp_path: Path
+) -> None:
+    overrides = {name.replace(".", "__"): value for name, value in changes.items()}
+    (job,) = make_jobs(tmp_path, "Echo", protocol=protocol, rounds=3, **overrides)
+    (result,), _ = run_here([job], tmp_path)
+    assert result.status == "limited", result.reason
+    folder, scoring = tmp_path / job.row.key, job.row.scoring
+    stored = load_arrays(folder / "predictions.npz")
+    table = CountTable.from_arrays(load_arrays(folder / "counts.npz"))
+    frames = synthetic_frames("test", fakes.TEST)
+    assert tuple(stored) == table.names == frames.names
+    writer = CountsWriter(scoring)
+    for frame in frames:
+        assert stored[frame.name].dtype == np.uint16
+        levels, truth = judged_pair(stored[frame.name], frame, scoring)
+        writer.add(frame.name, [levels], truth=truth)
+    again = writer.table().round(0)
+    last = table.round(-1)
+    for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
+        assert np.array_equal(getattr(again, field), getattr(last, field)), field
+    assert score(again, scoring) == result.scores
+
+
+def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", rounds=3)
+    run_here([job], tmp_path)
+    examples = load_arrays(tmp_path / job.row.key / "examples.npz")
+    table = CountTable.from_arrays(load_arrays(tmp_path / job.row.key / "counts.npz"))
+    assert table.rounds == 3
+    assert len(examples["names"]) > 0
+    for number, name in enumerate(examples["names"].tolist()):
+        maps, mask = examples[f"rounds_{number}"], examples[f"mask_{number}"]
+        assert len(maps) == 3
+        for turn, levels in enumerate(maps):
+            alone = count_image(levels, mask, scoring=job.row.scoring)
+            image = table.names.index(name)
+            assert table.predicted[turn, image] == alone.predicted
+            assert table.intersection[turn, image] == alone.intersection
+            assert table.matched[turn, image] == alone.matched
+
+
+def test_a_failed_experiment_is_recorded_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "LossBreaks", "Echo", recipe__epochs=2, rounds=2)
+    with caplog.at_level(logging.ERROR):
+        results, told = run_here(jobs, tmp_path)
+    assert [result.status for result in results] == ["limited", "failed", "limited"]
+    failed = tmp_path / jobs[1].row.key
+    assert read_result(failed) == results[1]
+    assert results[1].reason.startswith("NonFiniteLossError: the loss is nan in epoch 2 on the batch of images scene-")
+    assert results[1].scores == {}
+    assert "LossBreaks on synthetic failed: the loss is nan" in caplog.text
+    assert "Traceback" in (failed / "error.log").read_text()
+    assert told[-1] == "end Echo: limited"
+
+    monkeypatch.setattr(LossBreaks, "found", 1.0)
+    again, told = run_here(jobs, tmp_path)
+    assert told == [
+        "stored Dot: limited",
+        "begin LossBreaks",
+        "epoch 1",
+        "epoch 2",
+        "end LossBreaks: limited",
+        "stored Echo: limited",
+    ]
+    assert (again[0], again[2]) == (results[0], results[2])
+    assert again[1].scores
+    assert not (failed / "error.log").exists()
+
+
+def test_a_prediction_that_is_no_number_fails_its_experiment_by_the_images_name(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "MapBreaks", selection__rule="last")
+    (result,), _ = run_here([job], tmp_path)
+    assert result.status == "failed"
+    first = synthetic_frames("test", 1).names[0]
+    assert result.reason.startswith(f"ValueError: image {first}: probabilities hold NaN")
+    assert not (tmp_path / job.row.key / "predictions.npz").exists()
+
+
+def test_an_interrupt_ends_the_list_and_keeps_what_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "LossBreaks", "Echo", recipe__epochs=2)
+
+    def interrupt(network: LossBreaks, *args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LossBreaks, "training_loss", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(jobs, tmp_path)
+    assert [is_done(job, make_place(tmp_path)) for job in jobs] == [True, False, False]
+    assert not (tmp_path / jobs[1].row.key / "result.json").exists()
+
+
+def test_a_broken_result_is_made_again(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot")
+    (first,), _ = run_here([job], tmp_path)
+    (tmp_path / job.row.key / "result.json").write_text("{")
+    (again,), told = run_here([job], tmp_path)
+    assert told[0] == "begin Dot"
+    assert again.scores == first.scores
+
+
+def test_another_scoring_is_judged_again_and_nothing_is_trained(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot")
+    (first,), _ = run_here([job], tmp_path)
+    state = next((tmp_path / "trainings").glob("*/state.pt")).stat().st_mtime_ns
+    other = Job(replace(job.row, scoring=Scoring("low", threshold=0.1)), job.experiment)
+    (again,), _ = run_here([other], tmp_path)
+    assert again.scoring.threshold == 0.1
+    assert again.scores != first.scores
+    assert next((tmp_path / "trainings").glob("*/state.pt")).stat().st_mtime_ns == state
+
+
+def given_weights_job(tmp_path: Path, **changes: object) -> tuple[Job, RunResult]:
+    """A job on the weights of a trained Dot, and the result of the training's own experiment."""
+    (trained,) = make_jobs(tmp_path, "Dot")
+    (result,), _ = run_here([trained], tmp_path)
+    made = next((tmp_path / "trainings").glob("*/checkpoint.safetensors"))
+    shutil.copy(made, tmp_path / "dot.safetensors")
+    weights = Weights("Dot", sha256=weights_digest(made), path=str(tmp_path / "dot.safetensors"))
+    experiment = replace(trained.experiment, weights=weights, **changes)  # type: ignore[arg-type]
+    return Job(replace(trained.row, key=experiment.key), experiment), result
+
+
+def test_given_weights_predict_what_they_did_when_they_were_trained(tmp_path: Path) -> None:
+    job, trained = given_weights_job(tmp_path)
+    result = run(job, make_place(tmp_path))
+    assert result.scores == trained.scores
+    assert (result.epochs, result.best_epoch, result.key != trained.key) == (0, 0, True)
+
+
+def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None:
+    job, _ = given_weights_job(tmp_path)
+    path = tmp_path / "dot.safetensors"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match=r"dot\.safetensors: SHA-256 is .*, the experiment was planned with"):
+        run(job, make_place(tmp_path))
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"dot\.safetensors: no such file"):
+        run(job, make_place(tmp_path))
+
+
+def test_weights_for_another_number_of_channels_are_refused(tmp_path: Path) -> None:
+    job, _ = given_weights_job(tmp_path)
+    wider = replace(job.experiment, input=replace(job.experiment.input, channels=3))
+    with pytest.raises(ValueError, match="made with channels 1, asked for 3"):
+        run(Job(replace(job.row, key=wider.key), wider), make_place(tmp_path))
+
+
+def test_images_are_read_before_anything_runs_and_only_for_what_is_not_done(tmp_path: Path) -> None:
+    text = 'datasets = ["NUDT-SIRST"]\n[[row]]\nmodel = "Dot"\n'
+    (tmp_path / "real.toml").write_text(text)
+    jobs = expand(load_suite(str(tmp_path / "real.toml")), info_of=lambda name: MODELS.get(name).info)
+    with pytest.raises(DataError, match="NUDT-SIRST: no data folder was given"):
+        read_images(jobs, make_place(tmp_path))
+    job = jobs[0]
+    done = RunResult(job.row.key, "done", job.experiment, job.row.scoring, "native", MODELS.get("Dot").info)
+    write_result(tmp_path / job.row.key, done)
+    place = make_place(tmp_path)
+    read_images(jobs, place)
+    assert place.frames == {}
+
+
+def test_a_list_is_read_once_for_all_experiments(tmp_path: Path) -> None:
+    place = make_place(tmp_path)
+    read_images(make_jobs(tmp_path, "Dot", "Echo"), place)
+    assert len(place.frames) == 3
+    images = image_list("synthetic", "bench", "test", limit=fakes.TEST)
+    one, two = (place.frames_of(images, decoder="pillow-grey") for _ in range(2))
+    assert one is two
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"recipe__loss": "soft-iuo"}, "no loss is called 'soft-iuo'; did you mean soft-iou"),
+        ({"recipe__augmentation": "basicirst"}, "no augmentation is called 'basicirst'; did you mean basicirstd"),
+    ],
+)
+def test_a_name_in_a_recipe_that_does_not_exist_is_found_before_anything_runs(
+    changes: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LookupError, match=named):
+        check_names(make_jobs(tmp_path, "Dot", **changes))
+
+
+def test_a_setting_that_the_model_lacks_is_found_before_anything_runs(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "DFINet")
+    check_names([job])
+    odd = replace(job.experiment, weights=replace(job.experiment.weights, config=(("widht", 8), ("width", 2))))
+    with pytest.raises(ValueError, match=r"model DFINet has other settings: .*widht"):
+        check_names([Job(job.row, odd)])
+
+
+def test_the_examples_are_images_of_one_size_with_every_round(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", rounds=2, input__size=[48, 80], recipe__patch="none")
+    run_here([job], tmp_path)
+    examples = load_arrays(tmp_path / job.row.key / "examples.npz")
+    count = len(examples["names"])
+    assert count == len([name for name in examples if name.startswith("image_")])
+    for number in range(count):
+        assert examples[f"image_{number}"].shape == examples[f"mask_{number}"].shape == (48, 80)
+        assert examples[f"rounds_{number}"].shape == (2, 48, 80)
+        assert set(np.unique(examples[f"mask_{number}"])) <= {0, 1}
+    assert json.dumps(examples["names"].tolist())

@@ -1,0 +1,323 @@
+"""MLflow mirrors the files: live or published later, once or twice, the same runs with the same numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+import torch
+from fakes import LossBreaks, make_jobs
+from records import RESULT, ROW
+
+from bench import tracking
+from bench.executors.local import run_all
+from bench.runner import Place
+from bench.store import Manifest, StoreError, read_result, write_manifest, write_result, write_text
+from bench.suites import Job, load_suite, manifest_of
+from bench.tracking import KEY_TAG, PARENT_TAG, SUITE_TAG, Mirror, MlflowTracker, TrackingError, Untracked, open_tracker
+from bench.tracking import publish as publish_runs
+
+
+@pytest.fixture(autouse=True)
+def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.register_fakes(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No store of the user's, and the environment put back afterwards."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh sqlite store, made once: a copy of it is a fresh store, two seconds sooner."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowTracker(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def uri(empty_store: Path, tmp_path: Path) -> str:
+    """An empty store of this test's own."""
+    return fresh_store(empty_store, tmp_path / "mlflow.db")
+
+
+def fresh_store(empty_store: Path, path: Path) -> str:
+    """The empty store copied to `path`, its artifacts beside it; by its uri."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(empty_store.read_bytes())
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", ((path.parent / "mlartifacts").as_uri(),))
+    database.close()
+    return f"sqlite:///{path}"
+
+
+def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
+    """The jobs as the command line runs them: manifest, live tracking, files."""
+    manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
+    write_manifest(folder / "runs", manifest)
+    place = Place(runs=folder / "runs", data=None, device=torch.device("cpu"), tracker=Mirror(open_tracker(uri)))
+    place.tracker.begin_suite(manifest)
+    results = run_all(jobs, place)
+    place.tracker.end_suite(failed=any(result.status == "failed" for result in results))
+    return manifest
+
+
+def client_of(uri: str) -> Any:
+    """MLflow's own client on the store."""
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def runs_in(uri: str) -> list[Any]:
+    """All active runs, oldest first."""
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("dfinet-bench")
+    return sorted(client.search_runs([experiment.experiment_id]), key=lambda run: run.info.start_time)
+
+
+def child_of(uri: str, key: str) -> Any:
+    """The one run of an experiment."""
+    (child,) = [run for run in runs_in(uri) if run.data.tags.get(KEY_TAG) == key]
+    return child
+
+
+def metrics_of(uri: str, run: Any) -> dict[str, list[tuple[int, float]]]:
+    """Metric name to its (step, value) history."""
+    client = client_of(uri)
+    return {
+        name: sorted((one.step, one.value) for one in client.get_metric_history(run.info.run_id, name))
+        for name in run.data.metrics
+    }
+
+
+def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, uri: str) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", rounds=2, recipe__epochs=2)
+    run_suite(jobs, tmp_path, uri)
+    (parent,) = [run for run in runs_in(uri) if SUITE_TAG in run.data.tags]
+    assert parent.data.tags[SUITE_TAG] == "fakes (limited)"
+    assert parent.data.tags["mlflow.note.content"] == "Fakes"
+    assert parent.info.status == "FINISHED"
+    children = [run for run in runs_in(uri) if PARENT_TAG in run.data.tags]
+    assert [run.data.tags[KEY_TAG] for run in children] == [job.row.key for job in jobs]
+    assert {run.data.tags[PARENT_TAG] for run in children} == {parent.info.run_id}
+    assert [run.info.run_name for run in children] == ["Dot on synthetic, seed 42", "Echo on synthetic, seed 42"]
+
+    child, result = children[1], read_result(tmp_path / "runs" / jobs[1].row.key)
+    assert child.info.status == "FINISHED"
+    params = child.data.params
+    assert (params["model"], params["protocol"], params["seed"]) == ("Echo", "native", "42")
+    assert float(params["experiment.weights.recipe.lr"]) == 5e-4
+    assert params["experiment.images.digest"] == result.experiment.images.digest
+    assert params["scoring.threshold"] == "0.5"
+    assert params["dataset_digest"] == result.environment["dataset_digest"]
+    metrics = metrics_of(uri, child)
+    assert [step for step, _ in metrics["train/loss"]] == [1, 2]
+    assert {"train/lr", "train/seconds", "train/selection_IoU", "train/selection_loss"} <= set(metrics)
+    assert metrics["IoU/pooled"] == [(0, result.scores["IoU/pooled"].value)]
+    assert metrics["round/IoU/pooled"] == [
+        (number, scores["IoU/pooled"].value) for number, scores in enumerate(result.rounds, start=1)
+    ]
+    assert metrics["FPS"] == [(0, result.costs[0].images_per_s)]
+    if result.costs[0].flops_fvcore is not None:
+        assert metrics["FLOPs"] == [(0, result.costs[0].flops_fvcore)]
+    assert metrics["cost/parameters"] == [(0, 3.0)]
+    inputs = {one.dataset.name: one for one in child.inputs.dataset_inputs}
+    assert set(inputs) == {"synthetic/bench/fit", "synthetic/bench/test"}
+    assert inputs["synthetic/bench/test"].dataset.digest == result.experiment.images.digest[:32]
+    stored = client_of(uri).download_artifacts(child.info.run_id, "result.json")
+    assert json.loads(Path(stored).read_text())["key"] == jobs[1].row.key
+
+
+def test_running_a_suite_twice_and_publishing_it_leaves_one_copy(tmp_path: Path, uri: str) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
+    run_suite(jobs, tmp_path, uri)
+    before = {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)}
+    run_suite(jobs, tmp_path, uri)
+    assert publish_runs(tmp_path / "runs", "fakes", open_tracker(uri)) == 2
+    assert {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)} == before
+    assert len(before) == 3
+
+
+def test_publishing_files_makes_what_live_logging_makes(tmp_path: Path, uri: str, empty_store: Path) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
+    run_suite(jobs, tmp_path, uri)
+    later = fresh_store(empty_store, tmp_path / "later" / "mlflow.db")
+    assert publish_runs(tmp_path / "runs", "fakes", open_tracker(later)) == 2
+    assert [run.info.run_name for run in runs_in(later)] == [run.info.run_name for run in runs_in(uri)]
+    for job in jobs:
+        live, published = child_of(uri, job.row.key), child_of(later, job.row.key)
+        assert metrics_of(later, published) == metrics_of(uri, live)
+        assert "train/loss" in metrics_of(later, published)
+        assert published.data.params == live.data.params
+        assert published.info.status == live.info.status
+
+
+def test_a_training_shared_by_two_experiments_is_logged_with_both(tmp_path: Path, uri: str) -> None:
+    one, two = (make_jobs(tmp_path, "Echo", rounds=rounds, recipe__epochs=2)[0] for rounds in (2, 3))
+    run_suite([one, two], tmp_path, uri)
+    assert len(list((tmp_path / "runs" / "trainings").iterdir())) == 1
+    histories = [metrics_of(uri, child_of(uri, job.row.key))["train/loss"] for job in (one, two)]
+    assert histories[0] == histories[1]
+    assert [step for step, _ in histories[0]] == [1, 2]
+
+
+def test_a_failed_experiment_is_failed_there_and_replaced_when_it_succeeds(
+    tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = make_jobs(tmp_path, "LossBreaks", recipe__epochs=2)
+    run_suite(jobs, tmp_path, uri)
+    parent, failed = runs_in(uri)
+    assert (parent.info.status, failed.info.status) == ("FAILED", "FAILED")
+    assert "the loss is nan in epoch 2" in failed.data.tags["mlflow.note.content"]
+    monkeypatch.setattr(LossBreaks, "found", 1.0)
+    run_suite(jobs, tmp_path, uri)
+    parent, done = runs_in(uri)
+    assert (parent.info.status, done.info.status) == ("FINISHED", "FINISHED")
+    assert done.data.tags["mlflow.note.content"] == ""
+    assert [step for step, _ in metrics_of(uri, done)["train/loss"]] == [1, 2]
+    assert [artifact.path for artifact in client_of(uri).list_artifacts(done.info.run_id)] == ["result.json"]
+
+
+def test_a_result_that_was_made_again_replaces_the_earlier_one(tmp_path: Path, uri: str) -> None:
+    (job,) = make_jobs(tmp_path, "Dot")
+    run_suite([job], tmp_path, uri)
+    (tmp_path / "runs" / job.row.key / "result.json").unlink()
+    run_suite([job], tmp_path, uri)
+    child, result = child_of(uri, job.row.key), read_result(tmp_path / "runs" / job.row.key)
+    assert metrics_of(uri, child)["FPS"] == [(0, result.costs[0].images_per_s)]
+
+
+def test_a_report_lies_below_the_parent_and_leaves_its_status(tmp_path: Path, uri: str) -> None:
+    jobs = make_jobs(tmp_path, "LossBreaks", recipe__epochs=2)
+    manifest = run_suite(jobs, tmp_path, uri)
+    write_text(tmp_path / "report" / "tables" / "table.tex", "x")
+    open_tracker(uri).log_report(manifest, tmp_path / "report")
+    parent = next(run for run in runs_in(uri) if SUITE_TAG in run.data.tags)
+    assert parent.info.status == "FAILED"
+    listed = client_of(uri).list_artifacts(parent.info.run_id, "report/tables")
+    assert [artifact.path for artifact in listed] == ["report/tables/table.tex"]
+    assert (tmp_path / "mlartifacts").is_dir(), "artifacts lie beside the store"
+
+
+def test_a_report_of_a_suite_that_was_never_logged_makes_a_finished_parent(tmp_path: Path, uri: str) -> None:
+    write_text(tmp_path / "report" / "index.html", "x")
+    open_tracker(uri).log_report(Manifest("alone", "Title", rows=()), tmp_path / "report")
+    (parent,) = runs_in(uri)
+    assert (parent.data.tags[SUITE_TAG], parent.info.status) == ("alone", "FINISHED")
+
+
+def test_publishing_skips_rows_without_a_result_and_says_so(
+    tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_manifest(tmp_path, Manifest("s", "Title", rows=(ROW,)))
+    with caplog.at_level(logging.WARNING):
+        assert publish_runs(tmp_path, "s", open_tracker(uri)) == 0
+    assert f"{ROW.key}/result.json: no such file" in caplog.text
+    with pytest.raises(StoreError, match="dfinet-bench run never"):
+        publish_runs(tmp_path, "never", open_tracker(uri))
+
+
+def test_telemetry_is_off(uri: str) -> None:
+    open_tracker(uri)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_opening_a_tracker_makes_the_database(empty_store: Path) -> None:
+    with sqlite3.connect(empty_store) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM experiments")]
+    database.close()
+    assert "dfinet-bench" in names
+
+
+def test_the_environment_names_the_store_where_the_call_does_not(
+    uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    tracker = open_tracker()
+    assert isinstance(tracker, MlflowTracker)
+    assert tracker.uri == uri
+    assert isinstance(open_tracker("off"), Untracked)
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize("broken", ["nonsense://x", "sqlite:////proc/none/x.db", "http://127.0.0.1:9"])
+def test_a_store_that_cannot_be_used_is_named_in_one_line(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError) as caught:
+        open_tracker(broken)
+    assert str(caught.value).startswith(f"MLflow store {broken}: cannot be used (")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    open_tracker(uri)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2", "MLflow's own seven take four minutes"
+
+
+def test_without_mlflow_there_is_one_warning_and_everything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = importlib.util.find_spec
+    monkeypatch.setattr(
+        tracking.importlib.util,  # type: ignore[attr-defined]
+        "find_spec",
+        lambda name, package=None: None if name == "mlflow" else usual(name, package),
+    )
+    jobs = make_jobs(tmp_path, "Dot")
+    with caplog.at_level(logging.WARNING):
+        run_suite(jobs, tmp_path, "sqlite:///never.db")
+    assert [record.message for record in caplog.records] == [
+        "mlflow is not installed: results stay in files; `dfinet-bench publish` can send them later"
+    ]
+    assert read_result(tmp_path / "runs" / jobs[0].row.key).status == "limited"
+    assert not (tmp_path / "never.db").exists()
+    with pytest.raises(TrackingError, match="pip install mlflow"):
+        tracking.open_page(None, port=5000)
+
+
+def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
+    tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
+    manifest = manifest_of(load_suite(str(tmp_path / "fakes.toml")), jobs)
+    mirror = Mirror(open_tracker(uri))
+    mirror.begin_suite(manifest)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TABLE metrics")
+    database.close()
+    with caplog.at_level(logging.WARNING):
+        results = run_all(jobs, Place(runs=tmp_path / "runs", data=None, device=torch.device("cpu"), tracker=mirror))
+    assert [result.status for result in results] == ["limited", "limited"]
+    (warning,) = [record.message for record in caplog.records if record.name.startswith("bench")]
+    assert warning.startswith(f"MLflow store {uri}: ")
+    assert "`dfinet-bench publish` can send the results later" in warning
+
+
+def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: str) -> None:
+    write_result(tmp_path / ROW.key, RESULT)
+    write_manifest(tmp_path, Manifest("s", "Title", rows=(ROW,)))
+    tracker = open_tracker(uri)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TABLE metrics")
+    database.close()
+    with pytest.raises(TrackingError) as caught:
+        publish_runs(tmp_path, "s", tracker)
+    assert str(caught.value).startswith(f"MLflow store {uri}: ")
+    assert "\n" not in str(caught.value)
