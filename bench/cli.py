@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -78,7 +79,7 @@ def main() -> None:
     log.setLevel(logging.INFO)
     try:
         app()
-    except (DataError, StoreError, SuiteError, TrackingError, LookupError, FileNotFoundError, ValueError) as error:
+    except (DataError, StoreError, SuiteError, TrackingError, LookupError, OSError, ValueError) as error:
         message = error.args[0] if isinstance(error, LookupError) and error.args else str(error)
         if os.environ.get("DFINET_BENCH_TRACEBACK"):
             raise
@@ -150,10 +151,10 @@ def run(
     """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
     from bench.executors.local import run_all
     from bench.rules import parse_overrides
-    from bench.runner import read_images
+    from bench.runner import check_names, read_images
     from bench.store import write_manifest
     from bench.suites import expand, load_suite, manifest_of, parse_limit
-    from bench.tracking import open_tracker
+    from bench.tracking import Mirror, open_tracker
 
     if executor != "local":
         raise ValueError(f"--executor {executor!r}: expected local")
@@ -166,9 +167,10 @@ def run(
         limit=parse_limit(limit),
         device="cuda" if place_device.type == "cuda" else "cpu",
     )
+    check_names(jobs)
     place = open_place(runs, data, place_device)
     read_images(jobs, place)
-    place.tracker = open_tracker(mlflow)
+    place.tracker = Mirror(open_tracker(mlflow))
     manifest = manifest_of(described, jobs)
     write_manifest(runs, manifest)
     place.tracker.begin_suite(manifest)
@@ -219,13 +221,16 @@ def gate(
     """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
     from bench.executors.local import run_all
     from bench.gate import compare, read_reference, to_junit, write_reference
-    from bench.runner import read_images
+    from bench.runner import check_names, read_images
     from bench.store import write_text
     from bench.suites import expand, load_suite
 
     stored = None if update else read_reference(reference)
     described = load_suite(suite)
+    if len(described.seeds) > 1:
+        raise ValueError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
     jobs = expand(described, info_of=info_lookup(plugin))
+    check_names(jobs)
     with TemporaryDirectory() as runs:
         place = open_place(Path(runs), data, open_device("cpu"))
         read_images(jobs, place)
@@ -276,7 +281,7 @@ def cost(
     for name, one in costs.items():
         memory = "—" if one.peak_memory is None else f"{one.peak_memory / 1e6:.0f}"
         table.add_row(
-            name,
+            escape(name),
             f"{one.parameters / 1e6:.3f}",
             f"{one.macs / 1e9:.3f}",
             str(one.rounds),
@@ -307,7 +312,7 @@ def list_(
         return
     table = Table(*(str(name) for name in rows[0]))
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(escape(str(value)) for value in row.values()))
     out.print(table)
 
 
@@ -428,7 +433,8 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult], *, as_json: 
     for job, result in zip(jobs, results, strict=True):
         values = [format_score(result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
-        table.add_row(job.row.label, job.row.dataset, *values, str(len(result.rounds) or "—"), f"{result.key}{state}")
+        ran = escape(f"{result.key}{state}")
+        table.add_row(escape(job.row.label), job.row.dataset, *values, str(len(result.rounds) or "—"), ran)
     out.print(table)
 
 
@@ -444,7 +450,9 @@ def show_gate(verdict: GateReport) -> None:
     table = Table("row", "metric", "reference", "margin", "measured", "moved", "verdict")
     for one in verdict.checks:
         measured, moved = ("—", "—") if one.value is None else (f"{one.value:.6g}", f"{one.moved:+.3g}")
-        table.add_row(one.row, one.metric, f"{one.reference:.6g}", f"{one.margin:.3g}", measured, moved, one.verdict)
+        table.add_row(
+            escape(one.row), one.metric, f"{one.reference:.6g}", f"{one.margin:.3g}", measured, moved, one.verdict
+        )
     out.print(table)
     for failure in verdict.failures:
         out.print(failure.sentence(), markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -72,14 +73,15 @@ def discover(packages: tuple[str, ...]) -> None:
 
 
 def load_plugin(path: Path) -> None:
-    """Import a user's own file, so that what it registers stands beside ours.
+    """Import a user's own file, so that what it registers stands beside ours; a file that is loaded already is left.
 
     Raises:
         FileNotFoundError: when there is no such file.
+        ValueError: when it is no Python file, or fails.
     """
     if not path.is_file():
         raise FileNotFoundError(f"plugin {path}: no such file")
-    name = f"bench_plugin_{path.stem}"
+    name = f"bench_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
@@ -87,4 +89,9 @@ def load_plugin(path: Path) -> None:
         raise ValueError(f"plugin {path}: expected a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        said = (str(error) or "no reason given").splitlines()[0]
+        raise ValueError(f"plugin {path}: {type(error).__name__}: {said}") from error

@@ -1,0 +1,469 @@
+"""The command line: exit codes, one-line errors before anything is written, JSON a script can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import cv2
+import fakes
+import numpy as np
+import pytest
+import torch
+from fakes import LossBreaks
+
+from bench.cli import main
+from bench.data.splits import list_names
+from bench.network import MODELS
+from bench.store import read_manifest, read_result
+
+ROOT = Path(__file__).parents[1]
+LIMIT = ("--limit", "train=7,test=3")
+SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", *LIMIT, "--mlflow", "off")
+
+
+@pytest.fixture(autouse=True)
+def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.register_fakes(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty working folder, and no settings of the user's; the environment is put back."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DFINET_BENCH_DATA", "MLFLOW_TRACKING_URI", "DFINET_BENCH_TRACEBACK"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """The command line as a function of its words."""
+
+    def run_words(*words: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["dfinet-bench", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run_words
+
+
+def write_suite(text: str, name: str = "mine.toml") -> str:
+    """A suite in the working folder, by its path."""
+    Path(name).write_text(textwrap.dedent(text))
+    return name
+
+
+DOT = 'datasets = ["synthetic"]\n[[row]]\nmodel = "Dot"\n'
+
+
+def test_a_suite_runs_and_is_done_the_second_time(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    suite = write_suite('title = "Two"\n' + DOT + '[[row]]\nmodel = "Echo"\nset = { rounds = 2 }\n')
+    first = call("run", suite, *SMALL)
+    assert first.code == 0, first.err
+    assert "Dot" in first.out
+    assert "(limited)" in first.out
+    manifest = read_manifest(Path("runs"), "mine")
+    assert (manifest.title, manifest.limited, [row.label for row in manifest.rows]) == ("Two", True, ["Dot", "Echo"])
+    results = [read_result(Path("runs") / row.key) for row in manifest.rows]
+    assert [result.status for result in results] == ["limited", "limited"]
+    second = call("run", suite, *SMALL)
+    assert second.code == 0
+    assert "Dot on synthetic: done already" in caplog.text
+    assert second.out == first.out
+
+
+def test_json_is_one_object_with_ids_and_forms_of_the_result_file(call: Call) -> None:
+    answer = call("run", write_suite(DOT), *SMALL, "--json")
+    (only,) = json.loads(answer.out)["results"]
+    stored = json.loads((Path("runs") / only["row"]["key"] / "result.json").read_text())
+    assert only["result"] == stored
+    assert only["result"]["scores"]["IoU/pooled"].keys() >= {"value", "unit", "better"}
+
+
+def test_a_failed_row_makes_exit_code_1_and_a_rerun_tries_it_alone(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = write_suite(DOT + '[[row]]\nmodel = "LossBreaks"\n')
+    words = ("run", suite, *SMALL, "--set", "recipe.epochs=2")
+    answer = call(*words)
+    assert answer.code == 1
+    assert "failed: NonFiniteLossError" in " ".join(answer.out.split())
+    rows = read_manifest(Path("runs"), "mine").rows
+    assert [read_result(Path("runs") / row.key).status for row in rows] == ["limited", "failed"]
+    kept = (Path("runs") / rows[0].key / "result.json").stat().st_mtime_ns
+    monkeypatch.setattr(LossBreaks, "found", 1.0)
+    assert call(*words).code == 0
+    assert (Path("runs") / rows[0].key / "result.json").stat().st_mtime_ns == kept
+    assert read_result(Path("runs") / rows[1].key).status == "limited"
+
+
+def assert_refused(answer: Answer, said: str) -> None:
+    """Exit code 2, one line on standard error that says so, and nothing written."""
+    assert answer.code == 2
+    assert answer.out == ""
+    assert answer.err.count("\n") == 1, answer.err
+    assert answer.err.startswith("error: ")
+    assert said in answer.err
+    assert not Path("runs").exists()
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "quik"), "no suite is called 'quik'; did you mean quick?"),
+        (("run", "none.toml"), "none.toml: no such file"),
+        (("run", "mine.toml", "--set", "recipe.epoch=3"), "did you mean recipe.epochs"),
+        (("run", "mine.toml", "--set", "recipe.epochs"), "--set 'recipe.epochs': expected NAME=VALUE"),
+        (("run", "mine.toml", "--set", "recipe.epochs=many"), "recipe.epochs is 'many', expected a whole number"),
+        (("run", "mine.toml", "--set", "recipe.loss=soft"), "no loss is called 'soft'"),
+        (("run", "mine.toml", "--set", "recipe.augmentation=all"), "no augmentation is called 'all'"),
+        (("run", "mine.toml", "--limit", "train=none"), "--limit 'train=none': expected train=N,test=N"),
+        (("run", "mine.toml", "--device", "tpu"), "--device 'tpu': expected cpu or cuda"),
+        (("run", "mine.toml", "--executor", "slurm"), "--executor 'slurm': expected local"),
+        (("run", "mine.toml", "--plugin", "none.py"), "plugin none.py: no such file"),
+        (("run", "mine.toml", "--mlflow", "nonsense://x"), "MLflow store nonsense://x: cannot be used"),
+        (("run", "real.toml"), "NUAA-SIRST: no data folder was given"),
+        (("run", "real.toml", "--data", "nowhere"), "nowhere/NUAA-SIRST: no such folder"),
+        (("run", "settings.toml"), "model Dot has other settings"),
+        (("cost", "ACMM"), "no model is called 'ACMM'; did you mean ACM?"),
+        (("list", "modles"), "no list is called 'modles'; did you mean models?"),
+        (("report", "quick"), "runs/suites/quick.json: no such file; run the suite with `dfinet-bench run quick`"),
+        (("publish", "quick", "--mlflow", "off"), "publish needs MLflow"),
+        (("gate", "quick", "--reference", "none.json"), "none.json: no such file"),
+        (("data", "verify", "NUAA-SIRTS"), "no dataset is called 'NUAA-SIRTS'; did you mean NUAA-SIRST"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_one_line_and_writes_nothing(
+    words: tuple[str, ...], said: str, call: Call
+) -> None:
+    write_suite(DOT)
+    write_suite(DOT.replace("synthetic", "NUAA-SIRST"), "real.toml")
+    write_suite(DOT + "settings = { width = 8 }\n", "settings.toml")
+    assert_refused(call(*words), said)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_cuda_is_refused(call: Call) -> None:
+    assert_refused(call("run", write_suite(DOT), "--device", "cuda"), "torch finds no CUDA device here")
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "quick", "--frobnicate"), ("frobnicate",)])
+def test_words_that_are_no_command_have_exit_code_2(words: tuple[str, ...], call: Call) -> None:
+    assert call(*words).code == 2
+
+
+def test_a_plugin_that_fails_is_named_in_one_line(call: Call) -> None:
+    Path("broken.py").write_text("raise RuntimeError('no weights here')\n")
+    answer = call("run", write_suite(DOT), "--plugin", "broken.py")
+    assert_refused(answer, "plugin broken.py: RuntimeError: no weights here")
+
+
+def test_results_that_cannot_be_written_are_answered_in_one_line(call: Call) -> None:
+    Path("occupied").write_text("a file")
+    answer = call("run", write_suite(DOT), *SMALL, "--runs", "occupied")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "occupied" in answer.err
+
+
+@pytest.fixture
+def real_images(tmp_path: Path) -> Path:
+    """A folder that calls itself NUAA-SIRST and holds noise for the first images of the lists."""
+    folder = tmp_path / "data" / "NUAA-SIRST"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    for part, count in (("fit", 5), ("held-out", 1), ("test", 2)):
+        for name in list_names("NUAA-SIRST", "basicirstd", part, count):
+            for kind in ("images", "masks"):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(folder / kind / f"{name}.png"), noise)
+    return folder
+
+
+def test_a_missing_image_is_named_before_anything_runs(call: Call, real_images: Path) -> None:
+    suite = write_suite(DOT.replace("synthetic", "NUAA-SIRST"))
+    lost = list_names("NUAA-SIRST", "basicirstd", "test", 2)[1]
+    (real_images / "images" / f"{lost}.png").unlink()
+    answer = call("run", suite, "--limit", "train=6,test=2", "--data", str(real_images.parent))
+    assert_refused(answer, f"{real_images}/images/{lost}.png: no such file, the list names it")
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_truncated_image_is_named_before_anything_runs(kind: str, call: Call, real_images: Path) -> None:
+    suite = write_suite(DOT.replace("synthetic", "NUAA-SIRST"))
+    broken = real_images / kind / f"{list_names('NUAA-SIRST', 'basicirstd', 'fit', 5)[4]}.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    answer = call("run", suite, "--limit", "train=6,test=2", "--data", str(real_images.parent))
+    assert_refused(answer, str(broken))
+
+
+def test_a_data_folder_that_the_environment_names_is_read(
+    call: Call, real_images: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DFINET_BENCH_DATA", str(real_images.parent))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    suite = write_suite(DOT.replace("synthetic", "NUAA-SIRST"))
+    answer = call("run", suite, "--set", "recipe.epochs=1", "--limit", "train=6,test=2", "--mlflow", "off")
+    assert answer.code == 0, answer.err
+
+
+PLUGIN = """
+from torch import nn
+from bench.network import Segmenter, model
+
+
+class Mine(Segmenter):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, image, start=None):
+        return self.conv(image)
+
+
+@model("Mine", cite="me", source="my_net.py", licence="mine", recipe="basicirstd")
+def build(*, channels):
+    return Mine(channels)
+"""
+
+
+def test_a_users_own_network_stands_beside_ours(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+    Path("my_net.py").write_text(PLUGIN)
+    suite = write_suite(DOT + '[[row]]\nmodel = "Mine"\nlabel = "My network"\n')
+    answer = call("run", suite, "--plugin", "my_net.py", *SMALL, "--json")
+    assert answer.code == 0, answer.err
+    results = json.loads(answer.out)["results"]
+    assert [one["row"]["label"] for one in results] == ["Dot", "My network"]
+    assert results[1]["result"]["model"]["source"] == "my_net.py"
+    assert "Mine" in call("list", "models", "--plugin", "my_net.py").out
+
+
+@pytest.mark.parametrize(
+    ("what", "column", "named"),
+    [
+        ("models", "name", {"DFINet", "ACM", "Dot"}),
+        ("datasets", "name", {"NUAA-SIRST", "NUDT-SIRST", "IRSTD-1k", "SIRST-Aug", "synthetic"}),
+        ("suites", "name", {"quick", "table-main"}),
+        ("protocols", "name", {"native", "basicirstd", "dfinet"}),
+        ("metrics", "id", {"IoU/pooled", "nIoU/per-image", "Pd/centroid-3px", "Fa/unmatched-area"}),
+    ],
+)
+def test_every_list_is_a_table_and_a_json_object(what: str, column: str, named: set[str], call: Call) -> None:
+    rows = json.loads(call("list", what, "--json").out)[what]
+    assert named <= {row[column] for row in rows}
+    table = call("list", what)
+    assert table.code == 0
+    assert all(name in table.out for name in named)
+
+
+def test_the_list_of_protocols_says_what_is_wrong_with_them(call: Call) -> None:
+    rows = {row["name"]: row for row in json.loads(call("list", "protocols", "--json").out)["protocols"]}
+    assert rows["dfinet"]["selection"] == "best on test"
+    assert "test list" in rows["dfinet"]["defects"]
+    assert rows["native"]["defects"] == "none known"
+    assert rows["dfinet"]["input"] == "opencv-bgr, 256 x 256"
+
+
+def test_cost_counts_a_network_and_names_its_counter(call: Call) -> None:
+    made = json.loads(call("cost", "Dot", "--size", "64", "--json").out)["Dot"]
+    assert (made["parameters"], made["macs"], made["size"], made["rounds"]) == (2, 64 * 64, [64, 64], 1)
+    table = call("cost", "Dot", "ACM", "--size", "64")
+    assert table.code == 0
+    assert "0.398" in table.out, "ACM's 398 thousand parameters"
+    assert "MACs: torch FlopCounterMode / 2, one round" in table.out
+
+
+HOSTILE = "[/red] [bold]x[/bold] \\\\ & % $ _ <script>alert(1)</script> ü"
+
+
+def test_hostile_titles_and_labels_are_printed_as_they_are(call: Call) -> None:
+    suite = write_suite(f'title = "{HOSTILE}"\n{DOT}label = "{HOSTILE}"\n')
+    answer = call("run", suite, *SMALL)
+    assert answer.code == 0, answer.err
+    assert "[/red] [bold]x[/bold]" in answer.out
+    assert read_manifest(Path("runs"), "mine").rows[0].label == HOSTILE.replace("\\\\", "\\")
+
+
+def test_hostile_reasons_are_printed_as_they_are(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("[/red] said so\nsecond line")
+
+    monkeypatch.setattr(LossBreaks, "training_loss", fail)
+    answer = call("run", write_suite(DOT.replace("Dot", "LossBreaks")), *SMALL)
+    assert answer.code == 1
+    assert "[/red] said so" in " ".join(answer.out.split())
+    row = read_manifest(Path("runs"), "mine").rows[0]
+    assert read_result(Path("runs") / row.key).reason == "RuntimeError: [/red] said so"
+
+
+def test_a_gate_passes_its_own_reference_and_fails_a_better_one(call: Call) -> None:
+    text = 'datasets = ["synthetic"]\n[set]\n"recipe.epochs" = 1\n"recipe.patch" = 32\n[[row]]\nmodel = "Ages"\n'
+    suite = write_suite(text)
+    made = call("gate", suite, "--reference", "reference.json", "--update")
+    assert made.code == 0, made.err
+    kept = call("gate", suite, "--reference", "reference.json", "--json")
+    assert kept.code == 0
+    assert json.loads(kept.out)["checks"][0]["verdict"] == "kept"
+    stored = json.loads(Path("reference.json").read_text())
+    (row,) = stored["rows"]
+    stored["rows"][row]["IoU/pooled"]["value"] += 0.5
+    Path("reference.json").write_text(json.dumps(stored))
+    lost = call("gate", suite, "--reference", "reference.json", "--junit", "junit.xml")
+    assert lost.code == 1
+    assert "gate: failed" in lost.out
+    assert Path("junit.xml").is_file()
+    assert not Path("runs").exists()
+
+
+def test_a_gate_over_several_seeds_is_refused(call: Call) -> None:
+    suite = write_suite("seeds = [1, 2]\n" + DOT)
+    assert_refused(call("gate", suite, "--reference", "x.json", "--update"), "has seeds [1, 2], expected one")
+
+
+def test_the_store_is_made_before_anything_runs_and_publishing_finds_the_run_in_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(LossBreaks, "epoch_ended", lambda network, improved: seen.append(Path("mlflow.db").is_file()))
+    suite = write_suite(DOT.replace("Dot", "LossBreaks"))
+    answer = call("run", suite, "--set", "recipe.epochs=1", "--set", "recipe.patch=32", *LIMIT, "--json")
+    assert answer.code == 0, answer.err
+    assert seen == [True]
+    assert json.loads(answer.out)["results"]
+    published = call("publish", "mine")
+    assert (published.code, published.out) == (0, "mine: 1 results are in MLflow\n")
+
+
+def python(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A Python process that finds this checkout, one thread."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, **options)
+
+
+def test_importing_bench_and_asking_for_help_load_nothing_heavy() -> None:
+    code = """
+        import sys
+        import bench
+        heavy = {"torch", "mlflow", "pandas", "matplotlib", "seaborn", "fvcore", "ray"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        from bench.cli import main
+        sys.argv = ["dfinet-bench", "--help"]
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+    """
+    done = python("-c", textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
+    assert "dfinet-bench" in done.stdout
+
+
+BLOCKER = """
+import sys
+from importlib.machinery import PathFinder
+
+BLOCKED = {"mlflow", "fvcore", "safetensors", "seaborn", "ray"}
+
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in BLOCKED else super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+
+
+@pytest.mark.slow
+def test_the_engine_runs_without_optional_packages(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    blocker = BLOCKER
+    if not any(need.startswith("pydantic") for need in requires("typer") or ()):  # some versions of typer need it
+        blocker = blocker.replace('"ray"', '"ray", "pydantic"')
+    (tmp_path / "site" / "sitecustomize.py").write_text(blocker)
+    path = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"}
+    absent = python("-c", "import mlflow", env=path)
+    assert "No module named 'mlflow'" in absent.stderr
+    words = ("-m", "bench", "run", "quick", "--set", "recipe.epochs=1", "--limit", "train=4,test=2")
+    done = python(*words, "--mlflow", "off", "--json", env=path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [one["result"]["status"] for one in json.loads(done.stdout)["results"]] == ["limited", "limited"]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    words = ["-m", "bench", "run", "quick", "--set", "recipe.epochs=6", "--set", "recipe.patch=64"]
+    words += ["--limit", "train=24,test=4", "--mlflow", "off"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=tmp_path / "killed",
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 120
+    while not has_epochs(tmp_path / "killed", 2):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "killed" / "runs").glob("*/result.json"))
+    for folder in ("killed", "whole"):
+        done = python(*words, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+        if folder == "killed":
+            assert "goes on after epoch" in done.stderr
+    made = {
+        path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole" / "runs").rglob("*.*") if path.is_file()
+    }
+    assert made == {
+        path.relative_to(tmp_path / "killed") for path in (tmp_path / "killed" / "runs").rglob("*.*") if path.is_file()
+    }
+    for name in made:
+        if name.suffix in (".npz", ".safetensors"):
+            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+        if name.name == "result.json":
+            one, two = (read_result(tmp_path / folder / name.parent) for folder in ("whole", "killed"))
+            assert (one.rounds, one.best_epoch) == (two.rounds, two.best_epoch)
+
+
+def has_epochs(folder: Path, count: int) -> bool:
+    """Whether a log of training below the folder has that many epochs."""
+    logs = folder.glob("runs/trainings/*/log.jsonl")
+    return any(len(path.read_text().splitlines()) >= count for path in logs)
