@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -22,19 +23,7 @@ COLUMN = 3.5
 PAGE = 7.16
 """Width of both columns, inches."""
 
-PALETTE = (
-    "#0173b2",
-    "#de8f05",
-    "#029e73",
-    "#d55e00",
-    "#cc78bc",
-    "#ca9161",
-    "#fbafe4",
-    "#949494",
-    "#ece133",
-    "#56b4e9",
-)
-"""seaborn's `colorblind`, written out so that a report does not have to import seaborn."""
+PALETTE = tuple(seaborn.color_palette("colorblind").as_hex())
 
 DASHES: tuple[LineStyleType, ...] = (
     "-",
