@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data.frames import Frame, Frames
 from bench.data.loader import network_size, test_batches
 from bench.metrics.counts import quantise
-from bench.network import Segmenter, take_rounds
+from bench.network import Segmenter, take_rounds, to_device
 from bench.types import Input, Scoring
 
 LEVELS = 65536
@@ -48,7 +48,7 @@ def predict(
     Raises:
         ValueError: naming the image, when a probability is NaN.
     """
-    network.eval()
+    to_device(network.eval(), device)
     batches = test_batches(frames, input=input, needs_start=network.needs_start, batch=batch)
     sizes = {frame.name: network_size(frame, input) for frame in frames}
     for moved in (one.to(device) for one in batches):

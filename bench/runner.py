@@ -29,7 +29,7 @@ from bench.network import Segmenter, find_models
 from bench.progress import Progress, Silent, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
-from bench.tracking import Tracker, Untracked
+from bench.tracking import Tracker
 from bench.train import Trained, train
 from bench.types import Cost, Decoder, ImageList, ModelInfo, RunResult, Score, Training, Weights
 from bench.weights import load_model, weights_digest
@@ -54,7 +54,7 @@ class Place:
     runs: Path
     data: Path | None
     device: torch.device
-    tracker: Tracker = field(default_factory=Untracked)
+    tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
 

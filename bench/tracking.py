@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from bench.store import ERROR_LOG, RESULT_FILE, Manifest, StoreError, first_line, read_manifest, read_result, to_plain
 from bench.types import Row, RunResult, Training
@@ -43,8 +43,8 @@ class TrackingError(RuntimeError):
     """The tracking store cannot be reached or used."""
 
 
-class Tracker(Protocol):
-    """Receives what happens in a suite, in this order."""
+class Tracker:
+    """Receives what happens in a suite, in this order. This one keeps nothing: the files under `runs/` are enough."""
 
     def begin_suite(self, manifest: Manifest) -> None:
         """A suite starts or goes on."""
@@ -68,31 +68,6 @@ class Tracker(Protocol):
         """A report of the suite was written to `folder`."""
 
 
-class Untracked:
-    """A tracker that keeps nothing: the files under `runs/` are enough."""
-
-    def begin_suite(self, manifest: Manifest) -> None:
-        """Keep nothing."""
-
-    def begin_experiment(self, row: Row) -> None:
-        """Keep nothing."""
-
-    def log_epoch(self, record: Mapping[str, float]) -> None:
-        """Keep nothing."""
-
-    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
-        """Keep nothing."""
-
-    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
-        """Keep nothing."""
-
-    def end_suite(self, *, failed: bool) -> None:
-        """Keep nothing."""
-
-    def log_report(self, manifest: Manifest, folder: Path) -> None:
-        """Keep nothing."""
-
-
 def is_available() -> bool:
     """Whether MLflow is installed."""
     return importlib.util.find_spec("mlflow") is not None
@@ -108,14 +83,14 @@ def open_tracker(uri: str | None = None) -> Tracker:
     """
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if chosen == OFF:
-        return Untracked()
+        return Tracker()
     if not is_available():
         log.warning("mlflow is not installed: results stay in files; `dfinet-bench publish` can send them later")
-        return Untracked()
+        return Tracker()
     return MlflowTracker(chosen)
 
 
-class Mirror:
+class Mirror(Tracker):
     """A tracker whose failure is told once and costs nothing else: the files have everything."""
 
     def __init__(self, tracker: Tracker) -> None:
@@ -178,7 +153,7 @@ def reaching(method: Method) -> Method:
     return cast(Method, told)
 
 
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """Logging into one MLflow store."""
 
     def __init__(self, uri: str) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.data.frames import Frames
 from bench.data.loader import steps_per_epoch, test_batches, train_batches
 from bench.losses import get_loss
-from bench.network import Batch, Loss, Segmenter, build_model
+from bench.network import Batch, Loss, Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.store import StoreError, first_line, replacing, write_text
 from bench.types import Recipe, Training
@@ -118,9 +118,8 @@ class _Session:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.loss: Loss = get_loss(training.recipe.loss)
         torch.manual_seed(training.seed)
-        self.network = build_model(training.model, channels=training.input.channels, settings=dict(training.config)).to(
-            device
-        )
+        network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))
+        self.network = to_device(network, device)
         self.optimiser = make_optimiser(self.network, training.recipe)
         self.schedule = make_schedule(self.optimiser, training.recipe)
         self.done = Progressed()

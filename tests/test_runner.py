@@ -26,7 +26,7 @@ from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
 from bench.suites import Job, expand, load_suite
-from bench.tracking import Untracked
+from bench.tracking import Tracker
 from bench.types import Row, RunResult, Scoring, Weights
 from bench.weights import weights_digest
 
@@ -36,7 +36,7 @@ def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes.register_fakes(monkeypatch)
 
 
-class Diary(Untracked):
+class Diary(Tracker):
     """A tracker that notes what it is told."""
 
     def __init__(self) -> None:

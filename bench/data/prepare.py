@@ -38,7 +38,7 @@ PUBLISHED = {
 ID_DIGITS = {"NUDT-SIRST": 6}
 """Datasets whose numbered files are called by that many digits, whatever a list says: DFINet's 0001 is 000001."""
 
-SYNTHETIC_COUNTS = {"train": 160, "test": 80}
+SYNTHETIC_COUNTS = {"train": 320, "test": 80}
 
 
 def published_names(names: Sequence[str], dataset: str) -> tuple[str, ...]:

@@ -25,10 +25,12 @@ Plane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
-SIGNAL_TO_CLUTTER = (4.0, 5.0, 6.5, 8.0, 10.0)
-"""A target's peak contribution over the standard deviation of the 33x33 pixels around it (at least 3 levels)."""
+SIGNAL_TO_CLUTTER = (5.5, 7.0, 9.0, 11.0, 13.0)
+"""A target's peak contribution over the standard deviation of the 33x33 pixels around it, taken as 3 to 8 levels."""
+BRIGHTEST_CLUTTER = 140.0
+"""Brightest level of a background, which leaves the brightest target, 13 times 8 levels, below the sensor's 255."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
-AREAS = (1, 2, 4, 6, 9, 12, 16, 22, 30, 42, 60, 76)
+AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
 BORDER = 6
 GAP = 22
 """Least distance of two target centres along the row or the column axis, in pixels."""
@@ -117,6 +119,7 @@ def make_scene(number: int, *, seed: int = SEED) -> Scene:
     kind, paint = BACKGROUNDS[number % len(BACKGROUNDS)]
     levels = paint(dice)
     add_decoys(levels, dice)
+    levels *= BRIGHTEST_CLUTTER / max(levels.max(), BRIGHTEST_CLUTTER)
     levels += dice.real(1.0, 2.2) * dice.bell(SIDE, SIDE)
     levels += dice.real(0.0, 0.8) * dice.bell(1, SIDE)
     mask, targets = add_targets(levels, dice)
@@ -150,7 +153,7 @@ def paint_sea(dice: Dice) -> Plane:
     """Sea of flat waves with glints, and sky above a horizon in most frames."""
     waves = cloud_noise(dice, cell_rows=dice.whole(4, 8), cell_columns=dice.whole(16, 40), octaves=2)
     levels = dice.real(40, 80) + dice.real(20, 45) * waves
-    for _ in range(dice.whole(6, 22)):
+    for _ in range(dice.whole(3, 9)):
         row, column, length = dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 8), dice.whole(3, 7)
         levels[row, column : column + length] += dice.real(25, 80)
     horizon = dice.whole(0, 60)
@@ -191,7 +194,7 @@ def add_decoys(levels: Plane, dice: Dice) -> None:
 
 def add_hot_pixels(levels: Plane, dice: Dice) -> None:
     """Put dead sensor elements in: single pixels without blur, as bright as targets."""
-    for _ in range(dice.whole(3, 10)):
+    for _ in range(dice.whole(1, 4)):
         levels[dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 1)] += dice.real(25, 90)
 
 
@@ -269,8 +272,8 @@ def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
 
 
 def _local_clutter(levels: Plane, row: float, column: float) -> float:
-    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 12; summed as integers, so exact."""
+    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 8; summed as integers, so exact."""
     top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
     window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)
     count, total, squares = window.size, int(window.sum()), int((window * window).sum())
-    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 12.0)
+    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 8.0)

@@ -19,6 +19,9 @@ from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
 from reports.figures.pictures import Picture, read_pictures
 from reports.frame import Entry
 
+BENDS = 201
+"""Points put into the sides of a ROC polygon: 33 a decade."""
+
 RESOLUTION = 2000
 """Steps of a 3.5 inch axis that a reader can tell apart, generously."""
 
@@ -48,7 +51,24 @@ def roc_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
     true, false = counts.target_levels, counts.other_levels
     at = (_share(false[above:], false), _share(true[above:], true))
     keep = thin(np.log10(np.maximum(found.fpr, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.tpr)
-    return Curve(label, found.fpr[keep], found.tpr[keep], at=_known(at))
+    fpr, tpr = bent(found.fpr[keep], found.tpr[keep])
+    return Curve(label, fpr, tpr, at=_known(at))
+
+
+def bent(fpr: FloatArray, tpr: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A ROC polygon with points put into its sides, which are straight over the rate and bent over its logarithm.
+
+    Args:
+        fpr, tpr: (K,) rates, neither ever falling.
+
+    >>> x, y = bent(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    >>> bool(np.allclose(x, y)), len(x)
+    (True, 202)
+    """
+    between = np.setdiff1d(np.geomspace(LOWEST_RATE, 1.0, BENDS), fpr)
+    x, y = np.concatenate([fpr, between]), np.concatenate([tpr, np.interp(between, fpr, tpr)])
+    order = np.lexsort((y, x))
+    return x[order], y[order]
 
 
 def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:

@@ -184,7 +184,7 @@ def test_the_wrong_root_is_one_finding(tmp_path: Path) -> None:
 def test_the_synthetic_dataset_is_proven_without_a_folder() -> None:
     report = verify("synthetic", None)
     assert report.ok
-    assert report.files == 480
+    assert report.files == 800
     assert report.notes == ("generated from a seed, no folder is needed",)
 
 

@@ -1,0 +1,39 @@
+"""The README's tables, made from `results/`: `python -m reports.readme` puts them between their markers.
+
+<!-- table: quick -->
+... is replaced by the comparison table of results/suites/quick.json ...
+<!-- end -->
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench.store import write_text
+from reports.frame import read_suite
+from reports.plain import table_to_markdown
+from reports.table import comparison_table
+
+ROOT = Path(__file__).parents[1]
+MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_tables(text: str, results: Path) -> str:
+    """The text with every marked table made anew from the results.
+
+    Raises:
+        StoreError: when a marked suite has no manifest among the results.
+    """
+
+    def made(match: re.Match[str]) -> str:
+        manifest, entries = read_suite(results, match["suite"])
+        table = comparison_table(entries, title=manifest.title)
+        return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
+
+    return MARKED.sub(made, text)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    write_text(readme, with_tables(readme.read_text(encoding="utf-8"), ROOT / "results"))
