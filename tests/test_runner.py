@@ -20,6 +20,7 @@ from bench.data.splits import image_list
 from bench.evaluate import judged_pair
 from bench.executors.local import run_all
 from bench.metrics.counts import CountsWriter, CountTable, count_image
+from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
@@ -130,16 +131,19 @@ def test_stored_predictions_are_exactly_what_was_scored(
     table = CountTable.from_arrays(load_arrays(folder / "counts.npz"))
     frames = synthetic_frames("test", fakes.TEST)
     assert tuple(stored) == table.names == frames.names
-    writer = CountsWriter(scoring)
+    writer, curves = CountsWriter(scoring), CurveCounts(scoring)
     for frame in frames:
         assert stored[frame.name].dtype == np.uint16
         levels, truth = judged_pair(stored[frame.name], frame, scoring)
         writer.add(frame.name, [levels], truth=truth)
+        curves.add(levels, truth)
     again = writer.table().round(0)
     last = table.round(-1)
     for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
         assert np.array_equal(getattr(again, field), getattr(last, field)), field
     assert score(again, scoring) == result.scores
+    kept = load_arrays(folder / "curves.npz")
+    assert all(np.array_equal(array, kept[name]) for name, array in curves.to_arrays().items())
 
 
 def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
