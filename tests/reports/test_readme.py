@@ -1,0 +1,25 @@
+"""The README's tables are those of the stored results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.store import StoreError
+from reports.readme import MARKED, ROOT, with_tables
+
+
+def test_the_readme_shows_the_stored_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [match["suite"] for match in MARKED.finditer(text)] == ["quick", "table-main"]
+    assert with_tables(text, ROOT / "results") == text, "run python -m reports.readme"
+
+
+def test_a_marked_suite_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="never-run"):
+        with_tables("<!-- table: never-run -->\n<!-- end -->", tmp_path)
+
+
+def test_text_without_markers_stays() -> None:
+    assert with_tables("| a | table |", Path("nowhere")) == "| a | table |"
