@@ -252,7 +252,7 @@ def test_the_log_shows_the_rate_that_each_epoch_learnt_with(tmp_path: Path) -> N
 
 
 def test_a_plateau_lowers_the_rate_by_the_loss_on_the_selection_list(tmp_path: Path) -> None:
-    training = make_training("Ages", selection=LAST, schedule="plateau", patience=0, lr=0.5)
+    training = make_training("Ages", selection=LAST, schedule="plateau", patience=0, lr=0.5, loss="dice-bce")
     trained = run_training(training, tmp_path)
     losses = [record["selection_loss"] for record in trained.log]
     assert losses[1] > losses[0] == losses[2] == losses[3]
