@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Place:
         data: folder with one folder a dataset; None where only generated images are used.
         device: where networks train, predict and are measured.
         frames: decoded images, by dataset, list and decoder, so that experiments share them.
+        environment: versions, processor and commit as they were at the start, whatever is committed in the meantime.
     """
 
     runs: Path
@@ -57,6 +58,10 @@ class Place:
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.environment = describe_environment(self.device)
 
     def frames_of(self, images: ImageList, *, decoder: Decoder) -> Frames:
         """The decoded images of a list, read once.
@@ -259,7 +264,7 @@ def is_optimistic(job: Job) -> bool:
 def environment_of(job: Job, place: Place) -> dict[str, Any]:
     """Versions, processor, commit, and the digest of the test dataset's files as its card has them."""
     card = load_card(job.row.dataset)
-    return {**describe_environment(place.device), "dataset_digest": card.digest}
+    return {**place.environment, "dataset_digest": card.digest}
 
 
 def failed_result(job: Job, place: Place, error: Exception) -> RunResult:

@@ -330,3 +330,11 @@ def test_the_examples_are_images_of_one_size_with_every_round(tmp_path: Path) ->
         assert examples[f"rounds_{number}"].shape == (2, 48, 80)
         assert set(np.unique(examples[f"mask_{number}"])) <= {0, 1}
     assert json.dumps(examples["names"].tolist())
+
+
+def test_a_result_names_the_commit_it_was_started_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.runner.describe_environment", lambda device: {"commit": "at the start"})
+    place = make_place(tmp_path)
+    monkeypatch.setattr("bench.runner.describe_environment", lambda device: {"commit": "in the meantime"})
+    (result,) = run_all(make_jobs(tmp_path, "Dot"), place)
+    assert result.environment["commit"] == "at the start"
