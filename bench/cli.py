@@ -442,7 +442,8 @@ def format_score(score: Score | None) -> str:
     """A value as people read it: false alarms in 1e-6, the rest as fractions."""
     if score is None or score.value is None:
         return "—"
-    return f"{score.value * 1e6:.2f}e-6" if 0 < score.value < 1e-3 else f"{score.value:.4f}"
+    is_rate = score.better == "lower" and score.unit == "fraction"
+    return f"{score.value * 1e6:.2f}e-6" if is_rate else f"{score.value:.4f}"
 
 
 def show_gate(verdict: GateReport) -> None:
