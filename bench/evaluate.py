@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.frames import Frame, Frames
-from bench.data.loader import network_size, test_batches
+from bench.data.loader import evaluation_batches, network_size
 from bench.metrics.counts import quantise
 from bench.network import Segmenter, take_rounds, to_device
 from bench.types import Input, Scoring
@@ -49,7 +49,7 @@ def predict(
         ValueError: naming the image, when a probability is NaN.
     """
     to_device(network.eval(), device)
-    batches = test_batches(frames, input=input, needs_start=network.needs_start, batch=batch)
+    batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, batch=batch)
     sizes = {frame.name: network_size(frame, input) for frame in frames}
     for moved in (one.to(device) for one in batches):
         probs = take_rounds(network, moved.image, moved.start, count=rounds)

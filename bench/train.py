@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.frames import Frames
-from bench.data.loader import steps_per_epoch, test_batches, train_batches
+from bench.data.loader import evaluation_batches, steps_per_epoch, train_batches
 from bench.losses import get_loss
 from bench.network import Batch, Loss, Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
@@ -310,7 +310,7 @@ def judge_epoch(
     """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode; padding has no IoU."""
     network.eval()
     total, intersection, union = 0.0, 0, 0
-    for batch in test_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
+    for batch in evaluation_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
         moved = batch.to(device)
         logits = next(iter(network.rounds(moved.image, moved.start)))
         total += loss(logits, moved.mask).item() * len(batch.name)

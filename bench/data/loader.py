@@ -52,12 +52,12 @@ def steps_per_epoch(frames: Sequence[Frame], recipe: Recipe) -> int:
     return full + (left > 1 or (left == 1 and not (recipe.drop_single and recipe.batch > 1)))
 
 
-def test_batches(
+def evaluation_batches(
     frames: Sequence[Frame],
     *,
     input: Input,
     needs_start: bool,
-    batch: int = 1,  # noqa: PT028 (not a test, whatever its name)
+    batch: int = 1,
 ) -> Iterator[Batch]:
     """Every frame once, in order, resized or padded at the bottom and right with zeros after normalisation.
 
@@ -72,9 +72,6 @@ def test_batches(
         together.append(index)
     if together:
         yield _test_batch(frames, together, input=input, needs_start=needs_start)
-
-
-test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
 def network_size(frame: Frame, input: Input) -> tuple[int, int]:

@@ -9,8 +9,7 @@ import torch
 
 from bench.data.augment import Geometry
 from bench.data.frames import Frame, Frames, open_frames
-from bench.data.loader import network_size, steps_per_epoch, train_batches
-from bench.data.loader import test_batches as whole_batches
+from bench.data.loader import evaluation_batches, network_size, steps_per_epoch, train_batches
 from bench.data.splits import list_names
 from bench.network import Batch
 from bench.types import Input, Recipe
@@ -127,7 +126,7 @@ def test_small_images_are_padded_with_zeros_after_normalisation() -> None:
 
 
 def test_masks_are_binary_at_more_than_127() -> None:
-    (batch,) = whole_batches([made_frame(16, 16)], input=GREY, needs_start=False)
+    (batch,) = evaluation_batches([made_frame(16, 16)], input=GREY, needs_start=False)
     assert batch.mask[0, 0, 1, 2:4].tolist() == [1.0, 0.0]
 
 
@@ -135,13 +134,13 @@ def test_a_resized_mask_stays_soft() -> None:
     mask = np.zeros((2, 2), np.uint8)
     mask[:, 1] = 255
     frame = Frame("soft", mask, mask, mask)
-    (batch,) = whole_batches([frame], input=Input("pillow-grey", 1, size=(2, 4)), needs_start=False)
+    (batch,) = evaluation_batches([frame], input=Input("pillow-grey", 1, size=(2, 4)), needs_start=False)
     assert batch.mask[0, 0, 0].tolist() == pytest.approx([0, 64 / 255, 191 / 255, 1])
     assert torch.equal(batch.image, batch.mask)
 
 
 def test_whole_images_are_padded_at_the_bottom_and_right() -> None:
-    (batch,) = whole_batches([made_frame(20, 24)], input=GREY, needs_start=True)
+    (batch,) = evaluation_batches([made_frame(20, 24)], input=GREY, needs_start=True)
     assert batch.image.shape == (1, 1, 32, 32)
     assert (batch.image[0, 0, :20, :24] == 1.0).all()
     assert batch.image.sum() == 20 * 24
@@ -157,16 +156,16 @@ def test_whole_images_are_padded_at_the_bottom_and_right() -> None:
 def test_only_neighbours_of_one_padded_size_share_a_batch() -> None:
     sizes = [(20, 24), (30, 32), (40, 24), (20, 24), (20, 25), (20, 26)]
     frames = [made_frame(*size) for size in sizes]
-    batches = list(whole_batches(frames, input=GREY, needs_start=False, batch=2))
+    batches = list(evaluation_batches(frames, input=GREY, needs_start=False, batch=2))
     assert [batch.index.tolist() for batch in batches] == [[0, 1], [2], [3, 4], [5]]
     assert [size for batch in batches for size in batch.size] == sizes
-    resized = whole_batches(frames, input=RESIZED, needs_start=False, batch=4)
+    resized = evaluation_batches(frames, input=RESIZED, needs_start=False, batch=4)
     assert [batch.image.shape[0] for batch in resized] == [4, 2]
 
 
 def test_a_grey_image_is_repeated_for_three_channels(frames: Frames) -> None:
     given = dataclasses.replace(GREY, channels=3)
-    (batch,) = whole_batches(frames[:1], input=given, needs_start=False)
+    (batch,) = evaluation_batches(frames[:1], input=given, needs_start=False)
     assert batch.image.shape == (1, 3, 128, 128)
     assert torch.equal(batch.image[:, 0], batch.image[:, 2])
 

@@ -15,7 +15,7 @@ import pytest
 
 from bench.data.cards import load_card
 from bench.data.frames import Frames, measure_statistics, open_frames
-from bench.data.loader import test_batches as whole_batches
+from bench.data.loader import evaluation_batches
 from bench.data.splits import list_names
 from bench.data.verify import expected_files, verify
 from bench.types import Decoder, Input
@@ -55,7 +55,7 @@ def test_grey_padded_images_equal_basicirstds_test_loader(real_data: Path, case:
     assert card.mean is not None
     assert card.std is not None
     given = Input("pillow-grey", 1, mean=card.mean, std=card.std, multiple=32)
-    (batch,) = whole_batches(frames, input=given, needs_start=False)
+    (batch,) = evaluation_batches(frames, input=given, needs_start=False)
     assert_like(batch.image[0].numpy(), expected["image"], ulp=4.8e-7)  # one step of float32 between 4 and 8
     assert_like(batch.mask[0].numpy(), expected["mask"], ulp=0)
     assert list(batch.size[0]) == expected["size_hw"]
@@ -64,7 +64,7 @@ def test_grey_padded_images_equal_basicirstds_test_loader(real_data: Path, case:
 @pytest.mark.parametrize("case", DFINET["IRDATASET_no_transform"])
 def test_resized_colour_images_and_soft_masks_equal_dfinets_loader(real_data: Path, case: str) -> None:
     expected = DFINET["IRDATASET_no_transform"][case]
-    (batch,) = whole_batches(
+    (batch,) = evaluation_batches(
         one_frame(real_data, case, "opencv-bgr"),
         input=Input("opencv-bgr", 3, size=size_of(case)),
         needs_start=False,
