@@ -47,7 +47,7 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 log = logging.getLogger("bench")
 
-DONE, FAILED, WRONG = 0, 1, 2
+FAILED, WRONG = 1, 2
 DEFAULT_RUNS = Path("runs")
 SHOWN_SCORES = 7
 

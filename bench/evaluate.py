@@ -74,15 +74,15 @@ def judged_pair(levels: Levels, frame: Frame, scoring: Scoring) -> tuple[Levels,
     """
     if scoring.ground_truth == "soft":
         return levels, soft_mask(frame, levels.shape)
-    truth = (frame.mask > 127).astype(np.uint8)
+    truth = frame.binary_mask
     if levels.shape == truth.shape:
         return levels, truth
     if scoring.resolution == "network":
         return levels, (soft_mask(frame, levels.shape) > 0.5).astype(np.uint8)
     height, width = truth.shape
     prob = levels.astype(np.float32) / LEVELS
-    resized = cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
-    return quantise(np.clip(resized, 0, 1)), truth
+    enlarged = cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
+    return quantise(np.clip(enlarged, 0, 1)), truth
 
 
 def soft_mask(frame: Frame, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -104,7 +104,7 @@ def grey_like(frame: Frame, truth: NDArray[np.generic]) -> Pixels:
 
 def choose_examples(frames: Frames, *, count: int) -> tuple[str, ...]:
     """Names of images to show: the ones with targets, spread evenly over the list."""
-    shown: Sequence[Frame] = [frame for frame in frames if (frame.mask > 127).any()] or list(frames)
+    shown: Sequence[Frame] = [frame for frame in frames if frame.binary_mask.any()] or list(frames)
     if len(shown) <= count:
         return tuple(frame.name for frame in shown)
     positions = np.linspace(0, len(shown) - 1, count).round().astype(int)
