@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 
-def fill(network: nn.Module, *, gain: float) -> None:
-    """Give every parameter and running statistic the value that its key and shape stand for."""
+def fill(network: nn.Module, *, gain: float, replaced: Mapping[str, float] | None = None, kept: str = "") -> None:
+    """Give every parameter and running statistic the value that its key and shape stand for.
+
+    Args:
+        gain: scale of the kernels.
+        replaced: values that whole tensors get instead, by the last part of their keys.
+        kept: regular expression of the keys that are left as they are.
+    """
     state = network.state_dict()
     for key, tensor in state.items():
-        if not key.endswith("num_batches_tracked"):
+        if key.endswith("num_batches_tracked") or (kept and re.search(kept, key)):
+            continue
+        if (leaf := key.rpartition(".")[2]) in (replaced or {}):
+            tensor.fill_((replaced or {})[leaf])
+        else:
             tensor.copy_(value_of(key, tuple(tensor.shape), gain=gain))
 
 
@@ -32,7 +44,7 @@ def value_of(key: str, shape: tuple[int, ...], *, gain: float) -> Tensor:
         value = 1 + 0.1 * z
     else:
         value = 0.2 * z
-    return torch.from_numpy(value.astype(np.float32))
+    return torch.from_numpy(np.asarray(value, dtype=np.float32))
 
 
 def image(height: int, width: int, *, channels: int) -> Tensor:
@@ -43,6 +55,11 @@ def image(height: int, width: int, *, channels: int) -> Tensor:
 def soft_mask(height: int, width: int) -> Tensor:
     """The golden feedback mask (1, 1, H, W) in [0, 1)."""
     return _uniform(2025, (1, 1, height, width))
+
+
+def binary_mask(height: int, width: int) -> Tensor:
+    """The golden feedback mask (1, 1, H, W) in {0, 1}: on in a tenth of the pixels."""
+    return (soft_mask(height, width) > 0.9).float()
 
 
 def _uniform(seed: int, shape: tuple[int, ...]) -> Tensor:
