@@ -16,6 +16,7 @@ from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
 SECTIONS = ("input", "recipe", "selection", "scoring")
+GREY_LEVELS: Mapping[str, Any] = {"decoder": "pillow-grey", "channels": 1, "mean": 0.0, "std": 1.0}
 
 
 class RuleError(ValueError):
@@ -24,7 +25,10 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True)
 class Rules:
-    """A protocol's records for one network on one dataset, after all overrides."""
+    """A protocol's records for one network on one dataset, after all overrides.
+
+    A classical detector learns nothing: `recipe` and `selection` say nothing of it.
+    """
 
     input: Input
     recipe: Recipe
@@ -35,12 +39,15 @@ class Rules:
 
 
 def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides: Mapping[str, Any]) -> Rules:
-    """The protocol's records for one network on one dataset, with the overrides in place."""
-    recipe = RECIPES.get(info.recipe if protocol.recipe == "published" else protocol.recipe)
+    """The protocol's records for one network on one dataset, with the overrides in place.
+
+    A classical detector reads grey levels as they are, at the protocol's size and without padding.
+    """
+    recipe = RECIPES.get((info.recipe or "basicirstd") if protocol.recipe == "published" else protocol.recipe)
     inputs = protocol.input
     if inputs.size is None:
         recipe = fit_to_native(recipe)
-    if protocol.normalisation == "card":
+    if protocol.normalisation == "card" and info.recipe:
         if card.mean is None or card.std is None:
             raise RuleError(
                 f"{card.name}: its card has no mean and std, which protocol {protocol.name!r} normalises with; "
@@ -58,7 +65,8 @@ def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides:
     )
     if not feedback:
         overrides = {path: value for path, value in overrides.items() if path != "rounds"}
-    return override(rules, overrides)
+    rules = override(rules, overrides)
+    return rules if info.recipe else replace(rules, input=Input(**GREY_LEVELS, size=rules.input.size))
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:

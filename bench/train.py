@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.data.frames import Frames
 from bench.data.loader import evaluation_batches, steps_per_epoch, train_batches
 from bench.losses import get_loss
-from bench.network import Batch, Loss, Segmenter, build_model, to_device
+from bench.network import Batch, Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.store import StoreError, first_line, replacing, write_text
 from bench.types import Recipe, Training
@@ -116,12 +116,11 @@ class _Session:
         self.training, self.frames, self.selection_frames = training, frames, selection_frames
         self.folder, self.device = folder, device
         self.checkpoint = folder / "checkpoint.safetensors"
-        self.loss: Loss = get_loss(training.recipe.loss)
         torch.manual_seed(training.seed)
         network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))
         self.network = to_device(network, device)
         self.optimiser = make_optimiser(self.network, training.recipe)
-        self.schedule = make_schedule(self.optimiser, training.recipe)
+        self.schedule = make_schedule(self.optimiser, training.recipe, steps=steps_per_epoch(frames, training.recipe))
         self.done = Progressed()
         self.best: dict[str, Tensor] = {}
 
@@ -143,6 +142,7 @@ class _Session:
 
     def _learn(self, epoch: int, progress: Progress) -> float:
         recipe, network = self.training.recipe, self.network
+        loss_of = get_loss(recipe.loss)
         network.train()
         total, seen = torch.zeros((), device=self.device, dtype=torch.float64), 0
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps_per_epoch(self.frames, recipe))
@@ -156,11 +156,13 @@ class _Session:
         )
         try:
             for batch in batches:
-                loss = network.training_loss(batch.to(self.device), self.loss, epoch=epoch)
+                loss = network.training_loss(batch.to(self.device), loss_of, epoch=epoch)
                 self._refuse_non_finite(loss, batch, epoch)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 self.optimiser.step()
+                if recipe.stepped == "iteration" and self.schedule is not None:
+                    self.schedule.step()
                 total += loss.detach() * len(batch.name)
                 seen += len(batch.name)
                 progress.advance(f"loss {total.item() / seen:.4f}")
@@ -180,7 +182,7 @@ class _Session:
         selection = self.training.selection
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
         if self.selection_frames is not None and due:
-            judged = judge_epoch(self.network, self.selection_frames, self.training, self.loss, self.device)
+            judged = judge_epoch(self.network, self.selection_frames, self.training, self.device)
             if not math.isfinite(judged["selection_loss"]):
                 found = judged["selection_loss"]
                 raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
@@ -201,7 +203,7 @@ class _Session:
         if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
             if "selection_loss" in record:
                 self.schedule.step(record["selection_loss"])
-        elif self.schedule is not None:
+        elif self.schedule is not None and self.training.recipe.stepped == "epoch":
             self.schedule.step()
 
     def finish(self) -> None:
@@ -280,23 +282,42 @@ def seed_of_epoch(seed: int, epoch: int) -> int:
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over all parameters that ask for a gradient."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adagrad": torch.optim.Adagrad,
-    }
-    return kinds[recipe.optimiser](parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    if recipe.optimiser == "adagrad":
+        return torch.optim.Adagrad(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 Schedule = torch.optim.lr_scheduler.LRScheduler
 
 
-def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe) -> Schedule | None:
-    """The recipe's learning-rate schedule, stepped once an epoch; None when the rate is constant."""
+def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, *, steps: int) -> Schedule | None:
+    """The recipe's learning-rate schedule, stepped as the recipe says; None when the rate is constant.
+
+    Args:
+        steps: iterations of an epoch.
+    """
     if recipe.schedule == "multistep":
         return torch.optim.lr_scheduler.MultiStepLR(optimiser, list(recipe.milestones), gamma=recipe.gamma)
     if recipe.schedule == "plateau":
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=recipe.patience, factor=recipe.gamma)
+    each = max(steps, 1) if recipe.stepped == "iteration" else 1
+    if recipe.schedule == "poly":
+        last = recipe.epochs * each
+        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(1 - step / last, 0) ** recipe.power)
+    if recipe.schedule == "cosine":
+        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine_share(recipe, step / each))
     return None
+
+
+def cosine_share(recipe: Recipe, epochs: float) -> float:
+    """The share of the rate after a number of epochs: a linear rise over the warm-up, then half a cosine to its end."""
+    if epochs < recipe.warm_up:
+        return (epochs + 1) / (recipe.warm_up + 1)
+    done = min((epochs - recipe.warm_up) / (recipe.epochs - recipe.warm_up), 1)
+    least = recipe.lr_end / recipe.lr
+    return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
 
 
 @torch.no_grad()
@@ -304,11 +325,11 @@ def judge_epoch(
     network: Segmenter,
     frames: Frames,
     training: Training,
-    loss: Loss,
     device: torch.device,
 ) -> dict[str, float]:
     """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode; padding has no IoU."""
     network.eval()
+    loss = get_loss(training.recipe.loss)
     total, intersection, union = 0.0, 0, 0
     for batch in evaluation_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
         moved = batch.to(device)

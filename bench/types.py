@@ -21,6 +21,9 @@ Config = tuple[tuple[str, Setting], ...]
 
 SCHEMA_VERSION = 1
 
+TUNED = "best"
+"""The level of a classical detector's threshold rule that is to be found on the training list."""
+
 
 def identity(record: Any) -> Any:
     """The content of a record that its key is made of, as plain JSON types."""
@@ -85,14 +88,17 @@ class Recipe:
     """How a network learns.
 
     Attributes:
-        optimiser, lr, weight_decay: the optimiser and its numbers, otherwise torch's defaults.
-        schedule: `constant`, `multistep` (milestones, gamma) or `plateau` (patience, gamma; the selection list's loss).
+        optimiser, lr, weight_decay, momentum: the optimiser and its numbers, otherwise torch's defaults.
+        schedule: `constant`, `multistep` (milestones, gamma), `plateau` (patience, gamma; the selection list's loss),
+            `poly` (power; down to 0) or `cosine` (lr_end; down to it).
+        stepped: whether `poly` and `cosine` change the rate every epoch or every iteration.
         milestones: epochs after which the rate is multiplied by gamma.
+        warm_up: first epochs of a `cosine` schedule, in which the rate rises linearly.
         epochs, batch: passes over the list, images a step.
         drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
         shuffle: `epoch` for a new order every epoch, `once` for one fixed order.
         loss: name in bench.losses.
-        augmentation: name in bench.data.augment: `none`, `basicirstd` or `dfinet`.
+        augmentation: name in bench.data.augment: `none`, `basicirstd`, `dfinet`, ….
         patch: side of the square training crop in pixels; None trains on whole (resized) images.
         positive_crop: share of crops that are placed on a target pixel.
         align_start: whether the first feedback mask follows the image's augmentation.
@@ -100,17 +106,22 @@ class Recipe:
         device: the kind of device that trained: `cpu` or `cuda`.
     """
 
-    optimiser: Literal["adam", "adagrad"]
+    optimiser: Literal["adam", "adagrad", "sgd"]
     lr: float
     epochs: int
     batch: int
     loss: str
     augmentation: str
-    schedule: Literal["constant", "multistep", "plateau"] = "constant"
+    schedule: Literal["constant", "multistep", "plateau", "poly", "cosine"] = "constant"
+    stepped: Literal["epoch", "iteration"] = "epoch"
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     patience: int = 5
+    power: float = 0.9
+    warm_up: int = 0
+    lr_end: float = 0.0
     weight_decay: float = 0.0
+    momentum: float = 0.0
     drop_single: bool = True
     shuffle: Literal["epoch", "once"] = "epoch"
     patch: int | None = None
@@ -126,6 +137,14 @@ class Recipe:
             raise ValueError(f"recipe: lr is {self.lr}, expected a positive number")
         if (self.schedule == "multistep") != bool(self.milestones):
             raise ValueError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
+        if self.stepped == "iteration" and self.schedule not in ("poly", "cosine"):
+            raise ValueError(f"recipe: schedule {self.schedule!r} is stepped every epoch, not every iteration")
+        if self.warm_up and (self.schedule != "cosine" or not 0 < self.warm_up < self.epochs):
+            raise ValueError(
+                f"recipe: warm_up is {self.warm_up}, expected fewer than the {self.epochs} epochs of a cosine schedule"
+            )
+        if self.momentum and self.optimiser != "sgd":
+            raise ValueError(f"recipe: momentum is of optimiser 'sgd', not of {self.optimiser!r}")
         if self.patch is not None and self.patch < 16:
             raise ValueError(f"recipe: patch is {self.patch} pixels, expected at least 16")
         if not 0 <= self.positive_crop <= 1:
@@ -279,10 +298,28 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Method:
+    """A classical detector: nothing to learn but, if its level is to be the best one, the level of its threshold.
+
+    Attributes:
+        images, input: the training list that the level is chosen on, and how it is read; None where it is given.
+    """
+
+    model: str
+    config: Config = ()
+    images: ImageList | None = None
+    input: Input | None = None
+
+    @property
+    def key(self) -> str:
+        return key_of(self)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """What makes predictions."""
 
-    weights: Training | Weights
+    weights: Training | Weights | Method
     images: ImageList
     input: Input
     rounds: int = 1
@@ -305,8 +342,8 @@ class Experiment:
     @property
     def is_limited(self) -> bool:
         """Whether a trial limit shortened the training or the test list."""
-        train_limit = self.weights.images.limit if isinstance(self.weights, Training) else None
-        return self.images.limit is not None or train_limit is not None
+        learnt_from = None if isinstance(self.weights, Weights) else self.weights.images
+        return any(images is not None and images.limit is not None for images in (self.images, learnt_from))
 
 
 @dataclass(frozen=True)
@@ -332,7 +369,7 @@ class ModelInfo:
         source: the public repository or file the implementation is equal to.
         licence: of that source; `none stated` where there is none.
         ablates: the network this is a variant of, or empty.
-        recipe: its published recipe in bench.recipes.
+        recipe: its published recipe in bench.recipes; empty for a classical detector, which learns nothing.
         channels: input channels of its published form.
         rounds: feedback rounds of its published test; 1 without feedback.
         config: the settings of its published form; what an experiment was built with is its own `config`.
@@ -371,7 +408,8 @@ class Cost:
         size: (height, width) of the input in pixels; batch is 1.
         rounds: feedback rounds in the pass.
         parameters: numbers in `parameters()`, dead ones included.
-        macs: multiply-accumulates of one round by `macs_counter`.
+        macs: multiply-accumulates of one round by `macs_counter`; None for a classical detector, which is not made of
+            operators that are counted.
         flops_fvcore: fvcore's count of one round, or None without fvcore.
         fvcore_unsupported: operators fvcore could not count.
         latency_p50, latency_p95: milliseconds an image, all rounds.
@@ -384,7 +422,7 @@ class Cost:
     size: tuple[int, int]
     rounds: int
     parameters: int
-    macs: int
+    macs: int | None
     latency_p50: float
     latency_p95: float
     images_per_s: float
@@ -403,6 +441,7 @@ class RunResult:
         rounds: the same for every round, first to last.
         epochs: epochs trained and the one whose weights were kept (0 for given weights).
         optimistic: whether the weights were chosen on the test list.
+        tuned: of a classical detector, the level its threshold rule was used at, given or found on the training list.
     """
 
     key: str
@@ -418,6 +457,7 @@ class RunResult:
     epochs: int = 0
     best_epoch: int = 0
     optimistic: bool = False
+    tuned: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION

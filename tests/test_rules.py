@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.data.cards import load_card
 from bench.protocols import PROTOCOLS
+from bench.recipes import RECIPES, fit_to_native
 from bench.rules import RuleError, Rules, override, parse_overrides, resolve_rules, settable
 from bench.types import Input, ModelInfo, Recipe, Scoring, Selection
 
@@ -48,6 +50,11 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "recipe.gamma": (0.5, 0.5),
     "recipe.patience": (2, 2),
     "recipe.weight_decay": (1e-4, 1e-4),
+    "recipe.momentum": (0, 0.0),
+    "recipe.stepped": ("epoch", "epoch"),
+    "recipe.power": (2, 2.0),
+    "recipe.warm_up": (0, 0),
+    "recipe.lr_end": (1e-5, 1e-5),
     "recipe.drop_single": (False, False),
     "recipe.shuffle": ("once", "once"),
     "recipe.patch": ("none", None),
@@ -97,7 +104,7 @@ def test_an_override_replaces_its_field_and_no_other(path: str) -> None:
         ("recipe.lr", float("inf"), "recipe.lr is inf, expected a number"),
         ("recipe.lr", "none", "recipe.lr is 'none', expected a number"),
         ("recipe.drop_single", 1, "recipe.drop_single is 1, expected true or false"),
-        ("recipe.optimiser", "sgd", "recipe.optimiser is 'sgd', expected 'adam' or 'adagrad'"),
+        ("recipe.optimiser", "lamb", "recipe.optimiser is 'lamb', expected 'adam' or 'adagrad' or 'sgd'"),
         ("scoring.connectivity", 6, "scoring.connectivity is 6, expected 4 or 8"),
         ("selection.on", "train", "selection.on is 'train', expected 'held-out' or 'val' or 'test'"),
         ("input.size", [64], "input.size is [64], expected a list of a whole number, a whole number or none"),
@@ -215,3 +222,27 @@ def test_the_records_that_hold_settings_are_the_protocols() -> None:
     rules = rules_of()
     kinds = (type(rules.input), type(rules.recipe), type(rules.selection), type(rules.scoring))
     assert kinds == (Input, Recipe, Selection, Scoring)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recipe.momentum": 0.9}, "momentum is of optimiser 'sgd', not of 'adam'"),
+        ({"recipe.stepped": "iteration"}, "schedule 'multistep' is stepped every epoch, not every iteration"),
+        ({"recipe.warm_up": 3}, "warm_up is 3, expected fewer than the 400 epochs of a cosine schedule"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        override(rules_of(protocol="basicirstd"), changes)
+
+
+@pytest.mark.parametrize("protocol", ["native", "dfinet"])
+def test_a_classical_detector_reads_grey_levels_as_they_are(protocol: str) -> None:
+    rules = rules_of(protocol=protocol, info=replace(INFO, recipe=""), recipe__epochs=3)
+    assert rules.input == Input("pillow-grey", 1, mean=0.0, std=1.0, size=(256, 256) if protocol == "dfinet" else None)
+
+
+def test_every_published_recipe_can_be_fitted_to_native_crops() -> None:
+    for name in RECIPES:
+        assert fit_to_native(RECIPES.get(name)).patch == 256

@@ -16,7 +16,6 @@ import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
 from bench.data.frames import Frame, Frames
-from bench.losses import get_loss
 from bench.network import build_model
 from bench.progress import Silent
 from bench.store import StoreError
@@ -94,6 +93,8 @@ def test_random_numbers_drawn_elsewhere_change_nothing(tmp_path: Path) -> None:
         ("Dot", LAST, {"schedule": "plateau", "patience": 0, "optimiser": "adagrad"}),
         ("Echo", Selection("best", criterion="loss"), {"schedule": "plateau", "patience": 0}),
         ("Echo", Selection("best", every=3), {}),
+        ("Dot", LAST, {"schedule": "poly", "stepped": "iteration", "optimiser": "sgd", "momentum": 0.9}),
+        ("Dot", LAST, {"schedule": "cosine", "warm_up": 2, "lr_end": 0.01}),
     ],
 )
 @pytest.mark.parametrize("killed_in", [1, 3])
@@ -251,6 +252,25 @@ def test_the_log_shows_the_rate_that_each_epoch_learnt_with(tmp_path: Path) -> N
     assert [record["lr"] for record in trained.log] == pytest.approx([0.5, 0.05, 0.05, 0.005], rel=1e-12)
 
 
+def test_a_poly_schedule_falls_to_nothing_by_epochs_or_by_iterations(tmp_path: Path) -> None:
+    by_epoch = run_training(make_training("Dot", schedule="poly", power=0.5, lr=0.5), tmp_path / "epoch")
+    assert [record["lr"] for record in by_epoch.log] == pytest.approx(
+        [0.5, 0.5 * 0.75**0.5, 0.5 * 0.5**0.5, 0.5 * 0.25**0.5], rel=1e-12
+    )
+    by_step = make_training("Dot", schedule="poly", stepped="iteration", power=1.0, lr=0.5)
+    run_training(by_step, tmp_path / "step")
+    state = torch.load(tmp_path / "step" / "state.pt", weights_only=True)
+    assert state["schedule"]["last_epoch"] == 4 * 2, "four epochs of six images in batches of three"
+    assert state["optimiser"]["param_groups"][0]["lr"] == 0
+
+
+def test_a_cosine_schedule_rises_through_its_warm_up_and_falls_to_its_end(tmp_path: Path) -> None:
+    training = make_training("Dot", epochs=6, schedule="cosine", warm_up=2, lr=0.6, lr_end=0.2)
+    rates = [record["lr"] for record in run_training(training, tmp_path).log]
+    half = 0.5**0.5
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.4 + 0.2 * half, 0.4, 0.4 - 0.2 * half], rel=1e-12)
+
+
 def test_a_plateau_lowers_the_rate_by_the_loss_on_the_selection_list(tmp_path: Path) -> None:
     training = make_training("Ages", selection=LAST, schedule="plateau", patience=0, lr=0.5, loss="dice-bce")
     trained = run_training(training, tmp_path)
@@ -275,7 +295,7 @@ def test_padding_is_no_part_of_the_iou_that_chooses_the_epoch() -> None:
     network = build_model("Ages", channels=1)
     network.age.fill_(2)
     frames = Frames("synthetic", [frame("a", 20, 10), frame("b", 32, 25)])
-    judged = judge_epoch(network, frames, make_training("Ages"), get_loss("soft-iou"), torch.device("cpu"))
+    judged = judge_epoch(network, frames, make_training("Ages"), torch.device("cpu"))
     assert judged["selection_IoU"] == 8 / (20 * 10 + 32 * 25)
 
 

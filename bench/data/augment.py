@@ -31,14 +31,16 @@ class Geometry:
 
     Attributes:
         source: (height, width) of the image in pixels.
+        scale: (height, width) it is resized to at first, bilinear, or None; never together with a rotation.
         angle: rotation about the centre in degrees, counter-clockwise, borders reflected without the edge pixel.
-        crop: (top, left) of the patch in the rotated image, or None.
+        crop: (top, left) of the patch in the scaled or rotated image, or None.
         patch: side of the square patch, padded at the bottom and right with zeros where the image ends; None for all.
         flip_ud, flip_lr, transpose: taken in this order.
         resize: (height, width) in pixels at the end, bilinear, or None.
     """
 
     source: tuple[int, int]
+    scale: tuple[int, int] | None = None
     angle: float = 0.0
     crop: tuple[int, int] | None = None
     patch: int | None = None
@@ -52,6 +54,13 @@ class Geometry:
             raise ValueError(f"geometry: crop {self.crop} and patch {self.patch} go together")
         if self.patch is not None and self.resize is not None:
             raise ValueError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
+        if self.scale is not None and (self.angle or self.resize is not None):
+            raise ValueError(f"geometry: scale {self.scale} excludes angle {self.angle} and resize {self.resize}")
+
+    @property
+    def uncropped(self) -> tuple[int, int]:
+        """(height, width) in pixels of what the patch is cut from."""
+        return self.scale or self.source
 
     @property
     def output(self) -> tuple[int, int]:
@@ -60,7 +69,7 @@ class Geometry:
             return self.resize
         if self.patch is not None:
             return self.patch, self.patch
-        return self.source[::-1] if self.transpose else self.source
+        return self.uncropped[::-1] if self.transpose else self.uncropped
 
     def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
         """The map as the augmented image shows it: equal to what was done to the image, when applied to the image.
@@ -76,7 +85,7 @@ class Geometry:
         if isinstance(plane, Tensor):
             moved = self.apply(plane.detach().cpu().numpy(), interpolation)
             return torch.from_numpy(np.ascontiguousarray(moved)).to(plane.device)
-        return self.resized(self.turned(self.placed(self.rotated(plane, interpolation))), interpolation)
+        return self.resized(self.turned(self.placed(self.warped(plane, interpolation))), interpolation)
 
     def undo(self, plane: Map, onto: Map) -> Map:
         """`onto` with a map of the augmented view written back where the view showed the image.
@@ -92,32 +101,40 @@ class Geometry:
             assert isinstance(onto, Tensor)
             back = self.undo(plane.detach().cpu().numpy(), onto.detach().cpu().numpy())
             return torch.from_numpy(np.ascontiguousarray(back)).to(onto.device)
-        size = onto.shape[::-1] if self.transpose else onto.shape
+        shape = self.scale or onto.shape
+        size = shape[::-1] if self.transpose else shape
         if self.resize is not None and plane.shape != size:
             plane = cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR)
         plane = plane.swapaxes(-1, -2) if self.transpose else plane
         plane = plane[:, ::-1] if self.flip_lr else plane
         plane = plane[::-1] if self.flip_ud else plane
         top, left = self.crop or (0, 0)
-        height, width = min(plane.shape[0], onto.shape[0] - top), min(plane.shape[1], onto.shape[1] - left)
-        canvas: Array = np.zeros(onto.shape, plane.dtype)
-        seen: Array = np.zeros(onto.shape, np.uint8)
+        height, width = min(plane.shape[0], shape[0] - top), min(plane.shape[1], shape[1] - left)
+        canvas: Array = np.zeros(shape, plane.dtype)
+        seen: Array = np.zeros(shape, np.uint8)
         canvas[top : top + height, left : left + width] = plane[:height, :width]
         seen[top : top + height, left : left + width] = 1
+        if self.scale is not None:
+            canvas = cv2.resize(canvas, onto.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            seen = cv2.resize(seen, onto.shape[::-1], interpolation=cv2.INTER_NEAREST)
         if self.angle:
             inverse, across = cv2.invertAffineTransform(self._rotation(onto.shape)), onto.shape[::-1]
             canvas = cv2.warpAffine(canvas, inverse, across, borderMode=cv2.BORDER_REPLICATE)
             seen = cv2.warpAffine(seen, inverse, across, flags=cv2.INTER_NEAREST)
         return np.where(seen > 0, canvas, onto)
 
-    def rotated(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
-        """The first step: (..., H, W) rotated about its centre."""
+    def warped(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
+        """The first step: (..., H, W) scaled, or rotated about its centre."""
         size: tuple[int, int] = plane.shape[-2:]
         if size != self.source and self.resize is None:
             raise ValueError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
+        flag = _CV2_FLAG[interpolation]
+        if self.scale is not None:
+            across = self.scale[::-1]
+            return _each_plane(plane, lambda p: cv2.resize(p, across, interpolation=flag))
         if not self.angle:
             return plane
-        matrix, flag = self._rotation(size), _CV2_FLAG[interpolation]
+        matrix = self._rotation(size)
         return _each_plane(
             plane, lambda p: cv2.warpAffine(p, matrix, size[::-1], flags=flag, borderMode=cv2.BORDER_REFLECT_101)
         )
@@ -167,19 +184,27 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One random draw: the geometry, and the rectangles that are blacked out.
+    """One random draw: the geometry, and what changes grey levels alone.
 
     Attributes:
         holes: (top, left, height, width) in the rotated image, set to grey level 0 in the image and left in the mask.
+        blur: deviation in pixels of a Gaussian over the patch; 0 is none.
     """
 
     geometry: Geometry
     holes: tuple[Hole, ...] = ()
+    blur: float = 0.0
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Rates of an augmentation's steps: each a probability; the angle in degrees to both sides."""
+    """Rates of an augmentation's steps: each a probability, unless it says otherwise.
+
+    Attributes:
+        most_degrees: largest angle of a rotation, to both sides.
+        scale: least and greatest length of the image's long side, in patches; None leaves the image at its size.
+        blur: probability of a Gaussian blur whose deviation is up to one pixel.
+    """
 
     flip_ud: float = 0.0
     flip_lr: float = 0.0
@@ -187,11 +212,15 @@ class Turns:
     rotate: float = 0.0
     most_degrees: float = 35.0
     dropout: float = 0.0
+    scale: tuple[float, float] | None = None
+    blur: float = 0.0
 
 
 AUGMENTATIONS: Registry[Turns] = Registry("augmentation")
 AUGMENTATIONS.add("none", Turns())
 AUGMENTATIONS.add("basicirstd", Turns(flip_ud=0.5, flip_lr=0.5, transpose=0.5))
+AUGMENTATIONS.add("flip-ud", Turns(flip_ud=0.5))
+AUGMENTATIONS.add("dnanet", Turns(flip_lr=0.5, scale=(0.5, 2.0), blur=0.5))
 AUGMENTATIONS.add("dfinet", Turns(flip_ud=0.3, flip_lr=0.3, rotate=0.3, dropout=0.3))
 
 HOLES, HOLE_SIDE = 10, 32
@@ -203,6 +232,7 @@ def draw(frame: Frame, *, input: Input, recipe: Recipe, generator: np.random.Gen
 
     Raises:
         LookupError: with suggestions, when there is no augmentation of the recipe's name.
+        ValueError: when it scales but the recipe cuts no patch.
     """
     turns = AUGMENTATIONS.get(recipe.augmentation)
     rotate, ud, lr, transpose, dropout = generator.random(5)
@@ -216,27 +246,45 @@ def draw(frame: Frame, *, input: Input, recipe: Recipe, generator: np.random.Gen
         resize=input.size,
     )
     holes = draw_holes(frame.size, generator) if dropout < turns.dropout else ()
+    if turns.scale is not None:
+        geometry = dataclasses.replace(geometry, scale=draw_scale(frame.size, turns.scale, recipe, generator))
+    if recipe.patch is not None:
+        crop = draw_crop(frame, geometry, recipe=recipe, generator=generator)
+        geometry = dataclasses.replace(geometry, crop=crop, patch=recipe.patch)
+    blur = float(generator.random()) if turns.blur and generator.random() < turns.blur else 0.0
+    return Augmentation(geometry, holes, blur)
+
+
+def draw_scale(
+    size: tuple[int, int], lengths: tuple[float, float], recipe: Recipe, generator: np.random.Generator
+) -> tuple[int, int]:
+    """(height, width) of an image whose long side is drawn between two lengths, given in patches.
+
+    Raises:
+        ValueError: when the recipe cuts no patch.
+    """
     if recipe.patch is None:
-        return Augmentation(geometry, holes)
-    crop = draw_crop(frame, geometry, recipe=recipe, generator=generator)
-    return Augmentation(dataclasses.replace(geometry, crop=crop, patch=recipe.patch), holes)
+        raise ValueError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
+    least, most = (round(length * recipe.patch) for length in lengths)
+    share = int(generator.integers(least, most + 1)) / max(size)
+    return max(round(share * size[0]), 1), max(round(share * size[1]), 1)
 
 
 def draw_crop(frame: Frame, geometry: Geometry, *, recipe: Recipe, generator: np.random.Generator) -> tuple[int, int]:
     """(top, left) of a training patch: uniform, or, for the recipe's share of draws, around a random target pixel.
 
     Args:
-        geometry: its rotation comes before the crop.
+        geometry: its scale or rotation comes before the crop.
 
     Differs: BasicIRSTD lets a patch around a target begin one pixel too early and so miss it; here it never does.
     """
     assert recipe.patch is not None
-    height, width = frame.size
+    height, width = geometry.uncropped
     free = max(height - recipe.patch, 0), max(width - recipe.patch, 0)
     if generator.random() < recipe.positive_crop:
         targets = frame.target_pixels
-        if geometry.angle:
-            targets = np.flatnonzero(geometry.rotated(frame.binary_mask, "nearest"))
+        if geometry.angle or geometry.scale is not None:
+            targets = np.flatnonzero(geometry.warped(frame.binary_mask, "nearest"))
         if targets.size:
             pixel = divmod(int(targets[generator.integers(targets.size)]), width)
             top, left = (
@@ -263,6 +311,13 @@ def black_out(image: Array, holes: tuple[Hole, ...]) -> Array:
     for top, left, height, width in holes:
         image[..., top : top + height, left : left + width] = 0
     return image
+
+
+def blurred(image: Array, deviation: float) -> Array:
+    """(..., H, W) under a Gaussian; the image itself where the deviation is 0."""
+    if not deviation:
+        return image
+    return _each_plane(image, lambda plane: cv2.GaussianBlur(plane, (0, 0), deviation))
 
 
 def _each_plane(planes: Array, change: Callable[[Array], Array]) -> Array:

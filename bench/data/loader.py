@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.augment import Augmentation, Geometry, black_out, draw
+from bench.data.augment import Augmentation, Geometry, black_out, blurred, draw
 from bench.data.frames import Frame
 from bench.network import Batch
 from bench.types import Input, Recipe
@@ -161,11 +161,12 @@ def _image(frame: Frame, augmentation: Augmentation, input: Input) -> Floats:
     """(C, H, W) of one image, normalised after everything but the padding, so that what is padded is zero."""
     geometry = augmentation.geometry
     levels = frame.image.transpose(2, 0, 1) if frame.image.ndim == 3 else frame.image[None]
-    levels = black_out(geometry.rotated(levels), augmentation.holes)
+    levels = black_out(geometry.warped(levels), augmentation.holes)
     if geometry.crop is None:
-        return np.ascontiguousarray(_normalise(geometry.resized(geometry.turned(levels)), input))
+        levels = blurred(geometry.resized(geometry.turned(levels)), augmentation.blur)
+        return np.ascontiguousarray(_normalise(levels, input))
     top, left = geometry.crop
-    patch = levels[:, top : top + geometry.output[0], left : left + geometry.output[1]]
+    patch = blurred(levels[:, top : top + geometry.output[0], left : left + geometry.output[1]], augmentation.blur)
     return np.ascontiguousarray(geometry.turned(_pad(_normalise(patch, input), geometry.output)))
 
 
@@ -173,7 +174,7 @@ def _mask(frame: Frame, geometry: Geometry) -> Floats:
     """(H, W): binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
     if geometry.resize is None:
         return geometry.apply(frame.binary_mask, "nearest").astype(np.float32)
-    turned = geometry.turned(geometry.rotated(frame.mask, "nearest"))
+    turned = geometry.turned(geometry.warped(frame.mask, "nearest"))
     return geometry.resized(turned).astype(np.float32) / np.float32(255)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.augment import Geometry, black_out, draw, draw_crop, draw_holes
+from bench.data.augment import Geometry, black_out, blurred, draw, draw_crop, draw_holes
 from bench.data.frames import Frame
 from bench.types import Input, Recipe
 
@@ -236,3 +236,67 @@ def test_holes_are_black_in_a_copy() -> None:
     assert holed[0].tolist() == [[9, 9, 9, 9], [9, 0, 0, 0], [9, 0, 0, 0], [9, 9, 9, 9]]
     assert image.min() == 9
     assert black_out(image, ()) is image
+
+
+def test_a_scaled_patch_shows_the_image_larger() -> None:
+    plane = np.zeros((40, 60), np.uint8)
+    plane[20:24, 30:36] = 200
+    geometry = Geometry((40, 60), scale=(80, 120), crop=(32, 52), patch=24)
+    moved = geometry.apply(plane, "nearest")
+    expected = np.zeros((24, 24), np.uint8)
+    expected[8:16, 8:20] = 200
+    assert np.array_equal(moved, expected)
+    assert geometry.output == (24, 24)
+
+
+def test_undo_of_a_scaled_patch_puts_it_back_where_it_came_from() -> None:
+    plane = np.zeros((40, 60), np.float32)
+    plane[20:24, 30:36] = 1
+    geometry = Geometry((40, 60), scale=(80, 120), crop=(32, 52), patch=24, flip_lr=True)
+    back = geometry.undo(geometry.apply(plane, "nearest"), np.full_like(plane, 5.0))
+    assert np.array_equal(back[20:24, 30:36], np.ones((4, 6)))
+    assert back[10, 10] == 5.0
+    assert back[19, 30] == 0.0
+
+
+def test_dnanets_steps_come_as_often_as_published() -> None:
+    rule = recipe("dnanet", patch=32, positive=0.0)
+    drawn = [
+        draw(frame(40, 60), input=GREY, recipe=rule, generator=np.random.default_rng(seed)) for seed in range(2000)
+    ]
+    longest = [max(one.geometry.uncropped) for one in drawn]
+    assert set(longest) == set(range(16, 65))
+    assert np.mean(longest) == pytest.approx(40, abs=1.3)  # four standard errors of 2000 draws
+    assert all(abs(a.geometry.uncropped[0] - max(a.geometry.uncropped) * 2 / 3) <= 0.5 for a in drawn)
+    assert np.mean([one.geometry.flip_lr for one in drawn]) == pytest.approx(0.5, abs=0.045)
+    blurs = [one.blur for one in drawn if one.blur]
+    assert len(blurs) / len(drawn) == pytest.approx(0.5, abs=0.045)
+    assert np.mean(blurs) == pytest.approx(0.5, abs=0.037)
+    assert max(blurs) < 1
+
+
+def test_a_crop_of_a_scaled_image_holds_the_scaled_target() -> None:
+    made = frame(100, 100, target=(80, 20))
+    geometry = Geometry((100, 100), scale=(200, 200))
+    moved = geometry.apply(made.binary_mask, "nearest")
+    rule = recipe("none", positive=1.0)
+    crops = [draw_crop(made, geometry, recipe=rule, generator=np.random.default_rng(seed)) for seed in range(50)]
+    assert all(moved[top : top + 16, left : left + 16].any() for top, left in crops)
+    assert max(top for top, _ in crops) > 150
+
+
+def test_scaling_needs_a_patch_and_no_rotation() -> None:
+    with pytest.raises(ValueError, match="augmentation 'dnanet' scales, so it needs a patch"):
+        draws(frame(), recipe("dnanet", patch=None), 1, RESIZED)
+    with pytest.raises(ValueError, match="excludes angle"):
+        Geometry((6, 8), scale=(12, 16), angle=3.0)
+
+
+def test_a_blur_keeps_the_mean_of_an_image_and_spreads_a_pixel() -> None:
+    image = np.zeros((1, 21, 21), np.float32)
+    image[0, 10, 10] = 1
+    spread = blurred(image, 0.8)
+    assert spread.sum() == pytest.approx(1, abs=1e-6)
+    kernel = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 0.8**2))
+    assert spread[0, 10, 10] == pytest.approx((1 / kernel.sum()) ** 2, abs=1e-6)
+    assert blurred(image, 0.0) is image
