@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -146,6 +146,9 @@ def run(
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Minutes after which no further experiment is begun.", min=0)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
@@ -174,9 +177,14 @@ def run(
     manifest = manifest_of(described, jobs)
     write_manifest(runs, manifest)
     place.tracker.begin_suite(manifest)
-    results = run_all(jobs, place)
-    failed = [result for result in results if result.status == "failed"]
+    results = run_all(jobs, place, budget=None if budget is None else 60 * budget)
+    failed = [result for result in results if result is not None and result.status == "failed"]
     place.tracker.end_suite(failed=bool(failed))
+    unreached = [job.row.key for job, result in zip(jobs, results, strict=True) if result is None]
+    if unreached:
+        reason = f"not reached within the time budget of {budget:g} min"
+        write_manifest(runs, replace(manifest, unreached=dict.fromkeys(unreached, reason)))
+        err.print(f"note: {len(unreached)} of {len(jobs)} rows {reason}; the same command goes on with them")
     show_results(jobs, results, as_json=as_json)
     if failed:
         raise typer.Exit(FAILED)
@@ -237,6 +245,7 @@ def gate(
         results = {
             f"{job.row.label} on {job.row.dataset}": result.scores
             for job, result in zip(jobs, run_all(jobs, place), strict=True)
+            if result is not None
         }
     if stored is None:
         write_reference(results, reference, suite=described.name)
@@ -255,25 +264,30 @@ def gate(
 
 @app.command()
 def cost(
-    models: Annotated[list[str], typer.Argument(help="Models' names.")],
+    models: Annotated[list[str] | None, typer.Argument(help="Models' names; none means all.")] = None,
     size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 256,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print parameters, MACs, latency, images a second and memory of freshly made networks."""
+    """Print parameters, MACs, latency, images a second and memory of freshly made networks and classical detectors."""
     import torch
 
     from bench.cost import measure_cost
-    from bench.network import build_model
+    from bench.network import build_model, find_models
+    from bench.progress import track
 
     info_of, on = info_lookup(plugin), open_device(device)
+    if size < 1:
+        raise ValueError(f"--size {size}: expected a number of pixels, at least 1")
+    infos = [info_of(name) for name in models or sorted(find_models(), key=str.casefold)]
     costs = {}
-    for name in models:
-        info = info_of(name)
+    for info in track(infos, "measure", total=len(infos), progress=Bar()):
         torch.manual_seed(0)
-        network = build_model(name, channels=info.channels).to(on).eval()
-        costs[name] = measure_cost(network, size=(size, size), channels=info.channels, device=on, rounds=info.rounds)
+        network = build_model(info.name, channels=info.channels).to(on).eval()
+        costs[info.name] = measure_cost(
+            network, size=(size, size), channels=info.channels, device=on, rounds=info.rounds
+        )
     if as_json:
         out.print_json(json.dumps({name: asdict(one) for name, one in costs.items()}))
         return
@@ -283,7 +297,7 @@ def cost(
         table.add_row(
             escape(name),
             f"{one.parameters / 1e6:.3f}",
-            f"{one.macs / 1e9:.3f}",
+            "—" if one.macs is None else f"{one.macs / 1e9:.3f}",
             str(one.rounds),
             f"{one.latency_p50:.1f}",
             f"{one.latency_p95:.1f}",
@@ -291,8 +305,11 @@ def cost(
             memory,
         )
     out.print(table)
-    first = next(iter(costs.values()))
-    out.print(f"{first.device}, {first.precision}, batch 1, {size} x {size}; MACs: {first.macs_counter}, one round")
+    for device_name, precision in dict.fromkeys((one.device, one.precision) for one in costs.values()):
+        out.print(f"{device_name}, {precision}, batch 1, {size} x {size}", markup=False)
+    counters = dict.fromkeys(one.macs_counter for one in costs.values() if one.macs is not None)
+    if counters:
+        out.print(f"MACs: {', '.join(counters)}, one round; — : a classical detector, whose work is not counted")
 
 
 @app.command("list")
@@ -418,8 +435,8 @@ def shown_steps(what: str) -> Iterator[Callable[[int, int], None]]:
         bar.end()
 
 
-def show_results(jobs: Sequence[Job], results: Sequence[RunResult], *, as_json: bool) -> None:
-    """Print one line an experiment, with where its files are, or all results as one JSON object."""
+def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
+    """Print one line an experiment, with where its files are, or all results as one JSON object; null: not reached."""
     from bench.store import to_plain
 
     if as_json:
@@ -428,9 +445,14 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult], *, as_json: 
         ]
         out.print_json(json.dumps({"results": rows}))
         return
-    names = list(dict.fromkeys(name for result in results for name in result.scores))[:SHOWN_SCORES]
+    names = list(dict.fromkeys(name for result in results if result for name in result.scores))[:SHOWN_SCORES]
     table = Table("method", "dataset", *names, "rounds", "run")
     for job, result in zip(jobs, results, strict=True):
+        if result is None:
+            table.add_row(
+                escape(job.row.label), job.row.dataset, *["—"] * len(names), "—", f"{job.row.key} not reached"
+            )
+            continue
         values = [format_score(result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
         ran = escape(f"{result.key}{state}")

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.data.synthetic import SIDE, make_scene
+from bench.detector import Detector
 from bench.environment import device_name
 from bench.network import Segmenter, parameter_count
 from bench.types import Cost
@@ -37,18 +40,23 @@ def measure_cost(
 ) -> Cost:
     """The cost of one image through a network in evaluation mode. The network is moved to `device` and left there.
 
+    A classical detector is measured on the CPU, whatever the device, and none of its work is counted.
+
     Args:
         size: (height, width) of the input in pixels.
         rounds: feedback rounds that are timed; a network without feedback has one.
         repeats: passes that are timed, at most.
         budget: seconds after which no further pass is begun, once three are done.
     """
+    counted = not isinstance(network, Detector)
+    device = device if counted else torch.device("cpu")
     with evaluating(network.to(device)):
         image, start = example(network, size=size, channels=channels, device=device)
-        macs = count_macs(network, image, start)
-        flops, unsupported = count_fvcore(network, image, start)
+        macs = count_macs(network, image, start) if counted else None
+        flops, unsupported = count_fvcore(network, image, start) if counted else (None, ())
         taken, peak = measure_memory(network, image, start, rounds=rounds)
-        warm_up(network, image, start)
+        if counted:
+            warm_up(network, image, start)
         seconds = time_passes(network, image, start, rounds=rounds, repeats=repeats, budget=budget)
     return Cost(
         device=device_name(device),
@@ -69,11 +77,23 @@ def measure_cost(
 def example(
     network: Segmenter, *, size: tuple[int, int], channels: int, device: torch.device
 ) -> tuple[Tensor, Tensor | None]:
-    """An image of noise and, for networks that need one, a feedback mask that is on in half of the pixels."""
+    """An image of noise and, for networks that need one, a feedback mask that is on in half of the pixels.
+
+    A classical detector, whose time depends on what it sees, gets generated infrared scenes side by side.
+    """
+    if isinstance(network, Detector):
+        return torch.from_numpy(mosaic(size).astype(np.float32))[None, None].to(device), None
     noise = torch.Generator().manual_seed(0)
     image = torch.randn(1, channels, *size, generator=noise)
     start = (torch.rand(1, 1, *size, generator=noise) > 0.5).float()
     return image.to(device), start.to(device) if network.needs_start else None
+
+
+def mosaic(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scenes of the synthetic dataset side by side, cut to (height, width)."""
+    rows, columns = (-(-length // SIDE) for length in size)
+    scenes = [[make_scene(row * columns + column + 1).grey for column in range(columns)] for row in range(rows)]
+    return np.block(scenes)[: size[0], : size[1]]
 
 
 @contextmanager
@@ -199,6 +219,8 @@ def resident(field: str) -> int:
 
 def precision_of(network: nn.Module, device: torch.device) -> str:
     """The weights' arithmetic, with a word on CUDA's shortened float32 products where they are in use."""
+    if isinstance(network, Detector):
+        return "float64"
     name = str(next(network.parameters()).dtype).removeprefix("torch.")
     shortened = device.type == "cuda" and name == "float32" and torch.backends.cudnn.allow_tf32
     return f"{name} (TF32 convolutions)" if shortened else name

@@ -9,7 +9,6 @@ T p / (1 - p).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from bench.network import Segmenter
 from bench.registry import Registry
+from bench.types import TUNED
 
 Grey = NDArray[np.float64]
 """(H, W) grey levels from 0 to 255."""
@@ -25,13 +25,13 @@ Grey = NDArray[np.float64]
 ScoreMap = NDArray[np.float64]
 """(H, W) scores, not below 0, higher where a target is likelier."""
 
-Rule = Callable[[ScoreMap, float], float]
-"""`(scores, level) -> threshold in the unit of the scores`."""
+Levels = NDArray[np.float64]
+"""Numbers of a rule, of any shape; or the thresholds they make, of the same shape."""
+
+Rule = Callable[[ScoreMap, Levels], Levels]
+"""`(scores, levels) -> thresholds in the unit of the scores`, which rise with the level."""
 
 RULES: Registry[Rule] = Registry("threshold rule")
-
-TUNED = "best"
-"""The level that asks for the one that is best on the training list."""
 
 
 def rule(name: str) -> Callable[[Rule], Rule]:
@@ -40,31 +40,31 @@ def rule(name: str) -> Callable[[Rule], Rule]:
 
 
 @rule("share-of-max")
-def share_of_max(scores: ScoreMap, level: float) -> float:
+def share_of_max(scores: ScoreMap, level: Levels) -> Levels:
     """A share of the image's highest score; 0.5 is the half maximum of ISTD-python."""
-    return level * float(scores.max())
+    return np.asarray(level * scores.max())
 
 
 @rule("k-sigma")
-def k_sigma(scores: ScoreMap, level: float) -> float:
+def k_sigma(scores: ScoreMap, level: Levels) -> Levels:
     """The mean score plus `level` standard deviations (of the population), level 3 to 5: Chen et al. 2014."""
-    return float(scores.mean() + level * scores.std())
+    return np.asarray(scores.mean() + level * scores.std())
 
 
 @rule("lambda-blend")
-def lambda_blend(scores: ScoreMap, level: float) -> float:
+def lambda_blend(scores: ScoreMap, level: Levels) -> Levels:
     """Between the mean (level 0) and the highest score (level 1); 0.7 to 0.9 in Han et al. 2020."""
-    return level * float(scores.max()) + (1 - level) * float(scores.mean())
+    return np.asarray(level * scores.max() + (1 - level) * scores.mean())
 
 
 @rule("max-or-sigma")
-def max_or_sigma(scores: ScoreMap, level: float) -> float:
+def max_or_sigma(scores: ScoreMap, level: Levels) -> Levels:
     """The greater of a share of the highest score and mean + half a deviation; 0.7 in comparisons with networks."""
-    return max(level * float(scores.max()), 0.5 * float(scores.std()) + float(scores.mean()))
+    return np.asarray(np.maximum(level * scores.max(), scores.mean() + 0.5 * scores.std()))
 
 
 @rule("fixed")
-def fixed(scores: ScoreMap, level: float) -> float:
+def fixed(scores: ScoreMap, level: Levels) -> Levels:
     """The same score for every image."""
     return level
 
@@ -82,9 +82,6 @@ class Detector(Segmenter):
         ValueError: when the level is no number that makes a threshold.
     """
 
-    rule: str
-    level: float | Literal["best"]
-
     def __init__(self, *, rule: str, level: float | str, channels: int = 1) -> None:
         super().__init__()
         name = type(self).__name__
@@ -93,7 +90,7 @@ class Detector(Segmenter):
         RULES.get(rule)
         if level != TUNED and not (isinstance(level, int | float) and not isinstance(level, bool) and level > 0):
             raise ValueError(f"{name}: level is {level!r}, expected a number above 0 or {TUNED!r}")
-        self.rule, self.level = rule, level  # type: ignore[assignment]
+        self.rule, self.level = rule, level
 
     def score(self, grey: Grey) -> ScoreMap:
         """The score map (H, W) of a grey image (H, W), as its paper defines it."""
@@ -105,19 +102,24 @@ class Detector(Segmenter):
         Raises:
             ValueError: while the level is still to be found.
         """
-        if self.level == TUNED:
+        if isinstance(self.level, str):
             raise ValueError(f"{type(self).__name__}: its level is to be found on a training list first")
-        return RULES.get(self.rule)(scores, float(self.level)) if scores.max() > 0 else np.inf
+        return float(RULES.get(self.rule)(scores, np.array(self.level))) if scores.max() > 0 else np.inf
 
-    def logits(self, grey: Grey) -> NDArray[np.float32]:
-        """log(S / T) of an image (H, W); minus infinity where S is 0."""
-        scores = np.maximum(self.score(grey), 0)
+    def logits(self, scores: ScoreMap) -> NDArray[np.float32]:
+        """log(S / T) of a score map (H, W); minus infinity where S is 0.
+
+        Raises:
+            ValueError: when a score is NaN, or the level is still to be found.
+        """
+        if np.isnan(scores).any():
+            raise ValueError(f"{type(self).__name__}: {np.isnan(scores).sum()} scores are NaN")
         with np.errstate(divide="ignore"):
-            odds: NDArray[np.float32] = (np.log(scores) - np.log(self.threshold(scores))).astype(np.float32)
-        return odds
+            odds = np.log(np.maximum(scores, 0)) - np.log(self.threshold(scores))
+        return np.asarray(odds, dtype=np.float32)
 
     @torch.no_grad()
     def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
         """Logits (B, 1, H, W) of grey images (B, 1, H, W) from 0 to 255."""
-        maps = [self.logits(grey) for grey in image[:, 0].cpu().numpy().astype(np.float64)]
+        maps = [self.logits(self.score(grey)) for grey in image[:, 0].cpu().numpy().astype(np.float64)]
         return torch.from_numpy(np.stack(maps))[:, None].to(image.device)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from bench.data.frames import Frame, Frames
 from bench.data.loader import evaluation_batches, network_size
+from bench.detector import Detector, Grey
 from bench.metrics.counts import quantise
 from bench.network import Segmenter, take_rounds, to_device
+from bench.pool import score_maps
 from bench.types import Input, Scoring
 
 LEVELS = 65536
@@ -45,9 +47,14 @@ def predict(
 ) -> Iterator[Prediction]:
     """The network's predictions of all frames, in their order; the network is put into evaluation mode.
 
+    A classical detector predicts on this machine's processors, whatever the device.
+
     Raises:
         ValueError: naming the image, when a probability is NaN.
     """
+    if isinstance(network, Detector):
+        yield from _detect(network, frames, input=input)
+        return
     to_device(network.eval(), device)
     batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, batch=batch)
     sizes = {frame.name: network_size(frame, input) for frame in frames}
@@ -57,6 +64,22 @@ def predict(
         for name, maps in zip(moved.name, stacked, strict=True):
             height, width = sizes[name]
             yield Prediction(name, _quantise(name, maps[:, :height, :width]))
+
+
+def _detect(detector: Detector, frames: Frames, *, input: Input) -> Iterator[Prediction]:
+    maps = score_maps(detector, grey_levels(frames, input), count=len(frames))
+    for frame, scores in zip(frames, maps, strict=True):
+        try:
+            probs = torch.sigmoid(torch.from_numpy(detector.logits(scores))).numpy()
+        except ValueError as error:
+            raise ValueError(f"image {frame.name}: {error}") from None
+        yield Prediction(frame.name, quantise(probs[None]))
+
+
+def grey_levels(frames: Frames, input: Input) -> Iterator[Grey]:
+    """Every frame's grey levels (H, W) as the input makes them, for a classical detector."""
+    for batch in evaluation_batches(frames, input=input, needs_start=False):
+        yield batch.image[0, 0].numpy().astype(np.float64)
 
 
 def _quantise(name: str, maps: NDArray[np.float32]) -> Levels:

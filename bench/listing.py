@@ -26,14 +26,14 @@ def list_rows(what: str) -> Rows:
 
 
 def list_models() -> Rows:
-    """Every registered network with its source and licence."""
+    """Every registered network and classical detector with its source and licence."""
     infos = [find_models().get(name).info for name in sorted(find_models(), key=str.casefold)]
     return [
         {
             "name": info.name,
             "rounds": info.rounds,
             "channels": info.channels,
-            "recipe": info.recipe,
+            "recipe": info.recipe or "none (classical)",
             "source": info.source,
             "licence": info.licence,
             "cite": info.cite,

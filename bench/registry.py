@@ -72,6 +72,15 @@ def discover(packages: tuple[str, ...]) -> None:
                 importlib.import_module(found.name)
 
 
+_PLUGINS: dict[str, Path] = {}
+"""Module names of the plugins that were loaded, with their files."""
+
+
+def loaded_plugins() -> tuple[Path, ...]:
+    """The users' own files that were loaded, so that another process can load them, too."""
+    return tuple(_PLUGINS.values())
+
+
 def load_plugin(path: Path) -> None:
     """Import a user's own file, so that what it registers stands beside ours; a file that is loaded already is left.
 
@@ -95,3 +104,4 @@ def load_plugin(path: Path) -> None:
         del sys.modules[name]
         said = (str(error) or "no reason given").splitlines()[0]
         raise ValueError(f"plugin {path}: {type(error).__name__}: {said}") from error
+    _PLUGINS[name] = path.resolve()

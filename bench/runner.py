@@ -19,19 +19,21 @@ from bench.data.augment import AUGMENTATIONS
 from bench.data.cards import load_card
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.splits import list_names
+from bench.detector import Detector
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict, resized
 from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
-from bench.network import Segmenter, find_models
+from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
 from bench.tracking import Tracker
 from bench.train import Trained, train
-from bench.types import Cost, Decoder, ImageList, ModelInfo, RunResult, Score, Training, Weights
+from bench.tuning import tune
+from bench.types import Cost, Decoder, ImageList, Method, ModelInfo, RunResult, Score, Training, Weights
 from bench.weights import load_model, weights_digest
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Place:
         data: folder with one folder a dataset; None where only generated images are used.
         device: where networks train, predict and are measured.
         frames: decoded images, by dataset, list and decoder, so that experiments share them.
+        costs: what was measured, by network and size, so that datasets share it.
         environment: versions, processor and commit as they were at the start, whatever is committed in the meantime.
     """
 
@@ -58,6 +61,7 @@ class Place:
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
+    costs: dict[tuple[Any, ...], Cost] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +118,8 @@ def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
         lists.append((weights.images, weights.input.decoder))
         if weights.selection_images is not None:
             lists.append((weights.selection_images, weights.input.decoder))
+    if isinstance(weights, Method) and weights.images is not None:
+        lists.append((weights.images, experiment.input.decoder))
     return lists
 
 
@@ -152,6 +158,7 @@ def run(job: Job, place: Place) -> RunResult:
         epochs=trained.epochs if trained else 0,
         best_epoch=trained.best_epoch if trained else 0,
         optimistic=is_optimistic(job),
+        tuned=tuned_settings(network),
         environment=environment_of(job, place),
         times=times,
     )
@@ -162,6 +169,8 @@ def run(job: Job, place: Place) -> RunResult:
 def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
     """The experiment's network in evaluation mode, trained now or given, and how its training went."""
     weights = job.experiment.weights
+    if isinstance(weights, Method):
+        return obtain_detector(weights, place), None
     if isinstance(weights, Weights):
         return _given_weights(weights, channels=job.experiment.input.channels).to(place.device), None
     decoder = weights.input.decoder
@@ -176,6 +185,22 @@ def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
         on_epoch=place.tracker.log_epoch,
     )
     return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(place.device), trained
+
+
+def obtain_detector(method: Method, place: Place) -> Detector:
+    """A classical detector whose threshold is known: given, or found on the method's training list.
+
+    Raises:
+        ValueError: when the model is no detector.
+    """
+    detector = build_model(method.model, channels=1, settings=dict(method.config))
+    if not isinstance(detector, Detector):
+        raise ValueError(f"model {method.model}: registered without a recipe, and it is no Detector; give it one")
+    if method.images is not None and method.input is not None:
+        frames = place.frames_of(method.images, decoder=method.input.decoder)
+        folder = place.runs / "trainings" / method.key
+        detector.level = tune(method, detector, frames, folder=folder, progress=place.progress).level
+    return detector
 
 
 def _given_weights(weights: Weights, *, channels: int) -> Segmenter:
@@ -240,14 +265,20 @@ def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, ND
 
 
 def measure(job: Job, network: Segmenter, place: Place) -> Cost:
-    """What one pass of the network costs at a nominal size, on the device it ran on."""
-    return measure_cost(
-        network,
-        size=job.experiment.input.size or COST_SIZE,
-        channels=job.experiment.input.channels,
-        device=place.device,
-        rounds=job.experiment.rounds,
-    )
+    """What one pass of the network costs at a nominal size, on the device it ran on; measured once for all datasets."""
+    experiment = job.experiment
+    size, channels = experiment.input.size or COST_SIZE, experiment.input.channels
+    key = (experiment.model, experiment.weights.config, size, channels, experiment.rounds)
+    if key not in place.costs:
+        place.costs[key] = measure_cost(
+            network, size=size, channels=channels, device=place.device, rounds=experiment.rounds
+        )
+    return place.costs[key]
+
+
+def tuned_settings(network: Segmenter) -> dict[str, float]:
+    """The level a classical detector was used at; nothing for networks."""
+    return {"level": float(network.level)} if isinstance(network, Detector) else {}
 
 
 def model_info(job: Job) -> ModelInfo:

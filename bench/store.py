@@ -17,7 +17,7 @@ import typing
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,13 +182,14 @@ def _record_from_plain(kind: type, content: Any) -> Any:
 
 
 def _union_from_plain(kinds: Iterable[Any], content: Any) -> Any:
-    """The first record among `kinds` that has all of the content's fields; plain values as they are."""
+    """The first record among `kinds` that has all of the content's fields and lacks none; plain values as they are."""
     if not isinstance(content, dict):
         sequences = [kind for kind in kinds if typing.get_origin(kind) is tuple]
         return from_plain(sequences[0], content) if sequences and isinstance(content, list) else content
     records = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
     for kind in records:
-        if set(content) <= set(_fields(kind)):
+        needed = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
+        if needed <= set(content) <= set(_fields(kind)):
             return from_plain(kind, content)
     raise StoreError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
 
@@ -218,12 +219,17 @@ def read_result(folder: Path) -> RunResult:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Which rows a suite's last run planned: what a report looks for, so that nothing goes missing unseen."""
+    """Which rows a suite's last run planned: what a report looks for, so that nothing goes missing unseen.
+
+    Attributes:
+        unreached: by the row's key, why a run ended before it; empty where nothing ended early.
+    """
 
     suite: str
     title: str
     rows: tuple[Row, ...]
     limited: bool = False
+    unreached: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
 

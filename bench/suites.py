@@ -33,9 +33,11 @@ from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
 from bench.store import Manifest
 from bench.types import (
+    TUNED,
     Config,
     Experiment,
     ImageList,
+    Method,
     ModelInfo,
     Protocol,
     Row,
@@ -257,7 +259,8 @@ def expand(
                 rules = resolve_rules(protocol, card, info_of(row.model), overrides=chosen)
                 rules = replace(rules, recipe=replace(rules.recipe, device=device))
                 plan = _Plan(row, info_of(row.model), card, rules, limit or Limit(), protocol)
-                seeds = suite.seeds if row.weights is None else suite.seeds[:1]
+                learns = row.weights is None and plan.info.recipe
+                seeds = suite.seeds if learns else suite.seeds[:1]
                 jobs.extend(_job(plan, seed) for seed in seeds)
     except (LookupError, ValueError) as error:
         message = error.args[0] if error.args else str(error)
@@ -321,7 +324,9 @@ def _job(plan: _Plan, seed: int) -> Job:
     return Job(row, experiment)
 
 
-def _weights(plan: _Plan, seed: int) -> Training | Weights:
+def _weights(plan: _Plan, seed: int) -> Training | Weights | Method:
+    if not plan.info.recipe:
+        return _method(plan)
     if plan.row.weights is not None:
         path = plan.row.weights
         return Weights(plan.row.model, sha256=_file_digest(path), config=plan.config, path=str(path))
@@ -338,6 +343,17 @@ def _weights(plan: _Plan, seed: int) -> Training | Weights:
     )
 
 
+def _method(plan: _Plan) -> Method:
+    if plan.row.weights is not None:
+        raise SuiteError(
+            f"{plan.row.label}: {plan.row.model} has no weights to be given; take 'weights' out of its row"
+        )
+    if dict(plan.config).get("level") != TUNED:
+        return Method(plan.row.model, plan.config)
+    images = image_list(plan.card.name, plan.split, "train", limit=plan.limit.train)
+    return Method(plan.row.model, plan.config, images=images, input=plan.rules.input)
+
+
 def refuse_shared_images(experiment: Experiment) -> None:
     """Nothing, when the weights have not seen the test list.
 
@@ -347,10 +363,8 @@ def refuse_shared_images(experiment: Experiment) -> None:
         SuiteError: naming the lists, how many images they share, and the first of those.
     """
     weights, test = experiment.weights, experiment.images
-    if isinstance(weights, Weights):
-        return
-    seen = [weights.images]
-    if weights.selection_images is not None and weights.selection.on != "test":
+    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
+    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
         seen.append(weights.selection_images)
     for images in seen:
         if shared := shared_images(images, test):

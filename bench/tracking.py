@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bench.store import ERROR_LOG, RESULT_FILE, Manifest, StoreError, first_line, read_manifest, read_result, to_plain
-from bench.types import Row, RunResult, Training
+from bench.types import Row, RunResult, Training, Weights
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ def _digest(result: RunResult) -> str:
 
 def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
     weights = result.experiment.weights
-    if isinstance(weights, Training):
+    if not isinstance(weights, Weights) and weights.images is not None:
         yield weights.images, "training"
     yield result.experiment.images, "testing"
 

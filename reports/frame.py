@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.store import Manifest, StoreError, read_manifest, read_result
-from bench.types import Cost, Experiment, Row, RunResult, Scoring, Training
+from bench.types import Cost, Experiment, Method, Row, RunResult, Scoring, Training, Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +55,20 @@ def read_suite(root: Path, suite: str) -> tuple[Manifest, tuple[Entry, ...]]:
     manifest = read_manifest(root, suite)
     if not manifest.rows:
         raise StoreError(f"suite {suite!r}: its manifest has no rows, expected at least one; run the suite again")
-    return manifest, tuple(read_entry(root / row.key, row) for row in manifest.rows)
+    unreached = manifest.unreached
+    return manifest, tuple(
+        read_entry(root / row.key, row, absent=unreached.get(row.key, "not run")) for row in manifest.rows
+    )
 
 
-def read_entry(folder: Path, row: Row) -> Entry:
-    """The entry of one row; a result that is missing, unreadable or not what the row asks for becomes a reason."""
+def read_entry(folder: Path, row: Row, *, absent: str = "not run") -> Entry:
+    """The entry of one row; a result that is missing, unreadable or not what the row asks for becomes a reason.
+
+    Args:
+        absent: the reason where there is no result at all.
+    """
     if not (folder / "result.json").is_file():
-        return Entry(row, folder, reason="not run")
+        return Entry(row, folder, reason=absent)
     try:
         result = read_result(folder)
     except StoreError as error:
@@ -127,15 +134,24 @@ def describe_input(experiment: Experiment) -> str:
 
 def describe_selection(experiment: Experiment) -> str:
     """Which weights were kept, in words."""
-    if not isinstance(experiment.weights, Training):
-        return f"given weights, SHA-256 {experiment.weights.sha256[:12]}"
-    rule = experiment.weights.selection
+    weights = experiment.weights
+    if isinstance(weights, Method):
+        settings = dict(weights.config)
+        if weights.images is None:
+            return f"threshold {settings.get('rule')} at {settings.get('level')}"
+        chosen = f"{weights.images.dataset}/{weights.images.split}/{weights.images.part}"
+        return f"threshold {settings.get('rule')} at the level with the best IoU on {chosen}"
+    if isinstance(weights, Weights):
+        return f"given weights, SHA-256 {weights.sha256[:12]}"
+    rule = weights.selection
     return "last epoch" if rule.rule == "last" else f"best {rule.criterion} on {rule.on}, every {rule.every} epoch(s)"
 
 
 def describe_recipe(experiment: Experiment) -> str:
     """How the weights were learnt, in words."""
-    if not isinstance(experiment.weights, Training):
+    if isinstance(experiment.weights, Method):
+        return "nothing to learn"
+    if isinstance(experiment.weights, Weights):
         return "not trained here"
     r = experiment.weights.recipe
     crop = f"crop {r.patch}" if r.patch else "whole images"
@@ -159,6 +175,8 @@ def same_but_seed(experiment: Experiment) -> Experiment:
     weights = experiment.weights
     if isinstance(weights, Training):
         return replace(experiment, weights=replace(weights, seed=0))
+    if isinstance(weights, Method):
+        return experiment
     return replace(experiment, weights=replace(weights, sha256="", path=""))
 
 

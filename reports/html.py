@@ -126,6 +126,7 @@ def _rule_row(entry: Entry) -> RuleRow:
     words[2] += "".join(f", {name}={value}" for name, value in experiment.weights.config)
     words[3] += f", {experiment.images.part} list of {experiment.images.count} images ({experiment.images.digest[:12]})"
     kept = describe_selection(experiment) + (f"; epoch {result.best_epoch}" if result.best_epoch else "")
+    kept += "".join(f"; {name} {value:g}" for name, value in result.tuned.items())
     optimistic = "; optimistic: chosen on the test list" if result.optimistic else ""
     environment = _environment(result.environment)
     return RuleRow(

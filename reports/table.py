@@ -301,6 +301,8 @@ def _cost_cells(groups: dict[str, Group], place: tuple[str, str], notes: Notes) 
 
 
 def _macs(cost: Cost) -> str:
+    if cost.macs is None:
+        return "—"
     per_round = f"{cost.macs / 1e9:.3f}" if cost.macs < 1e10 else f"{cost.macs / 1e9:.2f}"
     return f"{per_round} × {cost.rounds}" if cost.rounds > 1 else per_round
 

@@ -9,15 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from bench.data.frames import Frames, open_frames
 from bench.data.splits import image_list, list_names
+from bench.detector import Detector, Grey, ScoreMap
 from bench.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
 from bench.suites import Job, Limit, expand, load_suite
-from bench.types import Input, ModelInfo, Recipe, Selection, Training
+from bench.types import Input, ModelInfo, Recipe, Selection, Training, freeze_config
 
 INPUT = Input("pillow-grey", 1, mean=91.4875, std=18.10938, multiple=32)
 RECIPE = Recipe("adam", lr=1e-3, epochs=4, batch=3, loss="soft-iou", augmentation="basicirstd", patch=32)
@@ -110,7 +112,23 @@ class Ages(Dot):
         return {"told": self.told}
 
 
-FAKES: dict[str, type[Dot] | type[Echo]] = {
+class Bright(Detector):
+    """Scores how much brighter a pixel is than its image's mean; fails on the image whose mean it is told to."""
+
+    def __init__(
+        self, *, rule: str = "share-of-max", level: float | str = 0.5, fails_at: float = -1.0, channels: int = 1
+    ) -> None:
+        super().__init__(rule=rule, level=level, channels=channels)
+        self.fails_at = fails_at
+
+    def score(self, grey: Grey) -> ScoreMap:
+        if grey.mean() == self.fails_at:
+            raise ValueError("an image it cannot bear")
+        return np.maximum(grey - grey.mean(), 0)
+
+
+FAKES: dict[str, type[Segmenter]] = {
+    "Bright": Bright,
     "Dot": Dot,
     "Echo": Echo,
     "LossBreaks": LossBreaks,
@@ -124,7 +142,13 @@ def register_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the networks of this file known by name for one test."""
     for name, network in FAKES.items():
         info = ModelInfo(
-            name, cite="none", source="tests", licence="MIT", recipe="basicirstd", rounds=network.default_rounds
+            name,
+            cite="none",
+            source="tests",
+            licence="MIT",
+            recipe="" if issubclass(network, Detector) else "basicirstd",
+            rounds=network.default_rounds,
+            config=freeze_config({"rule": "share-of-max", "level": 0.5} if name == "Bright" else {}),
         )
         monkeypatch.setitem(MODELS._entries, name, ModelEntry(info, network))
 
@@ -150,9 +174,9 @@ def make_training(model: str, *, selection: Selection | None = None, seed: int =
     )
 
 
-def make_jobs(folder: Path, *models: str, protocol: str = "native", **overrides: Any) -> list[Job]:
+def make_jobs(folder: Path, *models: str, protocol: str = "native", settings: str = "", **overrides: Any) -> list[Job]:
     """A suite of the named models on ten synthetic images, one epoch each; `recipe__epochs` is `recipe.epochs`."""
-    rows = "".join(f'[[row]]\nmodel = "{model}"\n' for model in models)
+    rows = "".join(f'[[row]]\nmodel = "{model}"\nsettings = {{ {settings} }}\n' for model in models)
     path = folder / "fakes.toml"
     path.write_text(f'title = "Fakes"\nprotocol = "{protocol}"\ndatasets = ["synthetic"]\n{rows}')
     changes = {"recipe.epochs": 1, **{name.replace("__", "."): value for name, value in overrides.items()}}

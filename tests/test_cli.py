@@ -126,6 +126,22 @@ def test_a_failed_row_makes_exit_code_1_and_a_rerun_tries_it_alone(call: Call, m
     assert read_result(Path("runs") / rows[1].key).status == "limited"
 
 
+def test_rows_that_a_budget_did_not_reach_are_named_and_the_report_says_why(call: Call) -> None:
+    suite = write_suite('title = "Two"\n' + DOT + '[[row]]\nmodel = "Echo"\n')
+    first = call("run", suite, *SMALL, "--budget", "0")
+    assert first.code == 0
+    assert "2 of 2 rows not reached within the time budget of 0 min; the same command goes on with them" in first.err
+    assert (
+        list(read_manifest(Path("runs"), "mine").unreached.values())
+        == ["not reached within the time budget of 0 min"] * 2
+    )
+    made = call("report", "mine", "--mlflow", "off")
+    assert made.code == 0, made.err
+    assert "not reached within the time budget of 0 min" in (Path("reports-out") / "mine" / "table.md").read_text()
+    assert call("run", suite, *SMALL).code == 0
+    assert read_manifest(Path("runs"), "mine").unreached == {}
+
+
 def assert_refused(answer: Answer, said: str) -> None:
     """Exit code 2, one line on standard error that says so, and nothing written."""
     assert answer.code == 2

@@ -25,9 +25,10 @@ from bench.metrics.scores import score
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
-from bench.suites import Job, expand, load_suite
+from bench.suites import Job, SuiteError, expand, load_suite
 from bench.tracking import Tracker
-from bench.types import Row, RunResult, Scoring, Weights
+from bench.tuning import best_level
+from bench.types import Input, Method, Row, RunResult, Scoring, Weights
 from bench.weights import weights_digest
 
 
@@ -338,3 +339,60 @@ def test_a_result_names_the_commit_it_was_started_at(tmp_path: Path, monkeypatch
     monkeypatch.setattr("bench.runner.describe_environment", lambda device: {"commit": "in the meantime"})
     (result,) = run_all(make_jobs(tmp_path, "Dot"), place)
     assert result.environment["commit"] == "at the start"
+
+
+def test_a_classical_detector_runs_without_a_training_and_says_its_level(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Bright", settings='rule = "k-sigma", level = 4.0', recipe__epochs=3)
+    (result,), told = run_here([job], tmp_path)
+    assert told == ["begin Bright", "end Bright: limited"]
+    assert result.experiment.weights == Method("Bright", (("level", 4.0), ("rule", "k-sigma")))
+    assert result.experiment.input == Input("pillow-grey", 1, mean=0.0, std=1.0)
+    assert (result.tuned, result.epochs, result.times["train_s"]) == ({"level": 4.0}, 0, 0.0)
+    assert (result.costs[0].macs, result.costs[0].parameters, result.costs[0].precision) == (None, 0, "float64")
+    frames = synthetic_frames("test", fakes.TEST)
+    counts = CountTable.from_arrays(load_arrays(tmp_path / job.row.key / "counts.npz")).round(0)
+    predicted = []
+    for frame in frames:
+        scores = fakes.Bright().score(frame.grey.astype(float))
+        predicted.append(int((scores > scores.mean() + 4 * scores.std()).sum()))
+    assert counts.predicted.tolist() == predicted
+
+
+def test_a_detectors_best_level_is_found_on_the_training_list_alone(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Bright", settings='level = "best"')
+    (result,), _ = run_here([job], tmp_path)
+    method = result.experiment.weights
+    assert isinstance(method, Method)
+    assert method.images == image_list("synthetic", "bench", "train", limit=7)
+    assert result.experiment.is_limited
+    stored = json.loads((tmp_path / "trainings" / method.key / "level.json").read_text())
+    assert result.tuned == {"level": stored["level"]}
+    frames = synthetic_frames("train", 7)
+    pairs = [(fakes.Bright().score(frame.grey.astype(float)), frame.binary_mask) for frame in frames]
+    assert best_level("share-of-max", pairs).level == stored["level"]
+
+
+def test_a_detector_keeps_one_row_whatever_the_seeds_and_refuses_weights(tmp_path: Path) -> None:
+    suite = tmp_path / "seeds.toml"
+    suite.write_text('datasets = ["synthetic"]\nseeds = [1, 2, 3]\n[[row]]\nmodel = "Bright"\n[[row]]\nmodel = "Dot"\n')
+    jobs = expand(load_suite(str(suite)), info_of=lambda name: MODELS.get(name).info)
+    assert [job.row.model for job in jobs] == ["Bright", "Dot", "Dot", "Dot"]
+    suite.write_text('datasets = ["synthetic"]\n[[row]]\nmodel = "Bright"\nweights = "w.safetensors"\n')
+    with pytest.raises(SuiteError, match="Bright has no weights to be given"):
+        expand(load_suite(str(suite)), info_of=lambda name: MODELS.get(name).info)
+
+
+def test_a_budget_ends_the_list_before_the_next_experiment_and_keeps_what_is_done(tmp_path: Path) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Bright", "Echo", rounds=1)
+    run_here([jobs[1]], tmp_path)
+    results = run_all(jobs, make_place(tmp_path), budget=0)
+    assert [result.status if result else None for result in results] == [None, "limited", None]
+    assert [result.status for result in run_all(jobs, make_place(tmp_path), budget=600) if result] == ["limited"] * 3
+
+
+def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = make_jobs(tmp_path, "Dot")
+    place = make_place(tmp_path)
+    first = run(jobs[0], place).costs
+    monkeypatch.setattr("bench.runner.measure_cost", lambda *_, **__: pytest.fail("it was measured again"))
+    assert run(jobs[0], place).costs == first

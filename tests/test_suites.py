@@ -165,7 +165,7 @@ def test_an_unknown_suite_is_answered_with_the_nearest() -> None:
         (SMALL.replace("synthetic", "syntetic"), "no dataset is called 'syntetic'; did you mean synthetic"),
         ('protocol = "nativ"\n' + SMALL, "no protocol is called 'nativ'; did you mean native"),
         (SMALL + '[set]\n"recipe.epoch" = 1', "did you mean recipe.epochs"),
-        (SMALL + '[set]\n"recipe.optimiser" = "sgd"', "expected 'adam' or 'adagrad'"),
+        (SMALL + '[set]\n"recipe.optimiser" = "lamb"', "expected 'adam' or 'adagrad' or 'sgd'"),
         (SMALL + '[set]\n"selection.on" = "val"', "synthetic's split 'bench' is called 'val'"),
         (SMALL + '[set]\n"input.size" = [64, 64]', "input.size .* resizes and recipe.patch 256 crops"),
         (SMALL + '[set]\n"recipe.patch" = "none"', "input.size and recipe.patch are both unset"),

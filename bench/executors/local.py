@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Sequence
 
@@ -14,12 +15,20 @@ from bench.types import RunResult
 log = logging.getLogger(__name__)
 
 
-def run_all(jobs: Sequence[Job], place: Place) -> list[RunResult]:
+def run_all(jobs: Sequence[Job], place: Place, *, budget: float | None = None) -> list[RunResult | None]:
     """The results of all jobs, in order; those finished earlier are taken from their files.
 
     An interrupt (Ctrl-C) ends the list at once; what was finished stays, and the next call goes on from there.
+
+    Args:
+        budget: seconds after which no further experiment is begun; those it did not reach are None.
     """
-    return [_run_one(job, place) for job in jobs]
+    began = time.monotonic()
+    results: list[RunResult | None] = []
+    for job in jobs:
+        spent = budget is not None and time.monotonic() - began >= budget
+        results.append(None if spent and not is_done(job, place) else _run_one(job, place))
+    return results
 
 
 def _run_one(job: Job, place: Place) -> RunResult:
