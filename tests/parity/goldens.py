@@ -57,6 +57,8 @@ GOLDENS = {
     "acm": Golden("ACM", "acm_basicirstd", "probabilities"),
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
+    "dnanet": Golden("DNANet", "dnanet", "logits", outputs=heads),
+    "dnanet_basicirstd": Golden("DNANet", "dnanet_basicirstd", "probabilities"),
 }
 
 
@@ -75,10 +77,17 @@ class Figures:
         return "-".join([self.model, str(self.channels), *(f"{name}={value}" for name, value in self.settings.items())])
 
 
+DNANET_UNUSED = 3 * 16 * 256**2
+"""MACs of the three heads that DNANet's reference computes and its prediction does not use."""
+
 FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
+    Figures("DNANet", 3, 4_696_888, 13.930e9 - DNANET_UNUSED),
+    Figures("DNANet", 1, 4_696_568, 13.909e9 - DNANET_UNUSED),
+    Figures("DNANet", 3, 2_612_196, 10.902e9 - DNANET_UNUSED, {"backbone": "resnet-10"}),
+    Figures("DNANet", 3, 8_792_702, 19.678e9 - DNANET_UNUSED, {"backbone": "resnet-34"}),
 )
 
 
