@@ -26,6 +26,12 @@ def heads(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
     return maps
 
 
+def cold(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
+    """The logits of MSHNet's first epochs."""
+    logits: Tensor = network.cold(image)  # type: ignore[operator]
+    return [logits]
+
+
 @dataclass(frozen=True)
 class Golden:
     """A golden output's network, and how to get from it what its reference returned.
@@ -59,6 +65,8 @@ GOLDENS = {
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
     "dnanet": Golden("DNANet", "dnanet", "logits", outputs=heads),
     "dnanet_basicirstd": Golden("DNANet", "dnanet_basicirstd", "probabilities"),
+    "mshnet_cold": Golden("MSHNet", "mshnet", "logits", outputs=cold),
+    "mshnet_warm": Golden("MSHNet", "mshnet", "logits", outputs=heads),
 }
 
 
@@ -88,6 +96,7 @@ FIGURES = (
     Figures("DNANet", 1, 4_696_568, 13.909e9 - DNANET_UNUSED),
     Figures("DNANet", 3, 2_612_196, 10.902e9 - DNANET_UNUSED, {"backbone": "resnet-10"}),
     Figures("DNANet", 3, 8_792_702, 19.678e9 - DNANET_UNUSED, {"backbone": "resnet-34"}),
+    Figures("MSHNet", 3, 4_065_513, 6.0015e9),
 )
 
 
