@@ -32,6 +32,12 @@ def cold(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
     return [logits]
 
 
+def decomposition(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
+    """RPCANet's reconstructed image and its target logits."""
+    maps: Sequence[Tensor] = network.unfold(image)  # type: ignore[operator]
+    return maps
+
+
 @dataclass(frozen=True)
 class Golden:
     """A golden output's network, and how to get from it what its reference returned.
@@ -67,6 +73,7 @@ GOLDENS = {
     "dnanet_basicirstd": Golden("DNANet", "dnanet_basicirstd", "probabilities"),
     "mshnet_cold": Golden("MSHNet", "mshnet", "logits", outputs=cold),
     "mshnet_warm": Golden("MSHNet", "mshnet", "logits", outputs=heads),
+    "rpcanet": Golden("RPCANet", "rpcanet", "logits", outputs=decomposition, tolerance=2e-5),
 }
 
 
@@ -88,6 +95,9 @@ class Figures:
 DNANET_UNUSED = 3 * 16 * 256**2
 """MACs of the three heads that DNANet's reference computes and its prediction does not use."""
 
+RPCANET_UNUSED = (1 * 32 + 3 * 32 * 32 + 32 * 1) * 9 * 256**2
+"""MACs of the last reconstruction, which RPCANet's reference computes and its prediction does not use."""
+
 FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
@@ -97,6 +107,7 @@ FIGURES = (
     Figures("DNANet", 3, 2_612_196, 10.902e9 - DNANET_UNUSED, {"backbone": "resnet-10"}),
     Figures("DNANet", 3, 8_792_702, 19.678e9 - DNANET_UNUSED, {"backbone": "resnet-34"}),
     Figures("MSHNet", 3, 4_065_513, 6.0015e9),
+    Figures("RPCANet", 1, 679_896, 44.166e9 - RPCANET_UNUSED),
 )
 
 
@@ -105,5 +116,5 @@ WITHOUT_GRADIENT = {
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
-ONE_CHANNEL_ONLY: frozenset[str] = frozenset()
+ONE_CHANNEL_ONLY = frozenset({"RPCANet"})
 """Networks that refuse three input channels."""
