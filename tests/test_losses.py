@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.losses import LOSSES, get_loss
+from bench.losses import LOSSES, get_loss, location_loss
 
 GOLDEN = Path(__file__).parent / "parity" / "golden"
 TINY = json.loads((GOLDEN / "losses_tiny.json").read_text())["losses"]
@@ -23,6 +23,7 @@ OURS = {
     "BasicIRSTD_SoftIoULoss_on_prob": "soft-iou",
     "UIUNet_BCELoss_on_prob": "bce",
 }
+PRINTED = 1e-6  # six printed digits and float32 sums
 
 
 def tiny_tensors(case: str) -> tuple[Tensor, Tensor]:
@@ -32,6 +33,12 @@ def tiny_tensors(case: str) -> tuple[Tensor, Tensor]:
     binary = np.random.default_rng(zlib.crc32(b"loss_target")).random((2, 1, 8, 8)) > 0.8
     mask = {"binary": 1.0 * binary, "empty": 0.0 * binary, "soft": 0.75 * binary + 0.1}[kind]
     return torch.from_numpy(logits), torch.from_numpy(mask)
+
+
+def vector() -> tuple[Tensor, Tensor]:
+    """Logits and mask (2, 1, 16, 24), float32, of the published test vector."""
+    stored = np.load(GOLDEN / "losses.npz")
+    return torch.from_numpy(stored["logits"]), torch.from_numpy(stored["target"])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -55,12 +62,26 @@ def test_values_and_gradients_equal_the_reference_implementations(case: str, the
         ("bce", 0.395886),
         ("soft-iou", 0.978852),
         ("soft-iou-sample", 0.973663),
+        ("sls-warm-up", 0.984072),
+        ("sls", 1.905316),
     ],
 )
 def test_losses_of_the_test_vector_have_their_published_values(name: str, value: float) -> None:
-    vector = np.load(GOLDEN / "losses.npz")
-    loss = get_loss(name)(torch.from_numpy(vector["logits"]), torch.from_numpy(vector["target"]))
-    assert loss.item() == pytest.approx(value, abs=1e-6)  # six printed digits and float32 sums
+    logits, mask = vector()
+    assert get_loss(name)(logits, mask).item() == pytest.approx(value, abs=PRINTED)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sls-warm-up", 1.0), ("sls", 2.241785)])
+def test_sls_of_an_empty_mask_has_its_published_value(name: str, value: float) -> None:
+    logits, mask = vector()
+    assert get_loss(name)(logits, torch.zeros_like(mask)).item() == pytest.approx(value, abs=PRINTED)
+
+
+def test_both_terms_of_sls_have_their_published_values() -> None:
+    logits, mask = vector()
+    location = location_loss(torch.sigmoid(logits), mask).item()
+    assert location == pytest.approx(0.920482, abs=PRINTED)
+    assert get_loss("sls")(logits, mask).item() - location == pytest.approx(0.984833, abs=PRINTED)
 
 
 def test_saturated_pixels_cost_100_and_give_no_gradient() -> None:
@@ -86,6 +107,50 @@ def test_a_batch_loss_weighs_targets_by_size_and_a_sample_loss_does_not() -> Non
     mask[1, 0, 0, 0] = 1  # one pixel, missed
     assert get_loss("soft-iou")(logits, mask).item() == pytest.approx(1 - 17 / 18)
     assert get_loss("soft-iou-sample")(logits, mask).item() == pytest.approx(1 - (1 + 1 / 2) / 2)
+
+
+def test_sls_warms_up_for_six_epochs() -> None:
+    warm, cold = get_loss("sls"), get_loss("sls-warm-up")
+    assert [get_loss("sls", epoch=epoch) for epoch in (1, 6, 7, 400)] == [cold, cold, warm, warm]
+    assert get_loss("soft-iou", epoch=1) is get_loss("soft-iou")
+
+
+def test_sls_of_one_pixel_too_many_can_be_checked_by_hand() -> None:
+    """IoU 1/2, masses 2 and 1: weight (1 + 1/4) / (2 + 1/4) = 5/9; centres 3/16 and 2/16 from the corner: 1/3."""
+    logits = torch.tensor([-200.0, 200.0, 200.0, -200.0]).view(1, 1, 1, 4)
+    mask = torch.tensor([0.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 4)
+    assert get_loss("sls-warm-up")(logits, mask).item() == 0.5
+    assert get_loss("sls")(logits, mask).item() == pytest.approx(1 - 5 / 18 + 1 / 3, abs=1e-6)
+
+
+def test_a_target_seen_at_a_right_angle_to_where_it_is_costs_2() -> None:
+    """No overlap costs 1, an angle of 90 degrees 1, and equal distances from the corner nothing."""
+    mask = torch.tensor([[0.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
+    assert get_loss("sls")(200 * (mask.mT - 0.5), mask).item() == pytest.approx(2, abs=1e-6)
+
+
+def test_the_gradient_of_sls_flows_through_its_scale_weight() -> None:
+    logits = torch.randn(2, 1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = (logits > 1).double().roll(1, dims=-1)
+    assert torch.autograd.gradcheck(lambda z: get_loss("sls")(z, mask), logits.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "value"),
+    [
+        ("sls-warm-up", 0.0, 1),
+        ("sls-warm-up", 1.0, 1),
+        ("sls", 0.0, 2 - 1e-4 / (1e-4 + 1e-8)),  # the least length, 1e-4, twice
+        ("sls", 1.0, 2 - 1e-4 / (0.375 * 2**0.5) + 1 / 4),  # 4 x 4 pixels: their centre is at (3/8, 3/8), at 45 degrees
+    ],
+)
+def test_a_prediction_that_vanishes_has_a_finite_loss_and_gradient(name: str, target: float, value: float) -> None:
+    logits = torch.full((1, 1, 4, 4), -200.0, requires_grad=True)  # a sigmoid of exactly 0
+    loss = get_loss(name)(logits, torch.full((1, 1, 4, 4), target))
+    loss.backward()
+    assert loss.item() == pytest.approx(value, abs=1e-6)
+    assert logits.grad is not None
+    assert not logits.grad.any()
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -26,6 +26,18 @@ def heads(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
     return maps
 
 
+def cold(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
+    """The logits of MSHNet's first epochs."""
+    logits: Tensor = network.cold(image)  # type: ignore[operator]
+    return [logits]
+
+
+def decomposition(network: Segmenter, image: Tensor, mask: Tensor) -> Sequence[Tensor]:
+    """RPCANet's reconstructed image and its target logits."""
+    maps: Sequence[Tensor] = network.unfold(image)  # type: ignore[operator]
+    return maps
+
+
 @dataclass(frozen=True)
 class Golden:
     """A golden output's network, and how to get from it what its reference returned.
@@ -57,6 +69,11 @@ GOLDENS = {
     "acm": Golden("ACM", "acm_basicirstd", "probabilities"),
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
+    "dnanet": Golden("DNANet", "dnanet", "logits", outputs=heads),
+    "dnanet_basicirstd": Golden("DNANet", "dnanet_basicirstd", "probabilities"),
+    "mshnet_cold": Golden("MSHNet", "mshnet", "logits", outputs=cold),
+    "mshnet_warm": Golden("MSHNet", "mshnet", "logits", outputs=heads),
+    "rpcanet": Golden("RPCANet", "rpcanet", "logits", outputs=decomposition, tolerance=2e-5),
 }
 
 
@@ -75,10 +92,22 @@ class Figures:
         return "-".join([self.model, str(self.channels), *(f"{name}={value}" for name, value in self.settings.items())])
 
 
+DNANET_UNUSED = 3 * 16 * 256**2
+"""MACs of the three heads that DNANet's reference computes and its prediction does not use."""
+
+RPCANET_UNUSED = (1 * 32 + 3 * 32 * 32 + 32 * 1) * 9 * 256**2
+"""MACs of the last reconstruction, which RPCANet's reference computes and its prediction does not use."""
+
 FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
+    Figures("DNANet", 3, 4_696_888, 13.930e9 - DNANET_UNUSED),
+    Figures("DNANet", 1, 4_696_568, 13.909e9 - DNANET_UNUSED),
+    Figures("DNANet", 3, 2_612_196, 10.902e9 - DNANET_UNUSED, {"backbone": "resnet-10"}),
+    Figures("DNANet", 3, 8_792_702, 19.678e9 - DNANET_UNUSED, {"backbone": "resnet-34"}),
+    Figures("MSHNet", 3, 4_065_513, 6.0015e9),
+    Figures("RPCANet", 1, 679_896, 44.166e9 - RPCANET_UNUSED),
 )
 
 
@@ -87,5 +116,5 @@ WITHOUT_GRADIENT = {
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
-ONE_CHANNEL_ONLY: frozenset[str] = frozenset()
+ONE_CHANNEL_ONLY = frozenset({"RPCANet"})
 """Networks that refuse three input channels."""
