@@ -142,7 +142,7 @@ class _Session:
 
     def _learn(self, epoch: int, progress: Progress) -> float:
         recipe, network = self.training.recipe, self.network
-        loss_of = get_loss(recipe.loss)
+        loss_of = get_loss(recipe.loss, epoch=epoch)
         network.train()
         total, seen = torch.zeros((), device=self.device, dtype=torch.float64), 0
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps_per_epoch(self.frames, recipe))

@@ -93,7 +93,7 @@ class Recipe:
             `poly` (power; down to 0) or `cosine` (lr_end; down to it).
         stepped: whether `poly` and `cosine` change the rate every epoch or every iteration.
         milestones: epochs after which the rate is multiplied by gamma.
-        warm_up: first epochs of a `cosine` schedule, in which the rate rises linearly.
+        warm_up: first epochs of a `cosine` schedule, in which the rate rises linearly; all, when they are that few.
         epochs, batch: passes over the list, images a step.
         drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
         shuffle: `epoch` for a new order every epoch, `once` for one fixed order.
@@ -139,10 +139,8 @@ class Recipe:
             raise ValueError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
         if self.stepped == "iteration" and self.schedule not in ("poly", "cosine"):
             raise ValueError(f"recipe: schedule {self.schedule!r} is stepped every epoch, not every iteration")
-        if self.warm_up and (self.schedule != "cosine" or not 0 < self.warm_up < self.epochs):
-            raise ValueError(
-                f"recipe: warm_up is {self.warm_up}, expected fewer than the {self.epochs} epochs of a cosine schedule"
-            )
+        if self.warm_up < 0 or (self.warm_up and self.schedule != "cosine"):
+            raise ValueError(f"recipe: warm_up is {self.warm_up} epochs, expected 0 or more of a cosine schedule")
         if self.momentum and self.optimiser != "sgd":
             raise ValueError(f"recipe: momentum is of optimiser 'sgd', not of {self.optimiser!r}")
         if self.patch is not None and self.patch < 16:

@@ -268,6 +268,8 @@ def test_a_cosine_schedule_rises_through_its_warm_up_and_falls_to_its_end(tmp_pa
     training = make_training("Dot", epochs=6, schedule="cosine", warm_up=2, lr=0.6, lr_end=0.2)
     rates = [record["lr"] for record in run_training(training, tmp_path).log]
     half = 0.5**0.5
+    cut = make_training("Dot", epochs=2, schedule="cosine", warm_up=3, lr=0.8)
+    assert [record["lr"] for record in run_training(cut, tmp_path / "cut").log] == pytest.approx([0.2, 0.4])
     assert rates == pytest.approx([0.2, 0.4, 0.6, 0.4 + 0.2 * half, 0.4, 0.4 - 0.2 * half], rel=1e-12)
 
 
