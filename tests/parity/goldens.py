@@ -57,6 +57,7 @@ GOLDENS = {
     "acm": Golden("ACM", "acm_basicirstd", "probabilities"),
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
+    "alcnet_basicirstd": Golden("ALCNet", "alcnet_basicirstd", "probabilities"),
 }
 
 
@@ -79,11 +80,14 @@ FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
+    Figures("ALCNet", 1, 519_889, 0.2951e9),
+    Figures("ALCNet", 3, 520_037, 0.2974e9),
 )
 
 
 WITHOUT_GRADIENT = {
     "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
+    "ALCNet": (r"^uplayer[12]\.", 92_928),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
