@@ -58,6 +58,7 @@ GOLDENS = {
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
     "alcnet_basicirstd": Golden("ALCNet", "alcnet_basicirstd", "probabilities"),
+    "unet": Golden("U-Net", "unet", "probabilities"),
 }
 
 
@@ -82,6 +83,13 @@ FIGURES = (
     Figures("DFINet", 3, 9_300_337, 24.133e9),
     Figures("ALCNet", 1, 519_889, 0.2951e9),
     Figures("ALCNet", 3, 520_037, 0.2974e9),
+    Figures("U-Net", 1, 34_525_889, 65.272e9),
+    Figures("U-Net", 3, 34_527_041, 65.347e9),
+    Figures("U-Net", 1, 8_636_769, 16.328e9, {"width": 32}),
+    Figures("U-Net", 3, 8_637_345, 16.366e9, {"width": 32}),
+    Figures("U-Net", 1, 2_161_841, 4.0873e9, {"width": 16}),
+    Figures("U-Net", 3, 2_162_129, 4.1062e9, {"width": 16}),
+    Figures("U-Net", 1, 541_785, 1.0245e9, {"width": 8}),
 )
 
 
