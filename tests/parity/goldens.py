@@ -59,6 +59,7 @@ GOLDENS = {
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
     "alcnet_basicirstd": Golden("ALCNet", "alcnet_basicirstd", "probabilities"),
     "unet": Golden("U-Net", "unet", "probabilities"),
+    "rdian": Golden("RDIAN", "rdian", "probabilities", kept=r"^d1[1-8]\.weight$"),
 }
 
 
@@ -90,14 +91,16 @@ FIGURES = (
     Figures("U-Net", 1, 2_161_841, 4.0873e9, {"width": 16}),
     Figures("U-Net", 3, 2_162_129, 4.1062e9, {"width": 16}),
     Figures("U-Net", 1, 541_785, 1.0245e9, {"width": 8}),
+    Figures("RDIAN", 1, 216_758, 3.6905e9),
 )
 
 
 WITHOUT_GRADIENT = {
     "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
     "ALCNet": (r"^uplayer[12]\.", 92_928),
+    "RDIAN": (r"^d1[1-8]\.weight$", 200),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
-ONE_CHANNEL_ONLY: frozenset[str] = frozenset()
+ONE_CHANNEL_ONLY: frozenset[str] = frozenset({"RDIAN"})
 """Networks that refuse three input channels."""
