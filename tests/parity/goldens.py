@@ -74,6 +74,12 @@ GOLDENS = {
     "mshnet_cold": Golden("MSHNet", "mshnet", "logits", outputs=cold),
     "mshnet_warm": Golden("MSHNet", "mshnet", "logits", outputs=heads),
     "rpcanet": Golden("RPCANet", "rpcanet", "logits", outputs=decomposition, tolerance=2e-5),
+    "uiunet": Golden("UIU-Net", "uiunet", "probabilities", outputs=heads),
+    "uiunet_70x90": Golden("UIU-Net", "uiunet", "probabilities", outputs=heads),
+    "uiunet_basicirstd": Golden("UIU-Net", "uiunet_basicirstd", "probabilities"),
+    "alcnet_basicirstd": Golden("ALCNet", "alcnet_basicirstd", "probabilities"),
+    "unet": Golden("U-Net", "unet", "probabilities"),
+    "rdian": Golden("RDIAN", "rdian", "probabilities", kept=r"^d1[1-8]\.weight$"),
 }
 
 
@@ -108,13 +114,27 @@ FIGURES = (
     Figures("DNANet", 3, 8_792_702, 19.678e9 - DNANET_UNUSED, {"backbone": "resnet-34"}),
     Figures("MSHNet", 3, 4_065_513, 6.0015e9),
     Figures("RPCANet", 1, 679_896, 44.166e9 - RPCANET_UNUSED),
+    Figures("UIU-Net", 3, 50_541_461, 54.298e9),
+    Figures("UIU-Net", 1, 50_540_309, 54.222e9),
+    Figures("ALCNet", 1, 519_889, 0.2951e9),
+    Figures("ALCNet", 3, 520_037, 0.2974e9),
+    Figures("U-Net", 1, 34_525_889, 65.272e9),
+    Figures("U-Net", 3, 34_527_041, 65.347e9),
+    Figures("U-Net", 1, 8_636_769, 16.328e9, {"width": 32}),
+    Figures("U-Net", 3, 8_637_345, 16.366e9, {"width": 32}),
+    Figures("U-Net", 1, 2_161_841, 4.0873e9, {"width": 16}),
+    Figures("U-Net", 3, 2_162_129, 4.1062e9, {"width": 16}),
+    Figures("U-Net", 1, 541_785, 1.0245e9, {"width": 8}),
+    Figures("RDIAN", 1, 216_758, 3.6905e9),
 )
 
 
 WITHOUT_GRADIENT = {
     "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
+    "ALCNet": (r"^uplayer[12]\.", 92_928),
+    "RDIAN": (r"^d1[1-8]\.weight$", 200),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
-ONE_CHANNEL_ONLY = frozenset({"RPCANet"})
+ONE_CHANNEL_ONLY = frozenset({"RDIAN", "RPCANet"})
 """Networks that refuse three input channels."""
