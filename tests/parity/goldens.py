@@ -57,6 +57,8 @@ GOLDENS = {
     "acm": Golden("ACM", "acm_basicirstd", "probabilities"),
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
+    "sctransnet_test": Golden("SCTransNet", "sctransnet", "probabilities"),
+    "sctransnet_train": Golden("SCTransNet", "sctransnet", "probabilities", heads),
 }
 
 
@@ -79,11 +81,13 @@ FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
+    Figures("SCTransNet", 1, 11_325_939, 10.494e9),  # the reference counts the five other maps too, 1.3 M MACs
 )
 
 
 WITHOUT_GRADIENT = {
     "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
+    "SCTransNet": (r"\.position_embeddings$|\.q\d_attn\d$", 122_944),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
