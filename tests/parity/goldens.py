@@ -59,6 +59,8 @@ GOLDENS = {
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
     "sctransnet_test": Golden("SCTransNet", "sctransnet", "probabilities"),
     "sctransnet_train": Golden("SCTransNet", "sctransnet", "probabilities", heads),
+    "agpcnet_1": Golden("AGPCNet", "agpcnet_1", "logits", tolerance=1e-6),
+    "agpcnet_gamma5": Golden("AGPCNet", "agpcnet_1", "logits", replaced={"gamma": 5.0}, tolerance=1e-6),
 }
 
 
@@ -82,6 +84,8 @@ FIGURES = (
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
     Figures("SCTransNet", 1, 11_325_939, 10.494e9),  # the reference counts the five other maps too, 1.3 M MACs
+    Figures("AGPCNet", 3, 12_360_461, 42.983e9),
+    Figures("AGPCNet", 3, 12_360_461, 42.981e9, settings={"scales": "10-6-5-4"}),
 )
 
 
