@@ -55,6 +55,24 @@ def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
+def stem(channels: int) -> nn.Sequential:
+    """Three convolutions and a pooling: (B, channels, H, W) -> (B, 16, H/4, W/4)."""
+    width = STAGES[0]
+    return nn.Sequential(
+        norm(channels),
+        nn.Conv2d(channels, width // 2, 3, stride=2, padding=1, bias=False),
+        norm(width // 2),
+        nn.ReLU(),
+        nn.Conv2d(width // 2, width // 2, 3, padding=1, bias=False),
+        norm(width // 2),
+        nn.ReLU(),
+        nn.Conv2d(width // 2, width, 3, padding=1, bias=False),
+        norm(width),
+        nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )
+
+
 class AsymBi(nn.Module):
     """Asymmetric contextual modulation: deep features gate shallow ones by channel, these gate them by pixel."""
 
@@ -117,19 +135,7 @@ class ACM(Segmenter):
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()
         c1, c2, c3 = STAGES
-        self.stem = nn.Sequential(
-            norm(channels),
-            nn.Conv2d(channels, c1 // 2, 3, stride=2, padding=1, bias=False),
-            norm(c1 // 2),
-            nn.ReLU(),
-            nn.Conv2d(c1 // 2, c1 // 2, 3, padding=1, bias=False),
-            norm(c1 // 2),
-            nn.ReLU(),
-            nn.Conv2d(c1 // 2, c1, 3, padding=1, bias=False),
-            norm(c1),
-            nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
+        self.stem = stem(channels)
         self.layer1 = stage(c1, c1, 1)
         self.layer2 = stage(c1, c2, 2)
         self.layer3 = stage(c2, c3, 2)

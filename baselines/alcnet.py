@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines import acm
-from baselines.acm import STAGES, STRIDE, AsymBi, Head, ResidualBlock, norm
+from baselines.acm import STAGES, STRIDE, AsymBi, Head, ResidualBlock, stem
 from bench.network import Segmenter, model, pad_to_multiple
 
 FINEST = 8  # channels at 1/2 of the image
@@ -37,19 +37,7 @@ class ALCNet(Segmenter):
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()
         c1, c2, c3 = STAGES
-        self.stem = nn.Sequential(
-            norm(channels),
-            nn.Conv2d(channels, c1 // 2, 3, stride=2, padding=1, bias=False),
-            norm(c1 // 2),
-            nn.ReLU(),
-            nn.Conv2d(c1 // 2, c1 // 2, 3, padding=1, bias=False),
-            norm(c1 // 2),
-            nn.ReLU(),
-            nn.Conv2d(c1 // 2, c1, 3, padding=1, bias=False),
-            norm(c1),
-            nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
+        self.stem = stem(channels)
         self.head = Head(FINEST)
         self.layer1 = stage(c1, c1, 1)
         self.layer2 = stage(c1, c2, 2)

@@ -80,6 +80,11 @@ GOLDENS = {
     "alcnet_basicirstd": Golden("ALCNet", "alcnet_basicirstd", "probabilities"),
     "unet": Golden("U-Net", "unet", "probabilities"),
     "rdian": Golden("RDIAN", "rdian", "probabilities", kept=r"^d1[1-8]\.weight$"),
+    "sctransnet_test": Golden("SCTransNet", "sctransnet", "probabilities"),
+    "sctransnet_train": Golden("SCTransNet", "sctransnet", "probabilities", heads),
+    "agpcnet_1": Golden("AGPCNet", "agpcnet_1", "logits", tolerance=1e-6),
+    "agpcnet_gamma5": Golden("AGPCNet", "agpcnet_1", "logits", replaced={"gamma": 5.0}, tolerance=1e-6),
+    "istdunet": Golden("ISTDU-Net", "istdunet", "probabilities"),
 }
 
 
@@ -126,6 +131,10 @@ FIGURES = (
     Figures("U-Net", 3, 2_162_129, 4.1062e9, {"width": 16}),
     Figures("U-Net", 1, 541_785, 1.0245e9, {"width": 8}),
     Figures("RDIAN", 1, 216_758, 3.6905e9),
+    Figures("SCTransNet", 1, 11_325_939, 10.494e9),  # the reference counts the five other maps too, 1.3 M MACs
+    Figures("AGPCNet", 3, 12_360_461, 42.983e9),
+    Figures("AGPCNet", 3, 12_360_461, 42.981e9, settings={"scales": "10-6-5-4"}),
+    Figures("ISTDU-Net", 1, 2_761_138, 7.7113e9),
 )
 
 
@@ -133,6 +142,8 @@ WITHOUT_GRADIENT = {
     "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
     "ALCNet": (r"^uplayer[12]\.", 92_928),
     "RDIAN": (r"^d1[1-8]\.weight$", 200),
+    "SCTransNet": (r"\.position_embeddings$|\.q\d_attn\d$", 122_944),
+    "ISTDU-Net": (r"^headDet\.", 9_265),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
