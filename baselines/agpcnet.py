@@ -228,8 +228,8 @@ class AGPCNet(Segmenter):
     trained on: `ca` normalises 1x1 maps over the batch, and torch refuses.
 
     Differs: images whose sides are no multiple of 8, or so small that a block would be empty (below 80 pixels, as
-    published), are padded; the published network fails on them. The published BatchNorms of the backbone start with the
-    running statistics of ImageNet, these at 0 and 1; both are forgotten as training goes on.
+    published), are padded; the published network is not made for them. The published BatchNorms of the backbone start
+    with the running statistics of ImageNet, these at 0 and 1; both are forgotten as training goes on.
 
     Args:
         channels: of the image; 3 as published.

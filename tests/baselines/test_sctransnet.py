@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.sctransnet import CCA, ChannelAttention, EfficientChannelAttention, SCTransNet
 from bench.losses import cross_entropy
@@ -30,19 +29,6 @@ def test_forward_gives_the_last_of_the_six_maps_and_not_the_fused_one() -> None:
         assert [tuple(logits.shape) for logits in maps] == [(1, 1, 40, 50)] * 6
         assert torch.equal(network(image), maps[5])
         assert not torch.equal(network(image), maps[4])
-
-
-@torch.no_grad()
-def test_forward_saves_the_five_other_maps() -> None:
-    """1x1 kernels on 16, 32, 64 and 128 pixels a side, and on the five maps; with them it is 10.494 G, as published."""
-    network, image = SCTransNet().eval(), torch.zeros(1, 1, 256, 256)
-    with FlopCounterMode(display=False) as judged:
-        network(image)
-    with FlopCounterMode(display=False) as every:
-        network.heads(image)
-    others = 256 * 16**2 + 128 * 32**2 + 64 * 64**2 + 32 * 128**2 + 5 * 256**2
-    assert (every.get_total_flops() - judged.get_total_flops()) / 2 == others
-    assert round(every.get_total_flops() / 2e9, 3) == 10.494
 
 
 def test_the_training_loss_is_the_sum_over_the_six_maps() -> None:
