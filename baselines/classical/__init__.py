@@ -1,0 +1,1 @@
+"""Classical detectors: score maps from a single image by hand-made rules, nothing learnt."""

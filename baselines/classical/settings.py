@@ -1,0 +1,48 @@
+"""How the classical detectors' settings are read: odd window sizes, lists of them, numbers of pixels."""
+
+from __future__ import annotations
+
+
+def odd(name: str, size: int) -> int:
+    """A window's size: an odd number of pixels from 3.
+
+    Raises:
+        ValueError: when it is none, by the setting's `name`.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 3 or size % 2 == 0:
+        raise ValueError(f"{name} is {size!r}, expected an odd number of pixels from 3")
+    return size
+
+
+def numbers(name: str, text: str) -> tuple[int, ...]:
+    """The whole numbers of a text such as `3-5-7-9`.
+
+    Raises:
+        ValueError: when it is no such text, by the setting's `name`.
+    """
+    parts = str(text).split("-")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ValueError(f"{name} is {text!r}, expected whole numbers such as '3-5-7-9'")
+    return tuple(int(part) for part in parts)
+
+
+def scales(name: str, text: str) -> tuple[int, ...]:
+    """Cell sizes from a text such as `3-5-7-9`.
+
+    Raises:
+        ValueError: when one is no odd number from 3, by the setting's `name`.
+    """
+    return tuple(odd(name, size) for size in numbers(name, text))
+
+
+def pixels(name: str, count: int, *, size: int) -> int:
+    """A number of pixels of a cell of `size` x `size`.
+
+    Raises:
+        ValueError: when the cell has not so many, by the setting's `name`.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size**2:
+        raise ValueError(
+            f"{name} is {count!r}, expected a number of pixels from 1 to {size**2}, a {size} x {size} cell"
+        )
+    return count
