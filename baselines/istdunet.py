@@ -210,6 +210,7 @@ class ISTDUNet(Segmenter):
     attention normalises 1x1 maps over the batch, and torch refuses.
     """
 
+    channels_last = False  # its grouped convolutions take half as long again with channels last
     official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
 
     def __init__(self, *, channels: int = 1) -> None:

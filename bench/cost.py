@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.data.synthetic import SIDE, make_scene
 from bench.detector import Detector
 from bench.environment import device_name
-from bench.network import Segmenter, parameter_count
+from bench.network import Segmenter, parameter_count, to_device
 from bench.types import Cost
 
 LEAST_REPEATS = 3
@@ -38,7 +38,7 @@ def measure_cost(
     repeats: int = 30,
     budget: float = 2.0,
 ) -> Cost:
-    """The cost of one image through a network in evaluation mode. The network is moved to `device` and left there.
+    """The cost of one image through a network in evaluation mode, as it predicts. It is moved to `device` for good.
 
     A classical detector is measured on the CPU, whatever the device, and none of its work is counted.
 
@@ -50,7 +50,7 @@ def measure_cost(
     """
     counted = not isinstance(network, Detector)
     device = device if counted else torch.device("cpu")
-    with evaluating(network.to(device)):
+    with evaluating(to_device(network, device)):
         image, start = example(network, size=size, channels=channels, device=device)
         macs = count_macs(network, image, start) if counted else None
         flops, unsupported = count_fvcore(network, image, start) if counted else (None, ())

@@ -65,12 +65,14 @@ class Segmenter(nn.Module):
     Attributes:
         needs_start: whether `forward` and `training_loss` want `start`, the first feedback mask.
         default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
+        channels_last: whether its kernels lie with channels last, which most networks are faster with.
         official_keys: maps a published checkpoint's key to ours, by prefix.
         built: how `build_model` built it; None for a network made by hand.
     """
 
     needs_start: bool = False
     default_rounds: int = 1
+    channels_last: bool = True
     official_keys: Mapping[str, str] = {}
     built: Built | None = None
 
@@ -185,10 +187,10 @@ def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | N
 
 
 def to_device(network: Segmenter, device: torch.device) -> Segmenter:
-    """The network on `device`, its kernels with channels last, the layout that convolutions prefer on CPU and GPU."""
+    """The network on `device` as it learns and predicts, its kernels with channels last if it is faster so."""
     network.to(device)
     for parameter in network.parameters():
-        if parameter.ndim == 4:
+        if parameter.ndim == 4 and network.channels_last:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network
 

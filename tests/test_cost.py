@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench import cost
 from bench.cost import count_fvcore, example, measure_cost, time_passes
-from bench.network import Segmenter, build_model
+from bench.network import MODEL_PACKAGES, Segmenter, build_model, find_models
 
 CPU = torch.device("cpu")
 
@@ -142,3 +142,20 @@ def test_a_cuda_device_is_named_and_its_allocator_asked() -> None:
     assert found.device == torch.cuda.get_device_name()
     assert found.peak_memory is not None
     assert found.peak_memory > 2 * 64 * 64 * 4
+
+
+OF_OURS = sorted(name for name in find_models() if find_models().get(name).build.__module__.startswith(MODEL_PACKAGES))
+
+
+@pytest.mark.parametrize("name", OF_OURS)
+def test_every_model_can_be_measured_and_only_detectors_go_uncounted(name: str) -> None:
+    info = find_models().get(name).info
+    network = build_model(name, channels=info.channels)
+    found = measure_cost(network, size=(32, 32), channels=info.channels, device=CPU, repeats=3, budget=0)
+    counts = (found.parameters, found.macs, found.flops_fvcore)
+    if info.recipe:
+        assert all(count is None or count > 0 for count in counts)
+        assert found.macs is not None
+    else:
+        assert counts == (0, None, None)
+    assert found.latency_p50 > 0
