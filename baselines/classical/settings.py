@@ -1,6 +1,8 @@
-"""How the classical detectors' settings are read: odd window sizes, lists of them, numbers of pixels."""
+"""How the classical detectors' settings are read: odd window sizes, lists of them, numbers of pixels or in a range."""
 
 from __future__ import annotations
+
+import math
 
 
 def odd(name: str, size: int) -> int:
@@ -46,3 +48,27 @@ def pixels(name: str, count: int, *, size: int) -> int:
             f"{name} is {count!r}, expected a number of pixels from 1 to {size**2}, a {size} x {size} cell"
         )
     return count
+
+
+def whole(name: str, number: int, *, most: float = math.inf) -> int:
+    """A whole number from 1 to `most`.
+
+    Raises:
+        ValueError: when it is none, by the setting's `name`.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+        raise ValueError(f"{name} is {number!r}, expected a whole number from 1" + f" to {most}" * math.isfinite(most))
+    return number
+
+
+def between(name: str, number: float, *, low: float = 0, high: float = math.inf) -> float:
+    """A finite number greater than `low` and less than `high`.
+
+    Raises:
+        ValueError: when it is none, by the setting's `name`.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | float) or not low < number < high:
+        raise ValueError(
+            f"{name} is {number!r}, expected a number above {low}" + f" and below {high}" * math.isfinite(high)
+        )
+    return number
