@@ -1,4 +1,4 @@
-"""FANet: what its MixPool sees and how wide it can be."""
+"""FANet: what its MixPool sees, how wide it can be, and how it is trained."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from bench.network import build_model, take_rounds
+from bench.recipes import RECIPES
+from bench.types import Recipe
 from dfinet.blocks import Feedback
 from dfinet.fanet import FANet, MixPool
 
@@ -62,3 +64,20 @@ def test_every_fourth_width_is_a_network(width: int) -> None:
 def test_other_widths_are_refused(width: int) -> None:
     with pytest.raises(ValueError, match=rf"FANet: width is {width}, expected a multiple of 4 channels"):
         FANet(width=width)
+
+
+def test_its_recipe_is_that_of_its_script() -> None:
+    assert RECIPES.get("fanet") == Recipe(
+        optimiser="adam",
+        lr=1e-4,
+        epochs=500,
+        batch=2,
+        loss="dice-bce",
+        augmentation="dfinet",
+        schedule="plateau",
+        gamma=0.1,
+        patience=5,
+        drop_single=False,
+        shuffle="once",
+        align_start=False,
+    )
