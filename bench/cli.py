@@ -26,6 +26,7 @@ from bench.registry import load_plugin
 if TYPE_CHECKING:
     import torch
 
+    from bench.conversion import Imported
     from bench.gate import GateReport
     from bench.runner import Place
     from bench.suites import Job
@@ -41,6 +42,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Prove and describe the images.")
 app.add_typer(data_app, name="data")
+weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")
+app.add_typer(weights_app, name="weights")
 
 FILE_WIDTH = 200  # columns where output goes to a file or a pipe, which have no width of their own
 out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
@@ -355,6 +358,34 @@ def verify(
         raise typer.Exit(FAILED)
 
 
+@weights_app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A checkpoint, as its authors ship it.")],
+    model: Annotated[str, typer.Option(help="The model that it is of.")],
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write; default FILE's name, .safetensors, in this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the model, width=8 and the like; repeatable.")
+    ] = None,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published checkpoint to safetensors, read it back and prove that the output is the same bit for bit."""
+    from bench.conversion import default_out, import_weights
+    from bench.rules import parse_overrides
+
+    info_lookup(plugin)
+    made = import_weights(
+        file, model, out=to or default_out(file), replace_old=force, settings=parse_overrides(set_ or [])
+    )
+    if as_json:
+        out.print_json(json.dumps(asdict(made), default=str))
+        return
+    show_import(made)
+
+
 @app.command()
 def publish(
     suite: Annotated[str, typer.Argument(help="A suite's name.")],
@@ -466,6 +497,21 @@ def format_score(score: Score | None) -> str:
         return "—"
     is_rate = score.better == "lower" and score.unit == "fraction"
     return f"{score.value * 1e6:.2f}e-6" if is_rate else f"{score.value:.4f}"
+
+
+def show_import(made: Imported) -> None:
+    """Print what was taken from a checkpoint, what was written and what was proved."""
+    settings = "".join(f", {name} {value}" for name, value in made.settings.items())
+    lines = [
+        f"{made.model}: {made.tensors} tensors taken from {made.source}, {made.parameters} parameters, "
+        f"channels {made.channels}{settings}",
+        f"{made.out}: SHA-256 {made.sha256}",
+        "read back: the same output as the source, bit for bit",
+    ]
+    if made.absent:
+        lines.append(f"note: {made.absent} num_batches_tracked are absent from the source; outputs do without them")
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def show_gate(verdict: GateReport) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.checkpoint import existing_file, printable, read_checkpoint
 from bench.network import Segmenter, build_model, find_models
 from bench.tensorfile import CheckpointError, is_tensor_file, read_tensors, write_tensors
 from bench.types import Setting
 
-CONTAINERS = ("state_dict", "net")  # where published files keep the weights beside an epoch or a loss
+WRAPPED = "module."  # what torch's DataParallel puts before every key
 COUNTER = "num_batches_tracked"  # of a BatchNorm; without effect on outputs, and absent from old files
 SHOWN = 5  # keys an error names
 
@@ -62,7 +60,7 @@ def _refuse_contradictions(path: Path, made: Mapping[str, Setting], asked: Mappi
 def _channels_in(state: Mapping[str, Tensor], network: Segmenter) -> int | None:
     """Input channels of the checkpoint's first convolution, or None where it has no such key."""
     first = next((key for key, tensor in network.state_dict().items() if tensor.ndim == 4), None)
-    kernel = {our_key(key, network, taken=state): tensor for key, tensor in state.items()}.get(first or "")
+    kernel = under_our_keys(state, network).get(first or "")
     return kernel.shape[1] if kernel is not None and kernel.ndim == 4 else None
 
 
@@ -70,9 +68,9 @@ def fill(network: Segmenter, state: Mapping[str, Tensor], *, source: str) -> Non
     """Give the network the weights of `state`, under our keys or the published ones.
 
     Raises:
-        CheckpointError: listing what is missing, left over, of another shape or not finite.
+        MisfitError: listing what is missing, left over, of another shape or not finite.
     """
-    ours = {our_key(key, network, taken=state): tensor for key, tensor in state.items()}
+    ours = under_our_keys(state, network)
     wanted = network.state_dict()
     complaints = {
         "missing": [key for key in wanted if key not in ours and not key.endswith(COUNTER)],
@@ -84,15 +82,38 @@ def fill(network: Segmenter, state: Mapping[str, Tensor], *, source: str) -> Non
         ],
         "not finite": [key for key, tensor in ours.items() if not tensor.isfinite().all()],
     }
-    found = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in complaints.items() if keys]
-    if found:
-        raise CheckpointError(f"{source}: does not fit {type(network).__name__}: {'; '.join(found)}")
+    if any(complaints.values()):
+        raise MisfitError(f"{source}: does not fit {type(network).__name__}", complaints)
     network.load_state_dict(ours, strict=False)
 
 
-def _some(keys: Iterable[str]) -> str:
-    names = list(keys)
-    return ", ".join(names[:SHOWN] + ["…"] * (len(names) > SHOWN))
+class MisfitError(CheckpointError):
+    """A file's weights are not those of the network. The message names a few keys, `in_full` all of them."""
+
+    def __init__(self, what: str, complaints: Mapping[str, Sequence[str]]) -> None:
+        self.what = what
+        self.complaints = {kind: [printable(key) for key in keys] for kind, keys in complaints.items() if keys}
+        found = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in self.complaints.items()]
+        super().__init__(f"{what}: {'; '.join(found)}")
+
+    def in_full(self) -> str:
+        """What does not fit, and on each further line one key that is missing, unexpected or otherwise wrong."""
+        counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in self.complaints.items())
+        return "\n".join(
+            [f"{self.what}: {counts}", *(f"{kind}: {key}" for kind, keys in self.complaints.items() for key in keys)]
+        )
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join([*keys[:SHOWN], *["…"] * (len(keys) > SHOWN)])
+
+
+def under_our_keys(state: Mapping[str, Tensor], network: Segmenter) -> dict[str, Tensor]:
+    """A checkpoint's weights as the network calls them: DataParallel's prefix and published ones replaced."""
+    is_wrapped = all(key.startswith(WRAPPED) for key in state)
+    if is_wrapped and not any(key.startswith(WRAPPED) for key in network.state_dict()):
+        state = {key.removeprefix(WRAPPED): tensor for key, tensor in state.items()}
+    return {our_key(key, network, taken=state): tensor for key, tensor in state.items()}
 
 
 def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str:
@@ -102,46 +123,6 @@ def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str
         if key.startswith(theirs) and renamed not in taken:
             return renamed
     return key
-
-
-def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
-    """The weights in a file, by the file's own keys: safetensors, a bare state dict, or one in a known container.
-
-    Nothing in the file is run: a pickle that holds anything but tensors and plain types is refused.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        CheckpointError: when the file is broken, holds code, or holds no weights.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path}: no such file")
-    if is_tensor_file(path):
-        return read_tensors(path)[0]
-    content = _read_pickle(path)
-    for container in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        what = ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise CheckpointError(
-            f"checkpoint {path}: holds {what[:200]}, expected a state dict, alone or under {' or '.join(CONTAINERS)}"
-        )
-    return dict(content)
-
-
-def _read_pickle(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it would run {named[1]}" if named else "it is no checkpoint or would run code"
-        raise CheckpointError(
-            f"checkpoint {path}: refused before reading on, for {what}; "
-            "expected tensors alone: where its maker is trusted, save its state_dict()"
-        ) from error
-    except Exception as error:
-        raise CheckpointError(f"checkpoint {path}: not a whole file of weights; fetch it again") from error
 
 
 def save_weights(network: Segmenter, path: Path, *, metadata: Mapping[str, str]) -> Path:
@@ -172,8 +153,5 @@ def weights_digest(path: Path | str) -> str:
     Raises:
         FileNotFoundError: when there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: no such file")
-    with path.open("rb") as file:
+    with existing_file(path, "weights").open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

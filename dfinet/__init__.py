@@ -1,1 +1,1 @@
-"""DFINet: the dynamic feedback iterative network, its blocks, its feedback and its ablations."""
+"""DFINet: the dynamic feedback iterative network, its blocks and releases, its feedback, and FANet before it."""

@@ -1,4 +1,4 @@
-"""The blocks of DFINet as released, bottom-up.
+"""The blocks of DFINet as released, bottom-up; its earlier release and FANet share some of them.
 
 Attribute names are those of the published checkpoints. `B C H W` is the shape of the feature map a block is given.
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 THETA = 0.7  # share of the central difference in a convolution
 GAMMA = 0.5  # strength of DSFM's second path
 THRESHOLD = 0.5  # above it a mask is on
-POOLED = (12, 20)  # sides of HPPM's square grids, whatever the map's size
+GRIDS = (12, 20)  # sides of HPPM's square grids, whatever the map's size
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Feedback:
     """The feedback mask at one resolution.
 
     Attributes:
-        hard: (B, 1, H, W) booleans, for DFFFM.
+        hard: (B, 1, H, W) booleans, for hard attention.
         soft: (B, 1, H, W) in [0, 1], for DSFM.
     """
 
@@ -38,6 +38,15 @@ class Feedback:
         hard = F.interpolate(mask, size, mode="nearest") > THRESHOLD
         soft = F.interpolate(mask, size, mode="bilinear", align_corners=False)
         return cls(hard, soft)
+
+    @classmethod
+    def pooled(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) averaged over cells. `hard` is on where any pixel of a cell is above zero.
+
+        Maximum pooling, FANet's way, gives the same `hard`.
+        """
+        soft = F.adaptive_avg_pool2d(mask, size)
+        return cls(soft != 0, soft)
 
 
 class CentralDifferenceConv(nn.Module):
@@ -129,15 +138,15 @@ class ResidualBlock(nn.Module):
         TNNLS 2022; unchanged.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, channels, 1)
-        self.bn3 = nn.BatchNorm2d(channels)
-        self.se = SqueezeExcitation(channels)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv3 = nn.Conv2d(inputs, outputs, 1)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.se = SqueezeExcitation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.se(self.bn3(self.conv3(x)))
@@ -146,11 +155,11 @@ class ResidualBlock(nn.Module):
         return F.relu(x + shortcut)
 
 
-class DFFFM(nn.Module):
-    """The map and its part under a hard mask, fused by a convolution.
+class HardAttention(nn.Module):
+    """The hard mask of a map, on where the feedback or the block's own guess (`fmask`) is.
 
-    The mask is on where the feedback or the block's own guess (`fmask`) is. As released the own guess is thresholded
-    and therefore never learns: its convolutions keep their first random weights.
+    As released the own guess is thresholded and therefore never learns: its convolutions keep their first random
+    weights.
     """
 
     def __init__(self, channels: int) -> None:
@@ -162,53 +171,64 @@ class DFFFM(nn.Module):
             nn.Conv2d(channels, 1, 1),
             nn.Sigmoid(),
         )
-        self.conv3 = nn.Sequential(
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-        )
 
-    def forward(self, x: Tensor, feedback: Feedback) -> Tensor:
+    def mask(self, x: Tensor, feedback: Feedback) -> Tensor:
+        """(B, C, H, W) -> (B, 1, H, W) in {0, 1}."""
         with torch.no_grad():
-            own = self.fmask(x) > THRESHOLD  # (B, 1, H, W)
-        mask = (own | feedback.hard).to(x.dtype)  # (B, 1, H, W) in {0, 1}
-        fused: Tensor = self.conv3(torch.cat([x * mask, x], 1))  # (B, 2C, H, W) -> (B, C, H, W)
-        return fused
+            own: Tensor = self.fmask(x) > THRESHOLD
+        return (own | feedback.hard).to(x.dtype)
 
 
-def _normalised(conv: nn.Conv2d, *after: nn.Module) -> nn.Sequential:
+def normalised(conv: nn.Conv2d, *after: nn.Module) -> nn.Sequential:
+    """A convolution, its BatchNorm and what comes after."""
     return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), *after)
 
 
+class DFFFM(HardAttention):
+    """The map and its part under the hard mask, fused by a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.conv3 = normalised(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.ReLU())
+
+    def forward(self, x: Tensor, feedback: Feedback) -> Tensor:
+        fused: Tensor = self.conv3(torch.cat([x * self.mask(x, feedback), x], 1))  # (B, 2C, H, W) -> (B, C, H, W)
+        return fused
+
+
 class HPPM(nn.Module):
-    """Hybrid pyramid pooling: the map plus what square grids (12, 20) and strips (rows, columns) of it say.
+    """Hybrid pyramid pooling: the map plus what two square grids and strips (rows, columns) of it say.
 
     CHPP, cascaded hybrid pyramid pooling, is two of these. The grids do not follow the input: on a map smaller than
     they are, they up-sample.
+
+    Args:
+        grids: sides of the grids that `conv2_1` and `conv2_2` work on.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, grids: tuple[int, int] = GRIDS) -> None:
         super().__init__()
+        self.grids = grids
         inner = channels // 4
-        self.conv1_1 = _normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
-        self.conv1_2 = _normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
-        self.conv2_0 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
-        self.conv2_1 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
-        self.conv2_2 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
-        self.conv2_3 = _normalised(nn.Conv2d(inner, inner, (1, 3), padding=(0, 1), bias=False))
-        self.conv2_4 = _normalised(nn.Conv2d(inner, inner, (3, 1), padding=(1, 0), bias=False))
-        self.conv2_5 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
-        self.conv2_6 = _normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
-        self.conv3 = _normalised(nn.Conv2d(2 * inner, channels, 1, bias=False))
+        self.conv1_1 = normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
+        self.conv1_2 = normalised(nn.Conv2d(channels, inner, 1, bias=False), nn.ReLU())
+        self.conv2_0 = normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_1 = normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_2 = normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+        self.conv2_3 = normalised(nn.Conv2d(inner, inner, (1, 3), padding=(0, 1), bias=False))
+        self.conv2_4 = normalised(nn.Conv2d(inner, inner, (3, 1), padding=(1, 0), bias=False))
+        self.conv2_5 = normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
+        self.conv2_6 = normalised(nn.Conv2d(inner, inner, 3, padding=1, bias=False), nn.ReLU())
+        self.conv3 = normalised(nn.Conv2d(2 * inner, channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
         a = self.conv1_1(x)  # (B, C/4, H, W)
-        coarse = self.conv2_1(F.adaptive_avg_pool2d(a, POOLED[0]))  # (B, C/4, 12, 12)
-        fine = self.conv2_2(F.adaptive_avg_pool2d(a, POOLED[1]))  # (B, C/4, 20, 20)
-        coarse = F.interpolate(coarse, size, mode="bilinear", align_corners=True)
-        fine = F.interpolate(fine, size, mode="bilinear", align_corners=True)
-        grids = self.conv2_5(F.relu(self.conv2_0(a) + coarse + fine))  # (B, C/4, H, W)
+        first = self.conv2_1(F.adaptive_avg_pool2d(a, self.grids[0]))  # (B, C/4, 12, 12)
+        second = self.conv2_2(F.adaptive_avg_pool2d(a, self.grids[1]))  # (B, C/4, 20, 20)
+        first = F.interpolate(first, size, mode="bilinear", align_corners=True)
+        second = F.interpolate(second, size, mode="bilinear", align_corners=True)
+        grids = self.conv2_5(F.relu(self.conv2_0(a) + first + second))  # (B, C/4, H, W)
 
         b = self.conv1_2(x)  # (B, C/4, H, W)
         columns = self.conv2_3(b.mean(2, keepdim=True))  # (B, C/4, 1, W)
@@ -218,7 +238,27 @@ class HPPM(nn.Module):
         return F.relu(x + self.conv3(torch.cat([grids, strips], 1)))
 
 
-class DSFM(nn.Module):
+class SelectiveFusion(nn.Module):
+    """Two maps fused under weights that their channels' means choose."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 8, 4)
+        self.mlp = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(hidden, 2 * channels, 1, bias=False),
+        )
+
+    def fuse(self, low: Tensor, high: Tensor) -> Tensor:
+        """The two maps, weighted per channel by a softmax over the pair."""
+        B, C = low.shape[:2]
+        weights: Tensor = self.mlp(low + high).view(B, 2, C, 1, 1).softmax(1)
+        return low * weights[:, 0] + high * weights[:, 1]
+
+
+class DSFM(SelectiveFusion):
     """Low- and high-level features fused twice, under two weightings by the mask, and the two mixed.
 
     One path doubles both inputs where the mask is on. The other scales them by at most a few per cent where the mask
@@ -226,15 +266,8 @@ class DSFM(nn.Module):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(channels // 8, 4)
+        super().__init__(channels)
         self.alpha = nn.Parameter(torch.zeros(2))
-        self.mlp = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, hidden, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(hidden, 2 * channels, 1, bias=False),
-        )
 
     def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
         mask = feedback.soft  # (B, 1, H, W)
@@ -245,9 +278,3 @@ class DSFM(nn.Module):
         return share[0] * self.fuse(low * detecting, high * detecting) + share[1] * self.fuse(
             low * weighing, high * weighing
         )
-
-    def fuse(self, low: Tensor, high: Tensor) -> Tensor:
-        """The two maps, weighted per channel by a softmax over the pair."""
-        B, C = low.shape[:2]
-        weights: Tensor = self.mlp(low + high).view(B, 2, C, 1, 1).softmax(1)
-        return low * weights[:, 0] + high * weights[:, 1]

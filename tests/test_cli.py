@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -24,7 +26,7 @@ from fakes import LossBreaks
 
 from bench.cli import main
 from bench.data.splits import list_names
-from bench.network import MODELS
+from bench.network import MODELS, build_model
 from bench.store import read_manifest, read_result
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +178,8 @@ def assert_refused(answer: Answer, said: str) -> None:
         (("report", "quick"), "runs/suites/quick.json: no such file; run the suite with `dfinet-bench run quick`"),
         (("publish", "quick", "--mlflow", "off"), "publish needs MLflow"),
         (("gate", "quick", "--reference", "none.json"), "none.json: no such file"),
+        (("weights", "import", "mine.toml", "--model", "ACMM"), "no model is called 'ACMM'; did you mean ACM?"),
+        (("weights", "import", "mine.toml", "--model", "ACM", "--set", "width"), "--set 'width': expected NAME=VALUE"),
         (("data", "verify", "NUAA-SIRTS"), "no dataset is called 'NUAA-SIRTS'; did you mean NUAA-SIRST"),
     ],
 )
@@ -317,6 +321,105 @@ def test_cost_counts_a_network_and_names_its_counter(call: Call) -> None:
     assert table.code == 0
     assert "0.398" in table.out, "ACM's 398 thousand parameters"
     assert "MACs: torch FlopCounterMode / 2, one round" in table.out
+
+
+def write_weights(path: str, **more: torch.Tensor) -> str:
+    """A checkpoint of ACM with another one's keys beside its own."""
+    torch.manual_seed(0)
+    torch.save({"state_dict": {**build_model("ACM", channels=1).state_dict(), **more}, "epoch": 400}, path)
+    return path
+
+
+def test_published_weights_are_imported_and_the_record_is_printed(call: Call) -> None:
+    answer = call("weights", "import", write_weights("acm.pth.tar"), "--model", "ACM")
+    assert answer.code == 0, answer.err
+    digest = hashlib.sha256(Path("acm.safetensors").read_bytes()).hexdigest()
+    tensors = len(build_model("ACM", channels=1).state_dict())
+    assert answer.out.splitlines() == [
+        f"ACM: {tensors} tensors taken from acm.pth.tar, 397823 parameters, channels 1",
+        f"acm.safetensors: SHA-256 {digest}",
+        "read back: the same output as the source, bit for bit",
+    ]
+    answer = call("weights", "import", "acm.pth.tar", "--model", "ACM", "--out", "new/w.safetensors", "--json")
+    assert json.loads(answer.out) == {
+        "source": "acm.pth.tar",
+        "source_sha256": hashlib.sha256(Path("acm.pth.tar").read_bytes()).hexdigest(),
+        "out": "new/w.safetensors",
+        "sha256": digest,
+        "model": "ACM",
+        "channels": 1,
+        "settings": {},
+        "tensors": tensors,
+        "parameters": 397823,
+        "absent": 0,
+    }
+    assert Path("new/w.safetensors").read_bytes() == Path("acm.safetensors").read_bytes()
+
+
+def test_absent_counters_of_batches_are_said(call: Call) -> None:
+    state = build_model("ACM", channels=1).state_dict()
+    without = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    torch.save(without, "old.pth")
+    answer = call("weights", "import", "old.pth", "--model", "ACM")
+    count = len(state) - len(without)
+    assert f"note: {count} num_batches_tracked are absent from the source; outputs do without them\n" in answer.out
+
+
+def test_settings_of_a_network_are_given_as_they_are_to_a_suite(call: Call) -> None:
+    torch.save(build_model("DFINet", channels=3, settings={"width": 2}).state_dict(), "slim.pth")
+    answer = call("weights", "import", "slim.pth", "--model", "DFINet", "--set", "width=2")
+    assert answer.code == 0, answer.err
+    assert "channels 3, width 2\n" in answer.out
+
+
+def test_weights_that_do_not_fit_are_answered_with_every_key_on_a_line_of_its_own(call: Call) -> None:
+    odd = {f"odd{number}": torch.ones(1) for number in range(9)}
+    answer = call("weights", "import", write_weights("acm.pth", **odd), "--model", "ACM")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.splitlines() == [
+        "error: checkpoint acm.pth: does not fit ACM: 9 unexpected",
+        *(f"unexpected: {key}" for key in odd),
+    ]
+    assert not Path("acm.safetensors").exists()
+
+
+class Malicious:
+    """A pickle that would create a file when it is read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("victim"),)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "a folder, expected a file"),
+        (lambda path: path.write_bytes(b""), "an empty file"),
+        (lambda path: path.write_bytes(b"\x12\x01" + bytes(99)), "parameters of MXNet"),
+        (lambda path: torch.save({"epoch": 3}, path), "holds epoch, expected a state dict"),
+        (lambda path: torch.save(torch.nn.Conv2d(1, 1, 1), path), "a whole pickled network, not its weights"),
+        (lambda path: torch.save({"net": Malicious()}, path), "it would run getattr"),
+        (lambda path: path.write_bytes(pickle.dumps({"net": Malicious()})), "would run code"),
+    ],
+    ids=["none", "folder", "empty", "mxnet", "log", "network", "code", "code in a bare pickle"],
+)
+def test_a_file_without_weights_is_answered_in_one_line_and_writes_nothing(
+    write: Callable[[Path], None], said: str, call: Call
+) -> None:
+    write(Path("odd.pth"))
+    before = set(Path().iterdir())
+    assert_refused(call("weights", "import", "odd.pth", "--model", "ACM"), said)
+    assert set(Path().iterdir()) == before
+
+
+def test_a_file_that_is_there_is_replaced_with_force_alone(call: Call) -> None:
+    words = ("weights", "import", write_weights("acm.pth"), "--model", "ACM")
+    Path("acm.safetensors").write_bytes(b"precious")
+    assert_refused(call(*words), "acm.safetensors: is there already")
+    assert Path("acm.safetensors").read_bytes() == b"precious"
+    assert call(*words, "--force").code == 0
+    assert Path("acm.safetensors").read_bytes() != b"precious"
 
 
 HOSTILE = "[/red] [bold]x[/bold] \\\\ & % $ _ <script>alert(1)</script> ü"

@@ -15,13 +15,14 @@ import pytest
 import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
+from bench.checkpoint import read_checkpoint
 from bench.data.frames import Frame, Frames
 from bench.network import build_model
 from bench.progress import Silent
 from bench.store import StoreError
 from bench.train import NonFiniteLossError, Trained, judge_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
-from bench.weights import read_checkpoint, read_metadata
+from bench.weights import read_metadata
 
 LAST = Selection("last")
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import pickle
+import re
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from baselines.acm import ACM
 from bench import load_model
+from bench.checkpoint import ScalarType, read_checkpoint
+from bench.checkpoint import scalar as scalar_of
 from bench.network import Built, build_model
 from bench.tensorfile import CheckpointError, read_tensors, write_tensors
-from bench.weights import read_checkpoint, read_metadata, save_weights, weights_digest
+from bench.weights import MisfitError, read_metadata, save_weights, weights_digest
 from tests.parity import rule
 
 
@@ -100,17 +108,103 @@ def mshnet(state: dict[str, Tensor]) -> Any:
     return {"net": state, "optimizer": {"state": {}, "param_groups": [{"lr": 0.05}]}, "epoch": 3, "iou": 0.6}
 
 
+def data_parallel(state: dict[str, Tensor]) -> Any:
+    return {f"module.{key}": value for key, value in state.items()}
+
+
+def data_parallel_of_a_wrapper(state: dict[str, Tensor]) -> Any:
+    return {"state_dict": {f"module.model.{key}": value for key, value in state.items()}}
+
+
+def dnanet(state: dict[str, Tensor]) -> Any:
+    """With scores as NumPy's own scalars, which torch alone refuses to read."""
+    scores = {"loss": np.float32(0.25), "mean_IOU": np.float64(0.8), "hits": np.int64(7), "best": np.bool_(True)}
+    return {"epoch": 1500, "state_dict": state, **scores}
+
+
 def without_counters(state: dict[str, Tensor]) -> Any:
     return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
-@pytest.mark.parametrize("container", [bare, basicirstd, plain_container, mshnet, without_counters])
+CONTAINERS = [
+    bare,
+    basicirstd,
+    plain_container,
+    mshnet,
+    dnanet,
+    data_parallel,
+    data_parallel_of_a_wrapper,
+    without_counters,
+]
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_published_containers_are_recognised(tmp_path: Path, container: Callable[..., Any], channels: int) -> None:
+def test_published_containers_are_recognised(
+    tmp_path: Path, container: Callable[..., Any], channels: int, is_zip: bool
+) -> None:
     network = made(channels)
-    torch.save(container(network.state_dict()), tmp_path / "published.pth.tar")
+    content = container(network.state_dict())
+    torch.save(content, tmp_path / "published.pth.tar", _use_new_zipfile_serialization=is_zip)
     loaded = load_model("ACM", tmp_path / "published.pth.tar")
     assert torch.equal(output(loaded, channels), output(network, channels))
+
+
+def test_scalars_of_older_numpy_versions_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    torch.save(dnanet({"x": torch.ones(2)}), path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert torch.equal(read_checkpoint(path)["x"], torch.ones(2))
+
+
+class Scalar:
+    """A pickle that asks for NumPy's scalar with other things than a plain number's type and bytes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.float64(0).__reduce__()[0], self.arguments
+
+
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        Scalar(np.dtype("O"), b""),
+        Scalar(np.dtype("U4"), bytes(16)),
+        Scalar(np.dtype("f8"), b"short"),
+        Scalar({"format": "<d"}, bytes(8)),
+        np.zeros(3),
+    ],
+    ids=["object", "text", "short", "no type", "array"],
+)
+def test_of_numpy_plain_scalars_alone_are_read(tmp_path: Path, scalar: Any) -> None:
+    torch.save({"state_dict": {"x": torch.ones(1)}, "score": scalar}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd\.pth: (refused before reading on|not a whole file)"):
+        read_checkpoint(tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"),
+    [
+        (np.float64(0.8), 0.8),
+        (np.float32(0.25), 0.25),
+        (np.float16(-2), -2.0),
+        (np.int64(-(2**40)), -(2**40)),
+        (np.uint8(255), 255),
+        (np.bool_(True), True),
+        (np.float64(0.8).astype(">f8"), 0.8),
+        (np.array(3, ">i2")[()], 3),
+    ],
+    ids=str,
+)
+def test_what_stands_in_for_numpy_reads_the_same_number(scalar: Any, value: float) -> None:
+    _, (kind, data) = scalar.__reduce__()
+    _, arguments, state = kind.__reduce__()
+    ours = ScalarType(*arguments)
+    ours.__setstate__(state)
+    assert scalar_of(ours, data) == value
 
 
 class Malicious:
@@ -123,35 +217,145 @@ class Malicious:
         return Path.touch, (self.victim,)
 
 
-@pytest.mark.parametrize("write", [lambda thing, path: path.write_bytes(pickle.dumps(thing, protocol=2)), torch.save])
-def test_code_in_a_checkpoint_is_refused_before_it_runs(tmp_path: Path, write: Callable[[Any, Path], None]) -> None:
-    write({"state_dict": Malicious(tmp_path / "victim")}, tmp_path / "evil.pth")
+def legacy_save(content: Any, path: Path) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def plain_pickle(content: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content))
+
+
+def old_pickle(content: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content, protocol=2))
+
+
+@pytest.mark.parametrize("write", [torch.save, legacy_save, plain_pickle, old_pickle])
+@pytest.mark.parametrize("name", ["evil.pth", "evil.pth.tar", "evil.pkl", "evil.safetensors"])
+def test_code_in_a_checkpoint_is_refused_before_it_runs(
+    tmp_path: Path, write: Callable[[Any, Path], None], name: str
+) -> None:
+    write({"state_dict": Malicious(tmp_path / "victim")}, tmp_path / name)
     with pytest.raises(
-        CheckpointError, match=r"evil\.pth: refused before reading on, for it would run getattr; expected tensors alone"
+        CheckpointError,
+        match=rf"{name}: refused before reading on, for it (would run getattr|is no checkpoint or would run code); "
+        "expected tensors alone",
     ):
-        load_model("ACM", tmp_path / "evil.pth")
+        load_model("ACM", tmp_path / name)
     assert not (tmp_path / "victim").exists()
     pickle.loads(pickle.dumps(Malicious(tmp_path / "victim")))
     assert (tmp_path / "victim").exists()  # it would have
 
 
-def test_a_whole_pickled_network_is_refused_and_named(tmp_path: Path) -> None:
-    torch.save(made(), tmp_path / "whole.pkl")
-    with pytest.raises(CheckpointError, match=r"would run baselines\.acm\.ACM; .* save its state_dict\(\)"):
+@pytest.mark.parametrize("write", [torch.save, legacy_save])
+def test_a_whole_pickled_network_is_refused_named_and_explained(
+    tmp_path: Path, write: Callable[[Any, Path], None]
+) -> None:
+    write(made(), tmp_path / "whole.pkl")
+    with pytest.raises(CheckpointError) as refused:
         read_checkpoint(tmp_path / "whole.pkl")
+    said = str(refused.value)
+    assert "whole.pkl: a whole pickled network, not its weights: reading it would run baselines.acm.ACM, so" in said
+    assert "torch.save(torch.load('whole.pkl', weights_only=False).state_dict(), 'weights.pth')" in said
+    assert "\n" not in said
+
+
+def tar_of(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("weights.pth"), io.BytesIO(content))
+    return file.getvalue()
+
+
+def zip_of(name: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, b"")
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short", b"\x80\x02", b"\x09" + bytes(7) + b"{"]
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"not a checkpoint", "refused before reading on, for it is no checkpoint"),
+        (b"PK\x03\x04 cut short", "not a whole file of weights"),
+        (b"\x80\x02", "not a whole file of weights"),
+        (b"\x09" + bytes(7) + b"{", "not a whole safetensors file"),
+        ((0x112).to_bytes(8, "little") + bytes(100), "parameters of MXNet"),
+        (b"<!DOCTYPE html><title>Virus scan warning</title>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (gzip.compress(b"weights"), "a gzip archive"),
+        (tar_of(b"weights"), "a tar archive"),
+        (zip_of("weights/checkpoint.pth"), "a zip archive"),
+        (zip_of("net/constants.pkl"), "a TorchScript program"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "broken.pth"
-    path.write_bytes(content)
-    with pytest.raises(
-        CheckpointError,
-        match=r"broken\.pth: (not a whole .*; fetch it again|refused before reading on, for it is no checkpoint)",
-    ):
+def test_a_file_that_is_no_checkpoint_is_named_and_told(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"odd\.pth: {said}"):
+        read_checkpoint(tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("write", [torch.save, legacy_save])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_checkpoint_that_is_cut_short_is_refused(
+    tmp_path: Path, write: Callable[[Any, Path], None], share: float
+) -> None:
+    path = tmp_path / "short.pth"
+    write({"weight": torch.rand(1000)}, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError, match=r"short\.pth: not a whole file of weights"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("write", [torch.save, legacy_save])
+def test_a_damaged_checkpoint_is_read_or_refused_but_never_breaks_the_reader(
+    tmp_path: Path, write: Callable[[Any, Path], None]
+) -> None:
+    path, random = tmp_path / "damaged.pth", np.random.default_rng(0)
+    write(dnanet({"weight": torch.rand(3, 4)}), path)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(300):
+        damaged = whole.copy()
+        damaged[random.integers(len(whole), size=random.integers(1, 6))] = random.integers(256)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read_checkpoint(path)
+        except CheckpointError:
+            refused += 1
+    assert 30 < refused < 300
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="a folder, expected a file"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {1: torch.ones(1)}, {"x": torch.ones(1, device="meta")}, {"x": torch.eye(2).to_sparse()}, [torch.ones(1)]],
+    ids=["nothing", "number as key", "no storage", "sparse", "list"],
+)
+def test_a_state_dict_holds_plain_tensors_by_their_names(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"odd\.pth: holds .*expected a state dict"):
+        read_checkpoint(tmp_path / "odd.pth")
+
+
+def test_a_misfit_names_some_keys_and_in_full_all_of_them_each_on_a_line(tmp_path: Path) -> None:
+    state = made().state_dict()
+    lost = [key for key in state if key.startswith("stem.") and not key.endswith("num_batches_tracked")]
+    for key in lost:
+        del state[key]
+    torch.save(state | {"odd\x1b[31m": torch.ones(1)}, tmp_path / "misfit.pth")
+    with pytest.raises(MisfitError, match=rf"{len(lost)} missing \({re.escape(lost[0])}, .*, …\); 1 unexp") as misfit:
+        load_model("ACM", tmp_path / "misfit.pth")
+    first, *keys = misfit.value.in_full().splitlines()
+    assert first.endswith(f"misfit.pth: does not fit ACM: {len(lost)} missing, 1 unexpected")
+    assert keys == [f"missing: {key}" for key in lost] + [r"unexpected: 'odd\x1b[31m'"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -39,6 +39,16 @@ def test_the_soft_mask_is_the_mean_of_four_pixels_at_half_size_and_untouched_at_
     assert torch.equal(Feedback.at(mask, (4, 4)).soft, mask)
 
 
+def test_a_pooled_mask_loses_no_pixel_as_maximum_pooling_would_not() -> None:
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[0, 0, 1, 3] = 0.1
+    mask[0, 0, 2:, :2] = 1.0
+    feedback = Feedback.pooled(mask, (2, 2))
+    assert feedback.hard[0, 0].tolist() == [[False, True], [True, False]]
+    assert feedback.soft.flatten().tolist() == pytest.approx([0, 0.1 / 4, 1, 0])
+    assert torch.equal(feedback.hard, F.max_pool2d(mask, 2) != 0)
+
+
 def test_coordinate_attention_with_zero_weights_keeps_a_quarter() -> None:
     attention = CoordinateAttention(4).eval()
     for parameter in attention.parameters():

@@ -69,6 +69,8 @@ GOLDENS = {
     "acm": Golden("ACM", "acm_basicirstd", "probabilities"),
     "dfinet": Golden("DFINet", "dfinet", "logits"),
     "dfinet_128x160": Golden("DFINet", "dfinet", "logits"),
+    "dfinet_v1": Golden("DFINet@2026-01", "dfinet_v1", "logits", mask="binary"),
+    "fanet": Golden("FANet", "fanet", "logits", mask="binary"),
     "dnanet": Golden("DNANet", "dnanet", "logits", outputs=heads),
     "dnanet_basicirstd": Golden("DNANet", "dnanet_basicirstd", "probabilities"),
     "mshnet_cold": Golden("MSHNet", "mshnet", "logits", outputs=cold),
@@ -116,6 +118,8 @@ FIGURES = (
     Figures("ACM", 1, 397_823, 0.3433e9),
     Figures("ACM", 3, 397_971, 0.3457e9),
     Figures("DFINet", 3, 9_300_337, 24.133e9),
+    Figures("DFINet@2026-01", 3, 9_306_574, 24.1725e9),
+    Figures("FANet", 3, 7_720_266, 20.270e9),
     Figures("DNANet", 3, 4_696_888, 13.930e9 - DNANET_UNUSED),
     Figures("DNANet", 1, 4_696_568, 13.909e9 - DNANET_UNUSED),
     Figures("DNANet", 3, 2_612_196, 10.902e9 - DNANET_UNUSED, {"backbone": "resnet-10"}),
@@ -147,6 +151,8 @@ WITHOUT_GRADIENT = {
     "RDIAN": (r"^d1[1-8]\.weight$", 200),
     "SCTransNet": (r"\.position_embeddings$|\.q\d_attn\d$", 122_944),
     "ISTDU-Net": (r"^headDet\.", 9_265),
+    "DFINet@2026-01": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
+    "FANet": (r"\.p1\.fmask\.", 982_088),
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 

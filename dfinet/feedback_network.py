@@ -1,0 +1,157 @@
+"""The skeleton of a network that is run again on its own prediction, shared by FANet and both releases of DFINet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.network import Batch, Loss, Segmenter, pad_to_multiple
+from dfinet.blocks import THRESHOLD, Feedback
+from dfinet.feedback import History
+
+STRIDE = 16
+LEVELS = 4
+
+Block = Callable[[int, int], nn.Module]
+"""A block, made from the numbers of channels that go in and come out."""
+
+
+class FeedbackNetwork(Segmenter):
+    """Four encoder and four decoder blocks, all of them shown the feedback mask at their own resolution.
+
+    Args:
+        channels: of the image.
+        width: channels of the first encoder block.
+        encoder: makes `e1` to `e3`: a map and the mask go in, a pooled map and a skip come out.
+        deepest: makes `e4`, likewise.
+        decoder: makes `d1` to `d4`: a map, the skip and the mask go in, a map of twice the size comes out.
+
+    Raises:
+        ValueError: when the width is no multiple of `width_step`.
+    """
+
+    needs_start = True
+    width_step = 2  # the last decoder block has half the width
+    head_sees_mask = False
+
+    def __init__(self, *, channels: int, width: int, encoder: Block, deepest: Block, decoder: Block) -> None:
+        super().__init__()
+        if width < 1 or width % self.width_step:
+            raise ValueError(
+                f"{type(self).__name__}: width is {width}, expected a multiple of {self.width_step} channels"
+            )
+        self.e1 = encoder(channels, width)
+        self.e2 = encoder(width, 2 * width)
+        self.e3 = encoder(2 * width, 4 * width)
+        self.e4 = deepest(4 * width, 8 * width)
+        self.d1 = decoder(8 * width, 4 * width)
+        self.d2 = decoder(4 * width, 2 * width)
+        self.d3 = decoder(2 * width, width)
+        self.d4 = decoder(width, width // 2)
+        self.output = nn.Conv2d(width // 2 + self.head_sees_mask, 1, 1)
+        self.history = History()
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        """Logits (B, 1, H, W) after all `default_rounds` feedback rounds.
+
+        Raises:
+            ValueError: without a start mask of the image's size.
+        """
+        *_, logits = islice(self.rounds(image, start), self.default_rounds)
+        return logits
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        """Logits (B, 1, H, W) of every feedback round, without end; each round is fed what the last one found.
+
+        Raises:
+            ValueError: without a start mask of the image's size.
+        """
+        if start is None:
+            raise ValueError(
+                f"{type(self).__name__}: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1], "
+                "such as Otsu's"
+            )
+        mask = start
+        while True:
+            logits = self.refine(image, mask)
+            yield logits
+            mask = self.fed_back(logits)
+
+    def refine(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, 1, H, W) of one round.
+
+        Args:
+            image: (B, C, H, W).
+            mask: (B, 1, H, W) in [0, 1]; no gradient flows through it.
+
+        Raises:
+            ValueError: when the mask is not of the image's size.
+        """
+        B, _, H, W = image.shape
+        if mask.shape != (B, 1, H, W):
+            raise ValueError(
+                f"{type(self).__name__}: the feedback mask is {tuple(mask.shape)}, expected {(B, 1, H, W)}"
+            )
+        x = pad_to_multiple(image, STRIDE)
+        mask = pad_to_multiple(mask.detach(), STRIDE)
+        height, width = x.shape[-2:]
+        m1, m2, m3, m4 = (self.seen_at(mask, (height >> level, width >> level)) for level in range(LEVELS))
+
+        x, s1 = self.e1(x, m1)  # (B, 32, H/2, W/2), (B, 32, H, W)
+        x, s2 = self.e2(x, m2)  # (B, 64, H/4, W/4), (B, 64, H/2, W/2)
+        x, s3 = self.e3(x, m3)  # (B, 128, H/8, W/8), (B, 128, H/4, W/4)
+        x, s4 = self.e4(x, m4)  # (B, 256, H/16, W/16), (B, 256, H/8, W/8)
+        x = self.d1(x, s4, m4)  # (B, 128, H/8, W/8)
+        x = self.d2(x, s3, m3)  # (B, 64, H/4, W/4)
+        x = self.d3(x, s2, m2)  # (B, 32, H/2, W/2)
+        x = self.d4(x, s1, m1)  # (B, 16, H, W)
+        logits: Tensor = self.output(torch.cat([x, mask], 1) if self.head_sees_mask else x)  # (B, 1, H, W)
+        return logits[..., :H, :W]
+
+    def fed_back(self, logits: Tensor) -> Tensor:
+        """The mask (B, 1, H, W) in [0, 1] that a round's logits become for the next round: their probabilities."""
+        return torch.sigmoid(logits)
+
+    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask as the blocks at a resolution see it."""
+        return Feedback.at(mask, size)
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        """The loss of one round from the history masks; in training mode its prediction joins the history."""
+        logits = self.refine(batch.image, self.history.masks_for(batch))
+        if self.training:
+            self.history.collect(batch, self.fed_back(logits.detach()))
+        return loss(logits, batch.mask)
+
+    def epoch_ended(self, *, improved: bool) -> None:
+        self.history.epoch_ended(improved=improved)
+
+    def resume_state(self) -> dict[str, Any]:
+        return self.history.state()
+
+    def load_resume_state(self, state: Mapping[str, Any]) -> None:
+        self.history.load(state)
+
+
+class BinaryFeedbackNetwork(FeedbackNetwork):
+    """A feedback network as FANet began it: binary masks, which no level loses a pixel of and the head sees, too.
+
+    The released scripts feed binary masks from the first round on; of a soft one every pixel above zero counts as on.
+
+    Differs: the scripts of FANet and of DFINet's first release also replace the masks of the validation list; here an
+    epoch is always judged from the start masks. They hand the images of a last, smaller batch masks of other images;
+    here each image keeps its own.
+    """
+
+    head_sees_mask = True
+
+    def fed_back(self, logits: Tensor) -> Tensor:
+        """The mask (B, 1, H, W) in {0, 1} that a round's logits become for the next round."""
+        return (torch.sigmoid(logits) > THRESHOLD).to(logits.dtype)
+
+    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        return Feedback.pooled(mask, size)

@@ -1,0 +1,78 @@
+"""DFINet as first released, until 2026-01-14: binary feedback, a learnt mask in DSFM, and a head that sees the mask.
+
+Source: repository uisdu/DFINet, revision of 2026-01-14. Its checkpoints and those of the release that followed do not
+fit each other.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from bench.network import model
+from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
+from dfinet.feedback_network import BinaryFeedbackNetwork
+from dfinet.network import CITE, DecoderBlock, EncoderBlock, EncoderBlockCHPP
+
+SWAPPED = GRIDS[::-1]  # the finer grid of HPPM comes first
+FUSED = 0.9  # share of the fused maps in DSFM
+MARKED = 0.1  # share of each map under the mask; 0.05 in the revision of 2026-01-12 alone
+
+
+class LearntDSFM(SelectiveFusion):
+    """Low- and high-level features fused, plus a tenth of each, up to doubled where a learnt reading of the mask is.
+
+    Unlike the guesses of DFFFM, the reading (`fmask`) is not thresholded and learns.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.fmask = nn.Sequential(
+            nn.Conv2d(1, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, 1, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
+        marking: Tensor = 1 + self.fmask(feedback.soft)  # (B, 1, H, W) in (1, 2)
+        return FUSED * self.fuse(low, high) + MARKED * low * marking + MARKED * high * marking
+
+
+class DFINet202601(BinaryFeedbackNetwork):
+    """DFINet of January 2026, numerically equal to uisdu/DFINet at its revision of 2026-01-14.
+
+    The same 1,114,392 parameters as in the later release never get a gradient, of 9,306,574.
+
+    Args:
+        channels: of the image; 3 as published.
+        width: channels of the first encoder block, an even number; 32 as published.
+    """
+
+    default_rounds = 8
+
+    def __init__(self, *, channels: int = 3, width: int = 32) -> None:
+        super().__init__(
+            channels=channels,
+            width=width,
+            encoder=EncoderBlock,
+            deepest=partial(EncoderBlockCHPP, grids=SWAPPED),
+            decoder=partial(DecoderBlock, dsfm=LearntDSFM),
+        )
+
+
+@model(
+    "DFINet@2026-01",
+    cite=CITE,
+    source="https://github.com/uisdu/DFINet as of 2026-01-14",
+    licence="none stated",
+    recipe="dfinet",
+    channels=3,
+    rounds=DFINet202601.default_rounds,
+    config={"width": 32},
+)
+def build(*, channels: int, width: int) -> DFINet202601:
+    """DFINet as first released at width 32; a slimmer one below."""
+    return DFINet202601(channels=channels, width=width)
