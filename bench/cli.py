@@ -283,7 +283,7 @@ def cost(
         table.add_row(
             escape(name),
             f"{one.parameters / 1e6:.3f}",
-            f"{one.macs / 1e9:.3f}",
+            "—" if one.macs is None else f"{one.macs / 1e9:.3f}",
             str(one.rounds),
             f"{one.latency_p50:.1f}",
             f"{one.latency_p95:.1f}",
