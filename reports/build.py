@@ -15,7 +15,8 @@ from reports.frame import Entry, one_line, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
 from reports.plain import UNITS, table_to_csv, table_to_markdown
-from reports.published import compare_published, published_table
+from reports.published import compare_published
+from reports.published_tables import elsewhere_tables, published_table
 from reports.table import Mixed, Table, comparison_table
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     tables = [
         ("Comparison", "table", comparison_table(entries, title=title, mixed="mark" if mixed == "mark" else "refuse"))
     ]
-    if published := published_table(compare_published(entries)):
-        tables.append(("Published numbers beside ours", "published", published))
+    tables += _published(entries)
     notes = [
         f"{entry.row.label} on {entry.dataset}, seed {entry.row.seed}: {entry.reason}"
         for entry in entries
@@ -90,6 +90,15 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     shown = [(heading, table) for heading, _, table in tables]
     index = write_text(out / "index.html", page(manifest, entries, tables=shown, figures=embedded))
     return Report((index, *paths), tuple(notes))
+
+
+def _published(entries: Sequence[Entry]) -> Iterator[tuple[str, str, Table]]:
+    """Heading, file name and table of the numbers published for the suite's networks, those beside ours first."""
+    comparisons = compare_published(entries)
+    if beside := published_table(comparisons):
+        yield "Published numbers beside ours", "published", beside
+    for dataset, table in elsewhere_tables(comparisons).items():
+        yield f"Published under other rules: {dataset}", f"published-elsewhere-{words_of(dataset)}", table
 
 
 def write_table(table: Table, stem: Path) -> list[Path]:
@@ -263,5 +272,9 @@ def _rounds_words(entry: Entry) -> str:
 
 def file_stem(entry: Entry) -> str:
     """`dfinet-width-8-synthetic-0123456789ab`: letters, digits and dashes alone, told apart by the key."""
-    words = re.sub(r"[^a-z0-9]+", "-", f"{entry.row.label} {entry.dataset}".lower()).strip("-")
-    return f"{words[:60].strip('-')}-{entry.row.key}".strip("-")
+    return f"{words_of(f'{entry.row.label} {entry.dataset}')}-{entry.row.key}".strip("-")
+
+
+def words_of(text: str) -> str:
+    """`nudt-sirst`: at most 60 letters, digits and dashes, fit for the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")

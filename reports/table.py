@@ -15,6 +15,10 @@ from reports.mixing import Rules, refuse_mixing, rules_of, rulings
 
 Mixed = Literal["refuse", "mark"]
 Rank = Literal["", "best", "second"]
+Badge = Literal["", "reproduced", "not reproduced", "not run"]
+
+SIGNS: dict[Badge, str] = {"": "", "reproduced": "✓", "not reproduced": "✗", "not run": ""}
+"""What a badge prints; what was not run is a dash already."""
 
 OPTIMISTIC = "†"
 LIMITED = "‡"
@@ -35,12 +39,14 @@ class Cell:
         spread: standard deviation over seeds as printed, or empty.
         rank: whether it is the best or second of its column.
         marks: of the notes it refers to.
+        badge: what became of the published number beside it.
     """
 
     text: str = ""
     spread: str = ""
     rank: Rank = ""
     marks: tuple[str, ...] = ()
+    badge: Badge = ""
 
     @property
     def plain(self) -> str:
