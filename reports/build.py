@@ -149,11 +149,32 @@ def _write_document(
 def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
     """Every figure the suite's files allow; what cannot be drawn is said in `notes`."""
     return [
+        *_tradeoff_figures(entries),
         *_threshold_figures(entries, notes),
         *_rounds_figure(entries),
         *_loss_figure(entries, notes),
         *_pictures(entries, notes),
     ]
+
+
+def _tradeoff_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Accuracy against MACs and against latency, of all results with costs."""
+    from reports.figures import cost_points, tradeoff
+
+    metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
+    for axis in cost_points.cost_axes(entries):
+        found = cost_points.cost_points(entries, axis, metric)
+        if not found.panels:
+            continue
+        figure = tradeoff.tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({UNITS[metric.unit]})")
+        points = [point for members in found.panels.values() for point in members]
+        sentences = [
+            f"{metric.head} against {axis.words}.",
+            *tradeoff.explain(points),
+            cost_points.not_drawn(found),
+            _rules_words(entries, seeds="mean over seeds"),
+        ]
+        yield Drawn(axis.name, figure, " ".join(filter(None, sentences)))
 
 
 def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
@@ -189,7 +210,7 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     yield Drawn("pd-fa", figure, f"Detection of targets against false alarms at 41 thresholds. {at} {rules}")
 
 
-def _rules_words(entries: Sequence[Entry]) -> str:
+def _rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of seeds") -> str:
     """Split, protocol and scoring of the figures' rows, and whether any is limited, in one sentence."""
     splits = ", ".join(dict.fromkeys(f"{e.dataset} (split {e.row.split})" for e in entries if e.scored))
     protocols = ", ".join(dict.fromkeys(e.row.protocol for e in entries if e.scored))
@@ -197,8 +218,8 @@ def _rules_words(entries: Sequence[Entry]) -> str:
     limited = " LIMITED TRIAL." if any(e.is_limited for e in entries) else ""
     optimistic = dict.fromkeys(e.row.label for e in entries if e.scored and e.scored.optimistic)
     chosen = f" Weights chosen on the test list (optimistic): {', '.join(optimistic)}." if optimistic else ""
-    seeds = sorted({e.row.seed for e in entries if e.scored})
-    drawn = f"one curve for each of seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    numbers = sorted({e.row.seed for e in entries if e.scored})
+    drawn = f"{seeds} {', '.join(map(str, numbers))}" if len(numbers) > 1 else f"seed {numbers[0]}"
     return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
 
 
