@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Segmenter, model, pad_to_multiple
-from bench.types import Reported
+from bench.reported import reported
 
 STRIDE = 16
 STAGES = (16, 32, 64)  # channels at 1/4, 1/8 and 1/16 of the image
@@ -160,30 +160,6 @@ class ACM(Segmenter):
         return logits[..., :H, :W]
 
 
-def _reported(dataset: str, iou: float, pd: float, fa: float) -> tuple[Reported, ...]:
-    source = "XinyiYing/BasicIRSTD README at 95650c3"
-    return tuple(
-        Reported(dataset, "basicirstd", metric, value, source, rules="basicirstd")
-        for metric, value in (("IoU/pooled", iou), ("Pd/centroid-3px", pd), ("Fa/unmatched-area", fa))
-    )
-
-
-REPORTED = (
-    *_reported("NUAA-SIRST", 0.69440, 0.92015, 22.707e-6),
-    *_reported("NUDT-SIRST", 0.64855, 0.96720, 28.587e-6),
-    *_reported("IRSTD-1k", 0.60326, 0.93266, 68.494e-6),
-    Reported(
-        "IRSTD-1k",
-        "basicirstd",
-        "legacy:Fa/equal-area",
-        68.019e-6,
-        "XinyiYing/BasicIRSTD README at a46bffd",
-        rules="basicirstd",
-        note="the same checkpoint before the false-alarm rule was corrected; equal on NUAA-SIRST and NUDT-SIRST",
-    ),
-)
-
-
 @model(
     "ACM",
     cite="Y. Dai, Y. Wu, F. Zhou, K. Barnard, Asymmetric Contextual Modulation for Infrared Small Target Detection, "
@@ -192,7 +168,7 @@ REPORTED = (
     licence="none stated",
     recipe="basicirstd",
     channels=1,
-    reported=REPORTED,
+    reported=reported("ACM"),
 )
 def build(*, channels: int) -> ACM:
     """ACM with three blocks a stage, the form BasicIRSTD publishes numbers of."""

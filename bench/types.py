@@ -406,8 +406,8 @@ class Cost:
         size: (height, width) of the input in pixels; batch is 1.
         rounds: feedback rounds in the pass.
         parameters: numbers in `parameters()`, dead ones included.
-        macs: multiply-accumulates of one round by `macs_counter`; None for a classical detector, which is not made of
-            operators that are counted.
+        macs: multiply-accumulates of one round by `macs_counter`; None for classical detectors, which are not made of
+            operators that it counts.
         flops_fvcore: fvcore's count of one round, or None without fvcore.
         fvcore_unsupported: operators fvcore could not count.
         latency_p50, latency_p95: milliseconds an image, all rounds.

@@ -15,7 +15,8 @@ from reports.frame import Entry, one_line, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
 from reports.plain import UNITS, table_to_csv, table_to_markdown
-from reports.published import compare_published, published_table
+from reports.published import compare_published
+from reports.published_tables import elsewhere_tables, published_table
 from reports.table import Mixed, Table, comparison_table
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     tables = [
         ("Comparison", "table", comparison_table(entries, title=title, mixed="mark" if mixed == "mark" else "refuse"))
     ]
-    if published := published_table(compare_published(entries)):
-        tables.append(("Published numbers beside ours", "published", published))
+    tables += _published(entries)
     notes = [
         f"{entry.row.label} on {entry.dataset}, seed {entry.row.seed}: {entry.reason}"
         for entry in entries
@@ -90,6 +90,15 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     shown = [(heading, table) for heading, _, table in tables]
     index = write_text(out / "index.html", page(manifest, entries, tables=shown, figures=embedded))
     return Report((index, *paths), tuple(notes))
+
+
+def _published(entries: Sequence[Entry]) -> Iterator[tuple[str, str, Table]]:
+    """Heading, file name and table of the numbers published for the suite's networks, those beside ours first."""
+    comparisons = compare_published(entries)
+    if beside := published_table(comparisons):
+        yield "Published numbers beside ours", "published", beside
+    for dataset, table in elsewhere_tables(comparisons).items():
+        yield f"Published under other rules: {dataset}", f"published-elsewhere-{words_of(dataset)}", table
 
 
 def write_table(table: Table, stem: Path) -> list[Path]:
@@ -140,11 +149,32 @@ def _write_document(
 def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
     """Every figure the suite's files allow; what cannot be drawn is said in `notes`."""
     return [
+        *_tradeoff_figures(entries),
         *_threshold_figures(entries, notes),
         *_rounds_figure(entries),
         *_loss_figure(entries, notes),
         *_pictures(entries, notes),
     ]
+
+
+def _tradeoff_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Accuracy against MACs and against latency, of all results with costs."""
+    from reports.figures import cost_points, tradeoff
+
+    metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
+    for axis in cost_points.cost_axes(entries):
+        found = cost_points.cost_points(entries, axis, metric)
+        if not found.panels:
+            continue
+        figure = tradeoff.tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({UNITS[metric.unit]})")
+        points = [point for members in found.panels.values() for point in members]
+        sentences = [
+            f"{metric.head} against {axis.words}.",
+            *tradeoff.explain(points),
+            cost_points.not_drawn(found),
+            _rules_words(entries, seeds="mean over seeds"),
+        ]
+        yield Drawn(axis.name, figure, " ".join(filter(None, sentences)))
 
 
 def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
@@ -180,7 +210,7 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     yield Drawn("pd-fa", figure, f"Detection of targets against false alarms at 41 thresholds. {at} {rules}")
 
 
-def _rules_words(entries: Sequence[Entry]) -> str:
+def _rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of seeds") -> str:
     """Split, protocol and scoring of the figures' rows, and whether any is limited, in one sentence."""
     splits = ", ".join(dict.fromkeys(f"{e.dataset} (split {e.row.split})" for e in entries if e.scored))
     protocols = ", ".join(dict.fromkeys(e.row.protocol for e in entries if e.scored))
@@ -188,8 +218,8 @@ def _rules_words(entries: Sequence[Entry]) -> str:
     limited = " LIMITED TRIAL." if any(e.is_limited for e in entries) else ""
     optimistic = dict.fromkeys(e.row.label for e in entries if e.scored and e.scored.optimistic)
     chosen = f" Weights chosen on the test list (optimistic): {', '.join(optimistic)}." if optimistic else ""
-    seeds = sorted({e.row.seed for e in entries if e.scored})
-    drawn = f"one curve for each of seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    numbers = sorted({e.row.seed for e in entries if e.scored})
+    drawn = f"{seeds} {', '.join(map(str, numbers))}" if len(numbers) > 1 else f"seed {numbers[0]}"
     return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
 
 
@@ -263,5 +293,9 @@ def _rounds_words(entry: Entry) -> str:
 
 def file_stem(entry: Entry) -> str:
     """`dfinet-width-8-synthetic-0123456789ab`: letters, digits and dashes alone, told apart by the key."""
-    words = re.sub(r"[^a-z0-9]+", "-", f"{entry.row.label} {entry.dataset}".lower()).strip("-")
-    return f"{words[:60].strip('-')}-{entry.row.key}".strip("-")
+    return f"{words_of(f'{entry.row.label} {entry.dataset}')}-{entry.row.key}".strip("-")
+
+
+def words_of(text: str) -> str:
+    """`nudt-sirst`: at most 60 letters, digits and dashes, fit for the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")

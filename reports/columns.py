@@ -104,6 +104,11 @@ def legacy_metric(name: str) -> Metric:
     return Metric(name, head, "1e-2", "higher")
 
 
+def role_of(metric: Metric) -> str:
+    """What a metric is about, however it is counted: `Fa` for `Fa/unmatched-area` and for `legacy:Fa/equal-area`."""
+    return metric.id.removeprefix(LEGACY).partition("/")[0]
+
+
 def _rank(metric: Metric) -> int:
-    role = metric.id.removeprefix(LEGACY).partition("/")[0]
+    role = role_of(metric)
     return ROLES.index(role) if role in ROLES else len(ROLES)

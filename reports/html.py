@@ -21,7 +21,7 @@ from reports.frame import (
     status_of,
 )
 from reports.plain import ARROWS, UNITS
-from reports.table import LIMITED_NOTICE, Table
+from reports.table import LIMITED_NOTICE, SIGNS, Table
 from reports.templating import html_templates
 
 RULE_HEADS = (
@@ -92,7 +92,7 @@ def page(
         groups_of=column_groups,
         arrows={**ARROWS, None: ""},
         units=UNITS,
-        badges=("reproduced", "not reproduced", "not run"),
+        signs=SIGNS,
         rule_heads=RULE_HEADS,
         rules=[_rule_row(entry) for entry in entries],
         networks=list({e.result.model.name: e.result.model for e in entries if e.result}.values()),

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from reports.columns import Column
-from reports.table import LIMITED_NOTICE, Cell, Line, Note, Table
+from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
 from reports.templating import latex_templates
 
 SPECIAL = {
@@ -65,6 +65,9 @@ LOOSE = 5
 PANEL_POINTS = 516.0
 """Text width of IEEEtran's two columns."""
 
+LINES_A_PAGE, HEAD_LINES, LETTERS_A_LINE = 66, 5, 125
+"""Lines of 8-point text on a page, lines that head and rules of a panel take, and letters across both columns."""
+
 
 def escape(text: str) -> str:
     """The text as LaTeX prints it letter by letter; what pdflatex has no glyph for becomes its code point, [U+4E2D]."""
@@ -104,18 +107,41 @@ class Panel:
 
 
 def table_to_latex(table: Table) -> str:
-    """A `table*` that can be `\\input`; needs the packages booktabs, threeparttable and pifont."""
+    """A `table*` a page, which can be `\\input`; needs the packages booktabs, threeparttable and pifont."""
+    spans = list(_spans(table))
+    return "\n".join(
+        _environment(page, spans, is_first=index == 0) for index, page in enumerate(_pages(table, len(spans)))
+    )
+
+
+def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str:
     return (
         latex_templates()
         .get_template("table.tex.j2")
         .render(
-            caption=escape(table.caption),
+            caption=escape(table.caption if is_first else "Continued."),
             label=re.sub(r"[^A-Za-z0-9:-]", "-", table.label),
-            panels=[_panel(table, span) for span in _spans(table)],
+            is_first=is_first,
+            panels=[_panel(table, span) for span in spans],
             notice=escape(LIMITED_NOTICE) if table.limited else "",
             notes=[_note(note) for note in table.notes],
         )
     )
+
+
+def _pages(table: Table, panels: int) -> list[Table]:
+    """The table in parts that each fit a page, of about equal length, with the notes their cells refer to."""
+    sentences = [table.caption, *(note.text for note in table.notes)]
+    around = sum(1 + len(sentence) // LETTERS_A_LINE for sentence in sentences)
+    room = max(1, (LINES_A_PAGE - around) // panels - HEAD_LINES)
+    count = -(-len(table.lines) // room)
+    length = -(-len(table.lines) // count)
+    return [_part(table, table.lines[start : start + length]) for start in range(0, len(table.lines), length)]
+
+
+def _part(table: Table, lines: tuple[Line, ...]) -> Table:
+    used = {mark for line in lines for marks in (line.marks, *(cell.marks for cell in line.cells)) for mark in marks}
+    return replace(table, lines=lines, notes=tuple(note for note in table.notes if note.mark in used))
 
 
 def _spans(table: Table) -> Iterator[range]:
@@ -137,7 +163,13 @@ def _points(table: Table, index: int) -> float:
     column = table.columns[index]
     head = 4.3 * (max(len(column.head) + 1.5 * (column.better is not None), len(column.unit)))
     cells = [line.cells[index] for line in table.lines]
-    return max([head, *(4.3 * len(c.text) + 3.2 * (len(c.spread) + 1.5 * bool(c.spread)) for c in cells)]) + 6
+    return max([head, *map(_cell_points, cells)]) + 6
+
+
+def _cell_points(cell: Cell) -> float:
+    """A cell's width in points: a badge's sign takes about two characters; marks only widen words, for numbers let
+    theirs overlap."""
+    return 4.3 * (len(cell.text) + 2 * bool(SIGNS[cell.badge])) + 3.2 * (len(cell.spread) + 1.5 * bool(cell.spread))
 
 
 def _label_points(table: Table) -> float:
@@ -202,8 +234,9 @@ def _cell(cell: Cell, *, is_text: bool) -> str:
     text = escape(cell.text or "—")
     styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
     spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
+    sign = rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
     marks = _marks(cell.marks)
-    return styled + spread + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
+    return styled + spread + sign + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
 
 
 def _marks(marks: Sequence[str]) -> str:

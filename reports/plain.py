@@ -7,29 +7,37 @@ import io
 import re
 
 from reports.columns import Column
-from reports.table import LIMITED_NOTICE, Cell, Line, Table
+from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Table
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 UNITS = {"1e-2": "×10⁻²", "1e-6": "×10⁻⁶"}
 
 
 def table_to_csv(table: Table) -> str:
-    """The table as CSV: a spread has a column of its own, notes are spelled out in the last one."""
-    spreads = [any(line.cells[i].spread for line in table.lines) for i in range(len(table.columns))]
+    """The table as CSV: spreads and badges have columns of their own, notes are spelled out in the last one."""
+    extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
     heads = ["Method"]
-    for column, has_spread in zip(table.columns, spreads, strict=True):
-        heads += [_csv_head(column), *([f"{_csv_head(column)} deviation"] if has_spread else [])]
+    for column, more in zip(table.columns, extras, strict=True):
+        heads += [_csv_head(column), *(f"{_csv_head(column)} {name}" for name in more)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*heads, "notes"])
     for line in table.lines:
         cells = [line.label]
-        for cell, has_spread in zip(line.cells, spreads, strict=True):
-            cells += [cell.text, *([cell.spread] if has_spread else [])]
+        for cell, more in zip(line.cells, extras, strict=True):
+            values = {"deviation": cell.spread, "badge": cell.badge}
+            cells += [cell.text.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
         writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])
     return text.getvalue()
+
+
+def _csv_extras(table: Table, index: int) -> tuple[str, ...]:
+    """Which columns of their own the cells of a column need."""
+    cells = [line.cells[index] for line in table.lines]
+    found = {"deviation": any(cell.spread for cell in cells), "badge": any(cell.badge for cell in cells)}
+    return tuple(name for name, is_there in found.items() if is_there)
 
 
 def _csv_head(column: Column) -> str:
@@ -75,7 +83,8 @@ def _markdown_line(line: Line) -> str:
 def _markdown_cell(cell: Cell) -> str:
     text = escape_markdown(cell.text or "—")
     styled = {"best": f"**{text}**", "second": f"<ins>{text}</ins>", "": text}[cell.rank]
-    return styled + (f" ± {cell.spread}" if cell.spread else "") + _sup(cell.marks)
+    sign = f" {SIGNS[cell.badge]}" if SIGNS[cell.badge] else ""
+    return styled + (f" ± {cell.spread}" if cell.spread else "") + sign + _sup(cell.marks)
 
 
 def _sup(marks: tuple[str, ...]) -> str:

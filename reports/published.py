@@ -1,7 +1,8 @@
-"""Published numbers beside ours, each with a badge: reproduced, not reproduced or not run.
+"""Published numbers beside ours, each with a badge; those made under other rules are listed apart, beside nothing.
 
-A published number is only judged against a result on the same dataset and split, under the protocol it was published
-under, by the published network and recipe, on whole lists. Everything else is *not run*, with the reason.
+A published number is only held against results on its dataset and split under the protocol it was published under.
+Among those it is *reproduced* or *not reproduced* where the published network and recipe were run on whole lists, and
+*not run*, with the reason, where they were not.
 """
 
 from __future__ import annotations
@@ -9,17 +10,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from bench.protocols import PROTOCOLS
 from bench.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
-from reports.columns import LEGACY, STANDARD, Column, Metric, legacy_metric
+from reports.columns import LEGACY, STANDARD, Metric, legacy_metric
 from reports.frame import Entry
-from reports.plain import UNITS
-from reports.table import Cell, Line, Note, Notes, Table
-
-Badge = Literal["reproduced", "not reproduced", "not run"]
+from reports.table import Badge
 
 
 @dataclass(frozen=True)
@@ -48,14 +45,15 @@ class Comparison:
 
     Attributes:
         ours: plain fractions, one a seed; empty when not run.
+        badge: empty where no row of the suite has its split and rules.
         reason: why not run; empty otherwise.
     """
 
     label: str
     reported: Reported
     metric: Metric
-    ours: tuple[float, ...]
-    badge: Badge
+    ours: tuple[float, ...] = ()
+    badge: Badge = ""
     reason: str = ""
 
 
@@ -70,21 +68,24 @@ def compare_published(entries: Sequence[Entry], *, tolerance: Tolerance | None =
 
 def _compare(group: Sequence[Entry], tolerance: Tolerance) -> Iterator[Comparison]:
     info = next((entry.result.model for entry in group if entry.result), None)
-    label, dataset = group[0].row.label, group[0].dataset
     for reported in info.reported if info else ():
-        if reported.dataset != dataset:
-            continue
-        metric = _metric(reported)
-        reasons = [_why_not(entry, reported) for entry in group]
-        usable = [entry for entry, reason in zip(group, reasons, strict=True) if not reason]
-        ours = tuple(v for entry in usable if (v := _value(entry, metric)) is not None)
-        if not ours:
-            reason = next((r for r in reasons if r), f"{metric.id} has no value")
-            yield Comparison(label, reported, metric, (), "not run", reason)
-            continue
-        difference = (statistics.fmean(ours) - reported.value) * metric.scale
-        badge: Badge = "reproduced" if tolerance.allows(metric, difference) else "not reproduced"
-        yield Comparison(label, reported, metric, ours, badge)
+        if reported.dataset == group[0].dataset:
+            alike = [e for e in group if (e.row.split, e.row.protocol) == (reported.split, reported.rules)]
+            found = Comparison(group[0].row.label, reported, _metric(reported))
+            yield _judge(found, alike, tolerance) if alike else found
+
+
+def _judge(found: Comparison, alike: Sequence[Entry], tolerance: Tolerance) -> Comparison:
+    """The comparison with rows of the same split and rules."""
+    metric = found.metric
+    reasons = [_why_not(entry) for entry in alike]
+    usable = [entry for entry, reason in zip(alike, reasons, strict=True) if not reason]
+    ours = tuple(v for entry in usable if (v := _value(entry, metric)) is not None)
+    if not ours:
+        reason = next((r for r in reasons if r), f"our results have no {metric.id}")
+        return replace(found, badge="not run", reason=reason)
+    difference = (statistics.fmean(ours) - found.reported.value) * metric.scale
+    return replace(found, ours=ours, badge="reproduced" if tolerance.allows(metric, difference) else "not reproduced")
 
 
 def _metric(reported: Reported) -> Metric:
@@ -105,16 +106,12 @@ def _value(entry: Entry, metric: Metric) -> float | None:
     return score.value if score else None
 
 
-def _why_not(entry: Entry, reported: Reported) -> str:
-    """Why this result cannot be held against that number; empty when it can."""
+def _why_not(entry: Entry) -> str:
+    """Why this result cannot be held against a number of its split and protocol; empty when it can."""
     if (result := entry.scored) is None:
         return entry.reason
     if entry.is_limited:
         return "only a limited trial was run"
-    if entry.row.split != reported.split:
-        return f"run on split {entry.row.split}, published on {reported.split}"
-    if reported.rules != entry.row.protocol:
-        return f"run under protocol {entry.row.protocol}, published under {reported.rules or 'rules not stated'}"
     return _why_not_the_published(result)
 
 
@@ -148,44 +145,3 @@ def _recipe_changes(used: Recipe, published: Recipe) -> Iterator[str]:
     for name, value in vars(replace(published, device=used.device)).items():
         if getattr(used, name) != value:
             yield f"{name} {getattr(used, name)} instead of {value}"
-
-
-def published_table(comparisons: Sequence[Comparison], *, tolerance: Tolerance | None = None) -> Table | None:
-    """The table of published numbers beside ours; None where nothing is published for the suite's rows."""
-    if not comparisons:
-        return None
-    notes = Notes()
-    columns = (
-        Column("Dataset (split)", is_text=True),
-        Column("Protocol", is_text=True),
-        Column("Metric", is_text=True),
-        Column("Published"),
-        Column("Ours"),
-        Column("Badge", is_text=True),
-    )
-    caption = (
-        f"Published numbers beside ours. Reproduced: the mean over seeds lies within {tolerance or Tolerance()}; "
-        "not run: nothing here was made under the published rules."
-    )
-    lines = tuple(_comparison_line(comparison, notes) for comparison in comparisons)
-    marks = tuple(Note(mark, text) for text, mark in notes.texts.items())
-    return Table(caption, columns, lines, marks, label="tab:published")
-
-
-def _comparison_line(comparison: Comparison, notes: Notes) -> Line:
-    reported, metric = comparison.reported, comparison.metric
-    source = "; ".join(filter(None, (f"source: {reported.source}", reported.note)))
-    ours = Cell()
-    if comparison.ours:
-        spread = metric.printed(statistics.stdev(comparison.ours)) if len(comparison.ours) > 1 else ""
-        ours = Cell(metric.printed(statistics.fmean(comparison.ours)), spread)
-    why = (notes.mark(comparison.reason),) if comparison.reason else ()
-    cells = (
-        Cell(f"{reported.dataset} ({reported.split})"),
-        Cell(reported.rules or "not stated"),
-        Cell(f"{metric.head} ({UNITS[metric.unit]})"),
-        Cell(metric.printed(reported.value), marks=(notes.mark(source),)),
-        ours,
-        Cell(comparison.badge, marks=why),
-    )
-    return Line(comparison.label, cells)

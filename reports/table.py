@@ -15,6 +15,10 @@ from reports.mixing import Rules, refuse_mixing, rules_of, rulings
 
 Mixed = Literal["refuse", "mark"]
 Rank = Literal["", "best", "second"]
+Badge = Literal["", "reproduced", "not reproduced", "not run"]
+
+SIGNS: dict[Badge, str] = {"": "", "reproduced": "✓", "not reproduced": "✗", "not run": ""}
+"""What a badge prints; what was not run is a dash already."""
 
 OPTIMISTIC = "†"
 LIMITED = "‡"
@@ -35,12 +39,14 @@ class Cell:
         spread: standard deviation over seeds as printed, or empty.
         rank: whether it is the best or second of its column.
         marks: of the notes it refers to.
+        badge: what became of the published number beside it.
     """
 
     text: str = ""
     spread: str = ""
     rank: Rank = ""
     marks: tuple[str, ...] = ()
+    badge: Badge = ""
 
     @property
     def plain(self) -> str:
@@ -297,14 +303,15 @@ def _cost_cells(groups: dict[str, Group], place: tuple[str, str], notes: Notes) 
         absent = {entry.row.seed: entry.reason for entry in entries}
         reason = f"no cost measured on {place[0]}" if scored else _absence(absent, among=len(absent))
         return [Cell(marks=(notes.mark(reason),))] * len(COST_COLUMNS)
-    return [Cell(f"{cost.parameters / 1e6:.3f}"), Cell(_macs(cost)), Cell(f"{cost.images_per_s:.1f}")]
+    parameters = f"{cost.parameters / 1e6:.3f}" if cost.parameters else "0"
+    return [Cell(parameters), _macs_cell(cost, notes), Cell(f"{cost.images_per_s:.1f}")]
 
 
-def _macs(cost: Cost) -> str:
+def _macs_cell(cost: Cost, notes: Notes) -> Cell:
     if cost.macs is None:
-        return "—"
+        return Cell(marks=(notes.mark("no MACs: not made of operators that are counted"),))
     per_round = f"{cost.macs / 1e9:.3f}" if cost.macs < 1e10 else f"{cost.macs / 1e9:.2f}"
-    return f"{per_round} × {cost.rounds}" if cost.rounds > 1 else per_round
+    return Cell(f"{per_round} × {cost.rounds}" if cost.rounds > 1 else per_round)
 
 
 def _differing_settings(lines: Lines) -> tuple[str, ...]:
@@ -397,8 +404,6 @@ def _seed_words(entries: Sequence[Entry]) -> str:
 def _cost_sentence(entries: Sequence[Entry], place: tuple[str, str]) -> str:
     costs = [c for e in entries if e.scored and (c := cost_on(e.scored, place))]
     sizes = " and ".join(dict.fromkeys(f"{c.size[0]} × {c.size[1]}" for c in costs))
-    counters = " and ".join(dict.fromkeys(c.macs_counter for c in costs))
-    return (
-        f"Costs at {sizes} pixels, batch 1: MACs of one feedback round × rounds ({counters}); "
-        f"FPS of all rounds on {place[0]}, {place[1]}."
-    )
+    counters = " and ".join(dict.fromkeys(c.macs_counter for c in costs if c.macs is not None))
+    macs = f"MACs of one feedback round × rounds ({counters}); " if counters else ""
+    return f"Costs at {sizes} pixels, batch 1: {macs}FPS of all rounds on {place[0]}, {place[1]}."

@@ -14,8 +14,10 @@ import pytest
 from bench.types import RunResult
 from reports.frame import Entry, entry_of
 from reports.latex import LatexError, compile_document, document, error_lines, escape, has_pdflatex, table_to_latex
+from reports.published import compare_published
+from reports.published_tables import elsewhere_tables, published_table
 from reports.table import Table, comparison_table
-from tests.reports.fake_runs import ACM, DATASETS, DFINET, result, row_of, scores
+from tests.reports.fake_runs import ACM, DATASETS, DFINET, field_results, result, row_of, scores
 
 HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
 
@@ -91,15 +93,13 @@ def test_the_same_table_gives_the_same_source_and_pdf(tmp_path: Path):
     assert str(tmp_path).encode() not in first.read_bytes()
 
 
-@pytest.mark.usefixtures("pdflatex")
-def test_a_table_of_many_datasets_stays_inside_the_page(tmp_path: Path):
-    entries = [entry(result(i, d, seed=s)) for i in (DFINET, ACM) for d in (*DATASETS, "A", "B") for s in (1, 2)]
-    table = comparison_table(entries, title="Wide")
-    assert table_to_latex(table).count(r"\begin{tabular*}") == 3
-    folder = tmp_path / "w"
+def log_of(folder: Path, *tables: Table) -> bytes:
+    """What pdflatex says of a document with these tables."""
     folder.mkdir()
-    (folder / "table.tex").write_text(table_to_latex(table), encoding="utf-8")
-    source = document(title="Wide", tables=["table.tex"], figures=[], limited=False)
+    for number, table in enumerate(tables):
+        (folder / f"{number}.tex").write_text(table_to_latex(table), encoding="utf-8")
+    names = [f"{number}.tex" for number in range(len(tables))]
+    source = document(title="Wide", tables=names, figures=[], limited=False)
     (folder / "report.tex").write_text(source, encoding="utf-8")
     done = subprocess.run(
         ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "report.tex"],
@@ -108,7 +108,38 @@ def test_a_table_of_many_datasets_stays_inside_the_page(tmp_path: Path):
         capture_output=True,
         check=True,
     )
-    assert b"Overfull" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_of_many_datasets_stays_inside_the_page(tmp_path: Path):
+    entries = [entry(result(i, d, seed=s)) for i in (DFINET, ACM) for d in (*DATASETS, "A", "B") for s in (1, 2)]
+    table = comparison_table(entries, title="Wide")
+    assert table_to_latex(table).count(r"\begin{tabular*}") == 3
+    assert b"Overfull" not in log_of(tmp_path / "w", table)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_tables_of_the_whole_field_stay_inside_their_pages(tmp_path: Path):
+    entries = [entry(made) for made in field_results(seeds=(1, 2))]
+    comparisons = compare_published(entries)
+    beside, elsewhere = published_table(comparisons), elsewhere_tables(comparisons)
+    assert beside is not None
+    log = log_of(tmp_path / "w", comparison_table(entries, title="Wide"), beside, *elsewhere.values())
+    assert b"Overfull" not in log
+    assert b"Float too large" not in log
+
+
+def test_a_long_table_goes_on_over_the_page_with_the_notes_of_each_part():
+    made = [result(replace(ACM, name=f"Net {number}")) for number in range(60)]
+    failed = result(replace(ACM, name="Last"), status="failed", reason="boom", scores={})
+    first, second = table_to_latex(comparison_table([entry(m) for m in (*made, failed)], title="T")).split(
+        r"\end{table*}"
+    )[:2]
+    assert (first.count(r"{}Net "), second.count(r"{}Net "), second.count(r"{}Last")) == (31, 29, 1)
+    assert ("failed: boom" in first, "failed: boom" in second) == (False, True)
+    assert r"\label{tab:results}" in first
+    assert (r"\label" in second, r"\caption{Continued.}" in second) == (False, True)
 
 
 @pytest.mark.usefixtures("pdflatex")

@@ -220,6 +220,20 @@ def test_costs_are_per_round_times_rounds_and_unranked():
     assert {cell.rank for cell in column(table, "FPS", "Cost")} == {""}
 
 
+def test_a_classical_detector_has_no_macs_and_the_note_says_why():
+    detector = replace(ACM, name="TopHat")
+    cost = replace(result().costs[0], parameters=0, macs=None)
+    entries = [entry(result()), entry(result(detector, costs=(cost,)))]
+    table = comparison_table(entries, title="T")
+    macs = column(table, "MACs", "Cost")[1]
+    assert macs.plain == "—"
+    assert {note.mark: note.text for note in table.notes}[macs.marks[0]].startswith("no MACs")
+    assert column(table, "Params", "Cost")[1].plain == "0"
+    assert to_frame(tuple(entries))["macs_per_round"].isna().tolist() == [False, True]
+    alone = comparison_table(entries[1:], title="T")
+    assert "Costs at 256 × 256 pixels, batch 1: FPS of all rounds on NVIDIA H200" in alone.caption
+
+
 def test_a_cost_from_another_device_is_no_neighbour():
     elsewhere = replace(result().costs[0], device="a laptop")
     entries = [entry(result(DFINET)), entry(result(costs=(elsewhere,)))]

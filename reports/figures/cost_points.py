@@ -1,0 +1,137 @@
+"""What the figures of accuracy against cost are drawn from: a point a method, and the reason for each that has none."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.types import Cost
+from reports.columns import Metric
+from reports.figures.tradeoff import Kind, Point
+from reports.frame import Entry, choose_cost
+from reports.mixing import rules_of, rulings
+
+PAPER = "DFINet"
+"""The network this project is about; its variants' names begin with it."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CostAxis:
+    """A cost that accuracy is drawn against.
+
+    Attributes:
+        name: of the figure's files.
+        head: what the axis says.
+        words: what the caption says, after "against".
+        fits: whether a measured cost belongs on this axis.
+        value: of a cost in the axis's unit; None where it has no such value.
+        without: why a method whose cost fits has no value.
+        misfit: why a method none of whose costs fits is left out.
+    """
+
+    name: str
+    head: str
+    words: str
+    fits: Callable[[Cost], bool]
+    value: Callable[[Cost], float | None]
+    without: str
+    misfit: str
+
+
+@dataclass
+class Found:
+    """Points by dataset; and by reason the methods without one, as (label, dataset)."""
+
+    panels: dict[str, list[Point]] = field(default_factory=dict)
+    left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
+    """MACs and latency, at the size and on the device that most entries were measured on; none without costs."""
+    place = choose_cost(tuple(entries))
+    if place is None:
+        return
+    costs = [cost for entry in entries if entry.scored for cost in entry.scored.costs]
+    ((size, _),) = Counter(cost.size for cost in costs).most_common(1)
+    device, precision = place
+    pixels = f"{size[0]} × {size[1]}"
+    counters = " and ".join(dict.fromkeys(c.macs_counter for c in costs if c.size == size and c.macs))
+    yield CostAxis(
+        "tradeoff-macs",
+        f"MACs of all rounds at {pixels} (G)",
+        f"the multiply-accumulates of an image of {pixels} pixels (MACs of a round × feedback rounds, {counters})",
+        lambda cost: cost.size == size,
+        lambda cost: cost.macs * cost.rounds / 1e9 if cost.macs else None,
+        "no MACs",
+        f"no cost measured at {pixels} pixels",
+    )
+    yield CostAxis(
+        "tradeoff-latency",
+        f"Median latency at {pixels} (ms)",
+        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, {precision}",
+        lambda cost: (cost.device, cost.precision, cost.size) == (device, precision, size),
+        lambda cost: cost.latency_p50 if cost.latency_p50 > 0 else None,
+        "no latency",
+        f"not timed on {device} at {pixels} pixels",
+    )
+
+
+def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> Found:
+    """A point for every method that has a value and a cost, dataset by dataset, each under its first set of rules."""
+    found = Found()
+    for dataset in dict.fromkeys(entry.dataset for entry in entries):
+        mine = [entry for entry in entries if entry.dataset == dataset]
+        rules = rulings(mine)[0]
+        for label in dict.fromkeys(entry.row.label for entry in mine):
+            rows = [entry for entry in mine if entry.row.label == label]
+            point = _point(label, [row for row in rows if rules_of(row).agrees(rules)], axis, metric)
+            if isinstance(point, Point):
+                found.panels.setdefault(dataset, []).append(point)
+            else:
+                found.left_out.setdefault(point, []).append((label, dataset))
+    return found
+
+
+def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) -> Point | str:
+    """The mean over a method's seeds at its first cost that fits; or why there is none."""
+    if not rows:
+        return "made under other rules"
+    scored = [row.scored for row in rows if row.scored]
+    scores = [metric.score(result.scores) for result in scored]
+    values = [score.value * metric.scale for score in scores if score is not None and score.value is not None]
+    if not values:
+        return f"no {metric.head}"
+    cost = next((cost for result in scored for cost in result.costs if axis.fits(cost)), None)
+    if cost is None:
+        return axis.misfit
+    if (value := axis.value(cost)) is None:
+        return axis.without
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Point(label, value, statistics.fmean(values), spread, cost.parameters, _kind(scored[0].model.name, cost))
+
+
+def _kind(model: str, cost: Cost) -> Kind:
+    if cost.macs is None:
+        return "classical"
+    return "ours" if model.startswith(PAPER) else "network"
+
+
+def not_drawn(found: Found) -> str:
+    """The methods without a point and why, as a sentence; empty where there are none.
+
+    >>> not_drawn(Found(left_out={"no MACs": [("TopHat", "A"), ("TopHat", "B")], "no IoU": [("ACM", "B")]}))
+    'Not drawn: TopHat (no MACs); ACM on B (no IoU).'
+    """
+    datasets = {dataset for pairs in found.left_out.values() for _, dataset in pairs} | set(found.panels)
+    parts = []
+    for reason, pairs in found.left_out.items():
+        names = []
+        for label in dict.fromkeys(label for label, _ in pairs):
+            where = [dataset for name, dataset in pairs if name == label]
+            names.append(label if len(where) == len(datasets) else f"{label} on {' and '.join(where)}")
+        parts.append(f"{', '.join(names)} ({reason})")
+    return f"Not drawn: {'; '.join(parts)}." if parts else ""
