@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 8
 SCALES = (10, 6, 5, 3)  # blocks a side; `agpcnet_2` has (10, 6, 5, 4)
@@ -278,6 +279,7 @@ class AGPCNet(Segmenter):
     recipe="agpcnet",
     channels=3,
     config={"scales": "10-6-5-3"},
+    reported=reported("AGPCNet"),
 )
 def build(*, channels: int, scales: str) -> AGPCNet:
     """AGPCNet as its authors configure it (`agpcnet_1`); with scales 10-6-5-4 it is their `agpcnet_2`.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from baselines import acm
 from baselines.acm import STAGES, STRIDE, AsymBi, Head, ResidualBlock, stem
 from bench.network import Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 FINEST = 8  # channels at 1/2 of the image
 
@@ -71,6 +72,7 @@ class ALCNet(Segmenter):
     licence="none stated",
     recipe="basicirstd",
     channels=1,
+    reported=reported("ALCNet"),
 )
 def build(*, channels: int) -> ALCNet:
     """ALCNet with four blocks a stage, the form BasicIRSTD publishes numbers of."""

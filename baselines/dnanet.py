@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
 from bench.registry import unknown
+from bench.reported import reported
 
 STRIDE = 16
 WIDTHS = (16, 32, 64, 128, 256)  # channels of the nodes at 1/1, 1/2, 1/4, 1/8 and 1/16 of the image
@@ -195,6 +196,7 @@ class DNANet(Segmenter):
     recipe="dnanet",
     channels=3,
     config={"backbone": "resnet-18"},
+    reported=reported("DNANet"),
 )
 def build(*, channels: int, backbone: str) -> DNANet:
     """DNANet with the blocks of a ResNet-18, the form its authors publish numbers of."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 8
 STEM = 16
@@ -252,6 +253,7 @@ def initialise(network: nn.Module) -> None:
     licence="none stated",
     recipe="basicirstd",
     channels=1,
+    reported=reported("ISTDU-Net"),
 )
 def build(*, channels: int) -> ISTDUNet:
     """ISTDU-Net in the form BasicIRSTD publishes numbers of."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from baselines.dnanet import res_cbams, resize
 from bench.losses import WARM_UP_EPOCHS
 from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 16
 WIDTHS = (16, 32, 64, 128, 256)  # channels at 1/1, 1/2, 1/4, 1/8 and 1/16 of the image
@@ -103,6 +104,7 @@ class MSHNet(Segmenter):
     licence="none stated",
     recipe="mshnet",
     channels=3,
+    reported=reported("MSHNet"),
 )
 def build(*, channels: int) -> MSHNet:
     """MSHNet as its authors publish it."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 2
 REACH = 2  # pixels from a pixel to the ones it is compared with
@@ -194,6 +195,7 @@ class RDIAN(Segmenter):
     licence="none stated",
     recipe="rdian",
     channels=1,
+    reported=reported("RDIAN"),
 )
 def build(*, channels: int) -> RDIAN:
     """RDIAN as released."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.network import Batch, Loss, Segmenter, model
+from bench.reported import reported
 
 STAGES = 6
 WIDTH = 32
@@ -145,6 +146,7 @@ class RPCANet(Segmenter):
     licence="none stated",
     recipe="rpcanet",
     channels=1,
+    reported=reported("RPCANet"),
 )
 def build(*, channels: int) -> RPCANet:
     """RPCANet with six stages, the form its authors publish numbers of."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 16
 WIDTHS = (32, 64, 128, 256)  # channels of the four levels that the transformer sees
@@ -366,6 +367,7 @@ def initialise(network: nn.Module) -> None:
     licence="none stated",
     recipe="sctransnet",
     channels=1,
+    reported=reported("SCTransNet"),
 )
 def build(*, channels: int) -> SCTransNet:
     """SCTransNet as its authors configure it: four levels of 32 to 256 channels, four transformer blocks."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Batch, Loss, Segmenter, model
+from bench.reported import reported
 
 
 def halved(x: Tensor) -> Tensor:
@@ -205,6 +206,7 @@ class UIUNet(Segmenter):
     licence="none stated",
     recipe="uiunet",
     channels=3,
+    reported=reported("UIU-Net"),
 )
 def build(*, channels: int) -> UIUNet:
     """UIU-Net as released."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.network import Segmenter, model, pad_to_multiple
+from bench.reported import reported
 
 STRIDE = 16
 
@@ -97,6 +98,7 @@ class UNet(Segmenter):
     recipe="basicirstd",
     channels=1,
     config={"width": 64},
+    reported=reported("U-Net"),
 )
 def build(*, channels: int, width: int) -> UNet:
     """U-Net as in BasicIRSTD at width 64; a slimmer one below."""

@@ -19,6 +19,7 @@ from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split, singular_value_threshold, soft_threshold
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 STEADY = 10
 """Iterations without a change of rank, after which the solver stops if the targets are steady, too."""
@@ -138,6 +139,7 @@ class IPI(Detector):
     recipe="",
     channels=1,
     config={"rule": "k-sigma", "level": 5.0, **asdict(IPISettings())},
+    reported=reported("IPI"),
 )
 def build(*, channels: int, rule: str, level: float | str, **settings: Any) -> IPI:
     """IPI with the mean + k sigma threshold of its paper.

@@ -16,6 +16,7 @@ from baselines.classical import settings
 from baselines.classical.cells import exact, means, neighbours
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def lcm(grey: Grey, *, scales: Sequence[int]) -> ScoreMap:
@@ -56,6 +57,7 @@ class LCM(Detector):
     recipe="",
     channels=1,
     config={"scales": "3-5-7-9", "rule": "k-sigma", "level": 4.0},
+    reported=reported("LCM"),
 )
 def build(*, channels: int, scales: str, rule: str, level: float | str) -> LCM:
     """LCM with cells of 3, 5, 7 and 9 pixels."""

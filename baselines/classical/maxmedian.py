@@ -15,6 +15,7 @@ from baselines.classical.cells import Image, exact
 from baselines.classical.ranks import largest_of_line
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def max_median(grey: Grey, *, length: int) -> ScoreMap:
@@ -67,6 +68,7 @@ class MaxMedian(Detector):
     recipe="",
     channels=1,
     config={"length": 5, "rule": "share-of-max", "level": 0.5},
+    reported=reported("MaxMedian"),
 )
 def build(*, channels: int, length: int, rule: str, level: float | str) -> MaxMedian:
     """The max-median filter with lines of 5 pixels."""

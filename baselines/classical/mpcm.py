@@ -15,6 +15,7 @@ from baselines.classical import settings
 from baselines.classical.cells import centre, exact, means, neighbours
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def mpcm(grey: Grey, *, scales: Sequence[int]) -> ScoreMap:
@@ -54,6 +55,7 @@ class MPCM(Detector):
     recipe="",
     channels=1,
     config={"scales": "3-5-7-9", "rule": "share-of-max", "level": 0.5},
+    reported=reported("MPCM"),
 )
 def build(*, channels: int, scales: str, rule: str, level: float | str) -> MPCM:
     """MPCM with cells of 3, 5, 7 and 9 pixels."""

@@ -18,6 +18,7 @@ from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split, shrink_rows, shrink_singular_values
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 INNER = 100
 """Steps at most of the inner loop that shrinks the singular values."""
@@ -153,6 +154,7 @@ class NRAM(Detector):
     recipe="",
     channels=1,
     config={"rule": "share-of-max", "level": 0.5, **asdict(NRAMSettings())},
+    reported=reported("NRAM"),
 )
 def build(*, channels: int, rule: str, level: float | str, **settings: Any) -> NRAM:
     """NRAM with a threshold at the half maximum, as in ISTD-python; its paper names none."""

@@ -18,6 +18,7 @@ from baselines.classical.shrinkage import Array, Split
 from baselines.classical.structure import structure_eigenvalues
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 EPS = float(np.finfo(np.float64).eps)
 """Added where a division by 0 threatens."""
@@ -167,6 +168,7 @@ class PSTNN(Detector):
     recipe="",
     channels=1,
     config={"rule": "share-of-max", "level": 0.5, **asdict(PSTNNSettings())},
+    reported=reported("PSTNN"),
 )
 def build(*, channels: int, rule: str, level: float | str, **settings: Any) -> PSTNN:
     """PSTNN with a threshold at the half maximum, as in ISTD-python."""

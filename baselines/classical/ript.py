@@ -18,6 +18,7 @@ from baselines.classical.shrinkage import Array, Split, singular_value_threshold
 from baselines.classical.structure import structure_eigenvalues
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 MODES = (0, 1, 2)
 """Axes of the patch tensor: patches, their rows, their columns."""
@@ -144,6 +145,7 @@ class RIPT(Detector):
     recipe="",
     channels=1,
     config={"rule": "share-of-max", "level": 0.5, **asdict(RIPTSettings())},
+    reported=reported("RIPT"),
 )
 def build(*, channels: int, rule: str, level: float | str, **settings: Any) -> RIPT:
     """RIPT with a threshold at the half maximum, as in ISTD-python."""

@@ -16,6 +16,7 @@ from baselines.classical import settings
 from baselines.classical.cells import centre, exact, neighbours, top_means
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def rlcm(grey: Grey, *, size: int, pairs: Sequence[tuple[int, int]]) -> ScoreMap:
@@ -70,6 +71,7 @@ class RLCM(Detector):
     recipe="",
     channels=1,
     config={"size": 9, "pairs": "2-4,5-9,9-16", "rule": "share-of-max", "level": 0.5},
+    reported=reported("RLCM"),
 )
 def build(*, channels: int, size: int, pairs: str, rule: str, level: float | str) -> RLCM:
     """RLCM with cells of 9 x 9 pixels and three pairs of counts."""

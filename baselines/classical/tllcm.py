@@ -16,6 +16,7 @@ from baselines.classical import settings
 from baselines.classical.cells import Cells, Image, exact, neighbours, top_means
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def tllcm(grey: Grey, *, scales: Sequence[int], K: int) -> ScoreMap:
@@ -71,6 +72,7 @@ class TLLCM(Detector):
     recipe="",
     channels=1,
     config={"scales": "5-7-9", "K": 9, "rule": "lambda-blend", "level": 0.8},
+    reported=reported("TLLCM"),
 )
 def build(*, channels: int, scales: str, K: int, rule: str, level: float | str) -> TLLCM:
     """TLLCM with cells of 5, 7 and 9 pixels."""

@@ -13,6 +13,7 @@ import numpy as np
 from baselines.classical import settings
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 
 def top_hat(grey: Grey, *, size: int) -> ScoreMap:
@@ -47,6 +48,7 @@ class TopHat(Detector):
     recipe="",
     channels=1,
     config={"size": 5, "rule": "share-of-max", "level": 0.5},
+    reported=reported("TopHat"),
 )
 def build(*, channels: int, size: int, rule: str, level: float | str) -> TopHat:
     """The top-hat with a square of 5 x 5 pixels."""

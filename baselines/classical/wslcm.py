@@ -18,6 +18,7 @@ from baselines.classical.ranks import largest
 from baselines.classical.tllcm import contrast, core
 from bench.detector import Detector, Grey, ScoreMap
 from bench.network import model
+from bench.reported import reported
 
 XI = 5.0
 """Grey levels: the least deviation of a background that divides."""
@@ -83,6 +84,7 @@ class WSLCM(Detector):
     recipe="",
     channels=1,
     config={"scales": "5-7-9-11", "K": 9, "rule": "lambda-blend", "level": 0.8},
+    reported=reported("WSLCM"),
 )
 def build(*, channels: int, scales: str, K: int, rule: str, level: float | str) -> WSLCM:
     """WSLCM with cells of 5, 7, 9 and 11 pixels."""
