@@ -190,8 +190,13 @@ def choose_cost(entries: tuple[Entry, ...]) -> tuple[str, str] | None:
 
 
 def cost_on(result: RunResult, place: tuple[str, str] | None) -> Cost | None:
-    """The result's cost on that (device, precision), or None."""
-    return next((c for c in result.costs if (c.device, c.precision) == place), None)
+    """The result's cost on that (device, precision), or None; a classical detector's on that device, it has its own."""
+    return next((cost for cost in result.costs if place is not None and is_of(cost, place)), None)
+
+
+def is_of(cost: Cost, place: tuple[str, str]) -> bool:
+    """Whether a cost was measured on that device, and in that precision unless it is a classical detector's."""
+    return cost.device == place[0] and (cost.precision == place[1] or cost.macs is None)
 
 
 def to_frame(entries: tuple[Entry, ...]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bench.types import Cost
 from reports.columns import Metric
 from reports.figures.tradeoff import Kind, Point
-from reports.frame import Entry, choose_cost
+from reports.frame import Entry, choose_cost, is_of
 from reports.mixing import rules_of, rulings
 
 PAPER = "DFINet"
@@ -72,8 +72,8 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     yield CostAxis(
         "tradeoff-latency",
         f"Median latency at {pixels} (ms)",
-        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, {precision}",
-        lambda cost: (cost.device, cost.precision, cost.size) == (device, precision, size),
+        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, networks in {precision}",
+        lambda cost: is_of(cost, place) and cost.size == size,
         lambda cost: cost.latency_p50 if cost.latency_p50 > 0 else None,
         "no latency",
         f"not timed on {device} at {pixels} pixels",
