@@ -72,7 +72,8 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     yield CostAxis(
         "tradeoff-latency",
         f"Median latency at {pixels} (ms)",
-        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, networks in {precision}",
+        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, "
+        f"networks in {precision}",
         lambda cost: is_of(cost, place) and cost.size == size,
         lambda cost: cost.latency_p50 if cost.latency_p50 > 0 else None,
         "no latency",
