@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.network import MODEL_PACKAGES, find_models
 from bench.store import StoreError
 from reports.readme import MARKED, ROOT, with_tables
 
@@ -23,3 +24,10 @@ def test_a_marked_suite_without_results_is_an_error(tmp_path: Path) -> None:
 
 def test_text_without_markers_stays() -> None:
     assert with_tables("| a | table |", Path("nowhere")) == "| a | table |"
+
+
+def test_the_readme_names_every_method() -> None:
+    methods = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Methods")[2].partition("\n## ")[0]
+    named = {name.strip() for line in methods.splitlines() for name in line.strip("|").split("|")[0].split(",")}
+    ours = {name for name in find_models() if find_models().get(name).build.__module__.startswith(MODEL_PACKAGES)}
+    assert {name for name in ours if not find_models().get(name).info.ablates} <= named
