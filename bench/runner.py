@@ -84,8 +84,8 @@ def check_names(jobs: Sequence[Job]) -> None:
     """Nothing, when all that the jobs' records name exists, so that a slip of the pen is found before anything runs.
 
     Raises:
-        LookupError: with suggestions, for a loss or an augmentation that does not exist.
-        ValueError: for a setting that the model does not have.
+        LookupError: with suggestions, for a loss, an augmentation or a threshold rule that does not exist.
+        ValueError: for a setting that the model does not have, or a value that a detector's setting cannot take.
     """
     for job in jobs:
         weights = job.experiment.weights
@@ -94,6 +94,8 @@ def check_names(jobs: Sequence[Job]) -> None:
             inspect.signature(build).bind(channels=job.experiment.input.channels, **dict(weights.config))
         except TypeError as error:
             raise ValueError(f"{job.row.label}: model {job.row.model} has other settings: {error}") from None
+        if isinstance(weights, Method):
+            build_model(weights.model, channels=1, settings=dict(weights.config))
         if isinstance(weights, Training):
             get_loss(weights.recipe.loss)
             AUGMENTATIONS.get(weights.recipe.augmentation)

@@ -128,6 +128,19 @@ def test_a_failed_row_makes_exit_code_1_and_a_rerun_tries_it_alone(call: Call, m
     assert read_result(Path("runs") / rows[1].key).status == "limited"
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('rule = "k-sigmas"', "no threshold rule is called 'k-sigmas'; did you mean k-sigma"),
+        ("level = -1", "level is -1, expected a number above 0 or 'best'"),
+        ("widht = 3", "model Bright has other settings"),
+    ],
+)
+def test_a_detectors_settings_are_refused_before_anything_runs(call: Call, settings: str, said: str) -> None:
+    suite = write_suite(f'datasets = ["synthetic"]\n[[row]]\nmodel = "Bright"\nsettings = {{ {settings} }}\n')
+    assert_refused(call("run", suite), said)
+
+
 def test_rows_that_a_budget_did_not_reach_are_named_and_the_report_says_why(call: Call) -> None:
     suite = write_suite('title = "Two"\n' + DOT + '[[row]]\nmodel = "Echo"\n')
     first = call("run", suite, *SMALL, "--budget", "0")
