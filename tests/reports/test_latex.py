@@ -10,10 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench.types import RunResult
 from reports.frame import Entry, entry_of
-from reports.latex import LatexError, compile_document, document, error_lines, escape, has_pdflatex, table_to_latex
+from reports.latex import (
+    FigureFile,
+    LatexError,
+    compile_document,
+    document,
+    error_lines,
+    escape,
+    has_pdflatex,
+    table_to_latex,
+)
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
 from reports.table import Table, comparison_table
@@ -196,3 +206,12 @@ def test_a_limited_table_bears_the_notice_and_the_document_the_watermark():
     assert "limited trial: shortened image lists" in table_to_latex(hostile_table())
     assert "LIMITED" in document(title="T", tables=[], figures=[], limited=True)
     assert "LIMITED" not in document(title="T", tables=[], figures=[], limited=False)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_document_of_a_hundred_figures_compiles(tmp_path: Path):
+    Image.new("L", (400, 300), 128).save(tmp_path / "grey.png")
+    figures = [FigureFile("grey.png", f"Figure of method {number}.") for number in range(100)]
+    source = tmp_path / "report.tex"
+    source.write_text(document(title="Many", tables=[], figures=figures, limited=False), encoding="utf-8")
+    assert "Figure of method 99." in text_of(compile_document(source))
