@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes import Bright
 
-from bench import pool
+from bench import pool, registry
 from bench.detector import Grey
 from bench.network import MODELS, build_model, find_models
 from bench.pool import score_maps
@@ -23,8 +23,9 @@ GREYS = [np.random.default_rng(seed).uniform(0, 255, (6 + seed, 9)) for seed in 
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starts processes however little there is to do."""
+    """Starts processes however little there is to do, without the plugins that other tests have loaded."""
     monkeypatch.setattr(pool, "WORTH_IT", 0.0)
+    monkeypatch.setattr(registry, "_PLUGINS", {})
 
 
 @pytest.mark.usefixtures("eager")
@@ -91,14 +92,6 @@ def test_a_users_own_detector_is_found_by_the_other_processes(tmp_path: Path, mo
     try:
         maps = list(score_maps(build_model("Mine", channels=1), GREYS[:4], count=4, workers=2))
     finally:
-        for name in [name for name, path in pool_plugins().items() if path == plugin.resolve()]:
-            del pool_plugins()[name]
+        for name in registry._PLUGINS:
             del sys.modules[name]
     assert [np.array_equal(scores, 2 * grey) for scores, grey in zip(maps, GREYS, strict=False)] == [True] * 4
-
-
-def pool_plugins() -> dict[str, Path]:
-    """The registry's own record of what was loaded."""
-    from bench import registry
-
-    return registry._PLUGINS
