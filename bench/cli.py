@@ -273,10 +273,10 @@ def cost(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print parameters, MACs, latency, images a second and memory of freshly made networks and classical detectors."""
+    """Print parameters, MACs, latency, images/s and memory of new networks and detectors, each in its own process."""
     import torch
 
-    from bench.cost import measure_cost
+    from bench.fresh import measure_fresh
     from bench.network import build_model, find_models
     from bench.progress import track
 
@@ -287,8 +287,8 @@ def cost(
     costs = {}
     for info in track(infos, "measure", total=len(infos), progress=Bar()):
         torch.manual_seed(0)
-        network = build_model(info.name, channels=info.channels).to(on).eval()
-        costs[info.name] = measure_cost(
+        network = build_model(info.name, channels=info.channels)
+        costs[info.name] = measure_fresh(
             network, size=(size, size), channels=info.channels, device=on, rounds=info.rounds
         )
     if as_json:

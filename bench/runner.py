@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.cost import measure_cost
 from bench.data.augment import AUGMENTATIONS
 from bench.data.cards import load_card
 from bench.data.frames import Frame, Frames, open_frames
@@ -22,6 +21,7 @@ from bench.data.splits import list_names
 from bench.detector import Detector
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict, resized
+from bench.fresh import measure_fresh
 from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
@@ -272,7 +272,7 @@ def measure(job: Job, network: Segmenter, place: Place) -> Cost:
     size, channels = experiment.input.size or COST_SIZE, experiment.input.channels
     key = (experiment.model, experiment.weights.config, size, channels, experiment.rounds)
     if key not in place.costs:
-        place.costs[key] = measure_cost(
+        place.costs[key] = measure_fresh(
             network, size=size, channels=channels, device=place.device, rounds=experiment.rounds
         )
     return place.costs[key]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.cost import measure_cost
 from bench.data.frames import Frames, open_frames
 from bench.data.splits import image_list, list_names
 from bench.detector import Detector, Grey, ScoreMap
@@ -139,7 +140,8 @@ FAKES: dict[str, type[Segmenter]] = {
 
 
 def register_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the networks of this file known by name for one test."""
+    """Make the networks of this file known by name for one test, in this process alone: costs are measured here."""
+    monkeypatch.setattr("bench.runner.measure_fresh", measure_cost)
     for name, network in FAKES.items():
         info = ModelInfo(
             name,

@@ -394,5 +394,5 @@ def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: p
     jobs = make_jobs(tmp_path, "Dot")
     place = make_place(tmp_path)
     first = run(jobs[0], place).costs
-    monkeypatch.setattr("bench.runner.measure_cost", lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr("bench.runner.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
     assert run(jobs[0], place).costs == first

@@ -1,0 +1,88 @@
+"""Costs measured in a process of their own, so that nothing that ran before can colour them.
+
+Allocators, kernel caches and clocks remember what a process has done: the same network was seen to take up to eight
+times as long after twenty others. A new process remembers nothing, so that the order of a list does not matter.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench.cost import measure_cost
+from bench.network import Built, Segmenter, build_model
+from bench.registry import load_plugin, loaded_plugins
+from bench.types import Cost
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The settings of this process's torch that decide how fast it is."""
+
+    threads: int
+    deterministic: bool
+    autotuned: bool
+    shortened: bool
+
+    @classmethod
+    def here(cls) -> Arithmetic:
+        """The settings as they are in this process."""
+        cudnn = torch.backends.cudnn
+        return cls(torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32)
+
+    def apply(self) -> None:
+        """Make them this process's settings."""
+        torch.set_num_threads(self.threads)
+        cudnn = torch.backends.cudnn
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = self.deterministic, self.autotuned, self.shortened
+
+
+def measure_fresh(
+    network: Segmenter, *, size: tuple[int, int], channels: int, device: torch.device, rounds: int = 1
+) -> Cost:
+    """What `measure_cost` finds in a new process, of a network with the same weights; `network` stays where it is.
+
+    Raises:
+        ValueError: for a network that `build_model` has not made.
+        RuntimeError: when the process dies, as one does that runs out of memory.
+    """
+    if network.built is None:
+        raise ValueError(f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the other process needs what this one only keeps
+    weights = pickle.dumps({name: tensor.cpu() for name, tensor in network.state_dict().items()})
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        task = executor.submit(
+            _measure, loaded_plugins(), network.built, weights, Arithmetic.here(), size, channels, device, rounds
+        )
+        try:
+            return task.result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                f"{network.built.name}: the process that measured its cost died, as one does that runs out of memory"
+            ) from None
+
+
+def _measure(
+    plugins: Sequence[Path],
+    built: Built,
+    weights: bytes,
+    arithmetic: Arithmetic,
+    size: tuple[int, int],
+    channels: int,
+    device: torch.device,
+    rounds: int,
+) -> Cost:
+    arithmetic.apply()
+    for path in plugins:
+        load_plugin(path)
+    network = build_model(built.name, channels=built.channels, settings=dict(built.settings))
+    network.load_state_dict(pickle.loads(weights))  # noqa: S301  (made by the process that started this one)
+    return measure_cost(network, size=size, channels=channels, device=device, rounds=rounds)
