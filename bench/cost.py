@@ -55,8 +55,7 @@ def measure_cost(
         macs = count_macs(network, image, start) if counted else None
         flops, unsupported = count_fvcore(network, image, start) if counted else (None, ())
         taken, peak = measure_memory(network, image, start, rounds=rounds)
-        if counted:
-            warm_up(network, image, start)
+        warm_up(network, image, start)
         seconds = time_passes(network, image, start, rounds=rounds, repeats=repeats, budget=budget)
     return Cost(
         device=device_name(device),
