@@ -11,15 +11,16 @@ import pickle
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from bench.cost import measure_cost
+from bench.detector import Detector
 from bench.network import Built, Segmenter, build_model
 from bench.registry import load_plugin, loaded_plugins
-from bench.types import Cost
+from bench.types import Cost, freeze_config
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,29 @@ def measure_fresh(
         ValueError: for a network that `build_model` has not made.
         RuntimeError: when the process dies, as one does that runs out of memory.
     """
-    if network.built is None:
-        raise ValueError(f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here")
+    built = _built(network)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # the other process needs what this one only keeps
     weights = pickle.dumps({name: tensor.cpu() for name, tensor in network.state_dict().items()})
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         task = executor.submit(
-            _measure, loaded_plugins(), network.built, weights, Arithmetic.here(), size, channels, device, rounds
+            _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds
         )
         try:
             return task.result()
         except BrokenProcessPool:
             raise RuntimeError(
-                f"{network.built.name}: the process that measured its cost died, as one does that runs out of memory"
+                f"{built.name}: the process that measured its cost died, as one does that runs out of memory"
             ) from None
+
+
+def _built(network: Segmenter) -> Built:
+    """How to build the network again; a detector with the level that it was tuned to."""
+    if network.built is None:
+        raise ValueError(f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here")
+    if not isinstance(network, Detector):
+        return network.built
+    return replace(network.built, settings=freeze_config({**dict(network.built.settings), "level": network.level}))
 
 
 def _measure(

@@ -11,8 +11,9 @@ import torch
 
 from bench import registry
 from bench.cost import measure_cost
+from bench.detector import Detector
 from bench.fresh import Arithmetic, measure_fresh
-from bench.network import MODELS, Segmenter, build_model
+from bench.network import MODELS, Segmenter, build_model, find_models
 from bench.registry import load_plugin
 
 CPU = torch.device("cpu")
@@ -52,7 +53,7 @@ REMEMBERS = """
 def remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
     """The first of a user's networks that grow with every one made before them in a process."""
     monkeypatch.setattr(registry, "_PLUGINS", {})
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+    monkeypatch.setattr(MODELS, "_entries", dict(find_models()._entries))
     file = tmp_path / "remembers.py"
     file.write_text(textwrap.dedent(REMEMBERS))
     load_plugin(file)
@@ -98,3 +99,12 @@ def test_the_other_process_calculates_in_as_many_threads() -> None:
 def test_a_network_made_by_hand_is_refused() -> None:
     with pytest.raises(ValueError, match="Segmenter: made by hand"):
         measure_fresh(Segmenter(), size=(8, 8), channels=1, device=CPU)
+
+
+def test_a_detector_is_measured_at_the_level_it_was_tuned_to() -> None:
+    detector = build_model("TopHat", channels=1, settings={"rule": "fixed", "level": "best"})
+    assert isinstance(detector, Detector)
+    detector.level = 9.5
+    found = measure_fresh(detector, size=(32, 32), channels=1, device=CPU)
+    assert (found.parameters, found.macs) == (0, None)
+    assert found.latency_p50 > 0
