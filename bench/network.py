@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.registry import Registry, discover
-from bench.types import Config, ModelInfo, Reported, Setting, freeze_config
+from bench.types import Choice, Config, ModelInfo, Reported, Setting, freeze_config
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """`(logits (B, 1, H, W), mask (B, 1, H, W)) -> scalar`."""
@@ -140,6 +140,7 @@ def model(
     rounds: int = 1,
     ablates: str = "",
     config: Mapping[str, Setting] | None = None,
+    choices: Sequence[Choice] = (),
     reported: Sequence[Reported] = (),
 ) -> Callable[[Builder], Builder]:
     """Register a builder as a model: `@model("ACM", cite=…, source=…, licence=…, recipe="basicirstd")`."""
@@ -153,6 +154,7 @@ def model(
         rounds=rounds,
         ablates=ablates,
         config=freeze_config(config or {}),
+        choices=tuple(choices),
         reported=tuple(reported),
     )
 

@@ -298,7 +298,10 @@ class _Plan:
 
     @property
     def config(self) -> Config:
-        return freeze_config({**dict(self.info.config), **self.row.settings})
+        """The builder's settings; a design choice that stands at its default is left out, so that keys stay short."""
+        settings = {**dict(self.info.config), **self.row.settings}
+        defaults = {choice.setting: choice.default for choice in self.info.choices}
+        return freeze_config({name: value for name, value in settings.items() if value != defaults.get(name)})
 
 
 def _job(plan: _Plan, seed: int) -> Job:

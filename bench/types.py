@@ -358,6 +358,31 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A design choice of a network: a setting of its builder, with what tables say of its values.
+
+    Attributes:
+        setting: the builder's argument.
+        head: what stands above its column of an ablation table.
+        default: its value in the full network; a setting that stands at it is left out of keys.
+        words: values, as text, with what tables print for them, such as ✓ and ✗; others print themselves.
+    """
+
+    setting: str
+    head: str
+    default: Setting
+    words: tuple[tuple[str, str], ...] = ()
+
+    def describe(self, value: Setting) -> str:
+        """What a table prints for a value.
+
+        >>> Choice("chpp", "CHPP", 2, (("0", "✗"), ("2", "✓"))).describe(0)
+        '✗'
+        """
+        return dict(self.words).get(str(value), str(value))
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What a network is, for tables and citations.
 
@@ -371,6 +396,7 @@ class ModelInfo:
         channels: input channels of its published form.
         rounds: feedback rounds of its published test; 1 without feedback.
         config: the settings of its published form; what an experiment was built with is its own `config`.
+        choices: its design choices, which its ablations are told apart by.
         reported: published numbers.
     """
 
@@ -383,6 +409,7 @@ class ModelInfo:
     rounds: int = 1
     ablates: str = ""
     config: Config = ()
+    choices: tuple[Choice, ...] = ()
     reported: tuple[Reported, ...] = ()
 
 
