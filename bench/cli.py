@@ -267,7 +267,7 @@ def gate(
 
 @app.command()
 def cost(
-    models: Annotated[list[str] | None, typer.Argument(help="Models' names; none means all.")] = None,
+    models: Annotated[list[str] | None, typer.Argument(help="Models' names; none means all but ablations.")] = None,
     size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 256,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plugin: PluginOption = None,
@@ -284,6 +284,7 @@ def cost(
     if size < 1:
         raise ValueError(f"--size {size}: expected a number of pixels, at least 1")
     infos = [info_of(name) for name in models or sorted(find_models(), key=str.casefold)]
+    infos = [info for info in infos if models or not info.ablates]
     costs = {}
     for info in track(infos, "measure", total=len(infos), progress=Bar()):
         torch.manual_seed(0)

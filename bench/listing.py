@@ -31,6 +31,7 @@ def list_models() -> Rows:
     return [
         {
             "name": info.name,
+            "ablates": info.ablates,
             "rounds": info.rounds,
             "channels": info.channels,
             "recipe": info.recipe or "none (classical)",

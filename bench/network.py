@@ -65,6 +65,7 @@ class Segmenter(nn.Module):
     Attributes:
         needs_start: whether `forward` and `training_loss` want `start`, the first feedback mask.
         default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
+        judged_round: feedback round after which an epoch is judged when the best one is chosen.
         channels_last: whether its kernels lie with channels last, which most networks are faster with.
         official_keys: maps a published checkpoint's key to ours, by prefix.
         built: how `build_model` built it; None for a network made by hand.
@@ -72,6 +73,7 @@ class Segmenter(nn.Module):
 
     needs_start: bool = False
     default_rounds: int = 1
+    judged_round: int = 1
     channels_last: bool = True
     official_keys: Mapping[str, str] = {}
     built: Built | None = None

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -327,13 +328,13 @@ def judge_epoch(
     training: Training,
     device: torch.device,
 ) -> dict[str, float]:
-    """Mean loss and pooled IoU of the first round on the selection list, in evaluation mode; padding has no IoU."""
+    """Mean loss and pooled IoU of the judged round on the selection list, in evaluation mode; padding has no IoU."""
     network.eval()
     loss = get_loss(training.recipe.loss)
     total, intersection, union = 0.0, 0, 0
     for batch in evaluation_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
         moved = batch.to(device)
-        logits = next(iter(network.rounds(moved.image, moved.start)))
+        *_, logits = islice(network.rounds(moved.image, moved.start), network.judged_round)
         total += loss(logits, moved.mask).item() * len(batch.name)
         shown = torch.zeros_like(moved.mask, dtype=torch.bool)
         for row, native in enumerate(batch.size):

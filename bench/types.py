@@ -155,7 +155,8 @@ class Selection:
 
     Attributes:
         rule: `last` epoch, or the `best` one by `criterion` on the selection list.
-        criterion: `loss` (lower is better) or `IoU/pooled` of the first round (higher is better).
+        criterion: `loss` (lower is better) or `IoU/pooled` (higher is better), of the feedback round that the network
+            is judged after: the first one, but for networks that say otherwise.
         on: `held-out` (a stored part of the training list), `val` (the split's own validation list) or `test`.
         every: epochs between two looks at the selection list.
     """

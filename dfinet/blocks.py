@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-THETA = 0.7  # share of the central difference in a convolution
+THETA = 0.7  # share of the central difference in a convolution, as released
 GAMMA = 0.5  # strength of DSFM's second path
 THRESHOLD = 0.5  # above it a mask is on
 GRIDS = (12, 20)  # sides of HPPM's square grids, whatever the map's size
@@ -40,6 +40,12 @@ class Feedback:
         return cls(hard, soft)
 
     @classmethod
+    def largest(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) brought to `size`. `hard` is on where any pixel of a cell is: no target is lost."""
+        hard = F.adaptive_max_pool2d(mask, size) > THRESHOLD
+        return cls(hard, F.interpolate(mask, size, mode="bilinear", align_corners=False))
+
+    @classmethod
     def pooled(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
         """The mask (B, 1, h, w) averaged over cells. `hard` is on where any pixel of a cell is above zero.
 
@@ -50,19 +56,22 @@ class Feedback:
 
 
 class CentralDifferenceConv(nn.Module):
-    """A 3x3 convolution from which 0.7 times the centre pixel under the summed kernel is taken away.
+    """A 3x3 convolution from which theta times the centre pixel under the summed kernel is taken away.
 
     Source: Z. Yu et al., "Searching central difference convolutional networks for face anti-spoofing", CVPR 2020.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, theta: float = THETA) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.theta = theta
 
     def forward(self, x: Tensor) -> Tensor:
-        centre = self.conv.weight.sum((2, 3), keepdim=True)  # (outputs, inputs, 1, 1)
         plain: Tensor = self.conv(x)
-        return plain - THETA * F.conv2d(x, centre)
+        if not self.theta:
+            return plain
+        centre = self.conv.weight.sum((2, 3), keepdim=True)  # (outputs, inputs, 1, 1)
+        return plain - self.theta * F.conv2d(x, centre)
 
 
 class CoordinateAttention(nn.Module):
@@ -96,11 +105,11 @@ class MADRB(nn.Module):
     checkpoints load, the running statistics of `bn3` move as they did, and the cost is that of the released network.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, theta: float = THETA) -> None:
         super().__init__()
-        self.conv1 = CentralDifferenceConv(inputs, outputs)
+        self.conv1 = CentralDifferenceConv(inputs, outputs, theta)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = CentralDifferenceConv(outputs, outputs)
+        self.conv2 = CentralDifferenceConv(outputs, outputs, theta)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.conv3 = nn.Conv2d(inputs, outputs, 1)
         self.bn3 = nn.BatchNorm2d(outputs)

@@ -1,4 +1,4 @@
-"""DFINet as released: an encoder and a decoder that are run again on their own prediction.
+"""DFINet: an encoder and a decoder that are run again on their own prediction; as released, and its ablations.
 
 Source: J. Wu et al., "DFINet: Dynamic feedback iterative network for infrared small target detection", Pattern
 Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee. An earlier revision of the repository (until
@@ -7,29 +7,64 @@ Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee. An earlier re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.network import model
+from bench.network import Batch, Loss, model
+from bench.types import Setting
 from dfinet.blocks import DFFFM, DSFM, GRIDS, HPPM, MADRB, Feedback, ResidualBlock
+from dfinet.config import DFINetConfig, design_choices
 from dfinet.feedback_network import FeedbackNetwork
+from dfinet.variants import (
+    FeedbackDFFFM,
+    MatchedDFFFM,
+    NoDFFFM,
+    ShortcutMADRB,
+    SkipAlone,
+    SoftDFFFM,
+    StraightThroughDFFFM,
+    Sum,
+)
 
 CITE = (
     "J. Wu, C. Luo, Z. Qiu, L. Chen, R. Ni, Y. Li, F. Huang, J. Wu, DFINet: Dynamic feedback iterative network "
     "for infrared small target detection, Pattern Recognition 169 (2026) 111958"
 )
+SOURCE = "https://github.com/uisdu/DFINet at 8203cee (2026-03-11)"
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What encoder and decoder blocks are made of.
+
+    Attributes:
+        madrb: makes a block from the channels that go in and come out.
+        dfffm, dsfm: make a block from its channels.
+        chpp: hybrid pyramid pooling blocks behind the deepest encoder block.
+        grids: of those, the sides.
+    """
+
+    madrb: Callable[[int, int], nn.Module] = MADRB
+    dfffm: Callable[[int], nn.Module] = DFFFM
+    dsfm: Callable[[int], nn.Module] = DSFM
+    chpp: int = 2
+    grids: tuple[int, int] = GRIDS
 
 
 class EncoderBlock(nn.Module):
     """MADRB, residual block, DFFFM, pooling. The skip connection leaves before the DFFFM."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
         super().__init__()
-        self.r1 = MADRB(inputs, outputs)
+        self.r1 = parts.madrb(inputs, outputs)
         self.r2 = ResidualBlock(outputs, outputs)
-        self.p1 = DFFFM(outputs)
+        self.p1 = parts.dfffm(outputs)
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor, feedback: Feedback) -> tuple[Tensor, Tensor]:
@@ -39,28 +74,31 @@ class EncoderBlock(nn.Module):
 
 
 class EncoderBlockCHPP(EncoderBlock):
-    """The deepest encoder block: after the pooling come two HPPM in a cascade (CHPP)."""
+    """The deepest encoder block: after the pooling comes a cascade of HPPM (CHPP), called `e5`, `e6`, …."""
 
-    def __init__(self, inputs: int, outputs: int, grids: tuple[int, int] = GRIDS) -> None:
-        super().__init__(inputs, outputs)
-        self.e5 = HPPM(outputs, grids)
-        self.e6 = HPPM(outputs, grids)
+    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
+        super().__init__(inputs, outputs, parts)
+        self.cascade = tuple(f"e{5 + place}" for place in range(parts.chpp))
+        for name in self.cascade:
+            self.add_module(name, HPPM(outputs, parts.grids))
 
     def forward(self, x: Tensor, feedback: Feedback) -> tuple[Tensor, Tensor]:
         pooled, skip = super().forward(x, feedback)
-        return self.e6(self.e5(pooled)), skip
+        for name in self.cascade:
+            pooled = self.get_submodule(name)(pooled)
+        return pooled, skip
 
 
 class DecoderBlock(nn.Module):
     """Up-sampling, DSFM with the skip connection, MADRB, residual block, DFFFM."""
 
-    def __init__(self, inputs: int, outputs: int, dsfm: Callable[[int], nn.Module] = DSFM) -> None:
+    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
         super().__init__()
         self.upsample = nn.ConvTranspose2d(inputs, inputs, 4, stride=2, padding=1)
-        self.r1 = MADRB(2 * inputs, outputs)
+        self.r1 = parts.madrb(2 * inputs, outputs)
         self.r2 = ResidualBlock(outputs, outputs)
-        self.p1 = DFFFM(outputs)
-        self.b1 = dsfm(inputs)
+        self.p1 = parts.dfffm(outputs)
+        self.b1 = parts.dsfm(inputs)
 
     def forward(self, x: Tensor, skip: Tensor, feedback: Feedback) -> Tensor:
         """(B, inputs, H/2, W/2) and the skip (B, inputs, H, W) -> (B, outputs, H, W)."""
@@ -71,35 +109,92 @@ class DecoderBlock(nn.Module):
         return out
 
 
-class DFINet(FeedbackNetwork):
-    """DFINet as released, numerically equal to uisdu/DFINet at 8203cee.
+DFFFMS: dict[str, Callable[[int], nn.Module]] = {"released": DFFFM, "identity": NoDFFFM, "matched": MatchedDFFFM}
+OWN_MASKS: dict[str, Callable[[int], nn.Module]] = {
+    "off": FeedbackDFFFM,
+    "straight-through": StraightThroughDFFFM,
+    "soft": SoftDFFFM,
+}
+DSFMS: dict[str, Callable[[int], nn.Module]] = {"released": DSFM, "skip": SkipAlone, "sum": Sum}
+SIZES = {"nearest": Feedback.at, "max-pool": Feedback.largest}
 
-    1,114,392 of its 9,300,337 parameters never get a gradient: the thresholded mask branch of each DFFFM and the
+
+def parts_of(config: DFINetConfig) -> Parts:
+    """The blocks that a design is made of."""
+    madrbs: dict[str, Callable[[int, int], nn.Module]] = {
+        "released": partial(MADRB, theta=config.theta),
+        "shortcut": partial(ShortcutMADRB, theta=config.theta),
+        "residual": ResidualBlock,
+    }
+    dfffm = DFFFMS[config.dfffm] if config.own_mask == "released" else OWN_MASKS[config.own_mask]
+    return Parts(madrbs[config.madrb], dfffm, DSFMS[config.dsfm], config.chpp)
+
+
+class DFINet(FeedbackNetwork):
+    """DFINet; with nothing but the defaults numerically equal to uisdu/DFINet at 8203cee.
+
+    Of that, 1,114,392 of 9,300,337 parameters never get a gradient: the thresholded mask branch of each DFFFM and the
     dropped shortcut of each MADRB.
 
     Args:
         channels: of the image; 3 as published.
-        width: channels of the first encoder block, an even number; 32 as published.
+        settings: fields of `DFINetConfig`.
+
+    Raises:
+        TypeError: for a setting that is no such field.
+        ValueError: for a value that its field cannot take.
     """
 
     default_rounds = 8
 
-    def __init__(self, *, channels: int = 3, width: int = 32) -> None:
+    def __init__(self, *, channels: int = CHANNELS, **settings: Any) -> None:
+        config = DFINetConfig(**settings)
+        parts = parts_of(config)
         super().__init__(
-            channels=channels, width=width, encoder=EncoderBlock, deepest=EncoderBlockCHPP, decoder=DecoderBlock
+            channels=channels,
+            width=config.width,
+            encoder=partial(EncoderBlock, parts=parts),
+            deepest=partial(EncoderBlockCHPP, parts=parts),
+            decoder=partial(DecoderBlock, parts=parts),
         )
+        self.config = config
+        self.judged_round = config.selected_after
+
+    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        return SIZES[self.config.down_sampling](mask, size)
+
+
+class DFINetWithoutFeedback(DFINet):
+    """DFINet whose mask is zero everywhere, in training and at test: one round, and no first mask is asked for.
+
+    Leaving out DFFFM alone would not do: DSFM reads the mask, too.
+    """
+
+    needs_start = False
+    default_rounds = 1
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        """The logits (B, 1, H, W) of the only round."""
+        B, _, H, W = image.shape
+        yield self.refine(image, image.new_zeros(B, 1, H, W))
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        """The loss of the only round."""
+        return loss(self(batch.image), batch.mask)
 
 
 @model(
     "DFINet",
     cite=CITE,
-    source="https://github.com/uisdu/DFINet at 8203cee (2026-03-11)",
+    source=SOURCE,
     licence="none stated",
     recipe="dfinet",
-    channels=3,
+    channels=CHANNELS,
     rounds=DFINet.default_rounds,
     config={"width": 32},
+    choices=design_choices(),
 )
-def build(*, channels: int, width: int) -> DFINet:
-    """DFINet as released at width 32; a slimmer one below."""
-    return DFINet(channels=channels, width=width)
+def build(*, channels: int, **settings: Setting) -> DFINet:
+    """DFINet as released at width 32; a slimmer one or an ablation by fields of `DFINetConfig`."""
+    network = DFINetWithoutFeedback if settings.get("feedback") == "zero" else DFINet
+    return network(channels=channels, **settings)

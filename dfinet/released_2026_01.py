@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.network import model
 from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
 from dfinet.feedback_network import BinaryFeedbackNetwork
-from dfinet.network import CITE, DecoderBlock, EncoderBlock, EncoderBlockCHPP
+from dfinet.network import CITE, DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 
 SWAPPED = GRIDS[::-1]  # the finer grid of HPPM comes first
 FUSED = 0.9  # share of the fused maps in DSFM
@@ -41,6 +41,9 @@ class LearntDSFM(SelectiveFusion):
         return FUSED * self.fuse(low, high) + MARKED * low * marking + MARKED * high * marking
 
 
+PARTS = Parts(dsfm=LearntDSFM, grids=SWAPPED)
+
+
 class DFINet202601(BinaryFeedbackNetwork):
     """DFINet of January 2026, numerically equal to uisdu/DFINet at its revision of 2026-01-14.
 
@@ -57,9 +60,9 @@ class DFINet202601(BinaryFeedbackNetwork):
         super().__init__(
             channels=channels,
             width=width,
-            encoder=EncoderBlock,
-            deepest=partial(EncoderBlockCHPP, grids=SWAPPED),
-            decoder=partial(DecoderBlock, dsfm=LearntDSFM),
+            encoder=partial(EncoderBlock, parts=PARTS),
+            deepest=partial(EncoderBlockCHPP, parts=PARTS),
+            decoder=partial(DecoderBlock, parts=PARTS),
         )
 
 

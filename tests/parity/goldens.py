@@ -145,14 +145,32 @@ FIGURES = (
 )
 
 
+OWN_MASKS = (r"\.p1\.fmask\.", 982_088)
+"""DFFFM's thresholded mask branches."""
+
+SHORTCUTS = (r"\.r1\.(conv3|bn3)\.", 132_304)
+"""MADRB's dropped shortcuts."""
+
+BOTH = (f"{OWN_MASKS[0]}|{SHORTCUTS[0]}", OWN_MASKS[1] + SHORTCUTS[1])
+
+MASK_LEARNS_OR_IS_GONE = ("no-dfffm", "matched-dfffm", "no-own-mask", "hard-own-mask", "soft-own-mask")
+SHORTCUT_LEARNS_OR_IS_GONE = ("shortcut", "no-madrb")
+NEITHER = (
+    *("max-pooled-mask", "no-chpp", "chpp-1", "chpp-3", "no-dsfm", "sum-dsfm", "no-central-difference", "no-feedback"),
+    *("no-history", "aligned-history", "unrolled-2", "chosen-after-8"),
+)
+
 WITHOUT_GRADIENT = {
-    "DFINet": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
+    "DFINet": BOTH,
+    **{f"DFINet/{name}": BOTH for name in NEITHER},
+    **{f"DFINet/{name}": SHORTCUTS for name in MASK_LEARNS_OR_IS_GONE},
+    **{f"DFINet/{name}": OWN_MASKS for name in SHORTCUT_LEARNS_OR_IS_GONE},
     "ALCNet": (r"^uplayer[12]\.", 92_928),
     "RDIAN": (r"^d1[1-8]\.weight$", 200),
     "SCTransNet": (r"\.position_embeddings$|\.q\d_attn\d$", 122_944),
     "ISTDU-Net": (r"^headDet\.", 9_265),
-    "DFINet@2026-01": (r"\.p1\.fmask\.|\.r1\.(conv3|bn3)\.", 982_088 + 132_304),
-    "FANet": (r"\.p1\.fmask\.", 982_088),
+    "DFINet@2026-01": BOTH,
+    "FANet": OWN_MASKS,
 }
 """Parameters that never get a gradient, where there are any: the regular expression of their keys, and their number."""
 
