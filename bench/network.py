@@ -94,6 +94,13 @@ class Segmenter(nn.Module):
         """Logits (B, 1, H, W) of each feedback round, without end for feedback networks; once for all others."""
         yield self(image, start)
 
+    def predictor(self) -> Segmenter:
+        """A faster network that predicts as this one does in evaluation mode, but for rounding; itself by default.
+
+        Later changes of the weights do not reach it.
+        """
+        return self
+
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
         """The scalar to minimise on a batch. Overridden for deep supervision and for history masks."""
         return loss(self(batch.image), batch.mask)

@@ -8,18 +8,18 @@ Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee. An earlier re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, model
+from bench.network import Batch, Loss, Segmenter, model
 from bench.types import Setting
-from dfinet.blocks import DFFFM, DSFM, GRIDS, HPPM, MADRB, Feedback, ResidualBlock
+from dfinet.blocks import DFFFM, DSFM, MADRB, Feedback, ResidualBlock
 from dfinet.config import DFINetConfig, design_choices
+from dfinet.fast import FastDFINet
 from dfinet.feedback_network import FeedbackNetwork
+from dfinet.stages import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 from dfinet.variants import (
     FeedbackDFFFM,
     MatchedDFFFM,
@@ -37,76 +37,6 @@ CITE = (
 )
 SOURCE = "https://github.com/uisdu/DFINet at 8203cee (2026-03-11)"
 CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What encoder and decoder blocks are made of.
-
-    Attributes:
-        madrb: makes a block from the channels that go in and come out.
-        dfffm, dsfm: make a block from its channels.
-        chpp: hybrid pyramid pooling blocks behind the deepest encoder block.
-        grids: of those, the sides.
-    """
-
-    madrb: Callable[[int, int], nn.Module] = MADRB
-    dfffm: Callable[[int], nn.Module] = DFFFM
-    dsfm: Callable[[int], nn.Module] = DSFM
-    chpp: int = 2
-    grids: tuple[int, int] = GRIDS
-
-
-class EncoderBlock(nn.Module):
-    """MADRB, residual block, DFFFM, pooling. The skip connection leaves before the DFFFM."""
-
-    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
-        super().__init__()
-        self.r1 = parts.madrb(inputs, outputs)
-        self.r2 = ResidualBlock(outputs, outputs)
-        self.p1 = parts.dfffm(outputs)
-        self.pool = nn.MaxPool2d(2)
-
-    def forward(self, x: Tensor, feedback: Feedback) -> tuple[Tensor, Tensor]:
-        """The pooled map (B, outputs, H/2, W/2) and the skip (B, outputs, H, W)."""
-        skip = self.r2(self.r1(x))
-        return self.pool(self.p1(skip, feedback)), skip
-
-
-class EncoderBlockCHPP(EncoderBlock):
-    """The deepest encoder block: after the pooling comes a cascade of HPPM (CHPP), called `e5`, `e6`, …."""
-
-    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
-        super().__init__(inputs, outputs, parts)
-        self.cascade = tuple(f"e{5 + place}" for place in range(parts.chpp))
-        for name in self.cascade:
-            self.add_module(name, HPPM(outputs, parts.grids))
-
-    def forward(self, x: Tensor, feedback: Feedback) -> tuple[Tensor, Tensor]:
-        pooled, skip = super().forward(x, feedback)
-        for name in self.cascade:
-            pooled = self.get_submodule(name)(pooled)
-        return pooled, skip
-
-
-class DecoderBlock(nn.Module):
-    """Up-sampling, DSFM with the skip connection, MADRB, residual block, DFFFM."""
-
-    def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
-        super().__init__()
-        self.upsample = nn.ConvTranspose2d(inputs, inputs, 4, stride=2, padding=1)
-        self.r1 = parts.madrb(2 * inputs, outputs)
-        self.r2 = ResidualBlock(outputs, outputs)
-        self.p1 = parts.dfffm(outputs)
-        self.b1 = parts.dsfm(inputs)
-
-    def forward(self, x: Tensor, skip: Tensor, feedback: Feedback) -> Tensor:
-        """(B, inputs, H/2, W/2) and the skip (B, inputs, H, W) -> (B, outputs, H, W)."""
-        x = self.upsample(x)  # (B, inputs, H, W)
-        fused = self.b1(skip, x, feedback)  # (B, inputs, H, W)
-        x = torch.cat([x, fused], 1)  # (B, 2 inputs, H, W)
-        out: Tensor = self.p1(self.r2(self.r1(x)), feedback)  # (B, outputs, H, W)
-        return out
 
 
 DFFFMS: dict[str, Callable[[int], nn.Module]] = {"released": DFFFM, "identity": NoDFFFM, "matched": MatchedDFFFM}
@@ -163,6 +93,9 @@ class DFINet(FeedbackNetwork):
     def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
         return SIZES[self.config.down_sampling](mask, size)
 
+    def predictor(self) -> Segmenter:
+        return FastDFINet(self)
+
 
 class DFINetWithoutFeedback(DFINet):
     """DFINet whose mask is zero everywhere, in training and at test: one round, and no first mask is asked for.
@@ -177,6 +110,9 @@ class DFINetWithoutFeedback(DFINet):
         """The logits (B, 1, H, W) of the only round."""
         B, _, H, W = image.shape
         yield self.refine(image, image.new_zeros(B, 1, H, W))
+
+    def predictor(self) -> Segmenter:
+        return self
 
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
         """The loss of the only round."""

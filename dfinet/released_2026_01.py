@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from bench.network import model
 from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
 from dfinet.feedback_network import BinaryFeedbackNetwork
-from dfinet.network import CITE, DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
+from dfinet.network import CITE
+from dfinet.stages import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 
 SWAPPED = GRIDS[::-1]  # the finer grid of HPPM comes first
 FUSED = 0.9  # share of the fused maps in DSFM
