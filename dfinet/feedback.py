@@ -1,17 +1,70 @@
-"""The history masks of training: each image's last prediction, fed back in later epochs."""
+"""The history policies of training: which masks a step begins from, what is kept for later epochs, how often it is fed.
+
+Four ways, by name: `released` and `aligned` remember an image's last prediction, `none` and `unrolled-k` remember
+nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from bench.network import Batch
+from bench.registry import unknown
+
+BYTES = 256
+"""Levels of probability in a byte."""
+
+KNOWN = 254
+"""Levels of probability in a byte that can also be `UNKNOWN`: an even number, so that no level stands at one half."""
+
+UNKNOWN = 255
+"""The byte of a pixel that no view has shown yet."""
+
+UNSEEN = -1.0
+"""What no probability is: marks the pixels of an image that a view does not show."""
 
 
 class History:
+    """Nothing is kept: every step begins from the batch's own start masks.
+
+    Args:
+        rounds: feedback rounds inside a step, each fed what the last one found; the step's loss is their mean.
+    """
+
+    def __init__(self, *, rounds: int = 1) -> None:
+        self.rounds = rounds
+
+    def masks_for(self, batch: Batch) -> Tensor:
+        """The masks (B, 1, H, W) in [0, 1] that the first round of a step is fed.
+
+        Raises:
+            ValueError: when the batch has no start masks, or a stored mask does not fit it.
+        """
+        if batch.start is None:
+            raise ValueError("history: batch.start is None, expected first feedback masks; load with needs_start=True")
+        return batch.start
+
+    def collect(self, batch: Batch, prob: Tensor) -> None:
+        """Remember the predictions (B, 1, H, W) in [0, 1] of a training batch until the epoch ends."""
+
+    def epoch_ended(self, *, improved: bool) -> None:
+        """Let the collected predictions take the masks' place if the epoch was a new best; forget them otherwise."""
+
+    def state(self) -> dict[str, Any]:
+        """What is kept between two epochs, as plain types and uint8 tensors."""
+        return {}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+
+
+class Released(History):
     """One mask per training image, at 8 bits a pixel: the predictions of the last epoch that improved.
 
     The released rules: the first epoch is fed the batch's own start masks. Predictions are collected in every epoch, in
@@ -23,62 +76,147 @@ class History:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._masks: dict[int, Tensor] = {}
         self._collected: dict[int, Tensor] = {}
 
     def masks_for(self, batch: Batch) -> Tensor:
-        """The feedback masks (B, 1, H, W) in [0, 1] of a batch: stored ones, and the batch's own where there is none.
-
-        Raises:
-            ValueError: when the batch has no start masks, or a stored mask is of another size.
-        """
-        if batch.start is None:
-            raise ValueError("history: batch.start is None, expected first feedback masks; load with needs_start=True")
-        masks = batch.start.clone()
+        masks = super().masks_for(batch).clone()
         for row, index in enumerate(batch.index.tolist()):
             if index in self._masks:
-                stored = self._masks[index]
-                if stored.shape != masks.shape[-2:]:
+                shown = self._show(self._masks[index], batch.geometry[row])
+                if shown.shape != masks.shape[-2:]:
                     raise ValueError(
-                        f"history: the mask of image {index} is {_by(stored)} pixels, the batch {_by(masks)}; "
+                        f"history: the mask of image {index} is {_by(shown)} pixels, the batch {_by(masks)}; "
                         "train on one size (recipe.patch or input.size)"
                     )
-                masks[row, 0] = unpack(stored).to(masks)
+                masks[row, 0] = self._fill(masks[row, 0], shown.to(masks.device))
         return masks
 
     def collect(self, batch: Batch, prob: Tensor) -> None:
-        """Remember the predictions (B, 1, H, W) in [0, 1] of a training batch until the epoch ends."""
-        for index, mask in zip(batch.index.tolist(), pack(prob[:, 0]).cpu(), strict=True):
-            self._collected[index] = mask.clone()  # a slice would keep its whole batch alive
+        planes = prob.detach()[:, 0].float().cpu()
+        for row, (index, plane) in enumerate(zip(batch.index.tolist(), planes, strict=True)):
+            self._collected[index] = self._keep(plane, self._masks.get(index), batch.geometry[row])
 
     def epoch_ended(self, *, improved: bool) -> None:
-        """Let the collected predictions take the masks' place if the epoch was a new best; forget them otherwise."""
         if improved:
             self._masks.update(self._collected)
         self._collected = {}
 
     def state(self) -> dict[str, Any]:
-        """The masks as plain types and uint8 tensors, as they stand between two epochs."""
         return {"masks": dict(self._masks)}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
         self._masks = {index: mask.cpu() for index, mask in state["masks"].items()}
         self._collected = {}
 
+    def _keep(self, prob: Tensor, before: Tensor | None, geometry: View | None) -> Tensor:
+        """A prediction (H, W) as it is stored, on the CPU."""
+        return pack(prob)
 
-def pack(prob: Tensor) -> Tensor:
-    """Probabilities as bytes, `ceil(256 p) - 1`: `unpack` is at most 1/256 away and above 0.5 exactly where `prob` is.
+    def _show(self, stored: Tensor, geometry: View | None) -> Tensor:
+        """A stored mask as bytes of the view (H, W) that a batch has."""
+        return stored
+
+    def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
+        """Bytes as the mask (H, W) that is fed in a start mask's place."""
+        return unpack(shown).to(start)
+
+
+class View(Protocol):
+    """What a batch's `geometry` tells of an augmented image: where its pixels came from.
+
+    Attributes:
+        source: (height, width) of the image in pixels.
+        resize: (height, width) in pixels of what the network sees, where images are resized.
+    """
+
+    @property
+    def source(self) -> tuple[int, int]: ...
+
+    @property
+    def resize(self) -> tuple[int, int] | None: ...
+
+    def apply(self, plane: Tensor, interpolation: Literal["linear", "nearest"]) -> Tensor:
+        """A map (H, W) of the image, of size `resize` or else `source`, as the augmented image shows it."""
+
+    def undo(self, plane: Tensor, onto: Tensor) -> Tensor:
+        """`onto`, a map (H, W) of the image, with a map of the augmented image written where that shows the image."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The view of an image to which nothing was done."""
+
+    source: tuple[int, ...]
+    resize = None
+
+    def apply(self, plane: Tensor, interpolation: Literal["linear", "nearest"]) -> Tensor:
+        return plane
+
+    def undo(self, plane: Tensor, onto: Tensor) -> Tensor:
+        return plane
+
+
+class Aligned(Released):
+    """One mask per training image in image coordinates, moved with the image; its timing is the released one.
+
+    A prediction is written back to where its view showed the image, and the next view shows that. What no view has
+    shown yet (outside every patch so far, rotated out of the frame) is fed the batch's own start mask.
+
+    The mask has the network's size where images are resized, else the image's own. It is written back bilinearly, as
+    probabilities, and read by nearest neighbour: a mask that one rotation has softened is not softened by the next.
+    254 levels, at most 1/254 away and exact about which side of 0.5 a pixel is on; 255 means not known yet.
+    """
+
+    def _keep(self, prob: Tensor, before: Tensor | None, geometry: View | None) -> Tensor:
+        view = geometry or Whole(tuple(prob.shape))
+        if before is None:
+            before = torch.full(view.resize or view.source, UNKNOWN, dtype=torch.uint8)
+        seen = view.undo(prob, torch.full(before.shape, UNSEEN))
+        return torch.where(seen == UNSEEN, before, pack(seen, KNOWN))
+
+    def _show(self, stored: Tensor, geometry: View | None) -> Tensor:
+        return stored if geometry is None else geometry.apply(stored, "nearest")
+
+    def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
+        return torch.where(shown == UNKNOWN, start, unpack(shown, KNOWN).to(start))
+
+
+HISTORIES: Mapping[str, Callable[[], History]] = {"released": Released, "aligned": Aligned, "none": History}
+"""The policies by name, beside `unrolled-k`: k rounds inside every step, and nothing is kept."""
+
+
+def history_of(name: str) -> History:
+    """A new history under the policy of that name: `released`, `aligned`, `none`, or `unrolled-2`, `unrolled-3`, ….
+
+    `unrolled-1` equals `none`.
+
+    Raises:
+        LookupError: with suggestions, when there is no such policy.
+    """
+    unrolled = re.fullmatch(r"unrolled-([1-9][0-9]*)", name)
+    if unrolled:
+        return History(rounds=int(unrolled[1]))
+    if name not in HISTORIES:
+        raise LookupError(unknown("history", name, (*HISTORIES, "unrolled-2")))
+    return HISTORIES[name]()
+
+
+def pack(prob: Tensor, levels: int = BYTES) -> Tensor:
+    """Probabilities as bytes, `ceil(levels p) - 1`.
+
+    `unpack` is at most one part in `levels` away, and above 0.5 exactly where `prob` is.
 
     >>> pack(torch.tensor([0.0, 0.5, 0.501, 1.0])).tolist()
     [0, 127, 128, 255]
     """
-    return (prob * 256).ceil().sub(1).clamp(0, 255).to(torch.uint8)
+    return (prob * levels).ceil().sub(1).clamp(0, levels - 1).to(torch.uint8)
 
 
-def unpack(packed: Tensor) -> Tensor:
+def unpack(packed: Tensor, levels: int = BYTES) -> Tensor:
     """Bytes as probabilities in [0, 1], 0 and 1 included."""
-    return packed.float() / 255
+    return packed.float() / (levels - 1)
 
 
 def _by(mask: Tensor) -> str:

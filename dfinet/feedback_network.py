@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
-from dfinet.feedback import History
+from dfinet.feedback import history_of
 
 STRIDE = 16
 LEVELS = 4
@@ -29,16 +29,27 @@ class FeedbackNetwork(Segmenter):
         encoder: makes `e1` to `e3`: a map and the mask go in, a pooled map and a skip come out.
         deepest: makes `e4`, likewise.
         decoder: makes `d1` to `d4`: a map, the skip and the mask go in, a map of twice the size comes out.
+        history: which masks training feeds, by a name that `history_of` knows.
 
     Raises:
         ValueError: when the width is no multiple of `width_step`.
+        LookupError: with suggestions, when there is no such history.
     """
 
     needs_start = True
     width_step = 2  # the last decoder block has half the width
     head_sees_mask = False
 
-    def __init__(self, *, channels: int, width: int, encoder: Block, deepest: Block, decoder: Block) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        width: int,
+        encoder: Block,
+        deepest: Block,
+        decoder: Block,
+        history: str = "released",
+    ) -> None:
         super().__init__()
         if width < 1 or width % self.width_step:
             raise ValueError(
@@ -53,7 +64,7 @@ class FeedbackNetwork(Segmenter):
         self.d3 = decoder(2 * width, width)
         self.d4 = decoder(width, width // 2)
         self.output = nn.Conv2d(width // 2 + self.head_sees_mask, 1, 1)
-        self.history = History()
+        self.history = history_of(history)
 
     def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
         """Logits (B, 1, H, W) after all `default_rounds` feedback rounds.
@@ -121,11 +132,19 @@ class FeedbackNetwork(Segmenter):
         return Feedback.at(mask, size)
 
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
-        """The loss of one round from the history masks; in training mode its prediction joins the history."""
-        logits = self.refine(batch.image, self.history.masks_for(batch))
+        """The mean loss of the history's rounds, begun from its masks; no gradient flows between rounds.
+
+        In training mode the last round's prediction joins the history.
+        """
+        mask = self.history.masks_for(batch)
+        losses = []
+        for _ in range(self.history.rounds):
+            logits = self.refine(batch.image, mask)
+            losses.append(loss(logits, batch.mask))
+            mask = self.fed_back(logits.detach())
         if self.training:
-            self.history.collect(batch, self.fed_back(logits.detach()))
-        return loss(logits, batch.mask)
+            self.history.collect(batch, mask)
+        return torch.stack(losses).mean()
 
     def epoch_ended(self, *, improved: bool) -> None:
         self.history.epoch_ended(improved=improved)
