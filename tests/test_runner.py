@@ -17,6 +17,7 @@ from fakes import LossBreaks, make_jobs, synthetic_frames
 
 from bench.data.cards import DataError, load_card
 from bench.data.splits import image_list
+from bench.data.starts import STARTS
 from bench.evaluate import judged_pair
 from bench.executors.local import run_all
 from bench.metrics.counts import CountsWriter, CountTable, count_image
@@ -165,6 +166,20 @@ def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
             assert table.matched[turn, image] == alone.matched
 
 
+def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_path: Path) -> None:
+    jobs = [make_jobs(tmp_path, "Parrot", rounds=2, start=start)[0] for start in STARTS]
+    first, _ = run_here(jobs[:1], tmp_path)
+    state = next((tmp_path / "trainings").glob("*/state.pt")).stat().st_mtime_ns
+    others, _ = run_here(jobs[1:], tmp_path)
+    results = [*first, *others]
+    (training,) = (tmp_path / "trainings").iterdir()
+    assert (training / "state.pt").stat().st_mtime_ns == state, "nothing was learnt again"
+    assert len({result.key for result in results}) == 5
+    assert [result.experiment.start for result in results] == ["otsu", "zeros", "ones", "noise", "ground-truth"]
+    values = [result.scores["Recall/pooled"].value for result in results]
+    assert (values[1], values[2], values[4]) == (0.0, 1.0, 1.0), "after two turns the start mask is back"
+
+
 def test_a_failed_experiment_is_recorded_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,13 +318,21 @@ def test_a_list_is_read_once_for_all_experiments(tmp_path: Path) -> None:
     [
         ({"recipe__loss": "soft-iuo"}, "no loss is called 'soft-iuo'; did you mean soft-iou"),
         ({"recipe__augmentation": "basicirst"}, "no augmentation is called 'basicirst'; did you mean basicirstd"),
+        ({"start": "zero"}, "no start mask is called 'zero'; did you mean zeros"),
+        ({"start": ""}, "no start mask is called ''; there are ground-truth, noise, ones, otsu, zeros"),
     ],
 )
-def test_a_name_in_a_recipe_that_does_not_exist_is_found_before_anything_runs(
+def test_a_name_that_does_not_exist_is_found_before_anything_runs(
     changes: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(LookupError, match=named):
-        check_names(make_jobs(tmp_path, "Dot", **changes))
+        check_names(make_jobs(tmp_path, "Echo", **changes))
+
+
+def test_a_start_mask_is_not_asked_of_a_network_without_feedback(tmp_path: Path) -> None:
+    plain, named = (make_jobs(tmp_path, "Dot", **changes) for changes in ({}, {"start": "zero"}))
+    check_names(named)
+    assert named[0].row.key == plain[0].row.key
 
 
 def test_a_setting_that_the_model_lacks_is_found_before_anything_runs(tmp_path: Path) -> None:
