@@ -27,6 +27,7 @@ from bench.fresh import measure_fresh
 from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
+from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
@@ -259,12 +260,13 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place
 
 
 class Tally:
-    """The integers of a test list, counted image by image: of every round, and of the last one's curve."""
+    """The integers of a test list, counted image by image: of every round, of its curve, and between rounds."""
 
     def __init__(self, scoring: Scoring) -> None:
         self.scoring = scoring
         self._counts = CountsWriter(scoring)
         self._curves = CurveCounts(scoring)
+        self._rounds = RoundsWriter(scoring)
 
     def add(self, frame: Frame, prediction: Prediction) -> None:
         """Count one image's prediction."""
@@ -272,12 +274,18 @@ class Tally:
         truth = pairs[0][1]
         self._counts.add(frame.name, [levels for levels, _ in pairs], truth=truth, grey=grey_like(frame, truth))
         self._curves.add(*pairs[-1])
+        count, height, width = prediction.rounds.shape
+        if count > 1:
+            mask = frame.binary_at((height, width))
+            self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
 
     def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
-        """Write `counts.npz` and `curves.npz`; the scores of every round."""
+        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round."""
         table = self._counts.table()
         write_arrays(folder / "counts.npz", table.to_arrays())
         write_arrays(folder / "curves.npz", self._curves.to_arrays())
+        if table.rounds > 1:
+            write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
         return tuple(score(table.round(number), self.scoring) for number in range(table.rounds))
 
 

@@ -22,6 +22,7 @@ from bench.evaluate import judged_pair
 from bench.executors.local import run_all
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curves import CurveCounts
+from bench.metrics.rounds import RoundTable
 from bench.metrics.scores import score
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
@@ -88,7 +89,7 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
-    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz"}
+    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"}
 
 
 def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_the_same_experiment_has_the_same_numbers_to_the_last_bit(
     results = [run_here([job], tmp_path / folder)[0][0] for folder in ("one", "two")]
     assert results[0].status == "limited"
     assert results[0].rounds == results[1].rounds
-    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz"):
+    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"):
         one, two = ((tmp_path / folder / job.row.key / name).read_bytes() for folder in ("one", "two"))
         assert one == two, name
 
@@ -164,6 +165,36 @@ def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
             assert table.predicted[turn, image] == alone.predicted
             assert table.intersection[turn, image] == alone.intersection
             assert table.matched[turn, image] == alone.matched
+
+
+def test_what_happens_between_rounds_is_stored(tmp_path: Path) -> None:
+    """The network turns its last mask over: from all pixels nothing ever changes, from noise about half of them do."""
+    ones, noise = (make_jobs(tmp_path, "Parrot", rounds=4, start=start)[0] for start in ("ones", "noise"))
+    run_here([ones, noise], tmp_path)
+    frames = synthetic_frames("test", fakes.TEST)
+    actual = [int(frame.binary_mask.sum()) for frame in frames]
+    still, moving = (
+        RoundTable.from_arrays(load_arrays(tmp_path / job.row.key / "rounds.npz")) for job in (ones, noise)
+    )
+    assert still.names == moving.names == frames.names
+    assert still.changed.tolist() == [[0] * fakes.TEST] * 3
+    assert (still.fixed.tolist(), still.repeats.tolist()) == ([1] * fakes.TEST, [2] * fakes.TEST)
+    assert still.start_predicted.tolist() == still.pixels.tolist() == [128 * 128] * fakes.TEST
+    assert still.start_intersection.tolist() == still.actual.tolist() == moving.actual.tolist() == actual
+    for place, frame in enumerate(frames):
+        start = STARTS.get("noise")(frame, (128, 128))
+        turned = int((start != start[:, ::-1]).sum())
+        assert moving.changed[:, place].tolist() == [turned] * 3
+        assert moving.flicker[place] == turned > 0
+        assert moving.start_predicted[place] == start.sum()
+        assert moving.start_intersection[place] == (start & frame.binary_mask).sum()
+    assert (moving.fixed.tolist(), moving.repeats.tolist()) == ([4] * fakes.TEST, [0] * fakes.TEST)
+
+
+def test_a_network_without_rounds_stores_nothing_of_them(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot", rounds=4, start="noise")
+    run_here([job], tmp_path)
+    assert not (tmp_path / job.row.key / "rounds.npz").exists()
 
 
 def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_path: Path) -> None:
