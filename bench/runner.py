@@ -28,7 +28,7 @@ from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
 from bench.metrics.rounds import RoundsWriter
-from bench.metrics.scores import score
+from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
@@ -286,7 +286,7 @@ class Tally:
         write_arrays(folder / "curves.npz", self._curves.to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
-        return tuple(score(table.round(number), self.scoring) for number in range(table.rounds))
+        return score_rounds(table, self.scoring)
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:

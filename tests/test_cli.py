@@ -313,6 +313,7 @@ def test_a_users_own_network_stands_beside_ours(call: Call, monkeypatch: pytest.
         ("suites", "name", {"quick", "table-main"}),
         ("protocols", "name", {"native", "basicirstd", "dfinet"}),
         ("metrics", "id", {"IoU/pooled", "nIoU/per-image", "Pd/centroid-3px", "Fa/unmatched-area"}),
+        ("metrics", "id", {"legacy:IoU/cumulative-rounds", "legacy:Fa/cumulative-rounds"}),
         ("starts", "name", {"otsu", "zeros", "ones", "noise", "ground-truth"}),
     ],
 )

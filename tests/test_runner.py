@@ -16,6 +16,7 @@ import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
 
 from bench.data.cards import DataError, load_card
+from bench.data.frames import Frame
 from bench.data.splits import image_list
 from bench.data.starts import STARTS
 from bench.evaluate import judged_pair
@@ -23,7 +24,7 @@ from bench.executors.local import run_all
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curves import CurveCounts
 from bench.metrics.rounds import RoundTable
-from bench.metrics.scores import score
+from bench.metrics.scores import score, score_rounds
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
@@ -144,7 +145,10 @@ def test_stored_predictions_are_exactly_what_was_scored(
     last = table.round(-1)
     for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
         assert np.array_equal(getattr(again, field), getattr(last, field)), field
-    assert score(again, scoring) == result.scores
+    assert score_rounds(table, scoring) == result.rounds
+    alone = score(again, scoring)
+    assert alone == {name: result.scores[name] for name in alone}
+    assert all("cumulative-rounds" in name for name in result.scores if name not in alone)
     kept = load_arrays(folder / "curves.npz")
     assert all(np.array_equal(array, kept[name]) for name, array in curves.to_arrays().items())
 
@@ -193,8 +197,9 @@ def test_what_happens_between_rounds_is_stored(tmp_path: Path) -> None:
 
 def test_a_network_without_rounds_stores_nothing_of_them(tmp_path: Path) -> None:
     (job,) = make_jobs(tmp_path, "Dot", rounds=4, start="noise")
-    run_here([job], tmp_path)
+    (result,), _ = run_here([job], tmp_path)
     assert not (tmp_path / job.row.key / "rounds.npz").exists()
+    assert not any("cumulative" in name for name in result.scores)
 
 
 def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_path: Path) -> None:
@@ -209,6 +214,29 @@ def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_p
     assert [result.experiment.start for result in results] == ["otsu", "zeros", "ones", "noise", "ground-truth"]
     values = [result.scores["Recall/pooled"].value for result in results]
     assert (values[1], values[2], values[4]) == (0.0, 1.0, 1.0), "after two turns the start mask is back"
+
+
+def test_rounds_so_far_are_scored_beside_every_round(tmp_path: Path) -> None:
+    """From the mask itself the odd rounds are turned over and miss all; of k rounds, k // 2 find every target."""
+    (job,) = make_jobs(tmp_path, "Parrot", rounds=4, start="ground-truth")
+    (result,), _ = run_here([job], tmp_path)
+    assert [scores["Recall/pooled"].value for scores in result.rounds[1::2]] == [1.0, 1.0]
+    targets = sum(count_image_targets(frame) for frame in synthetic_frames("test", fakes.TEST))
+    matched = [round((scores["Pd/centroid-3px"].value or 0) * targets) for scores in result.rounds]
+    for k, scores in enumerate(result.rounds, start=1):
+        expected = sum(matched[:k]) / (k * targets)
+        assert scores["legacy:Pd/cumulative-rounds"].value == expected
+    assert list(result.scores)[-3:] == [
+        "legacy:IoU/cumulative-rounds",
+        "legacy:Pd/cumulative-rounds",
+        "legacy:Fa/cumulative-rounds",
+    ]
+
+
+def count_image_targets(frame: Frame) -> int:
+    """Targets of a frame's mask."""
+    empty = np.zeros(frame.size, np.uint16)
+    return count_image(empty, frame.binary_mask, scoring=Scoring("native")).targets
 
 
 def test_a_failed_experiment_is_recorded_and_the_others_go_on(
