@@ -30,7 +30,7 @@ from bench.metrics.target import NO_PIXELS, NO_TARGETS, fa_unmatched_area, pd_ce
     cumulative=True,
 )
 def legacy_iou_cumulative(counts: Counts) -> float | None:
-    """Pooled IoU of rounds 1 to k, as DFINet's script prints it for round k: a late loss is hidden, a late gain halved.
+    """Pooled IoU of rounds 1 to k, as DFINet's script prints it for round k: a late loss does not show.
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
