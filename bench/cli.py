@@ -144,7 +144,9 @@ def run(
     data: DataOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     executor: Annotated[str, typer.Option(help="local.")] = "local",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="recipe.epochs=40 and the like; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="recipe.epochs=40, start=zeros and the like; repeatable.")
+    ] = None,
     limit: Annotated[str, typer.Option(help="train=32,test=32: a trial on fewer images.")] = "",
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
@@ -318,7 +320,7 @@ def cost(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols or metrics.")],
+    what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols, metrics or starts.")],
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:

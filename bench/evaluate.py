@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.data.decode import resize_bilinear
 from bench.data.frames import Frame, Frames
 from bench.data.loader import evaluation_batches, network_size
+from bench.data.starts import OTSU
 from bench.detector import Detector, Grey
 from bench.metrics.counts import quantise
 from bench.network import Segmenter, take_rounds, to_device
@@ -30,10 +32,12 @@ class Prediction:
     Attributes:
         name: the image's.
         rounds: (R, H, W) probabilities in 1/65536, a map for each feedback round, at the network's size unpadded.
+        start: (H, W) the first feedback mask that it was fed, in [0, 1], unpadded; None where it asks for none.
     """
 
     name: str
     rounds: Levels
+    start: NDArray[np.float32] | None = None
 
 
 def predict(
@@ -43,27 +47,33 @@ def predict(
     input: Input,
     rounds: int,
     device: torch.device,
+    start: str = OTSU,
     batch: int = 8,
 ) -> Iterator[Prediction]:
     """The network's predictions of all frames, in their order; the network is put into evaluation mode.
 
     A classical detector predicts on this machine's processors, whatever the device.
 
+    Args:
+        start: name in bench.data.starts of the first feedback mask, for a network that asks for one.
+
     Raises:
+        LookupError: with suggestions, when there is no start mask of that name.
         ValueError: naming the image, when a probability is NaN.
     """
     if isinstance(network, Detector):
         yield from _detect(network, frames, input=input)
         return
     to_device(network.eval(), device)
-    batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, batch=batch)
-    sizes = {frame.name: network_size(frame, input) for frame in frames}
-    for moved in (one.to(device) for one in batches):
+    batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, start=start, batch=batch)
+    for one in batches:
+        moved = one.to(device)
         probs = take_rounds(network, moved.image, moved.start, count=rounds)
         stacked = torch.stack(probs, dim=1)[:, :, 0].float().cpu().numpy()  # (B, R, H, W)
-        for name, maps in zip(moved.name, stacked, strict=True):
-            height, width = sizes[name]
-            yield Prediction(name, _quantise(name, maps[:, :height, :width]))
+        for place, maps in enumerate(stacked):
+            height, width = network_size(frames[int(one.index[place])], input)
+            fed = None if one.start is None else one.start[place, 0, :height, :width].numpy()
+            yield Prediction(one.name[place], _quantise(one.name[place], maps[:, :height, :width]), start=fed)
 
 
 def _detect(detector: Detector, frames: Frames, *, input: Input) -> Iterator[Prediction]:
@@ -101,7 +111,7 @@ def judged_pair(levels: Levels, frame: Frame, scoring: Scoring) -> tuple[Levels,
     if levels.shape == truth.shape:
         return levels, truth
     if scoring.resolution == "network":
-        return levels, (soft_mask(frame, levels.shape) > 0.5).astype(np.uint8)
+        return levels, frame.binary_at((levels.shape[0], levels.shape[1]))
     height, width = truth.shape
     prob = levels.astype(np.float32) / LEVELS
     enlarged = cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -110,19 +120,12 @@ def judged_pair(levels: Levels, frame: Frame, scoring: Scoring) -> tuple[Levels,
 
 def soft_mask(frame: Frame, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The mask at another size, bilinear and not binarised, in [0, 1]: DFINet's ground truth."""
-    return resized(frame.mask, (shape[0], shape[1])).astype(np.float32) / np.float32(255)
-
-
-def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Grey levels (H, W) brought to (height, width) bilinearly by OpenCV; as they are where the size is right."""
-    if pixels.shape == size:
-        return pixels
-    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    return resize_bilinear(frame.mask, (shape[0], shape[1])).astype(np.float32) / np.float32(255)
 
 
 def grey_like(frame: Frame, truth: NDArray[np.generic]) -> Pixels:
     """The frame's grey levels at the size it is judged at."""
-    return resized(frame.grey, (truth.shape[0], truth.shape[1]))
+    return resize_bilinear(frame.grey, (truth.shape[0], truth.shape[1]))
 
 
 def choose_examples(frames: Frames, *, count: int) -> tuple[str, ...]:

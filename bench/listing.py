@@ -1,10 +1,12 @@
-"""What there is to choose from, as rows of plain values: models, datasets, suites, protocols, metrics."""
+"""What there is to choose from, as rows of plain values: models, datasets, suites, protocols, metrics, starts."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 from bench.data.cards import card_names, load_card
+from bench.data.starts import STARTS
 from bench.metrics.scores import metric_infos
 from bench.network import find_models
 from bench.protocols import PROTOCOLS
@@ -99,10 +101,16 @@ def list_metrics() -> Rows:
     ]
 
 
+def list_starts() -> Rows:
+    """Every first feedback mask at test time, by the name that `start` takes."""
+    return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
+
+
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "models": list_models,
     "datasets": list_datasets,
     "suites": list_suites,
     "protocols": list_protocols,
     "metrics": list_metrics,
+    "starts": list_starts,
 }

@@ -68,6 +68,7 @@ DFINET = PROTOCOLS.add(
 Wrong in three ways, kept because published numbers were made so: (1) the ground truth is the bilinearly resized mask,
 read in five different ways, so that a perfect predictor gets IoU 0.4997, Pd 0.988 and Fa 2.5e-6 on NUAA-SIRST
 (NUDT-SIRST, natively 256 x 256, is unaffected); (2) schedule and checkpoint follow the loss on the test list;
-(3) history and start masks are not aligned with the augmented image. Its scores carry `legacy:` ids. Where the script
-never reset its accumulators between rounds, every round here starts afresh.
+(3) history and start masks are not aligned with the augmented image. Its scores carry `legacy:` ids. Every round here
+starts afresh; what the script prints, whose accumulators are never reset between rounds, is in the ids that end in
+`cumulative-rounds`.
 """

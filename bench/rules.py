@@ -16,6 +16,9 @@ from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
 SECTIONS = ("input", "recipe", "selection", "scoring")
+FEEDBACK = ("rounds", "start")
+"""What only networks with feedback have; the others ignore it."""
+
 GREY_LEVELS: Mapping[str, Any] = {"decoder": "pillow-grey", "channels": 1, "mean": 0.0, "std": 1.0}
 
 
@@ -64,7 +67,7 @@ def resolve_rules(protocol: Protocol, card: Card, info: ModelInfo, *, overrides:
         start=protocol.start if feedback else "",
     )
     if not feedback:
-        overrides = {path: value for path, value in overrides.items() if path != "rounds"}
+        overrides = {path: value for path, value in overrides.items() if path not in FEEDBACK}
     rules = override(rules, overrides)
     return rules if info.recipe else replace(rules, input=Input(**GREY_LEVELS, size=rules.input.size))
 
@@ -88,7 +91,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def override(rules: Rules, changes: Mapping[str, Any]) -> Rules:
-    """The rules with fields replaced, by their paths: `recipe.epochs`, `input.size`, `scoring.threshold`, `rounds`.
+    """The rules with fields replaced, by their paths: `recipe.epochs`, `scoring.threshold`, `rounds`, `start`.
 
     All fields of a record are replaced at once, so that those that go together (schedule and milestones) can change.
 
@@ -110,7 +113,7 @@ def override(rules: Rules, changes: Mapping[str, Any]) -> Rules:
 
 def settable(rules: Rules) -> dict[str, Any]:
     """Every path that `override` replaces, with its annotated type."""
-    kinds = {"rounds": int}
+    kinds: dict[str, Any] = {"rounds": int, "start": str}
     for section in SECTIONS:
         for name, kind in typing.get_type_hints(type(getattr(rules, section))).items():
             kinds[f"{section}.{name}"] = kind

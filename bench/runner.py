@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from bench.data.augment import AUGMENTATIONS
 from bench.data.cards import load_card
+from bench.data.decode import resize_bilinear
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.splits import list_names
+from bench.data.starts import OTSU, STARTS
 from bench.detector import Detector
 from bench.environment import describe_environment
-from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict, resized
+from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
 from bench.fresh import measure_fresh
 from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
-from bench.metrics.scores import score
+from bench.metrics.rounds import RoundsWriter
+from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
@@ -33,7 +36,7 @@ from bench.suites import Job
 from bench.tracking import Tracker
 from bench.train import Trained, train
 from bench.tuning import tune
-from bench.types import Cost, Decoder, ImageList, Method, ModelInfo, RunResult, Score, Training, Weights
+from bench.types import Cost, Decoder, ImageList, Method, ModelInfo, RunResult, Score, Scoring, Training, Weights
 from bench.weights import load_model, weights_digest
 
 log = logging.getLogger(__name__)
@@ -84,16 +87,18 @@ def check_names(jobs: Sequence[Job]) -> None:
     """Nothing, when all that the jobs' records name exists, so that a slip of the pen is found before anything runs.
 
     Raises:
-        LookupError: with suggestions, for a loss, an augmentation or a threshold rule that does not exist.
+        LookupError: with suggestions, for a loss, augmentation, threshold rule or start mask that does not exist.
         ValueError: for a setting that the model does not have, or a value that a detector's setting cannot take.
     """
     for job in jobs:
         weights = job.experiment.weights
-        build = find_models().get(job.row.model).build
+        model = find_models().get(job.row.model)
         try:
-            inspect.signature(build).bind(channels=job.experiment.input.channels, **dict(weights.config))
+            inspect.signature(model.build).bind(channels=job.experiment.input.channels, **dict(weights.config))
         except TypeError as error:
             raise ValueError(f"{job.row.label}: model {job.row.model} has other settings: {error}") from None
+        if model.info.rounds > 1:
+            STARTS.get(job.experiment.start)
         if isinstance(weights, Method):
             build_model(weights.model, channels=1, settings=dict(weights.config))
         if isinstance(weights, Training):
@@ -225,34 +230,63 @@ class Judged:
 
 def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place) -> Judged:
     """Predict every image once; keep, count and judge it on the way, holding one batch of maps at a time."""
-    experiment, scoring = job.experiment, job.row.scoring
-    folder = place.runs / job.row.key
-    writer, curves = CountsWriter(scoring), CurveCounts(scoring)
+    experiment, folder = job.experiment, place.runs / job.row.key
+    tally = Tally(job.row.scoring)
     examples: list[tuple[Frame, Prediction]] = []
     shown = choose_examples(frames, count=EXAMPLES)
     began, scoring_seconds = time.perf_counter(), 0.0
-    predictions = predict(network, frames, input=experiment.input, rounds=experiment.rounds, device=place.device)
+    predictions = predict(
+        network,
+        frames,
+        input=experiment.input,
+        rounds=experiment.rounds,
+        device=place.device,
+        start=experiment.start or OTSU,
+    )
     what = f"predict {job.row.label} on {job.row.dataset}"
     watched = track(predictions, what, total=len(frames), progress=place.progress)
     with ArrayWriter(folder / "predictions.npz") as kept:
         for frame, prediction in zip(frames, watched, strict=True):
             kept.add(frame.name, prediction.rounds[-1])
             scored = time.perf_counter()
-            pairs = [judged_pair(levels, frame, scoring) for levels in prediction.rounds]
-            writer.add(
-                frame.name, [levels for levels, _ in pairs], truth=pairs[0][1], grey=grey_like(frame, pairs[0][1])
-            )
-            curves.add(*pairs[-1])
+            tally.add(frame, prediction)
             scoring_seconds += time.perf_counter() - scored
             if frame.name in shown:
                 examples.append((frame, prediction))
-    table = writer.table()
-    write_arrays(folder / "counts.npz", table.to_arrays())
-    write_arrays(folder / "curves.npz", curves.to_arrays())
+    rounds = tally.write(folder)
     write_arrays(folder / "examples.npz", example_arrays(examples))
-    rounds = tuple(dict(score(table.round(number), scoring)) for number in range(table.rounds))
     seconds = time.perf_counter() - began
     return Judged(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
+
+
+class Tally:
+    """The integers of a test list, counted image by image: of every round, of its curve, and between rounds."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.scoring = scoring
+        self._counts = CountsWriter(scoring)
+        self._curves = CurveCounts(scoring)
+        self._rounds = RoundsWriter(scoring)
+
+    def add(self, frame: Frame, prediction: Prediction) -> None:
+        """Count one image's prediction."""
+        pairs = [judged_pair(levels, frame, self.scoring) for levels in prediction.rounds]
+        truth = pairs[0][1]
+        self._counts.add(frame.name, [levels for levels, _ in pairs], truth=truth, grey=grey_like(frame, truth))
+        self._curves.add(*pairs[-1])
+        count, height, width = prediction.rounds.shape
+        if count > 1:
+            mask = frame.binary_at((height, width))
+            self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
+
+    def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
+        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round."""
+        table = self._counts.table()
+        write_arrays(folder / "counts.npz", table.to_arrays())
+        write_arrays(folder / "curves.npz", self._curves.to_arrays())
+        if table.rounds > 1:
+            write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
+        return score_rounds(table, self.scoring)
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:
@@ -260,8 +294,8 @@ def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, ND
     arrays: dict[str, NDArray[Any]] = {"names": np.array([frame.name for frame, _ in examples])}
     for number, (frame, prediction) in enumerate(examples):
         height, width = prediction.rounds.shape[1:]
-        arrays[f"image_{number}"] = resized(frame.grey, (height, width))
-        arrays[f"mask_{number}"] = (resized(frame.mask, (height, width)) > 127).astype(np.uint8)
+        arrays[f"image_{number}"] = resize_bilinear(frame.grey, (height, width))
+        arrays[f"mask_{number}"] = frame.binary_at((height, width))
         arrays[f"rounds_{number}"] = prediction.rounds
     return arrays
 

@@ -12,7 +12,7 @@ seeds = [42]
 model = "DFINet"
 label = "DFINet (width 8)"             # default: the model's name
 settings = { width = 8 }               # the builder's arguments
-set = { "recipe.lr" = 1e-3 }           # for this row alone
+set = { "recipe.lr" = 1e-3, start = "zeros" }  # for this row alone
 weights = "dfinet.safetensors"         # given weights, relative to the suite's file; nothing is trained
 """
 

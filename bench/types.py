@@ -238,7 +238,7 @@ class Protocol:
         normalisation: `card`: mean and std are those of the dataset's card; `fixed`: those of `input`.
         recipe: name in bench.recipes, or `published`: each network's own.
         selection, scoring: which weights, which judge.
-        start: first feedback mask: `otsu`.
+        start: first feedback mask at test time, a name in bench.data.starts; training starts from `otsu`.
         rounds: feedback rounds at test time.
         defects: what is wrong with it, for the reader; empty where nothing is known to be.
     """
@@ -316,7 +316,12 @@ class Method:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What makes predictions."""
+    """What makes predictions.
+
+    Attributes:
+        rounds: feedback rounds; 1 without feedback.
+        start: first feedback mask, a name in bench.data.starts; empty for networks without feedback.
+    """
 
     weights: Training | Weights | Method
     images: ImageList

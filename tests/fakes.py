@@ -67,6 +67,32 @@ class Echo(Segmenter):
         return loss(next(self.rounds(batch.image, batch.start)), batch.mask)
 
 
+class Parrot(Segmenter):
+    """Says its last mask again, turned over left and right; needs a start, has rounds."""
+
+    needs_start = True
+    default_rounds = 3
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.loudness = nn.Parameter(torch.tensor(100.0))
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        *_, logits = islice(self.rounds(image, start), self.default_rounds)
+        return logits
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        assert start is not None
+        mask = start
+        while True:
+            logits = self.loudness * (mask.flip(-1) - 0.5)
+            yield logits
+            mask = (logits > 0).float()
+
+    def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
+        return loss(next(self.rounds(batch.image, batch.start)), batch.mask)
+
+
 class LossBreaks(Dot):
     """Its training loss is another number in the second epoch."""
 
@@ -132,6 +158,7 @@ FAKES: dict[str, type[Segmenter]] = {
     "Bright": Bright,
     "Dot": Dot,
     "Echo": Echo,
+    "Parrot": Parrot,
     "LossBreaks": LossBreaks,
     "LossExplodes": LossExplodes,
     "MapBreaks": MapBreaks,

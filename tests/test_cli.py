@@ -179,6 +179,8 @@ def assert_refused(answer: Answer, said: str) -> None:
         (("run", "mine.toml", "--set", "recipe.epochs=many"), "recipe.epochs is 'many', expected a whole number"),
         (("run", "mine.toml", "--set", "recipe.loss=soft"), "no loss is called 'soft'"),
         (("run", "mine.toml", "--set", "recipe.augmentation=all"), "no augmentation is called 'all'"),
+        (("run", "loop.toml", "--set", "start=zero"), "no start mask is called 'zero'; did you mean zeros?"),
+        (("run", "loop.toml", "--set", "start=3"), "start is 3, expected text"),
         (("run", "mine.toml", "--limit", "train=none"), "--limit 'train=none': expected train=N,test=N"),
         (("run", "mine.toml", "--device", "tpu"), "--device 'tpu': expected cpu or cuda"),
         (("run", "mine.toml", "--executor", "slurm"), "--executor 'slurm': expected local"),
@@ -203,6 +205,7 @@ def test_a_wrong_request_is_answered_in_one_line_and_writes_nothing(
     write_suite(DOT)
     write_suite(DOT.replace("synthetic", "NUAA-SIRST"), "real.toml")
     write_suite(DOT + "settings = { width = 8 }\n", "settings.toml")
+    write_suite(DOT.replace("Dot", "Echo"), "loop.toml")
     assert_refused(call(*words), said)
 
 
@@ -310,6 +313,8 @@ def test_a_users_own_network_stands_beside_ours(call: Call, monkeypatch: pytest.
         ("suites", "name", {"quick", "table-main"}),
         ("protocols", "name", {"native", "basicirstd", "dfinet"}),
         ("metrics", "id", {"IoU/pooled", "nIoU/per-image", "Pd/centroid-3px", "Fa/unmatched-area"}),
+        ("metrics", "id", {"legacy:IoU/cumulative-rounds", "legacy:Fa/cumulative-rounds"}),
+        ("starts", "name", {"otsu", "zeros", "ones", "noise", "ground-truth"}),
     ],
 )
 def test_every_list_is_a_table_and_a_json_object(what: str, column: str, named: set[str], call: Call) -> None:

@@ -9,6 +9,7 @@ import torch
 from fakes import INPUT, Echo, synthetic_frames
 
 from bench.data.frames import Frame, Frames
+from bench.data.starts import STARTS
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
 from bench.metrics.counts import quantise
 from bench.network import build_model
@@ -89,9 +90,11 @@ def test_the_grey_image_follows_the_size_that_is_judged() -> None:
     assert grey_like(frame, np.zeros((4, 2))).shape == (4, 2)
 
 
-def predictions_of(network: torch.nn.Module, frames: Frames, input: Input, rounds: int = 1) -> list[Prediction]:
+def predictions_of(
+    network: torch.nn.Module, frames: Frames, input: Input, rounds: int = 1, start: str = "otsu"
+) -> list[Prediction]:
     """All predictions, on the CPU."""
-    return list(predict(network, frames, input=input, rounds=rounds, device=CPU))  # type: ignore[arg-type]
+    return list(predict(network, frames, input=input, rounds=rounds, device=CPU, start=start))  # type: ignore[arg-type]
 
 
 def test_every_round_comes_out_of_one_pass() -> None:
@@ -117,6 +120,29 @@ def test_every_round_comes_out_of_one_pass() -> None:
 def test_a_network_without_feedback_has_one_round_whatever_is_asked() -> None:
     (found,) = predictions_of(build_model("Dot", channels=1), synthetic_frames("test", 1), INPUT, rounds=8)
     assert found.rounds.shape == (1, 128, 128)
+    assert found.start is None
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("given", [INPUT, Input("pillow-grey", 1, size=(24, 40), multiple=32)])
+def test_the_named_start_mask_reaches_the_network_and_comes_back(start: str, given: Input) -> None:
+    frames = synthetic_frames("test", 3)
+    found = predictions_of(build_model("Parrot", channels=1), frames, given, rounds=1, start=start)
+    for frame, one in zip(frames, found, strict=True):
+        size = given.size or (128, 128)
+        expected = STARTS.get(start)(frame, size)
+        assert one.start is not None
+        assert np.array_equal(one.start, expected)
+        width = size[1] + -size[1] % 32
+        said = np.zeros((size[0], width), np.uint8)
+        said[:, : size[1]] = expected
+        assert np.array_equal(one.rounds[0] > 32768, said[:, ::-1][:, : size[1]]), "turned over, padding and all"
+
+
+def test_an_unknown_start_mask_is_refused_where_one_is_needed() -> None:
+    with pytest.raises(LookupError, match="no start mask is called 'noize'; did you mean noise"):
+        predictions_of(build_model("Parrot", channels=1), synthetic_frames("test", 1), INPUT, start="noize")
+    assert predictions_of(build_model("Dot", channels=1), synthetic_frames("test", 1), INPUT, start="noize")
 
 
 def test_padding_is_cut_off_and_changes_no_order() -> None:

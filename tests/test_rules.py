@@ -73,6 +73,7 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "scoring.connectivity": (4, 4),
     "scoring.matching": ("greedy-raster", "greedy-raster"),
     "rounds": (3, 3),
+    "start": ("zeros", "zeros"),
 }
 
 
@@ -116,7 +117,8 @@ def test_an_override_replaces_its_field_and_no_other(path: str) -> None:
         ("epochs", 3, "no setting is called 'epochs'; did you mean recipe.epochs"),
         ("recipe", 3, "no setting is called 'recipe'; "),
         ("scoring.treshold", 0.5, "no setting is called 'scoring.treshold'; did you mean scoring.threshold"),
-        ("start", "zeros", "no setting is called 'start'; "),
+        ("start", 0, "start is 0, expected text"),
+        ("strat", "zeros", "no setting is called 'strat'; did you mean start"),
         ("recipe.device", "cuda", "recipe.device is chosen with --device"),
     ],
 )
@@ -187,6 +189,11 @@ def test_a_network_without_feedback_has_one_round_whatever_is_asked() -> None:
     assert rules_of(info=FEEDBACK).rounds == 8
     assert rules_of(info=FEEDBACK, rounds=5).rounds == 5
     assert rules_of(info=FEEDBACK).start == "otsu"
+
+
+def test_a_start_mask_is_of_networks_with_feedback_alone() -> None:
+    assert rules_of(info=FEEDBACK, start="zeros").start == "zeros"
+    assert rules_of(start="zeros") == rules_of()
 
 
 def test_native_takes_the_networks_own_recipe_made_fit_for_crops() -> None:

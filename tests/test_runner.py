@@ -16,12 +16,15 @@ import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
 
 from bench.data.cards import DataError, load_card
+from bench.data.frames import Frame
 from bench.data.splits import image_list
+from bench.data.starts import STARTS
 from bench.evaluate import judged_pair
 from bench.executors.local import run_all
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curves import CurveCounts
-from bench.metrics.scores import score
+from bench.metrics.rounds import RoundTable
+from bench.metrics.scores import score, score_rounds
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
@@ -87,7 +90,7 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
-    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz"}
+    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"}
 
 
 def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ def test_the_same_experiment_has_the_same_numbers_to_the_last_bit(
     results = [run_here([job], tmp_path / folder)[0][0] for folder in ("one", "two")]
     assert results[0].status == "limited"
     assert results[0].rounds == results[1].rounds
-    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz"):
+    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"):
         one, two = ((tmp_path / folder / job.row.key / name).read_bytes() for folder in ("one", "two"))
         assert one == two, name
 
@@ -142,7 +145,10 @@ def test_stored_predictions_are_exactly_what_was_scored(
     last = table.round(-1)
     for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
         assert np.array_equal(getattr(again, field), getattr(last, field)), field
-    assert score(again, scoring) == result.scores
+    assert score_rounds(table, scoring) == result.rounds
+    alone = score(again, scoring)
+    assert alone == {name: result.scores[name] for name in alone}
+    assert all("cumulative-rounds" in name for name in result.scores if name not in alone)
     kept = load_arrays(folder / "curves.npz")
     assert all(np.array_equal(array, kept[name]) for name, array in curves.to_arrays().items())
 
@@ -163,6 +169,74 @@ def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
             assert table.predicted[turn, image] == alone.predicted
             assert table.intersection[turn, image] == alone.intersection
             assert table.matched[turn, image] == alone.matched
+
+
+def test_what_happens_between_rounds_is_stored(tmp_path: Path) -> None:
+    """The network turns its last mask over: from all pixels nothing ever changes, from noise about half of them do."""
+    ones, noise = (make_jobs(tmp_path, "Parrot", rounds=4, start=start)[0] for start in ("ones", "noise"))
+    run_here([ones, noise], tmp_path)
+    frames = synthetic_frames("test", fakes.TEST)
+    actual = [int(frame.binary_mask.sum()) for frame in frames]
+    still, moving = (
+        RoundTable.from_arrays(load_arrays(tmp_path / job.row.key / "rounds.npz")) for job in (ones, noise)
+    )
+    assert still.names == moving.names == frames.names
+    assert still.changed.tolist() == [[0] * fakes.TEST] * 3
+    assert (still.fixed.tolist(), still.repeats.tolist()) == ([1] * fakes.TEST, [2] * fakes.TEST)
+    assert still.start_predicted.tolist() == still.pixels.tolist() == [128 * 128] * fakes.TEST
+    assert still.start_intersection.tolist() == still.actual.tolist() == moving.actual.tolist() == actual
+    for place, frame in enumerate(frames):
+        start = STARTS.get("noise")(frame, (128, 128))
+        turned = int((start != start[:, ::-1]).sum())
+        assert moving.changed[:, place].tolist() == [turned] * 3
+        assert moving.flicker[place] == turned > 0
+        assert moving.start_predicted[place] == start.sum()
+        assert moving.start_intersection[place] == (start & frame.binary_mask).sum()
+    assert (moving.fixed.tolist(), moving.repeats.tolist()) == ([4] * fakes.TEST, [0] * fakes.TEST)
+
+
+def test_a_network_without_rounds_stores_nothing_of_them(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot", rounds=4, start="noise")
+    (result,), _ = run_here([job], tmp_path)
+    assert not (tmp_path / job.row.key / "rounds.npz").exists()
+    assert not any("cumulative" in name for name in result.scores)
+
+
+def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_path: Path) -> None:
+    jobs = [make_jobs(tmp_path, "Parrot", rounds=2, start=start)[0] for start in STARTS]
+    first, _ = run_here(jobs[:1], tmp_path)
+    state = next((tmp_path / "trainings").glob("*/state.pt")).stat().st_mtime_ns
+    others, _ = run_here(jobs[1:], tmp_path)
+    results = [*first, *others]
+    (training,) = (tmp_path / "trainings").iterdir()
+    assert (training / "state.pt").stat().st_mtime_ns == state, "nothing was learnt again"
+    assert len({result.key for result in results}) == 5
+    assert [result.experiment.start for result in results] == ["otsu", "zeros", "ones", "noise", "ground-truth"]
+    values = [result.scores["Recall/pooled"].value for result in results]
+    assert (values[1], values[2], values[4]) == (0.0, 1.0, 1.0), "after two turns the start mask is back"
+
+
+def test_rounds_so_far_are_scored_beside_every_round(tmp_path: Path) -> None:
+    """From the mask itself the odd rounds are turned over and miss all; of k rounds, k // 2 find every target."""
+    (job,) = make_jobs(tmp_path, "Parrot", rounds=4, start="ground-truth")
+    (result,), _ = run_here([job], tmp_path)
+    assert [scores["Recall/pooled"].value for scores in result.rounds[1::2]] == [1.0, 1.0]
+    targets = sum(count_image_targets(frame) for frame in synthetic_frames("test", fakes.TEST))
+    matched = [round((scores["Pd/centroid-3px"].value or 0) * targets) for scores in result.rounds]
+    for k, scores in enumerate(result.rounds, start=1):
+        expected = sum(matched[:k]) / (k * targets)
+        assert scores["legacy:Pd/cumulative-rounds"].value == expected
+    assert list(result.scores)[-3:] == [
+        "legacy:IoU/cumulative-rounds",
+        "legacy:Pd/cumulative-rounds",
+        "legacy:Fa/cumulative-rounds",
+    ]
+
+
+def count_image_targets(frame: Frame) -> int:
+    """Targets of a frame's mask."""
+    empty = np.zeros(frame.size, np.uint16)
+    return count_image(empty, frame.binary_mask, scoring=Scoring("native")).targets
 
 
 def test_a_failed_experiment_is_recorded_and_the_others_go_on(
@@ -303,13 +377,21 @@ def test_a_list_is_read_once_for_all_experiments(tmp_path: Path) -> None:
     [
         ({"recipe__loss": "soft-iuo"}, "no loss is called 'soft-iuo'; did you mean soft-iou"),
         ({"recipe__augmentation": "basicirst"}, "no augmentation is called 'basicirst'; did you mean basicirstd"),
+        ({"start": "zero"}, "no start mask is called 'zero'; did you mean zeros"),
+        ({"start": ""}, "no start mask is called ''; there are ground-truth, noise, ones, otsu, zeros"),
     ],
 )
-def test_a_name_in_a_recipe_that_does_not_exist_is_found_before_anything_runs(
+def test_a_name_that_does_not_exist_is_found_before_anything_runs(
     changes: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(LookupError, match=named):
-        check_names(make_jobs(tmp_path, "Dot", **changes))
+        check_names(make_jobs(tmp_path, "Echo", **changes))
+
+
+def test_a_start_mask_is_not_asked_of_a_network_without_feedback(tmp_path: Path) -> None:
+    plain, named = (make_jobs(tmp_path, "Dot", **changes) for changes in ({}, {"start": "zero"}))
+    check_names(named)
+    assert named[0].row.key == plain[0].row.key
 
 
 def test_a_setting_that_the_model_lacks_is_found_before_anything_runs(tmp_path: Path) -> None:

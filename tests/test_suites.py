@@ -15,6 +15,7 @@ from bench.data import splits
 from bench.data.cards import load_card
 from bench.data.splits import image_list, list_names
 from bench.network import find_models
+from bench.store import read_manifest, read_result
 from bench.suites import (
     Job,
     Limit,
@@ -34,6 +35,9 @@ MODELS = {
     "Net": ModelInfo("Net", cite="none", source="tests", licence="MIT", recipe="basicirstd", config=(("width", 4),)),
     "Loop": ModelInfo("Loop", cite="none", source="tests", licence="MIT", recipe="dfinet", channels=3, rounds=8),
 }
+
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def info_of(name: str) -> ModelInfo:
@@ -185,6 +189,45 @@ def test_every_suite_that_comes_with_the_project_expands(name: str) -> None:
     jobs = expand(load_suite(name), info_of=lambda model: find_models().get(model).info)
     assert jobs
     assert not any(job.experiment.is_limited for job in jobs)
+
+
+def test_five_start_masks_of_dfinet_are_five_experiments_of_one_training() -> None:
+    jobs = expand(load_suite("table-rounds"), info_of=lambda model: find_models().get(model).info)
+    for dataset in ("NUAA-SIRST", "NUDT-SIRST"):
+        of_dfinet = [job for job in jobs if (job.row.model, job.row.dataset) == ("DFINet", dataset)]
+        starts = [job.experiment.start for job in of_dfinet]
+        assert starts == ["otsu", "zeros", "ones", "noise", "ground-truth"]
+        assert len({job.row.key for job in of_dfinet}) == 5
+        assert len({training_of(job).key for job in of_dfinet}) == 1
+    assert len({job.row.key for job in jobs}) == len(jobs) == 14
+    main = expand(load_suite("table-main"), info_of=lambda model: find_models().get(model).info)
+    shared = {job.row.key for job in jobs} & {job.row.key for job in main}
+    assert len(shared) == 6, "DFINet, FANet and DFINet@2026-01 as published are those of the main table"
+
+
+def test_a_start_mask_is_set_for_a_suite_a_row_or_on_the_command_line(tmp_path: Path) -> None:
+    rows = '[[row]]\nmodel = "Net"\n[[row]]\nmodel = "Loop"\n'
+    text = f'datasets = ["synthetic"]\n{rows}[[row]]\nmodel = "Loop"\nlabel = "off"\nset = {{ start = "zeros" }}\n'
+    assert [job.experiment.start for job in jobs_of(tmp_path, text)] == ["", "otsu", "zeros"]
+    assert [job.experiment.start for job in jobs_of(tmp_path, text + '[set]\nstart = "ones"\n')] == [
+        "",
+        "ones",
+        "zeros",
+    ]
+    said = jobs_of(tmp_path, text, overrides={"start": "noise"})
+    assert [job.experiment.start for job in said] == ["", "noise", "noise"]
+    assert said[0].row.key == jobs_of(tmp_path, text)[0].row.key
+
+
+def test_the_stored_results_still_answer_the_suite_they_were_made_by() -> None:
+    jobs = expand(load_suite("quick"), info_of=lambda model: find_models().get(model).info)
+    assert [job.row.key for job in jobs] == [row.key for row in read_manifest(RESULTS, "quick").rows]
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RESULTS.glob("*/result.json")), ids=lambda p: p.name)
+def test_every_stored_result_lies_under_the_key_of_its_experiment(folder: Path) -> None:
+    result = read_result(folder)
+    assert result.experiment.key == result.key == folder.name
 
 
 def test_limits_are_shared_out_between_learning_and_holding_out(tmp_path: Path) -> None:

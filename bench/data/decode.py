@@ -132,6 +132,13 @@ def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.ascontiguousarray(pixels[rows][:, columns])
 
 
+def resize_bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The levels (H, W) brought to (height, width) bilinearly by OpenCV; as they are where the size is right."""
+    if pixels.shape == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
 def pixel_digest(pixels: Pixels) -> str:
     """SHA-256 of the size and the decoded bytes, so that a lossless copy in another format has the same digest."""
     return hashlib.sha256(f"{pixels.shape}\n".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

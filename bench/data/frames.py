@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data import synthetic
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import Pixels, decode_grey, decode_opencv, find_files, resize_nearest
+from bench.data.decode import Pixels, decode_grey, decode_opencv, find_files, resize_bilinear, resize_nearest
 from bench.data.otsu import otsu_start
 from bench.types import Decoder
 
@@ -58,6 +58,10 @@ class Frame:
     def target_pixels(self) -> NDArray[np.intp]:
         """Flat indices of the pixels that belong to a target."""
         return np.flatnonzero(self.mask > 127)
+
+    def binary_at(self, size: tuple[int, int]) -> Pixels:
+        """(height, width) in {0, 1}: where the mask, resized bilinearly if it has to be, is greater than 127."""
+        return self.binary_mask if size == self.size else (resize_bilinear(self.mask, size) > 127).astype(np.uint8)
 
     def start(self, size: tuple[int, int] | None = None) -> Pixels:
         """The Otsu start {0, 1} at native size, or made from the frame resized to (height, width); computed once."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.data.augment import Augmentation, Geometry, black_out, blurred, draw
 from bench.data.frames import Frame
+from bench.data.starts import OTSU, STARTS, Start
 from bench.network import Batch
 from bench.types import Input, Recipe
 
@@ -57,21 +58,27 @@ def evaluation_batches(
     *,
     input: Input,
     needs_start: bool,
+    start: str = OTSU,
     batch: int = 1,
 ) -> Iterator[Batch]:
     """Every frame once, in order, resized or padded at the bottom and right with zeros after normalisation.
 
     Args:
+        start: name in bench.data.starts of the first feedback masks; padded like the images.
         batch: most images a batch; only consecutive images of one padded size share one.
+
+    Raises:
+        LookupError: with suggestions, when first feedback masks are needed and there is none of that name.
     """
+    make_start = STARTS.get(start) if needs_start else None
     together: list[int] = []
     for index, frame in enumerate(frames):
         if together and (len(together) == batch or _padded(frames[together[0]], input) != _padded(frame, input)):
-            yield _test_batch(frames, together, input=input, needs_start=needs_start)
+            yield _test_batch(frames, together, input=input, make_start=make_start)
             together = []
         together.append(index)
     if together:
-        yield _test_batch(frames, together, input=input, needs_start=needs_start)
+        yield _test_batch(frames, together, input=input, make_start=make_start)
 
 
 def network_size(frame: Frame, input: Input) -> tuple[int, int]:
@@ -117,18 +124,22 @@ def _test_batch(
     chosen: list[int],
     *,
     input: Input,
-    needs_start: bool,
+    make_start: Start | None,
 ) -> Batch:
     shown = [frames[i] for i in chosen]
     whole = [Augmentation(Geometry(source=frame.size, resize=input.size)) for frame in shown]
     size = _padded(shown[0], input)
     pairs = list(zip(shown, whole, strict=True))
+    starts = None
+    if make_start is not None:
+        made = [make_start(frame, network_size(frame, input)).astype(np.float32) for frame in shown]
+        starts = np.stack([_pad(start, size) for start in made])
     return _batch(
         shown,
         chosen,
         images=np.stack([_pad(_image(frame, a, input), size) for frame, a in pairs]),
         masks=np.stack([_pad(_mask(frame, a.geometry), size) for frame, a in pairs]),
-        starts=np.stack([_pad(_start(frame, None, input), size) for frame in shown]) if needs_start else None,
+        starts=starts,
         geometry=[None] * len(shown),
     )
 

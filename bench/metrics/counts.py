@@ -338,6 +338,27 @@ class Counts:
         )
 
 
+def join_counts(parts: Sequence[Counts]) -> Counts:
+    """The counts of several lists of images as those of one list, in order.
+
+    Raises:
+        ValueError: when there is none.
+
+    >>> one = count_masks([[1, 0]], [[1, 0]])
+    >>> join_counts([one, one]).target_image.tolist()
+    [0, 1]
+    """
+    if not parts:
+        raise ValueError("counts: no parts, expected at least one")
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in (*TRUTH_FIELDS, *ROUND_FIELDS, *TARGET_FIELDS, "target_matched")
+    }
+    firsts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    owners = [part.target_image + first for part, first in zip(parts, firsts, strict=True)]
+    return Counts(**columns, target_image=np.concatenate(owners))
+
+
 def counts_of(images: Sequence[ImageCounts]) -> Counts:
     """The counts of a list of images, in order."""
     writer = _Columns()
@@ -402,6 +423,10 @@ class CountTable:
             **{name: getattr(self, name) for name in (*TRUTH_FIELDS, *TARGET_FIELDS, "target_image")},
             **{name: getattr(self, name)[index] for name in (*ROUND_FIELDS, "target_matched")},
         )
+
+    def through(self, index: int) -> Counts:
+        """The counts of all rounds up to one as one list, each image once a round: what is never reset comes to."""
+        return join_counts([self.round(number) for number in range(index + 1)])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by field name, for `numpy.savez`."""

@@ -2,7 +2,8 @@
 
 A metric is a function of `Counts` under one `@metric` line. Values are plain fractions at the scoring's threshold.
 An id says what was done: ids without a prefix are the standard definitions; `legacy:` marks what published code
-computes differently; anything taken from a soft mask is `legacy:…/soft-mask`, so that it cannot pass for the right one.
+computes differently; anything taken from a soft mask is `legacy:…/soft-mask…`, so that it cannot pass for the right
+one; `legacy:…cumulative-rounds` takes all feedback rounds so far, where the others take each by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.metrics.counts import Counts
+from bench.metrics.counts import Counts, CountTable
 from bench.registry import Registry, discover
 from bench.types import Better, Score, Scoring
 
@@ -34,6 +35,7 @@ class Metric:
         undefined_value: what stands for it then; None is null.
         ground_truth: the kind of mask it is a statement about.
         of_components: whether the value depends on the matching distance and the connectivity.
+        cumulative: whether it is a statement about all feedback rounds so far, whose counts it is given as one list.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Metric:
     undefined_value: float | None
     ground_truth: Literal["binary", "soft"]
     of_components: bool
+    cumulative: bool = False
 
     def score(self, counts: Counts) -> Score:
         """The metric's value over the counts, or null with the reason."""
@@ -80,11 +83,12 @@ def metric(
     undefined_value: float | None = None,
     ground_truth: Literal["binary", "soft"] = "binary",
     of_components: bool = False,
+    cumulative: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Register a function of counts as a metric: `@metric("IoU/pooled", unit="fraction", better="higher", …)`."""
 
     def register(compute: Compute) -> Compute:
-        entry = Metric(name, compute, unit, better, undefined, undefined_value, ground_truth, of_components)
+        entry = Metric(name, compute, unit, better, undefined, undefined_value, ground_truth, of_components, cumulative)
         METRICS.add(name, entry)
         return compute
 
@@ -103,21 +107,49 @@ def find_metrics() -> Registry[Metric]:
 
 
 def ordered_metrics() -> tuple[Metric, ...]:
-    """Every metric: of pixels, then of components, then legacy ones; in the order of definition within those."""
+    """Every metric: of pixels, of components, legacy ones, cumulative ones; in the order of definition within those."""
     entries = [find_metrics().get(name) for name in find_metrics()]
-    return tuple(sorted(entries, key=lambda entry: (entry.id.startswith("legacy:"), entry.of_components)))
+    return tuple(sorted(entries, key=_place))
+
+
+def _place(entry: Metric) -> tuple[bool, bool, bool]:
+    return entry.cumulative, entry.id.startswith("legacy:"), entry.of_components
 
 
 def score(counts: Counts, scoring: Scoring) -> dict[str, Score]:
-    """Every score that is valid under the scoring, by metric id, standard ones first.
+    """Every score of one round that is valid under the scoring, by metric id, standard ones first.
 
     >>> from bench.metrics.counts import count_masks
     >>> scores = score(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))
     >>> list(scores)[0], scores["Pd/centroid-3px"].value
     ('IoU/pooled', 1.0)
     """
-    valid = [entry for entry in ordered_metrics() if entry.ground_truth == scoring.ground_truth]
-    return {entry.id_under(scoring): entry.score(counts) for entry in valid}
+    return {entry.id_under(scoring): entry.score(counts) for entry in _valid_under(scoring) if not entry.cumulative}
+
+
+def score_rounds(table: CountTable, scoring: Scoring) -> tuple[dict[str, Score], ...]:
+    """Every round's scores, first to last; behind them, where there are several, those of all rounds so far.
+
+    >>> import numpy as np
+    >>> from bench.metrics.counts import CountsWriter
+    >>> writer, mask = CountsWriter(Scoring("native")), np.array([[1]], np.uint8)
+    >>> _ = writer.add("a", [np.array([[0]], np.uint16), np.array([[65535]], np.uint16)], truth=mask)
+    >>> second = score_rounds(writer.table(), Scoring("native"))[1]
+    >>> second["Pd/centroid-3px"].value, second["legacy:Pd/cumulative-rounds"].value
+    (1.0, 0.5)
+    """
+    alone = [score(table.round(number), scoring) for number in range(table.rounds)]
+    if table.rounds == 1:
+        return tuple(alone)
+    return tuple(scores | _score_so_far(table.through(k), scoring) for k, scores in enumerate(alone))
+
+
+def _score_so_far(counts: Counts, scoring: Scoring) -> dict[str, Score]:
+    return {entry.id_under(scoring): entry.score(counts) for entry in _valid_under(scoring) if entry.cumulative}
+
+
+def _valid_under(scoring: Scoring) -> tuple[Metric, ...]:
+    return tuple(entry for entry in ordered_metrics() if entry.ground_truth == scoring.ground_truth)
 
 
 @dataclass(frozen=True)

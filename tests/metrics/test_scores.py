@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 
 from bench.metrics.counts import Counts, CountsWriter, count_image, count_masks, counts_of, quantise
-from bench.metrics.scores import METRICS, Metric, find_metrics, metric, metric_infos, ordered_metrics, score
-from bench.types import Scoring
+from bench.metrics.scores import (
+    METRICS,
+    Metric,
+    find_metrics,
+    metric,
+    metric_infos,
+    ordered_metrics,
+    score,
+    score_rounds,
+)
+from bench.types import Score, Scoring
 
 NATIVE = Scoring("native")
 SOFT = Scoring("soft", ground_truth="soft", resolution="network")
@@ -34,9 +43,11 @@ SOFT_IDS = [
     "legacy:Pd/soft-mask",
     "legacy:Fa/soft-mask",
 ]
+CUMULATIVE_IDS = ["legacy:IoU/cumulative-rounds", "legacy:Pd/cumulative-rounds", "legacy:Fa/cumulative-rounds"]
+SOFT_CUMULATIVE_IDS = [name.replace("/", "/soft-mask-") for name in CUMULATIVE_IDS]
 
 
-@pytest.mark.parametrize("name", ["components", "counts", "pixel", "scores", "target"])
+@pytest.mark.parametrize("name", ["components", "counts", "cumulative", "pixel", "rounds", "scores", "target"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"bench.metrics.{name}"))
     assert outcome.attempted > 0
@@ -70,6 +81,47 @@ def test_another_distance_or_connectivity_is_another_id() -> None:
     half = Scoring("soft", ground_truth="soft", resolution="network", distance=2.5)
     counts = counts_of([count_image(np.array([[9]], np.uint16), np.array([[0.7]]), scoring=half)])
     assert "legacy:Pd/soft-mask-2.5px" in score(counts, half)
+
+
+def two_rounds(scoring: Scoring) -> tuple[dict[str, Score], ...]:
+    """Scores of a perfect round and an empty one, on one mask of 1 x 8 pixels whose first is a target."""
+    truth = np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.float32 if scoring.ground_truth == "soft" else np.uint8)
+    writer = CountsWriter(scoring)
+    writer.add("one", [np.array(levels, np.uint16) for levels in ([[65535] + [0] * 7], [[0] * 8])], truth=truth)
+    return score_rounds(writer.table(), scoring)
+
+
+def test_of_several_rounds_those_so_far_are_scored_last_in_order() -> None:
+    first, second = two_rounds(NATIVE)
+    assert list(first) == list(second) == [*BINARY_IDS, *CUMULATIVE_IDS]
+    assert [first[name].value for name in CUMULATIVE_IDS] == [1.0, 1.0, 0.0]
+    assert [second[name].value for name in CUMULATIVE_IDS] == [0.5, 0.5, 0.0]
+    assert (second["IoU/pooled"].value, second["Pd/centroid-3px"].value) == (0.0, 0.0), "each round by itself"
+
+
+def test_rounds_so_far_under_other_rules_have_other_ids() -> None:
+    assert list(two_rounds(SOFT)[1]) == [*SOFT_IDS, *SOFT_CUMULATIVE_IDS]
+    wide = two_rounds(Scoring("wide", distance=5, connectivity=4))[1]
+    assert list(wide)[-3:] == [
+        "legacy:IoU/cumulative-rounds",
+        "legacy:Pd/cumulative-rounds-5px-4conn",
+        "legacy:Fa/cumulative-rounds-5px-4conn",
+    ]
+
+
+def test_one_round_has_no_rounds_so_far() -> None:
+    writer = CountsWriter(NATIVE)
+    writer.add("one", [np.array([[65535]], np.uint16)], truth=np.array([[1]], np.uint8))
+    (alone,) = score_rounds(writer.table(), NATIVE)
+    assert alone == score(writer.table().round(0), NATIVE)
+    assert list(alone) == BINARY_IDS
+
+
+def test_rounds_so_far_without_images_are_null() -> None:
+    writer = CountsWriter(NATIVE)
+    writer.rounds = 2
+    for scores in score_rounds(writer.table(), NATIVE):
+        assert {scores[name].reason for name in CUMULATIVE_IDS} == {"no images in the list"}
 
 
 def test_every_value_of_a_perfect_prediction() -> None:
@@ -164,7 +216,8 @@ def test_the_order_of_the_list_changes_no_score() -> None:
 def test_infos_list_every_metric_with_its_first_line() -> None:
     infos = {info.id: info for info in metric_infos()}
     assert list(infos)[:8] == BINARY_IDS[:8]
-    assert set(infos) == {*BINARY_IDS, *SOFT_IDS}
+    assert set(infos) == {*BINARY_IDS, *SOFT_IDS, *CUMULATIVE_IDS, *SOFT_CUMULATIVE_IDS}
+    assert infos["legacy:IoU/cumulative-rounds"].summary.startswith("Pooled IoU of rounds 1 to k")
     assert infos["Pd/centroid-3px"].summary.startswith("Probability of detection: share of the list's targets")
     assert all(info.summary and info.unit for info in infos.values())
 
