@@ -38,7 +38,9 @@ def measure_cost(
     repeats: int = 30,
     budget: float = 2.0,
 ) -> Cost:
-    """The cost of one image through a network in evaluation mode, as it predicts. It is moved to `device` for good.
+    """The cost of one image through a network in evaluation mode. It is moved to `device` for good.
+
+    MACs are those of the network as it is written; time and memory are those of its predictor, as it predicts.
 
     A classical detector is measured on the CPU, whatever the device, and none of its work is counted.
 
@@ -54,9 +56,10 @@ def measure_cost(
         image, start = example(network, size=size, channels=channels, device=device)
         macs = count_macs(network, image, start) if counted else None
         flops, unsupported = count_fvcore(network, image, start) if counted else (None, ())
-        taken, peak = measure_memory(network, image, start, rounds=rounds)
-        warm_up(network, image, start)
-        seconds = time_passes(network, image, start, rounds=rounds, repeats=repeats, budget=budget)
+        predictor = network.predictor()
+        taken, peak = measure_memory(predictor, image, start, rounds=rounds)
+        warm_up(predictor, image, start)
+        seconds = time_passes(predictor, image, start, rounds=rounds, repeats=repeats, budget=budget)
     return Cost(
         device=device_name(device),
         precision=precision_of(network, device),

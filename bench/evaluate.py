@@ -50,7 +50,7 @@ def predict(
     start: str = OTSU,
     batch: int = 8,
 ) -> Iterator[Prediction]:
-    """The network's predictions of all frames, in their order; the network is put into evaluation mode.
+    """The network's predictions of all frames, in their order, by its predictor; it is put into evaluation mode.
 
     A classical detector predicts on this machine's processors, whatever the device.
 
@@ -64,11 +64,11 @@ def predict(
     if isinstance(network, Detector):
         yield from _detect(network, frames, input=input)
         return
-    to_device(network.eval(), device)
+    predictor = to_device(network.eval(), device).predictor()
     batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, start=start, batch=batch)
     for one in batches:
         moved = one.to(device)
-        probs = take_rounds(network, moved.image, moved.start, count=rounds)
+        probs = take_rounds(predictor, moved.image, moved.start, count=rounds)
         stacked = torch.stack(probs, dim=1)[:, :, 0].float().cpu().numpy()  # (B, R, H, W)
         for place, maps in enumerate(stacked):
             height, width = network_size(frames[int(one.index[place])], input)

@@ -36,7 +36,19 @@ from bench.suites import Job
 from bench.tracking import Tracker
 from bench.train import Trained, train
 from bench.tuning import tune
-from bench.types import Cost, Decoder, ImageList, Method, ModelInfo, RunResult, Score, Scoring, Training, Weights
+from bench.types import (
+    Config,
+    Cost,
+    Decoder,
+    ImageList,
+    Method,
+    ModelInfo,
+    RunResult,
+    Score,
+    Scoring,
+    Training,
+    Weights,
+)
 from bench.weights import load_model, weights_digest
 
 log = logging.getLogger(__name__)
@@ -88,22 +100,32 @@ def check_names(jobs: Sequence[Job]) -> None:
 
     Raises:
         LookupError: with suggestions, for a loss, augmentation, threshold rule or start mask that does not exist.
-        ValueError: for a setting that the model does not have, or a value that a detector's setting cannot take.
+        ValueError: for a setting that the model does not have, or a value that a setting cannot take.
     """
+    tried: set[tuple[str, Config, int]] = set()
     for job in jobs:
         weights = job.experiment.weights
-        model = find_models().get(job.row.model)
-        try:
-            inspect.signature(model.build).bind(channels=job.experiment.input.channels, **dict(weights.config))
-        except TypeError as error:
-            raise ValueError(f"{job.row.label}: model {job.row.model} has other settings: {error}") from None
-        if model.info.rounds > 1:
+        design = (weights.model, weights.config, job.experiment.input.channels)
+        if design not in tried:
+            _try_settings(job)
+            tried.add(design)
+        if find_models().get(weights.model).info.rounds > 1:
             STARTS.get(job.experiment.start)
-        if isinstance(weights, Method):
-            build_model(weights.model, channels=1, settings=dict(weights.config))
         if isinstance(weights, Training):
             get_loss(weights.recipe.loss)
             AUGMENTATIONS.get(weights.recipe.augmentation)
+
+
+def _try_settings(job: Job) -> None:
+    """Build what is not built as published, which refuses settings and values that do not exist."""
+    weights, channels = job.experiment.weights, job.experiment.input.channels
+    model = find_models().get(weights.model)
+    try:
+        inspect.signature(model.build).bind(channels=channels, **dict(weights.config))
+        if isinstance(weights, Method) or weights.config != model.info.config:
+            build_model(weights.model, channels=channels, settings=dict(weights.config))
+    except TypeError as error:
+        raise ValueError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
 
 
 def read_images(jobs: Sequence[Job], place: Place) -> None:

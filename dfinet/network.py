@@ -73,6 +73,7 @@ class DFINet(FeedbackNetwork):
     Raises:
         TypeError: for a setting that is no such field.
         ValueError: for a value that its field cannot take.
+        LookupError: with suggestions, for a history that does not exist.
     """
 
     default_rounds = 8
@@ -86,6 +87,7 @@ class DFINet(FeedbackNetwork):
             encoder=partial(EncoderBlock, parts=parts),
             deepest=partial(EncoderBlockCHPP, parts=parts),
             decoder=partial(DecoderBlock, parts=parts),
+            history=config.history,
         )
         self.config = config
         self.judged_round = config.selected_after
