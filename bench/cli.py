@@ -148,6 +148,9 @@ def run(
         list[str] | None, typer.Option("--set", help="recipe.epochs=40, start=zeros and the like; repeatable.")
     ] = None,
     limit: Annotated[str, typer.Option(help="train=32,test=32: a trial on fewer images.")] = "",
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Run the suite on this dataset instead of its own; repeatable.")
+    ] = None,
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
@@ -168,6 +171,8 @@ def run(
         raise ValueError(f"--executor {executor!r}: expected local")
     place_device = open_device(device)
     described = load_suite(suite)
+    if dataset:
+        described = replace(described, datasets=tuple(dict.fromkeys(dataset)))
     jobs = expand(
         described,
         info_of=info_lookup(plugin),

@@ -242,7 +242,7 @@ def expand(
     Args:
         suite: what to run.
         info_of: looks a model up; raises LookupError with suggestions.
-        overrides: replaces fields after the suite's own and the row's own.
+        overrides: replaces fields after the suite's own and the row's own; `settings.…` those of every builder.
         limit: shortens the lists for a trial.
         device: kind of device that trains; part of the recipe.
 
@@ -255,10 +255,11 @@ def expand(
         protocol = PROTOCOLS.get(suite.protocol)
         for card in map(load_card, suite.datasets):
             for row in suite.rows:
-                chosen = {**suite.overrides, **row.overrides, **(overrides or {})}
-                rules = resolve_rules(protocol, card, info_of(row.model), overrides=chosen)
+                settings, changes = _parted({**suite.overrides, **row.overrides, **(overrides or {})})
+                rules = resolve_rules(protocol, card, info_of(row.model), overrides=changes)
                 rules = replace(rules, recipe=replace(rules.recipe, device=device))
-                plan = _Plan(row, info_of(row.model), card, rules, limit or Limit(), protocol)
+                built = replace(row, settings={**row.settings, **settings})
+                plan = _Plan(built, info_of(row.model), card, rules, limit or Limit(), protocol)
                 learns = row.weights is None and plan.info.recipe
                 seeds = suite.seeds if learns else suite.seeds[:1]
                 jobs.extend(_job(plan, seed) for seed in seeds)
@@ -267,6 +268,14 @@ def expand(
         raise SuiteError(f"suite {suite.name}: {message}") from error
     _refuse_two_judges(suite, jobs)
     return jobs
+
+
+def _parted(overrides: Mapping[str, Any]) -> tuple[dict[str, Setting], dict[str, Any]]:
+    """Overrides of the builder's settings (`settings.width`), by the setting's name, and those of rules."""
+    prefix = "settings."
+    settings = {path.removeprefix(prefix): value for path, value in overrides.items() if path.startswith(prefix)}
+    rules = {path: value for path, value in overrides.items() if not path.startswith(prefix)}
+    return _settings({"settings": settings}), rules
 
 
 def _refuse_two_judges(suite: Suite, jobs: Sequence[Job]) -> None:

@@ -607,3 +607,13 @@ def has_epochs(folder: Path, count: int) -> bool:
     """Whether a log of training below the folder has that many epochs."""
     logs = folder.glob("runs/trainings/*/log.jsonl")
     return any(len(path.read_text().splitlines()) >= count for path in logs)
+
+
+def test_a_suite_runs_on_another_dataset_than_its_own(call: Call) -> None:
+    Path("mine.toml").write_text('datasets = ["NUDT-SIRST"]\n[[row]]\nmodel = "Dot"\n')
+    answer = call("run", "mine.toml", "--dataset", "synthetic", *SMALL)
+    assert answer.code == 0, answer.err
+    assert [row.dataset for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic"]
+    wrong = call("run", "mine.toml", "--dataset", "synthetik", *SMALL)
+    assert wrong.code == 2
+    assert "did you mean synthetic?" in wrong.err

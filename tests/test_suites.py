@@ -401,3 +401,33 @@ def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest
 def test_a_suites_name_is_its_files_stem() -> None:
     assert suite_stem("quick") == "quick"
     assert suite_stem("folder/mine.v2.toml") == "mine.v2"
+
+
+def test_settings_of_every_builder_can_be_replaced_at_once(tmp_path: Path) -> None:
+    deep = '[[row]]\nmodel = "Net"\nlabel = "deep"\nsettings = {depth = 2}\n'
+    text = f'datasets = ["synthetic"]\n[[row]]\nmodel = "Net"\n{deep}'
+    jobs = jobs_of(tmp_path, text, overrides={"settings.width": 8, "recipe.epochs": 3})
+    assert [job.experiment.weights.config for job in jobs] == [(("width", 8),), (("depth", 2), ("width", 8))]
+    assert {job.experiment.weights.recipe.epochs for job in jobs if isinstance(job.experiment.weights, Training)} == {3}
+    with pytest.raises(SuiteError, match=r"settings.width is \[8\], expected a number"):
+        jobs_of(tmp_path, text, overrides={"settings.width": [8]})
+
+
+def test_a_choice_that_is_spelled_out_at_its_default_changes_no_key(tmp_path: Path) -> None:
+    text = 'datasets = ["synthetic"]\n[[row]]\nmodel = "DFINet"\n'
+    plain, spelled_out = (
+        expand(
+            load_suite(write_suite(tmp_path, text)), info_of=lambda name: find_models().get(name).info, overrides=more
+        )
+        for more in ({}, {"settings.chpp": 2, "settings.history": "released"})
+    )
+    assert plain[0].experiment == spelled_out[0].experiment
+    assert plain[0].experiment.weights.config == (("width", 32),)
+
+
+def test_the_ablation_suite_compares_every_ablation_with_the_released_network_and_its_ancestor() -> None:
+    models = find_models()
+    rows = [row.model for row in load_suite("table-ablation").rows]
+    ablations = {name for name in models if models.get(name).info.ablates == "DFINet"}
+    assert rows[:2] == ["DFINet", "FANet"]
+    assert set(rows[2:]) == ablations
