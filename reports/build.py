@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, get_args
 from bench.metrics.curves import CurveCounts
 from bench.store import Manifest, StoreError, write_text
 from reports.columns import metrics_shown
+from reports.comparison import comparison_table
 from reports.frame import Entry, one_line, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
 from reports.plain import UNITS, table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
-from reports.table import Mixed, Table, comparison_table
+from reports.table import Mixed, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from bench.types import RunResult
+from reports.comparison import comparison_table
 from reports.frame import Entry, entry_of
 from reports.latex import (
     FigureFile,
@@ -26,7 +27,7 @@ from reports.latex import (
 )
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
-from reports.table import Table, comparison_table
+from reports.table import Table
 from tests.reports.fake_runs import ACM, DATASETS, DFINET, field_results, result, row_of, scores
 
 HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
