@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from bench.types import Better, Score
 
 LEGACY = "legacy:"
+CUMULATIVE = "cumulative-rounds"
+"""In ids of what DFINet's script prints: pooled over all rounds up to the last, so of no round by itself."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Column:
         unit: as the head's second line says it: `1e-2`, `1e-6`, `M`, `G`, `images/s` or nothing.
         better: which way is better; None where the column is not judged.
         is_text: whether its cells are words.
+        is_centred: whether its words stand in the middle.
     """
 
     head: str
@@ -27,6 +30,7 @@ class Column:
     unit: str = ""
     better: Better | None = None
     is_text: bool = False
+    is_centred: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def metrics_shown(results: Iterable[Mapping[str, Score]]) -> tuple[Metric, ...]:
     found = [scores for scores in results if scores]
     if not found or any(_value(metric.score(scores)) is not None for metric in STANDARD for scores in found):
         return STANDARD
-    names = dict.fromkeys(name for scores in found for name in scores if name.startswith(LEGACY))
+    named = dict.fromkeys(name for scores in found for name in scores if name.startswith(LEGACY))
+    names = [name for name in named if CUMULATIVE not in name]
     shown = [legacy_metric(name) for name in names if any(_value(s.get(name)) is not None for s in found)]
     return tuple(sorted(shown, key=_rank)) or STANDARD
 

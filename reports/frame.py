@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ORACLE_START = "ground-truth"
+
+STARTS = {
+    "otsu": "Otsu",
+    "zeros": "all zeros",
+    "ones": "all ones",
+    "noise": "noise",
+    ORACLE_START: "ground truth",
+}
+"""What tables and figures call a first feedback mask."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A row of a suite and its result.
@@ -38,6 +50,17 @@ class Entry:
     def is_limited(self) -> bool:
         """Whether a trial limit shortened its lists."""
         return self.result is not None and (self.result.status == "limited" or self.result.experiment.is_limited)
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether its first feedback mask is the ground truth, which no one has who looks for targets."""
+        return self.result is not None and self.result.experiment.start == ORACLE_START
+
+    @property
+    def name(self) -> str:
+        """Its label as figures and captions print it: an oracle is called one."""
+        is_told = "oracle" in self.row.label.lower()
+        return f"{self.row.label} (oracle)" if self.is_oracle and not is_told else self.row.label
 
     @property
     def dataset(self) -> str:
@@ -222,6 +245,8 @@ def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:
         "reason": entry.reason,
         "optimistic": bool(result and result.optimistic),
         "limited": entry.is_limited,
+        "start": entry.result.experiment.start if entry.result else "",
+        "oracle": entry.is_oracle,
     }
     if (scored := entry.scored) is None:
         return line

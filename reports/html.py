@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.store import Manifest
+from reports.differences import start_words
 from reports.frame import (
     Entry,
     describe_input,
@@ -124,6 +125,8 @@ def _rule_row(entry: Entry) -> RuleRow:
         return RuleRow(status, (*words, "", "", "", ""))
     experiment = result.experiment
     words[2] += "".join(f", {name}={value}" for name, value in experiment.weights.config)
+    if experiment.rounds > 1:
+        words[2] += f"; {experiment.rounds} feedback rounds, first mask: {start_words(result)}"
     words[3] += f", {experiment.images.part} list of {experiment.images.count} images ({experiment.images.digest[:12]})"
     kept = describe_selection(experiment) + (f"; epoch {result.best_epoch}" if result.best_epoch else "")
     kept += "".join(f"; {name} {value:g}" for name, value in result.tuned.items())

@@ -47,6 +47,8 @@ SPECIAL = {
     "↓": r"\ensuremath{\downarrow}",
     "†": r"\ensuremath{\dagger}",
     "‡": r"\ensuremath{\ddagger}",
+    "§": r"\S{}",
+    "−": r"\ensuremath{-}",
     "✓": r"\ding{51}",
     "✗": r"\ding{55}",
     "⁻": r"\ensuremath{^{-}}",
@@ -64,6 +66,9 @@ LOOSE = 5
 
 PANEL_POINTS = 516.0
 """Text width of IEEEtran's two columns."""
+
+CHANGE_POINTS = 3.7
+"""Width of a character of a difference, 7-point text."""
 
 LINES_A_PAGE, HEAD_LINES, LETTERS_A_LINE = 66, 5, 125
 """Lines of 8-point text on a page, lines that head and rules of a panel take, and letters across both columns."""
@@ -108,10 +113,8 @@ class Panel:
 
 def table_to_latex(table: Table) -> str:
     """A `table*` a page, which can be `\\input`; needs the packages booktabs, threeparttable and pifont."""
-    spans = list(_spans(table))
-    return "\n".join(
-        _environment(page, spans, is_first=index == 0) for index, page in enumerate(_pages(table, len(spans)))
-    )
+    pages = _pages(table, list(_spans(table)))
+    return "\n".join(_environment(part, spans, is_first=index == 0) for index, (part, spans) in enumerate(pages))
 
 
 def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str:
@@ -129,27 +132,41 @@ def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str
     )
 
 
-def _pages(table: Table, panels: int) -> list[Table]:
-    """The table in parts that each fit a page, of about equal length, with the notes their cells refer to."""
+Page = tuple[Table, Sequence[range]]
+"""Lines of a table with the notes they refer to, and the columns of its panels."""
+
+
+def _pages(table: Table, spans: Sequence[range]) -> list[Page]:
+    """The table on as few pages as it fits on; on a tie with few panels a page, so that its lines stay together."""
+    layouts = [_layout(table, spans, panels=count) for count in range(1, len(spans) + 1)]
+    return min(layouts, key=len)
+
+
+def _layout(table: Table, spans: Sequence[range], *, panels: int) -> list[Page]:
+    """The table with that many panels a page, its lines in parts of about equal length."""
     sentences = [table.caption, *(note.text for note in table.notes)]
     around = sum(1 + len(sentence) // LETTERS_A_LINE for sentence in sentences)
     room = max(1, (LINES_A_PAGE - around) // panels - HEAD_LINES)
     count = -(-len(table.lines) // room)
     length = -(-len(table.lines) // count)
-    return [_part(table, table.lines[start : start + length]) for start in range(0, len(table.lines), length)]
+    return [
+        (_part(table, table.lines[line : line + length], spans[first : first + panels]), spans[first : first + panels])
+        for first in range(0, len(spans), panels)
+        for line in range(0, len(table.lines), length)
+    ]
 
 
-def _part(table: Table, lines: tuple[Line, ...]) -> Table:
-    used = {mark for line in lines for marks in (line.marks, *(cell.marks for cell in line.cells)) for mark in marks}
+def _part(table: Table, lines: tuple[Line, ...], spans: Sequence[range]) -> Table:
+    shown = [index for span in spans for index in span]
+    used = {mark for line in lines for marks in (line.marks, *(line.cells[i].marks for i in shown)) for mark in marks}
     return replace(table, lines=lines, notes=tuple(note for note in table.notes if note.mark in used))
 
 
 def _spans(table: Table) -> Iterator[range]:
-    """Ranges of columns that fit side by side; a group of columns is not torn apart."""
+    """Ranges of columns that fit side by side; a group of columns is not torn apart unless it alone is too wide."""
     room = PANEL_POINTS - _label_points(table)
     start, used = 0, 0.0
-    for _, columns in groupby(range(len(table.columns)), key=lambda i: table.columns[i].group or str(i)):
-        block = list(columns)
+    for block in _blocks(table, room):
         need = sum(_points(table, i) for i in block)
         if used and used + need > room:
             yield range(start, block[0])
@@ -158,12 +175,28 @@ def _spans(table: Table) -> Iterator[range]:
     yield range(start, len(table.columns))
 
 
+def _blocks(table: Table, room: float) -> Iterator[Sequence[int]]:
+    """The columns that have to stay together: groups, or single columns of a group that is wider than the page."""
+    for _, columns in groupby(range(len(table.columns)), key=lambda i: table.columns[i].group or str(i)):
+        block = list(columns)
+        if sum(_points(table, i) for i in block) > room:
+            yield from ([i] for i in block)
+        else:
+            yield block
+
+
 def _points(table: Table, index: int) -> float:
     """Estimated width of a column in points: 4.3 a character of 8-point text, 3.2 of a spread, 6 between columns."""
     column = table.columns[index]
     head = 4.3 * (max(len(column.head) + 1.5 * (column.better is not None), len(column.unit)))
     cells = [line.cells[index] for line in table.lines]
-    return max([head, *map(_cell_points, cells)]) + 6
+    return max([head, *map(_cell_points, cells)]) + _change_points(table, index) + 6
+
+
+def _change_points(table: Table, index: int) -> float:
+    """Room that the differences of a column's cells take in each of its cells, points."""
+    longest = max(len(line.cells[index].change) for line in table.lines)
+    return CHANGE_POINTS * longest + 2 if longest else 0.0
 
 
 def _cell_points(cell: Cell) -> float:
@@ -179,7 +212,7 @@ def _label_points(table: Table) -> float:
 def _panel(table: Table, span: range) -> Panel:
     columns = [table.columns[i] for i in span]
     first = f"p{{{LABEL_WIDTH * 4.3:.0f}pt}}" if _is_wide(table) else "l"
-    spec = "".join("l" if column.is_text else "r" for column in columns)
+    spec = "".join("c" if column.is_centred else "l" if column.is_text else "r" for column in columns)
     is_loose = len(columns) < LOOSE and len(columns) < len(table.columns)
     fill = r"\extracolsep{14pt}" if is_loose else r"\extracolsep{\fill}"
     last = r"@{\extracolsep{\fill}}l@{}" if is_loose else "@{}"
@@ -221,7 +254,10 @@ def _row(table: Table, line: Line, span: range) -> str:
     label = "{}" + escape(line.label) + _marks(line.marks)
     if _is_wide(table):
         label = r"\raggedright\hspace{0pt}" + label
-    return " & ".join([label, *(_cell(line.cells[i], is_text=table.columns[i].is_text) for i in span)])
+    cells = (
+        _cell(line.cells[i], is_text=table.columns[i].is_text, change_points=_change_points(table, i)) for i in span
+    )
+    return " & ".join([label, *cells])
 
 
 def _is_wide(table: Table) -> bool:
@@ -229,14 +265,15 @@ def _is_wide(table: Table) -> bool:
     return max(len(line.label) for line in table.lines) > LABEL_WIDTH
 
 
-def _cell(cell: Cell, *, is_text: bool) -> str:
-    """A number with its rank and spread; its marks take no room, so that numbers stay aligned."""
+def _cell(cell: Cell, *, is_text: bool, change_points: float) -> str:
+    """A number with its rank, spread and difference; its marks take no room, so that numbers stay aligned."""
     text = escape(cell.text or "—")
     styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
     spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
     sign = rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
+    change = rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else ""
     marks = _marks(cell.marks)
-    return styled + spread + sign + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
+    return styled + spread + sign + change + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
 
 
 def _marks(marks: Sequence[str]) -> str:

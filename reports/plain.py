@@ -14,7 +14,7 @@ UNITS = {"1e-2": "×10⁻²", "1e-6": "×10⁻⁶"}
 
 
 def table_to_csv(table: Table) -> str:
-    """The table as CSV: spreads and badges have columns of their own, notes are spelled out in the last one."""
+    """The table as CSV: spreads, differences and badges in columns of their own, notes spelled out in the last one."""
     extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
     heads = ["Method"]
@@ -26,7 +26,7 @@ def table_to_csv(table: Table) -> str:
     for line in table.lines:
         cells = [line.label]
         for cell, more in zip(line.cells, extras, strict=True):
-            values = {"deviation": cell.spread, "badge": cell.badge}
+            values = {"deviation": cell.spread, "difference": cell.change.replace("−", "-"), "badge": cell.badge}
             cells += [cell.text.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
         writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])
@@ -36,7 +36,11 @@ def table_to_csv(table: Table) -> str:
 def _csv_extras(table: Table, index: int) -> tuple[str, ...]:
     """Which columns of their own the cells of a column need."""
     cells = [line.cells[index] for line in table.lines]
-    found = {"deviation": any(cell.spread for cell in cells), "badge": any(cell.badge for cell in cells)}
+    found = {
+        "deviation": any(cell.spread for cell in cells),
+        "difference": table.has_changes(index),
+        "badge": any(cell.badge for cell in cells),
+    }
     return tuple(name for name, is_there in found.items() if is_there)
 
 
@@ -84,7 +88,9 @@ def _markdown_cell(cell: Cell) -> str:
     text = escape_markdown(cell.text or "—")
     styled = {"best": f"**{text}**", "second": f"<ins>{text}</ins>", "": text}[cell.rank]
     sign = f" {SIGNS[cell.badge]}" if SIGNS[cell.badge] else ""
-    return styled + (f" ± {cell.spread}" if cell.spread else "") + sign + _sup(cell.marks)
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    change = f" ({cell.change})" if cell.change else ""
+    return styled + spread + change + sign + _sup(cell.marks)
 
 
 def _sup(marks: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from bench.protocols import PROTOCOLS
 from bench.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
 from reports.columns import LEGACY, STANDARD, Metric, legacy_metric
-from reports.frame import Entry
+from reports.frame import STARTS, Entry
 from reports.table import Badge
 
 
@@ -126,6 +126,8 @@ def _why_not_the_published(result: RunResult) -> str:
     protocol = PROTOCOLS.get(result.protocol)
     if replace(result.scoring, name="") != replace(protocol.scoring, name=""):
         return f"scored otherwise than protocol {protocol.name} says"
+    if (start := result.experiment.start) not in ("", protocol.start):
+        return f"run from another first feedback mask: {STARTS.get(start, start)}"
     weights = result.experiment.weights
     if not isinstance(weights, Training):
         return ""

@@ -9,10 +9,7 @@ from dataclasses import replace
 from bench.types import Reported
 from reports.columns import ROLES, STANDARD, Column, role_of
 from reports.published import Comparison, Tolerance
-from reports.table import Cell, Line, Note, Notes, Table
-
-BLANK = Cell(" ")
-"""Of a number that nobody published: nothing is missing there, so there is no dash."""
+from reports.table import BLANK, Cell, Line, Note, Notes, Table
 
 PublishedRow = list[Comparison]
 """Numbers that were published together: of one method and dataset, from one source, each metric once."""

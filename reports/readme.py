@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from bench.store import write_text
+from reports.comparison import comparison_table
 from reports.frame import read_suite
 from reports.plain import table_to_markdown
-from reports.table import comparison_table
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

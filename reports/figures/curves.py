@@ -24,9 +24,6 @@ LOWEST_RATE = 1e-6
 HIGHEST_FA = 1e4
 """Right end of the Pd-Fa axis, 1e-6: one pixel in a hundred, far beyond any use."""
 
-LEAST_SPAN = 2.0
-"""Of the axis of a metric over rounds, in 1e-2: less would make noise look like a trend."""
-
 PANEL_HEIGHT = 2.5
 
 
@@ -54,7 +51,6 @@ class Axis:
     y: str
     dress: Callable[[Axes], None]
     x_scale: float = 1.0
-    has_markers: bool = False
 
 
 def roc_figure(panels: Panels) -> Figure:
@@ -78,7 +74,7 @@ def _figure(panels: Panels, axis: Axis) -> Figure:
     labels = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
     names = [drawable(label) for label in labels]
     with house_style():
-        figure, every = panel_axes(len(panels), height=PANEL_HEIGHT, legend_rows=_legend_rows(names, len(panels)))
+        figure, every = panel_axes(len(panels), height=PANEL_HEIGHT, legend_rows=legend_rows(names, len(panels)))
         for axes, (dataset, curves) in zip(every, panels.items(), strict=True):
             axes.set_title(drawable(dataset), pad=4)
             for curve in curves:
@@ -88,14 +84,13 @@ def _figure(panels: Panels, axis: Axis) -> Figure:
             axes.set_ylabel(axis.y, labelpad=2)
             axes.grid(True, which="major")
             axes.set_axisbelow(True)
-        _legend(figure, names)
+        draw_legend(figure, names)
     return figure
 
 
 def _draw(axes: Axes, curve: Curve, index: int, axis: Axis) -> None:
     look = stroke(index)
-    marker = look.marker if axis.has_markers else ""
-    axes.plot(curve.x * axis.x_scale, curve.y, color=look.colour, linestyle=look.dashes, marker=marker)
+    axes.plot(curve.x * axis.x_scale, curve.y, color=look.colour, linestyle=look.dashes)
     if curve.at is not None:
         axes.plot(
             [curve.at[0] * axis.x_scale],
@@ -111,7 +106,8 @@ def _draw(axes: Axes, curve: Curve, index: int, axis: Axis) -> None:
         )
 
 
-def _legend_rows(labels: Sequence[str], panels: int) -> int:
+def legend_rows(labels: Sequence[str], panels: int) -> int:
+    """Lines that the legend of these labels takes below so many panels."""
     return -(-len(labels) // _legend_columns(labels, panels))
 
 
@@ -121,7 +117,7 @@ def _legend_columns(labels: Sequence[str], panels: int) -> int:
     return max(1, min(len(labels), int(width / (0.5 + 0.058 * max(map(len, labels))))))
 
 
-def _legend(figure: Figure, labels: Sequence[str]) -> None:
+def draw_legend(figure: Figure, labels: Sequence[str]) -> None:
     """One legend for all panels, below them: it covers no data."""
     samples = []
     for index, label in enumerate(labels):
@@ -227,16 +223,3 @@ def _dress_loss(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-
-
-def rounds_figure(panels: Panels, *, metric: str) -> Figure:
-    """A metric after every feedback round; methods without feedback are a point at round 1."""
-    return _figure(panels, Axis("Feedback round", metric, _dress_rounds, has_markers=True))
-
-
-def _dress_rounds(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(x=0.04, y=0.08)
-    low, high = axes.get_ylim()
-    middle, reach = (low + high) / 2, max(high - low, LEAST_SPAN) / 2
-    axes.set_ylim(max(0.0, middle - reach), middle + reach)

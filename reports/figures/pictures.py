@@ -23,7 +23,9 @@ Grey = NDArray[np.uint8]
 Levels = NDArray[np.uint16]
 Points = NDArray[np.float64]
 
-ROUNDS_SHOWN = (1, 2, 4, 8)
+EARLY = (1, 2, 4)
+"""Rounds that pictures show, before the last one."""
+
 FOUND, MISSED, ALARM, INSET = "#029e73", "#de8f05", "#d55e00", "#56b4e9"
 """Green, orange, red and blue of the colour-blind palette; shapes and dashes tell them apart as well."""
 
@@ -64,12 +66,12 @@ class Picture:
     predictions: tuple[Prediction, ...]
 
 
-def read_pictures(arrays: Mapping[str, NDArray[Any]], *, rounds: Sequence[int] = ROUNDS_SHOWN) -> tuple[Picture, ...]:
-    """The pictures of an examples.npz, with the maps of the chosen rounds that it has; the last one if it has none."""
+def read_pictures(arrays: Mapping[str, NDArray[Any]]) -> tuple[Picture, ...]:
+    """The pictures of an examples.npz, with the maps of its early rounds and of its last, which the tables judge."""
     pictures = []
     for k, name in enumerate(arrays["names"]):
         q = arrays[f"rounds_{k}"]
-        shown = [r for r in rounds if r <= len(q)] or [len(q)]
+        shown = [*(r for r in EARLY if r < len(q)), len(q)]
         maps = tuple(Prediction(f"Round {r}" if len(q) > 1 else "Prediction", q[r - 1]) for r in shown)
         pictures.append(Picture(str(name), arrays[f"image_{k}"], arrays[f"mask_{k}"], maps))
     return tuple(pictures)

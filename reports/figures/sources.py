@@ -14,7 +14,6 @@ from bench.metrics.counts import threshold_level
 from bench.metrics.curves import CurveCounts, pd_fa, precision_recall, roc
 from bench.store import StoreError, load_arrays
 from bench.types import Scoring, Training
-from reports.columns import Metric
 from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
 from reports.figures.pictures import Picture, read_pictures
 from reports.frame import Entry
@@ -116,14 +115,10 @@ def thin(across: FloatArray, up: FloatArray) -> NDArray[np.int64]:
     return np.flatnonzero(keep)
 
 
-def rounds_curve(entry: Entry, metric: Metric) -> Curve | None:
-    """The metric after every feedback round, as printed; None where a round has no value."""
-    rounds = entry.scored.rounds if entry.scored else ()
-    scores = [metric.score(scores) for scores in rounds]
-    values = [score.value for score in scores if score is not None and score.value is not None]
-    if not rounds or len(values) != len(rounds):
-        return None
-    return Curve(entry.row.label, np.arange(1.0, len(values) + 1), np.array(values) * metric.scale)
+def training_key(entry: Entry) -> str:
+    """The key of the training that made an entry's weights; of its own where it was not trained here."""
+    weights = entry.result.experiment.weights if entry.result else None
+    return weights.key if isinstance(weights, Training) else entry.row.key
 
 
 def read_loss(entry: Entry) -> LossCurve | None:

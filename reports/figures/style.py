@@ -107,14 +107,15 @@ LEFT, RIGHT, BELOW, ABOVE = 0.58, 0.1, 0.38, 0.22
 LEGEND_LINE = 0.17
 
 
-def panel_axes(count: int, *, height: float, legend_rows: int = 0) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels, two a row: one column wide for one panel, the page's width for more.
+def panel_axes(count: int, *, height: float, legend_rows: int = 0, most: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels: one column of a page wide for one panel, the page's width for more.
 
     Args:
         height: of one panel with its labels, inches.
         legend_rows: lines of legend to leave room for at the bottom.
+        most: panels a row, at most.
     """
-    columns = min(count, 2)
+    columns = min(count, most)
     rows = -(-count // columns)
     width, room = (COLUMN if columns == 1 else PAGE), LEGEND_LINE * legend_rows + 0.08
     total, slot = rows * height + room, width / columns

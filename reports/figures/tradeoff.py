@@ -33,6 +33,9 @@ LABEL_SIZE = 6.5
 BREAK, LEAST_PART = 0.3, 3
 """Share of the axis of values that a gap has to take to be cut out, and points there have to be on either side."""
 
+LEAST_DECADES, BETWEEN = 2, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+"""Powers of ten that an axis of costs has to hold to be told by them alone, and the ticks of one that holds fewer."""
+
 BREAK_GAP = 0.07
 """Between the parts of a broken axis, inches."""
 
@@ -206,8 +209,9 @@ def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> 
     """A logarithmic axis of costs, and one of values that reaches a little beyond the points."""
     axes.set_xscale("log")
     axes.set_xlim(limits)
-    axes.xaxis.set_major_locator(LogLocator(base=10, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    decades = np.floor(np.log10(limits[1])) - np.ceil(np.log10(limits[0])) + 1
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if decades >= LEAST_DECADES else BETWEEN, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _cost_words(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = min(p.value for p in points), max(p.value for p in points)
     room = max(1.0, 0.1 * (high - low))
@@ -215,6 +219,11 @@ def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> 
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.grid(True, which="major")
     axes.set_axisbelow(True)
+
+
+def _cost_words(value: float) -> str:
+    """A power of ten, or a plain number between two."""
+    return power_of_ten(value) if float(np.log10(value)).is_integer() else f"{value:g}"
 
 
 def _anchor(point: Point) -> Anchor:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counts import CountsWriter, quantise
+from bench.metrics.counts import LEVELS, CountsWriter, quantise
 from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD
@@ -202,6 +202,7 @@ def write_suite(root: Path, rows: Sequence[tuple[str, RunResult | None, Row | No
     write_manifest(root, Manifest("trial", title, tuple(listed)))
 
 
+Bits = NDArray[np.bool_]
 Maps = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]
 
 
@@ -238,12 +239,48 @@ def frame_with_maps(rng: np.random.Generator, *, rounds: int, skill: float) -> M
     return np.clip(image, 0, 255).astype(np.uint8), mask, np.stack(maps)
 
 
+def start_mask(start: str, image: NDArray[np.uint8], mask: NDArray[np.uint8], rng: np.random.Generator) -> Bits:
+    """A first feedback mask, its Otsu level made up."""
+    return {
+        "otsu": image > 125,
+        "zeros": np.zeros(mask.shape, bool),
+        "ones": np.ones(mask.shape, bool),
+        "noise": rng.uniform(size=mask.shape) > 0.5,
+        "ground-truth": mask > 0,
+        "": mask > 1,
+    }[start]
+
+
+def mask_changes(maps: NDArray[np.uint16], mask: NDArray[np.uint8], start: Bits) -> dict[str, NDArray[np.int64]]:
+    """What `rounds.npz` holds of one image."""
+    above = maps > LEVELS // 2
+    flips = above[1:] != above[:-1]
+    changed = flips.sum((1, 2))
+    alike = [r for r in range(1, len(maps)) if np.array_equal(maps[r], maps[r - 1])]
+    numbers = {
+        "pixels": mask.size,
+        "fixed": 1 + max((r for r in range(1, len(maps)) if changed[r - 1]), default=0),
+        "repeats": alike[0] + 1 if alike else 0,
+        "flicker": (flips.sum(0) > 1).sum(),
+        "start_intersection": (start & (mask > 0)).sum(),
+        "start_predicted": start.sum(),
+        "actual": (mask > 0).sum(),
+    }
+    return {"changed": changed, **{name: np.array(number, np.int64) for name, number in numbers.items()}}
+
+
+def stacked(changes: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
+    """The images' numbers side by side, the last axis being the images."""
+    return {name: np.stack([own[name] for own in changes], axis=-1) for name in changes[0]}
+
+
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
     writer, curves = CountsWriter(made.scoring), CurveCounts(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
     names = []
+    changes: list[dict[str, NDArray[np.int64]]] = []
     for number in range(frames):
         image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
@@ -251,7 +288,10 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         if number < 3:
             names.append(f"{number:06d}")
             examples |= {f"image_{number}": image, f"mask_{number}": mask, f"rounds_{number}": maps}
+        changes.append(mask_changes(maps, mask, start_mask(made.experiment.start, image, mask, rng)))
     table = writer.table()
+    if made.experiment.rounds > 1:
+        write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
     rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))

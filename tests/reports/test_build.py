@@ -14,7 +14,8 @@ import pytest
 
 from bench.store import Manifest, StoreError, write_manifest
 from bench.types import RunResult, Scoring
-from reports.build import Report, build_report, file_stem
+from reports.build import Report, build_report
+from reports.drawn import file_stem
 from reports.frame import entry_of
 from reports.latex import has_pdflatex
 from reports.mixing import MixedRulesError
@@ -71,7 +72,8 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     names = [path.relative_to(folder).as_posix() for path in report.paths]
     assert names[0] == "index.html"
     assert {"table.tex", "table.csv", "table.md", "results.csv", "report.tex"} <= set(names)
-    for figure in ("roc", "precision-recall", "pd-fa", "rounds", "loss"):
+    assert {"rounds.tex", "rounds.csv", "rounds.md"} <= set(names)
+    for figure in ("roc", "precision-recall", "pd-fa", "rounds", "mask-changes", "loss"):
         assert {f"figures/{figure}.pdf", f"figures/{figure}.png"} <= set(names)
     assert len([n for n in names if n.startswith("figures/pictures-")]) == 4
     assert all(path.stat().st_size for path in report.paths)
@@ -109,7 +111,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 9
+    assert len(images) == 10
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 
@@ -124,6 +126,7 @@ def test_the_page_spells_out_the_rules_of_every_row(out: Path):
         "last epoch; epoch 400",
         "torch 2.13.0",
         "Asymmetric Contextual Modulation",
+        "DFINet, width=32; 8 feedback rounds, first mask: Otsu",
     ):
         assert words in text
 

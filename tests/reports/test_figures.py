@@ -15,8 +15,7 @@ from matplotlib.patches import Circle, Rectangle
 from bench.metrics.counts import LEVELS
 from bench.metrics.curves import CurveCounts
 from bench.store import write_arrays
-from bench.types import Score, Scoring, Training
-from reports.columns import STANDARD
+from bench.types import Scoring, Training
 from reports.figures.curves import (
     Curve,
     LossCurve,
@@ -25,7 +24,6 @@ from reports.figures.curves import (
     power_of_ten,
     precision_recall_figure,
     roc_figure,
-    rounds_figure,
 )
 from reports.figures.pictures import Picture, Prediction, picture_figure, read_pictures
 from reports.figures.sources import (
@@ -34,12 +32,11 @@ from reports.figures.sources import (
     read_examples,
     read_loss,
     roc_curve,
-    rounds_curve,
     thin,
 )
 from reports.figures.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, stroke, write_figure
 from reports.frame import Entry, entry_of
-from tests.reports.fake_runs import DFINET, result, row_of
+from tests.reports.fake_runs import result, row_of
 
 SCORING = Scoring("native")
 A = Curve("A", np.array([0.0, 1e-4, 1.0]), np.array([0.0, 0.5, 1.0]), at=(1e-4, 0.5))
@@ -124,7 +121,6 @@ def test_neither_legend_nor_labels_cover_a_panel_or_leave_the_figure():
         roc_figure({"X": long}),
         pd_fa_figure({"X": long, "Y": long, "Z": long}),
         loss_figure({"X": [flat], "Y": [flat]}),
-        rounds_figure({"X": [Curve("A", np.array([1.0, 2.0]), np.array([99.95, 99.96]))]}, metric="IoU"),
     )
     for figure in figures:
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -207,22 +203,6 @@ def test_thinning_keeps_corners_and_ends():
     assert (keep[0], keep[-1]) == (0, 60_000)
     last_low = np.flatnonzero(y == 0)[-1]
     assert {int(last_low), int(last_low) + 1} <= set(keep.tolist())
-
-
-def test_a_metric_over_rounds_is_drawn_as_printed():
-    rounds = tuple({"IoU/pooled": Score(v, "fraction", "higher")} for v in (0.5, 0.625))
-    made = replace(result(DFINET), rounds=rounds)
-    curve = rounds_curve(entry_of(row_of(made), Path("x"), made), STANDARD[0])
-    assert curve is not None
-    (line, *_) = rounds_figure({"X": [curve]}, metric="IoU").axes[0].lines
-    assert (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) == ([1, 2], [50, 62.5])
-    assert line.get_marker() == "o"
-
-
-def test_a_round_without_value_leaves_its_curve_out():
-    nothing = {"IoU/pooled": Score(None, "fraction", "higher", "no pixels")}
-    made = replace(result(DFINET), rounds=(nothing,))
-    assert rounds_curve(entry_of(row_of(made), Path("x"), made), STANDARD[0]) is None
 
 
 def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
@@ -319,10 +299,16 @@ def test_an_image_without_targets_has_no_inset():
 
 
 @pytest.mark.parametrize(
-    ("rounds", "heads"),
-    [(1, ["Prediction"]), (3, ["Round 1", "Round 2"]), (8, ["Round 1", "Round 2", "Round 4", "Round 8"])],
+    ("rounds", "shown", "heads"),
+    [
+        (1, [1], ["Prediction"]),
+        (2, [1, 2], ["Round 1", "Round 2"]),
+        (3, [1, 2, 3], ["Round 1", "Round 2", "Round 3"]),
+        (8, [1, 2, 4, 8], ["Round 1", "Round 2", "Round 4", "Round 8"]),
+        (10, [1, 2, 4, 10], ["Round 1", "Round 2", "Round 4", "Round 10"]),
+    ],
 )
-def test_examples_give_the_rounds_they_have(tmp_path: Path, rounds: int, heads: list[str]):
+def test_examples_give_early_rounds_and_the_last(tmp_path: Path, rounds: int, shown: list[int], heads: list[str]):
     maps = np.arange(rounds, dtype=np.uint16)[:, None, None] * np.ones((1, 8, 9), np.uint16)
     arrays = {
         "names": np.array(["a"]),
@@ -332,7 +318,7 @@ def test_examples_give_the_rounds_they_have(tmp_path: Path, rounds: int, heads: 
     }
     (found,) = read_pictures(arrays)
     assert [p.head for p in found.predictions] == heads
-    assert [int(p.q[0, 0]) for p in found.predictions] == [r - 1 for r in (1, 2, 4, 8) if r <= rounds]
+    assert [int(p.q[0, 0]) + 1 for p in found.predictions] == shown
     entry = entry_in(tmp_path)
     assert read_examples(entry) == ()
     write_arrays(entry.folder / "examples.npz", arrays)

@@ -13,7 +13,11 @@ import pytest
 from PIL import Image
 
 from bench.types import RunResult
-from reports.frame import Entry, entry_of
+from reports.ablation import ablation_tables
+from reports.build import build_report
+from reports.columns import Column
+from reports.comparison import comparison_table
+from reports.frame import Entry, entry_of, read_suite
 from reports.latex import (
     FigureFile,
     LatexError,
@@ -26,7 +30,9 @@ from reports.latex import (
 )
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
-from reports.table import Table, comparison_table
+from reports.rounds import rounds_table
+from reports.table import Cell, Line, Table
+from tests.reports.fake_ablation import FULL, ablation, ablation_rows, variant, write_ablation_suite
 from tests.reports.fake_runs import ACM, DATASETS, DFINET, field_results, result, row_of, scores
 
 HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
@@ -138,6 +144,58 @@ def test_the_tables_of_the_whole_field_stay_inside_their_pages(tmp_path: Path):
     log = log_of(tmp_path / "w", comparison_table(entries, title="Wide"), beside, *elsewhere.values())
     assert b"Overfull" not in log
     assert b"Float too large" not in log
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_report_of_a_suite_of_twenty_ablations_compiles_and_stays_inside_its_pages(tmp_path: Path):
+    rows = ablation_rows(tmp_path / "runs", datasets=("NUDT-SIRST",))
+    write_ablation_suite(tmp_path / "runs", rows)
+    out = tmp_path / "out"
+    report = build_report(tmp_path / "runs", "trial", out=out)
+    names = {path.relative_to(out).as_posix() for path in report.paths}
+    assert {f"{table}.{kind}" for table in ("table", "ablation", "rounds") for kind in ("tex", "csv", "md")} <= names
+    assert {f"figures/{name}.pdf" for name in ("rounds", "rounds-ablation", "mask-changes")} <= names
+    page = (out / "index.html").read_text()
+    assert page.index("<h2>Ablation of DFINet</h2>") < page.index("<h2>Feedback rounds</h2>")
+    text = " ".join(text_of(out / "report.pdf").split())
+    for words in (
+        "ablation of DFINet",
+        "DFINet/no-residual-block",
+        "feedback rounds",
+        "Not drawn: 18 ablations of DFINet",
+    ):
+        assert words in text
+    _, entries = read_suite(tmp_path / "runs", "trial")
+    ((_, ablation),) = ablation_tables(entries, title="T")
+    rounds = rounds_table(entries, title="T")
+    assert rounds is not None
+    assert sum(column.group == "Design choices" for column in ablation.columns) == 12
+    assert b"Overfull" not in log_of(tmp_path / "w", ablation, rounds)
+
+
+def wide_table(columns: int, lines: int) -> Table:
+    """One group of columns that is wider than a page from thirty on."""
+    heads = tuple(Column(f"head {number}", "Group") for number in range(columns))
+    return Table("T", heads, tuple(Line(f"line {n}", (Cell("12.34"),) * columns) for n in range(lines)))
+
+
+def test_a_group_of_columns_that_is_wider_than_the_page_is_torn_apart():
+    assert table_to_latex(wide_table(10, 2)).count(r"\begin{tabular*}") == 1
+    assert table_to_latex(wide_table(30, 2)).count(r"\begin{tabular*}") == 3
+
+
+def test_lines_that_fit_one_panel_stay_together_where_a_table_needs_several_pages():
+    pages = table_to_latex(wide_table(30, 25)).split(r"\end{table*}")[:-1]
+    assert [page.count(r"\begin{tabular*}") for page in pages] == [2, 1]
+    assert [page.count("{}line 24 ") for page in pages] == [2, 1]
+
+
+def test_a_difference_stands_small_behind_its_number_and_leaves_room_where_there_is_none():
+    entries = [entry(variant(FULL, iou=0.9)), entry(variant(ablation("no-chpp"), iou=0.85))]
+    ((_, table),) = ablation_tables(entries, title="T")
+    latex = table_to_latex(table)
+    assert r"{\scriptsize\makebox[20.5pt][r]{\ensuremath{-}5.00}}" in latex
+    assert r"\textbf{90.00}{\scriptsize\makebox[20.5pt][r]{}}" in latex
 
 
 def test_a_long_table_goes_on_over_the_page_with_the_notes_of_each_part():

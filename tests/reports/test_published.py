@@ -74,6 +74,10 @@ def recipe_of(made: RunResult) -> Recipe:
             "trained by another recipe: epochs 20 instead of 400",
         ),
         (with_training(result(ONE), config=(("depth", 3),)), "run with other settings: depth=3"),
+        (
+            replace(result(ONE), experiment=replace(result(ONE).experiment, start="ground-truth")),
+            "run from another first feedback mask: ground truth",
+        ),
     ],
 )
 def test_a_number_made_otherwise_than_the_published_one_is_not_run(made: RunResult, reason: str):

@@ -9,10 +9,11 @@ import pytest
 
 from bench.types import RunResult, Score, Scoring, Training
 from reports.columns import legacy_metric
+from reports.comparison import comparison_table
 from reports.frame import Entry, entry_of, one_line, read_suite, to_frame
 from reports.mixing import MixedRulesError
 from reports.plain import table_to_csv, table_to_markdown
-from reports.table import LIMITED_NOTICE, Cell, Table, TableError, comparison_table
+from reports.table import LIMITED_NOTICE, Cell, Table, TableError
 from tests.reports.fake_runs import ACM, DFINET, result, row_of, scores, write_suite
 
 
@@ -260,14 +261,6 @@ def test_another_matching_distance_finds_its_own_ids():
     found["Fa/unmatched-area-5px"] = found.pop("Fa/unmatched-area")
     table = comparison_table([entry(result(found=found, scoring=Scoring("near", distance=5)))], title="T")
     assert (column(table, "Pd")[0].text, column(table, "Fa")[0].text) == ("95.00", "20.00")
-
-
-def test_an_ablation_shows_ticks_for_the_parts_that_differ():
-    with_part = replace(DFINET, config=(("feedback", True), ("width", 32)))
-    without = replace(DFINET, name="DFINet-plain", ablates="DFINet", config=(("feedback", False), ("width", 32)))
-    table = comparison_table([entry(result(with_part)), entry(result(without))], title="T")
-    assert [c.head for c in table.columns if c.group == "Parts"] == ["feedback"]
-    assert [cell.text for cell in column(table, "feedback", "Parts")] == ["✓", "✗"]
 
 
 def test_a_result_that_is_not_what_the_manifest_says_is_not_used():
