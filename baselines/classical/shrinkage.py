@@ -17,6 +17,9 @@ TRUSTED = 1e-6
 """Share of the largest singular value down to which a Gram matrix gives the others: rounding moves its eigenvalues by
 about 1e-15 of the largest one, and so a singular value at this share by about 1e-9 of the largest."""
 
+ROUNDING = 1e-12
+"""Relative error that a singular value may have by rounding."""
+
 
 class Split(NamedTuple):
     """What a solver leaves.
@@ -66,8 +69,12 @@ def shrink_singular_values(x: Array, shrink: Shrink) -> tuple[Array, Array]:
 
 
 def singular_value_threshold(x: Array, amount: float) -> tuple[Array, int]:
-    """x (n, m) with its singular values moved towards 0 by `amount`, and its rank then."""
-    thresholded, values = shrink_singular_values(x, lambda values: np.maximum(values - amount, 0.0))
+    """x (n, m) with its singular values moved towards 0 by `amount`, and its rank then.
+
+    A value that is `amount` but for rounding becomes 0 on every processor: IPI's first threshold is a singular value.
+    """
+    least = amount * (1 + ROUNDING)
+    thresholded, values = shrink_singular_values(x, lambda values: np.where(values > least, values - amount, 0.0))
     return thresholded, int(np.count_nonzero(values))
 
 

@@ -43,7 +43,7 @@ def textbook(data: Array, *, sparsity: float, iterations: int) -> Textbook:
         change = B + T - Y_B - Y_T
         residual = math.hypot(np.linalg.norm(2 * (Y_B - B) + change), np.linalg.norm(2 * (Y_T - T) + change))
         residuals.append(residual / (2 * max(1.0, math.hypot(np.linalg.norm(B), np.linalg.norm(T)))))
-        ranks.append(int(np.count_nonzero(values > mu / 2)))
+        ranks.append(int(np.count_nonzero(values > mu / 2 * (1 + 1e-12))))  # at first the second value is mu / 2
         counts.append(int(np.count_nonzero(T)))
         past_t, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
         mu = max(0.9 * mu, least)
