@@ -16,7 +16,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.network import Segmenter, build_model
+from bench.network import Segmenter
+from dfinet.fast import FastDFINet
+from dfinet.graphs import CapturedDFINet
+from dfinet.network import DFINet
 from tests.parity import rule
 
 log = logging.getLogger(__name__)
@@ -24,9 +27,9 @@ log = logging.getLogger(__name__)
 ROUNDS = 8
 
 
-def plain_network(device: str) -> Segmenter:
+def plain_network(device: str) -> DFINet:
     """DFINet at full width, under weights that keep activations near one, as written, kernels as torch lays them."""
-    network = build_model("DFINet", channels=3)
+    network = DFINet(channels=3)
     rule.fill(network, gain=1.2)
     return network.eval().to(device)
 
@@ -80,3 +83,24 @@ def test_where_the_time_of_fast_rounds_goes(benchmark: Any) -> None:
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         benchmark.pedantic(lambda: eight_rounds(fast, image, start), rounds=1, warmup_rounds=1)
     log.info("\n%s", profiled.key_averages().table(sort_by="self_cpu_time_total", row_limit=12))
+
+
+@pytest.mark.speed
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("batch", [1, 8])
+def test_eight_rounds_on_a_gpu(benchmark: Any, batch: int) -> None:
+    plain, (image, start) = plain_network("cuda"), inputs(batch, "cuda")
+    fast = FastDFINet(plain)
+    captured = CapturedDFINet(fast)
+    least = compare(
+        benchmark,
+        {
+            "plain": lambda: eight_rounds(plain, image, start),
+            "fast": lambda: eight_rounds(fast, image, start),
+            "captured": lambda: eight_rounds(captured, image, start),
+        },
+        turns=20,
+    )
+    ratios = {name: least["plain"] / seconds for name, seconds in least.items()}
+    log.info("%s, batch %d: seconds %s, ratios %s", torch.cuda.get_device_name(), batch, least, ratios)
