@@ -101,7 +101,9 @@ def variants_of(family: Family) -> tuple[str, ...]:
         dict.fromkeys(
             row.label
             for row in family.rows
-            if not family.is_ancestor(row) and not (family.model in row.models and _is_full(row))
+            if row.label != family.label
+            and not family.is_ancestor(row)
+            and not (family.model in row.models and _is_full(row))
         )
     )
 

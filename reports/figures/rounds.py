@@ -92,10 +92,13 @@ def widen(axes: Axes, *, ceiling: float) -> None:
 
 
 def _dress_logarithm(axes: Axes) -> None:
-    """Whole decades around what is above zero; zero is brought to the lower edge."""
+    """Whole decades around what is above zero; zero is brought to the lower edge. A plain axis where all is zero."""
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
     positive = drawn[drawn > 0]
-    least, most = (positive.min(), positive.max()) if len(positive) else (1.0, 1.0)
+    if not len(positive):
+        axes.set_ylim(0.0, 1.0)
+        return
+    least, most = positive.min(), positive.max()
     low, high = 10.0 ** np.floor(np.log10(least * 0.999)), 10.0 ** np.ceil(np.log10(most * 1.001))
     for line in axes.lines:
         line.set_ydata(np.maximum(np.asarray(line.get_ydata(), dtype=float), low))

@@ -186,6 +186,16 @@ def test_a_row_of_the_full_network_with_other_settings_is_an_ablation():
     assert texts(column(ablation_table(family, title="T"), "CHPP", "Design choices")) == ["1", "2", "2", "2"]
 
 
+def test_a_whole_family_of_another_width_has_its_full_network_too():
+    narrow = []
+    for made in (variant(FULL), variant(ablation("no-chpp"))):
+        config = (*made.experiment.weights.config, ("width", 8))
+        changed = replace(made.experiment, weights=replace(made.experiment.weights, config=config))
+        narrow.append(entry(replace(made, experiment=changed, key=changed.key)))
+    (family,) = families(narrow)
+    assert (family.label, variants_of(family)) == ("DFINet", ("DFINet/no-chpp",))
+
+
 def test_csv_and_markdown_carry_the_differences():
     head, full, less, _ = table_to_csv(table_of(THREE)).splitlines()
     assert '"NUDT-SIRST IoU (1e-2, higher is better) difference"' in head

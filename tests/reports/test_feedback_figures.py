@@ -71,6 +71,13 @@ def test_changes_lie_on_a_logarithm_with_zero_on_its_edge(tmp_path: Path):
     assert change_panels([entry(FULL_RUN)]) == []
 
 
+def test_masks_that_never_change_lie_on_a_plain_axis():
+    still = Curve("A", np.array([2.0, 3.0]), np.array([0.0, 0.0]))
+    (axes,) = rounds_figure([Panel("X", "pixels", (still,), is_logarithmic=True)], most=3).axes
+    assert (axes.get_yscale(), axes.get_ylim()) == ("linear", (0.0, 1.0))
+    assert axes.lines[0].get_ydata().tolist() == [0.0, 0.0]
+
+
 def test_of_many_methods_ablations_have_a_figure_of_their_own():
     shown = without_ablations(MANY)
     assert [e.row.label for e in shown.entries] == ["DFINet"]
