@@ -159,3 +159,22 @@ def test_every_model_can_be_measured_and_only_detectors_go_uncounted(name: str) 
     else:
         assert counts == (0, None, None)
     assert found.latency_p50 > 0
+
+
+class Prepared(OneConv):
+    """A network that predicts by another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = OneConv()
+
+    def predictor(self) -> Segmenter:
+        return self.other
+
+
+def test_a_network_is_counted_as_written_and_timed_as_it_predicts() -> None:
+    network = Prepared()
+    found = measure_cost(network, size=(8, 6), channels=2, device=CPU, repeats=3, budget=0)
+    assert found.macs == 2 * 9 * 8 * 6
+    assert network.calls <= 2, "counted by torch's counter and by fvcore's alone"
+    assert network.other.calls > 3

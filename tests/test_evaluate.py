@@ -12,7 +12,7 @@ from bench.data.frames import Frame, Frames
 from bench.data.starts import STARTS
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
 from bench.metrics.counts import quantise
-from bench.network import build_model
+from bench.network import Segmenter, build_model
 from bench.types import Input, Scoring
 
 CPU = torch.device("cpu")
@@ -193,3 +193,20 @@ def test_examples_are_images_with_targets_spread_over_the_list() -> None:
 def test_without_a_target_any_image_is_an_example() -> None:
     frames = Frames("synthetic", [blank_frame(name) for name in "abc"])
     assert choose_examples(frames, count=2) == ("a", "c")
+
+
+class Slow(fakes.Dot):
+    """A network whose predictor says that every pixel is a target."""
+
+    def predictor(self) -> Segmenter:
+        return Sure()
+
+
+class Sure(Segmenter):
+    def forward(self, image: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.full_like(image, 50.0)
+
+
+def test_predictions_are_those_of_the_predictor() -> None:
+    (found,) = predict(Slow(1), synthetic_frames("test", 1), input=INPUT, rounds=1, device=torch.device("cpu"))
+    assert (found.rounds == 65535).all()

@@ -14,6 +14,7 @@ from bench.network import Batch, find_models, parameter_count, take_rounds
 from bench.types import ModelInfo
 from dfinet.blocks import Feedback
 from dfinet.config import DFINetConfig, design_choices
+from dfinet.feedback import Aligned, History, Released
 from dfinet.network import DFINet, build
 from tests.parity import rule
 
@@ -222,3 +223,18 @@ def test_the_epoch_is_chosen_after_the_round_the_design_says() -> None:
 
 def test_a_config_is_changed_by_replacing_a_field() -> None:
     assert replace(DFINetConfig(), chpp=0) == DFINetConfig(chpp=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "inside"),
+    [("released", Released, 1), ("aligned", Aligned, 1), ("none", History, 1), ("unrolled-3", History, 3)],
+)
+def test_a_design_learns_by_the_history_that_it_names(name: str, kept: type[History], inside: int) -> None:
+    history = DFINet(width=2, history=name).history
+    assert type(history) is kept
+    assert history.rounds == inside
+
+
+def test_a_history_that_does_not_exist_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(LookupError, match="did you mean aligned"):
+        DFINet(history="alinged")
