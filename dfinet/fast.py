@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import repeat
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Segmenter, pad_to_multiple
+from bench.network import pad_to_multiple
 from dfinet.blocks import (
     DFFFM,
     DSFM,
@@ -31,7 +31,7 @@ from dfinet.blocks import (
     Feedback,
     ResidualBlock,
 )
-from dfinet.feedback_network import LEVELS, STRIDE, FeedbackNetwork
+from dfinet.feedback_network import LEVELS, STRIDE, FeedbackNetwork, RoundByRound
 from dfinet.folding import FoldedConv, SplitConv, fold
 from dfinet.stages import DecoderBlock, EncoderBlock
 from dfinet.variants import (
@@ -320,10 +320,8 @@ class Memory:
     prepared: Prepared
 
 
-class FastDFINet(Segmenter):
+class FastDFINet(RoundByRound):
     """A DFINet that only predicts, equal to `network` in evaluation mode with the weights that it has now."""
-
-    needs_start = True
 
     def __init__(self, network: FeedbackNetwork) -> None:
         super().__init__()
@@ -336,11 +334,6 @@ class FastDFINet(Segmenter):
         self.output = fold(network.output)
         self.eval()
 
-    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
-        """Logits (B, 1, H, W) after all rounds."""
-        *_, logits = islice(self.rounds(image, start), self.default_rounds)
-        return logits
-
     @torch.no_grad()
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
         """Logits (B, 1, H, W) of every round, without end; none is calculated after a mask that repeats bit for bit.
@@ -348,9 +341,7 @@ class FastDFINet(Segmenter):
         Raises:
             ValueError: without a start mask.
         """
-        if start is None:
-            raise ValueError("FastDFINet: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1]")
-        memory, mask = self.remember(image), start
+        mask, memory = self.asked_for(start), self.remember(image)
         while True:
             logits = self.again(memory, mask)
             yield logits

@@ -20,7 +20,35 @@ Block = Callable[[int, int], nn.Module]
 """A block, made from the numbers of channels that go in and come out."""
 
 
-class FeedbackNetwork(Segmenter):
+class RoundByRound(Segmenter):
+    """A network whose answer is its last round's; the first round needs a mask."""
+
+    needs_start = True
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        """Logits (B, 1, H, W) after all `default_rounds` feedback rounds.
+
+        Raises:
+            ValueError: without a start mask of the image's size.
+        """
+        *_, logits = islice(self.rounds(image, start), self.default_rounds)
+        return logits
+
+    def asked_for(self, start: Tensor | None) -> Tensor:
+        """The start mask.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        if start is None:
+            raise ValueError(
+                f"{type(self).__name__}: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1], "
+                "such as Otsu's"
+            )
+        return start
+
+
+class FeedbackNetwork(RoundByRound):
     """Four encoder and four decoder blocks, all of them shown the feedback mask at their own resolution.
 
     Args:
@@ -36,7 +64,6 @@ class FeedbackNetwork(Segmenter):
         LookupError: with suggestions, when there is no such history.
     """
 
-    needs_start = True
     width_step = 2  # the last decoder block has half the width
     head_sees_mask = False
 
@@ -66,27 +93,13 @@ class FeedbackNetwork(Segmenter):
         self.output = nn.Conv2d(width // 2 + self.head_sees_mask, 1, 1)
         self.history = history_of(history)
 
-    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
-        """Logits (B, 1, H, W) after all `default_rounds` feedback rounds.
-
-        Raises:
-            ValueError: without a start mask of the image's size.
-        """
-        *_, logits = islice(self.rounds(image, start), self.default_rounds)
-        return logits
-
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
         """Logits (B, 1, H, W) of every feedback round, without end; each round is fed what the last one found.
 
         Raises:
             ValueError: without a start mask of the image's size.
         """
-        if start is None:
-            raise ValueError(
-                f"{type(self).__name__}: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1], "
-                "such as Otsu's"
-            )
-        mask = start
+        mask = self.asked_for(start)
         while True:
             logits = self.refine(image, mask)
             yield logits

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
-from bench.network import Segmenter
 from dfinet.fast import FastDFINet, Memory
+from dfinet.feedback_network import RoundByRound
 
 WARM_UPS = 3
 """Runs before a capture, in which libraries choose kernels and take their memory."""
@@ -35,7 +35,7 @@ class Captured:
     again: torch.cuda.CUDAGraph
 
 
-class CapturedDFINet(Segmenter):
+class CapturedDFINet(RoundByRound):
     """A DFINet that only predicts, on a CUDA device, without a word from Python inside a round.
 
     Half precision moves logits; where a gate's logit is next to zero, it flips a pixel of a mask. What comes of it in
@@ -49,8 +49,6 @@ class CapturedDFINet(Segmenter):
         ValueError: when the network is not on a CUDA device.
     """
 
-    needs_start = True
-
     def __init__(self, network: FastDFINet, *, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         if not network.output.weight.is_cuda:
@@ -59,11 +57,6 @@ class CapturedDFINet(Segmenter):
         self.default_rounds = network.default_rounds
         self._captured: dict[torch.Size, Captured] = {}
 
-    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
-        """Logits (B, 1, H, W) after all rounds."""
-        *_, logits = islice(self.rounds(image, start), self.default_rounds)
-        return logits
-
     @torch.no_grad()
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
         """Logits (B, 1, H, W) in float32 of every round, without end.
@@ -71,8 +64,7 @@ class CapturedDFINet(Segmenter):
         Raises:
             ValueError: without a start mask.
         """
-        if start is None:
-            raise ValueError("CapturedDFINet: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1]")
+        start = self.asked_for(start)
         if image.shape not in self._captured:
             self._captured[image.shape] = self._capture(image, start)
         graphs = self._captured[image.shape]
