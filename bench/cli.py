@@ -290,8 +290,8 @@ def cost(
     info_of, on = info_lookup(plugin), open_device(device)
     if size < 1:
         raise ValueError(f"--size {size}: expected a number of pixels, at least 1")
-    infos = [info_of(name) for name in models or sorted(find_models(), key=str.casefold)]
-    infos = [info for info in infos if models or not info.ablates]
+    everything = map(info_of, sorted(find_models(), key=str.casefold))
+    infos = [info_of(name) for name in models] if models else [info for info in everything if not info.ablates]
     costs = {}
     for info in track(infos, "measure", total=len(infos), progress=Bar()):
         torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """Costs measured in a process of their own, so that nothing that ran before can colour them.
 
-Allocators, kernel caches and clocks remember what a process has done: the same network was seen to take up to eight
-times as long after twenty others. A new process remembers nothing, so that the order of a list does not matter.
+Allocators, kernel caches and clocks remember what a process has done. A new process remembers nothing, so that the
+order of a list does not matter.
 """
 
 from __future__ import annotations

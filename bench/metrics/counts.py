@@ -439,11 +439,7 @@ class CountTable:
         Raises:
             ValueError: when a field is missing or the lengths contradict each other.
         """
-        fields = [f.name for f in dataclasses.fields(cls)]
-        missing = [name for name in fields if name not in arrays]
-        if missing:
-            raise ValueError(f"counts: no {', '.join(missing)}, expected {', '.join(fields)}; score the run again")
-        columns = {name: np.asarray(arrays[name]) for name in fields}
+        columns = columns_of(cls, arrays, what="counts", again="score")
         table = cls(names=tuple(columns.pop("names").tolist()), **columns)
         table.check()
         return table
@@ -463,6 +459,22 @@ class CountTable:
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"counts: {name} has shape {found}, expected {shape}; score the run again")
+
+
+def columns_of(record: type, arrays: Mapping[str, NDArray[Any]], *, what: str, again: str) -> dict[str, NDArray[Any]]:
+    """The arrays that a record of arrays is made of, by its fields' names.
+
+    Args:
+        what: the file's content, for an error.
+        again: what has to be done with the run where an array is missing.
+
+    Raises:
+        ValueError: naming the fields that are missing.
+    """
+    fields = [f.name for f in dataclasses.fields(record)]
+    if missing := [name for name in fields if name not in arrays]:
+        raise ValueError(f"{what}: no {', '.join(missing)}, expected {', '.join(fields)}; {again} the run again")
+    return {name: np.asarray(arrays[name]) for name in fields}
 
 
 class CountsWriter:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.components import IntArray
-from bench.metrics.counts import QArray, threshold_level
+from bench.metrics.counts import QArray, columns_of, threshold_level
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "start_predicted", "actual")
@@ -132,11 +132,7 @@ class RoundTable:
         Raises:
             ValueError: when a field is missing or the lengths contradict each other.
         """
-        fields = [f.name for f in dataclasses.fields(cls)]
-        missing = [name for name in fields if name not in arrays]
-        if missing:
-            raise ValueError(f"rounds: no {', '.join(missing)}, expected {', '.join(fields)}; predict the run again")
-        columns = {name: np.asarray(arrays[name]) for name in fields}
+        columns = columns_of(cls, arrays, what="rounds", again="predict")
         table = cls(names=tuple(columns.pop("names").tolist()), **columns)
         table.check()
         return table
