@@ -16,6 +16,7 @@ from typing import Any, Literal
 Better = Literal["higher", "lower"]
 Status = Literal["done", "limited", "failed"]
 Decoder = Literal["pillow-grey", "opencv-bgr"]
+Matching = Literal["greedy-raster", "nearest", "optimal", "overlap-priority", "overlap", "shooting"]
 Setting = bool | int | float | str
 Config = tuple[tuple[str, Setting], ...]
 
@@ -188,7 +189,15 @@ class Scoring:
         threshold: a pixel is predicted where its probability is greater than this.
         distance: a target is matched by a predicted component whose centroid is nearer than this, in pixels.
         connectivity: 4 or 8 neighbours make a component.
-        matching: `greedy-raster`: targets in raster order each take the first free component near enough.
+        matching: `greedy-raster`: targets in raster order each take the first free component near enough;
+            `nearest`: the nearest pair first, then the nearest of the rest; `optimal`: as many pairs as can be, of
+            those choices the one with the least total distance; `overlap-priority`: an optimal choice among pairs
+            whose IoU is at least 0.5, then, for the rest, an optimal one by distance; `overlap`: a target is found
+            when a predicted pixel lies on it, a component is a false alarm when none of its pixels lies on a target;
+            `shooting`: a target is found when a predicted pixel is at most 1 px from it (3 x 3), a predicted pixel is
+            a false alarm when it is more than 4 px from all of them (9 x 9).
+        normalise: `none`, or `min-max`: every map is stretched to [0, 1] before it meets the threshold, as UIU-Net's
+            script does.
     """
 
     name: str
@@ -197,7 +206,8 @@ class Scoring:
     threshold: float = 0.5
     distance: float = 3.0
     connectivity: Literal[4, 8] = 8
-    matching: Literal["greedy-raster"] = "greedy-raster"
+    matching: Matching = "greedy-raster"
+    normalise: Literal["none", "min-max"] = "none"
 
     def __post_init__(self) -> None:
         if self.ground_truth == "soft" and self.resolution != "network":

@@ -256,6 +256,8 @@ def count_against(q: QArray, truth: Truth, *, scoring: Scoring) -> ImageCounts:
         ValueError: when `q` is not uint16 or differs in shape from the mask.
     """
     check_levels(q, truth)
+    if scoring.matching != "greedy-raster":
+        raise ValueError(f"scoring {scoring.name}: matching {scoring.matching!r} is not counted yet")
     prediction = q > threshold_level(scoring.threshold)
     found = find_components(prediction, connectivity=scoring.connectivity)
     partner = match_targets(truth.targets, found, distance=scoring.distance)
