@@ -26,6 +26,7 @@ from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, 
 from bench.fresh import measure_fresh
 from bench.losses import get_loss
 from bench.metrics.counts import CountsWriter
+from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score_rounds
@@ -302,13 +303,17 @@ class Tally:
             self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
 
     def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
-        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round."""
+        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round.
+
+        The last round's scores are also those of its curves.
+        """
         table = self._counts.table()
         write_arrays(folder / "counts.npz", table.to_arrays())
         write_arrays(folder / "curves.npz", self._curves.to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
-        return score_rounds(table, self.scoring)
+        *earlier, last = score_rounds(table, self.scoring)
+        return (*earlier, last | score_curves(self._curves, self.scoring))
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:

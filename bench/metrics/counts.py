@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.metrics.components import UNMATCHED, BoolArray, Components, IntArray, find_components, match_targets
+from bench.metrics.components import BoolArray, Components, IntArray, find_components
+from bench.metrics.labelling import area_unlike, border_distances, count_under
+from bench.metrics.matching import judge
 from bench.types import Scoring
 
 LEVELS = 65536
@@ -86,6 +88,7 @@ class Truth:
         full: (H, W) what the IoU intersection counts, and what targets are made of: 1.0.
         real: (H, W) what precision, recall and F1 take as target: > 0.5. The same map as `full` for a binary mask.
         labelled: pixels of the IoU label area: 0.5 to 1.0, both ends included.
+        actual: pixels of `real`.
         positive: pixels > 0.
         targets: the components of `full`.
         target_border, target_scr: (T,) as in `ImageCounts`.
@@ -94,6 +97,7 @@ class Truth:
     full: BoolArray
     real: BoolArray
     labelled: int
+    actual: int
     positive: int
     targets: Components
     target_border: IntArray
@@ -128,17 +132,19 @@ def read_truth(truth: NDArray[Any], scoring: Scoring, *, grey: NDArray[Any] | No
         full, real, labelled = truth == 1, truth > 0.5, truth >= 0.5
     else:
         _check_binary(truth)
-        full = real = labelled = truth.astype(bool)
-    is_background = truth == 0
+        full = real = labelled = np.ascontiguousarray(truth).view(np.bool_)
     targets = find_components(full, connectivity=scoring.connectivity)
+    actual = int(targets.areas.sum())
+    is_soft = real is not full
     return Truth(
         full=full,
         real=real,
-        labelled=int(np.count_nonzero(labelled)),
-        positive=truth.size - int(np.count_nonzero(is_background)),
+        labelled=int(np.count_nonzero(labelled)) if is_soft else actual,
+        actual=int(np.count_nonzero(real)) if is_soft else actual,
+        positive=int(np.count_nonzero(truth)),
         targets=targets,
         target_border=_border_distances(targets, full.shape),
-        target_scr=_signal_to_clutter(targets, is_background, grey),
+        target_scr=_signal_to_clutter(targets, truth == 0, grey) if grey is not None else np.full(len(targets), np.nan),
     )
 
 
@@ -155,26 +161,19 @@ def _check_soft(truth: NDArray[Any]) -> None:
     _check_unit_range("soft masks", truth)
 
 
-def _border_distances(targets: Components, shape: tuple[int, ...]) -> IntArray:
+def _border_distances(targets: Components, shape: tuple[int, int]) -> IntArray:
     """(T,) pixels between each target's outermost pixel and the image border; 0 when it lies on the first row."""
-    height, width = shape
-    to_border = np.minimum(
-        np.minimum(targets.rows, height - 1 - targets.rows), np.minimum(targets.cols, width - 1 - targets.cols)
-    )
-    nearest = np.full(len(targets), max(height, width), dtype=np.int64)
-    np.minimum.at(nearest, targets.owner, to_border)
-    return nearest
+    runs = targets.run_rows, targets.run_starts, targets.run_ends, targets.run_owner
+    return border_distances(*runs, len(targets), *shape)
 
 
-def _signal_to_clutter(targets: Components, is_background: BoolArray, grey: NDArray[Any] | None) -> FloatArray:
+def _signal_to_clutter(targets: Components, is_background: BoolArray, grey: NDArray[Any]) -> FloatArray:
     """(T,) signal-to-clutter ratios: |mean of target - mean of background| / standard deviation of background.
 
     The local background of a target is its bounding box widened by 20 px on every side, cut at the image border, less
-    every pixel that any mask value marks. NaN without a grey image, without background or where it is constant.
+    every pixel that any mask value marks. NaN without background or where it is constant.
     """
     ratios = np.full(len(targets), np.nan)
-    if grey is None:
-        return ratios
     for t in range(len(targets)):
         rows, cols = targets.rows[targets.owner == t], targets.cols[targets.owner == t]
         window = (
@@ -256,30 +255,30 @@ def count_against(q: QArray, truth: Truth, *, scoring: Scoring) -> ImageCounts:
         ValueError: when `q` is not uint16 or differs in shape from the mask.
     """
     check_levels(q, truth)
-    if scoring.matching != "greedy-raster":
-        raise ValueError(f"scoring {scoring.name}: matching {scoring.matching!r} is not counted yet")
     prediction = q > threshold_level(scoring.threshold)
     found = find_components(prediction, connectivity=scoring.connectivity)
-    partner = match_targets(truth.targets, found, distance=scoring.distance)
-    taken = partner[partner != UNMATCHED]
+    runs = found.run_rows, found.run_starts, found.run_ends
+    intersection = count_under(*runs, truth.full)
+    verdict = judge(truth.full, truth.targets, prediction, found, scoring)
+    alarms = int(np.count_nonzero(verdict.is_alarm))
     return ImageCounts(
         pixels=q.size,
         labelled=truth.labelled,
-        actual=int(np.count_nonzero(truth.real)),
+        actual=truth.actual,
         positive=truth.positive,
         targets=len(truth.targets),
-        intersection=int(np.count_nonzero(prediction & truth.full)),
-        predicted=len(found.rows),
-        hits=int(np.count_nonzero(prediction & truth.real)),
-        matched=len(taken),
+        intersection=intersection,
+        predicted=int(found.areas.sum()),
+        hits=intersection if truth.real is truth.full else count_under(*runs, truth.real),
+        matched=int(np.count_nonzero(verdict.is_found)),
         components=len(found),
-        unmatched=len(found) - len(taken),
-        unmatched_area=len(found.rows) - int(found.areas[taken].sum()),
-        equal_area=int(found.areas[~np.isin(found.areas, found.areas[taken])].sum()),
+        unmatched=alarms,
+        unmatched_area=verdict.alarm_area,
+        equal_area=area_unlike(found.areas, verdict.is_alarm),
         target_area=truth.targets.areas,
         target_border=truth.target_border,
         target_scr=truth.target_scr,
-        target_matched=partner != UNMATCHED,
+        target_matched=verdict.is_found,
     )
 
 

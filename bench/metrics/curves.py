@@ -1,7 +1,8 @@
-"""Curves over thresholds: ROC and precision-recall from exact histograms, Pd against Fa at a fixed set of thresholds.
+"""Curves over all thresholds, exact: ROC and precision-recall of pixels, detections and false alarms of targets.
 
-Pixel curves lose nothing: the levels of all target pixels and of all other pixels are counted apart, 65536 bins each,
-so every point that any threshold could give is there. Pd and Fa need components, so they are counted at 41 thresholds.
+Nothing is sampled. The levels of all target pixels and of all other pixels are counted apart, 65536 bins each; targets
+and components are followed through every level that occurs by one sweep (bench/metrics/sweep.py). Every point that any
+threshold could give is there, equal to scoring the predictions anew at that threshold.
 """
 
 from __future__ import annotations
@@ -12,26 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.components import UNMATCHED, IntArray, find_components, match_targets
-from bench.metrics.counts import LEVELS, FloatArray, QArray, check_levels, read_truth
+from bench.metrics.components import Components, IntArray
+from bench.metrics.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
+from bench.metrics.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
+from bench.metrics.sweep import AREA, COMPONENTS, MATCHED, add_levels, sweep_pairs, sweep_untouched
 from bench.types import Scoring
 
-THRESHOLDS = 41
-
-
-def _logit_spaced_levels() -> tuple[int, ...]:
-    """41 levels from 2 to 65534, uniform in log(p / (1 - p)), with 32768 (p > 0.5) in the middle."""
-    reach = np.log(32767)  # logit of 65534/65536, the last level that q can be above of
-    logits = np.linspace(-reach, reach, THRESHOLDS)
-    return tuple(int(level) for level in np.rint(LEVELS / (1 + np.exp(-logits))))
-
-
-PD_FA_LEVELS = _logit_spaced_levels()
-"""The levels k of the Pd-Fa curve: predicted where q > k, that is p > k/65536."""
-
 _HISTOGRAMS = ("target_levels", "other_levels")
-_PER_THRESHOLD = ("matched", "unmatched", "unmatched_area")
 _TOTALS = ("targets", "pixels", "images")
+SWEPT = (*PAIRINGS, "overlap", "shooting")
+"""Matching rules whose detections and false alarms are followed through all thresholds."""
 
 
 class Roc(NamedTuple):
@@ -49,11 +40,23 @@ class PrecisionRecall(NamedTuple):
 
 
 class PdFa(NamedTuple):
-    """False-alarm rate and probability of detection per threshold, thresholds rising; Pd is NaN without targets."""
+    """False-alarm rate and probability of detection at every threshold that makes a difference, from the highest down.
+
+    Predicted is where p > threshold. The first point is that of a threshold above which nothing is; Pd is NaN without
+    targets.
+    """
 
     fa: FloatArray
     pd: FloatArray
     thresholds: FloatArray
+
+
+class TargetCounts(NamedTuple):
+    """What the targets of a list come to at some thresholds (K,): matched targets, false components, their pixels."""
+
+    matched: IntArray
+    unmatched: IntArray
+    unmatched_area: IntArray
 
 
 class CurveCounts:
@@ -64,22 +67,24 @@ class CurveCounts:
 
     Attributes:
         target_levels, other_levels: (65536,) pixels at each level of q, on targets and off.
-        levels: (K,) levels of the Pd-Fa curve.
-        matched, unmatched, unmatched_area: (K,) as in `ImageCounts`, summed over images.
+        steps: (3, 65536) by how much matched targets, components that are false alarms, and pixels that are, change
+            when the pixels of a level join; all zero under a matching rule that is not in `SWEPT`.
         targets, pixels, images: totals.
     """
 
     def __init__(self, scoring: Scoring) -> None:
         self.scoring = scoring
-        self.levels: IntArray = np.array(PD_FA_LEVELS, dtype=np.int64)
         self.target_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
         self.other_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
-        self.matched: IntArray = np.zeros(THRESHOLDS, dtype=np.int64)
-        self.unmatched: IntArray = np.zeros(THRESHOLDS, dtype=np.int64)
-        self.unmatched_area: IntArray = np.zeros(THRESHOLDS, dtype=np.int64)
+        self.steps: IntArray = np.zeros((3, LEVELS), dtype=np.int64)
         self.targets = 0
         self.pixels = 0
         self.images = 0
+
+    @property
+    def is_swept(self) -> bool:
+        """Whether targets and components are followed, or pixels alone."""
+        return self.scoring.matching in SWEPT
 
     def add(self, q: QArray, truth: NDArray[Any]) -> None:
         """Count one image in.
@@ -91,29 +96,42 @@ class CurveCounts:
         Raises:
             ValueError: when a map is not of the kind asked for, or shapes differ.
         """
-        read = read_truth(truth, self.scoring)
-        check_levels(q, read)
-        on_target = np.bincount(q[read.real], minlength=LEVELS)
-        everywhere = np.bincount(q.ravel(), minlength=LEVELS)
-        self.target_levels += on_target
-        self.other_levels += everywhere - on_target
-        self.targets += len(read.targets)
+        self.add_against(q, read_truth(truth, self.scoring))
+
+    def add_against(self, q: QArray, truth: Truth) -> None:
+        """Count one image in, whose mask has been read before.
+
+        Raises:
+            ValueError: when `q` is not uint16 or differs in shape from the mask.
+        """
+        check_levels(q, truth)
+        q = np.ascontiguousarray(q)
+        add_levels(q, truth.real, self.target_levels, self.other_levels)
+        self.targets += len(truth.targets)
         self.pixels += q.size
         self.images += 1
+        if self.is_swept:
+            self._sweep(q, truth)
 
-        at_most = np.cumsum(everywhere)
-        predicted = q.size - at_most[self.levels]
-        before, result = -1, (0, 0, 0)
-        for k in np.flatnonzero(predicted):
-            if predicted[k] != before:  # maps of rising thresholds are nested: as many pixels are the same pixels
-                found = find_components(q > self.levels[k], connectivity=self.scoring.connectivity)
-                partner = match_targets(read.targets, found, distance=self.scoring.distance)
-                taken = partner[partner != UNMATCHED]
-                area = len(found.rows) - int(found.areas[taken].sum())
-                before, result = predicted[k], (len(taken), len(found) - len(taken), area)
-            self.matched[k] += result[0]
-            self.unmatched[k] += result[1]
-            self.unmatched_area[k] += result[2]
+    def _sweep(self, q: QArray, truth: Truth) -> None:
+        scoring, targets, none = self.scoring, truth.targets, np.zeros(LEVELS, dtype=np.int64)
+        if scoring.matching in PAIRINGS:
+            rule, limit = PAIRINGS[scoring.matching], float(scoring.distance)
+            sweep_pairs(q, targets.centroids, scoring.connectivity, rule, limit, self.steps)
+        elif scoring.matching == "overlap":
+            sweep_untouched(q, truth.full, scoring.connectivity, self.steps[COMPONENTS], self.steps[AREA])
+            self._add_peaks(q, targets)
+        else:
+            near = around(truth.full, ALARM_SIDE)
+            sweep_untouched(q, near, scoring.connectivity, self.steps[COMPONENTS], none)
+            add_levels(q, near, none, self.steps[AREA])
+            self._add_peaks(around(q, HIT_SIDE), targets)
+
+    def _add_peaks(self, q: QArray, targets: Components) -> None:
+        """A target is found as soon as the threshold falls below its highest level."""
+        peaks = np.zeros(len(targets), dtype=np.int64)
+        np.maximum.at(peaks, targets.owner, q[targets.rows, targets.cols])
+        np.add.at(self.steps[MATCHED], peaks, 1)
 
     def merge(self, other: CurveCounts) -> None:
         """Count in what another accumulator has seen: the curves of a list are those of its parts, added up.
@@ -124,46 +142,76 @@ class CurveCounts:
         mine, theirs = _rules(self.scoring), _rules(other.scoring)
         if mine != theirs:
             raise ValueError(f"curves: one is counted under {mine}, the other under {theirs}; count both alike")
-        for name in (*_HISTOGRAMS, *_PER_THRESHOLD, *_TOTALS):
+        for name in (*_HISTOGRAMS, "steps", *_TOTALS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by name, for `numpy.savez`; histograms as their levels in use and the pixels at each."""
-        arrays: dict[str, NDArray[Any]] = {"levels": self.levels}
+        """Plain arrays by name, for `numpy.savez`; histograms and steps as the levels in use and what is there."""
+        arrays: dict[str, NDArray[Any]] = {}
         for name in _HISTOGRAMS:
             histogram = getattr(self, name)
             arrays[f"{name}_used"] = np.flatnonzero(histogram)
             arrays[f"{name}_pixels"] = histogram[arrays[f"{name}_used"]]
-        return arrays | {name: np.asarray(getattr(self, name)) for name in (*_PER_THRESHOLD, *_TOTALS)}
+        arrays["steps_used"] = np.flatnonzero(self.steps.any(axis=0))
+        arrays["steps"] = self.steps[:, arrays["steps_used"]]
+        return arrays | {name: np.asarray(getattr(self, name)) for name in _TOTALS}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], scoring: Scoring) -> CurveCounts:
         """The accumulator that `to_arrays` took apart; `scoring` is the one it was counted under.
 
         Raises:
-            ValueError: when an array is missing or counted at other thresholds.
+            ValueError: when an array is missing.
         """
         curves = cls(scoring)
         parts = [f"{name}_{part}" for name in _HISTOGRAMS for part in ("used", "pixels")]
-        missing = [name for name in ("levels", *parts, *_PER_THRESHOLD, *_TOTALS) if name not in arrays]
+        missing = [name for name in (*parts, "steps_used", "steps", *_TOTALS) if name not in arrays]
         if missing:
             raise ValueError(f"curves: no {', '.join(missing)}; score the run again")
-        if not np.array_equal(arrays["levels"], curves.levels):
-            raise ValueError(
-                f"curves: counted at {len(arrays['levels'])} other thresholds than the {THRESHOLDS} in use; "
-                "score the run again"
-            )
         for name in _HISTOGRAMS:
             getattr(curves, name)[arrays[f"{name}_used"]] = arrays[f"{name}_pixels"]
-        for name in _PER_THRESHOLD:
-            setattr(curves, name, np.array(arrays[name], dtype=np.int64))
+        curves.steps[:, arrays["steps_used"]] = arrays["steps"]
         for name in _TOTALS:
             setattr(curves, name, int(arrays[name]))
         return curves
 
 
 def _rules(scoring: Scoring) -> str:
-    return f"{scoring.ground_truth} masks, {scoring.distance:g} px, {scoring.connectivity} neighbours"
+    return (
+        f"{scoring.ground_truth} masks, matching {scoring.matching}, {scoring.distance:g} px, "
+        f"{scoring.connectivity} neighbours"
+    )
+
+
+def target_counts(curves: CurveCounts, levels: IntArray) -> TargetCounts:
+    """What the targets of the list come to at thresholds k/65536.
+
+    Args:
+        levels: (K,) whole numbers k from 0 to 65535.
+
+    >>> curves = CurveCounts(Scoring("native"))
+    >>> curves.add(np.array([[900, 0, 0, 0, 0, 500]], np.uint16), np.array([[1, 0, 0, 0, 0, 0]], np.uint8))
+    >>> target_counts(curves, np.array([899, 499])).unmatched_area.tolist()
+    [0, 1]
+    """
+    above = np.zeros((3, LEVELS + 1), dtype=np.int64)
+    above[:, :LEVELS] = np.cumsum(curves.steps[:, ::-1], axis=1)[:, ::-1]
+    return TargetCounts(*above[:, levels + 1])
+
+
+def pixel_counts(curves: CurveCounts, levels: IntArray) -> tuple[IntArray, IntArray]:
+    """Predicted pixels on targets (K,) and off them (K,) at thresholds k/65536, k from 0 to 65535."""
+    above = np.zeros((2, LEVELS + 1), dtype=np.int64)
+    both = np.stack([curves.target_levels, curves.other_levels])
+    above[:, :LEVELS] = np.cumsum(both[:, ::-1], axis=1)[:, ::-1]
+    on, off = above[:, levels + 1]
+    return on, off
+
+
+def levels_used(curves: CurveCounts) -> IntArray:
+    """The thresholds' levels k between which predictions differ, from the highest down: one below each that occurs."""
+    used = np.flatnonzero(curves.target_levels + curves.other_levels)[::-1]
+    return np.concatenate([[LEVELS - 1], used[used > 0] - 1])
 
 
 def _cumulated(curves: CurveCounts) -> tuple[IntArray, IntArray]:
@@ -201,17 +249,25 @@ def precision_recall(curves: CurveCounts) -> PrecisionRecall:
 
 
 def pd_fa(curves: CurveCounts) -> PdFa:
-    """Probability of detection and false-alarm rate at the 41 thresholds; at 0.5 the values of the main table.
+    """Probability of detection and false-alarm rate at every threshold; empty where targets are not followed.
 
     >>> curves = CurveCounts(Scoring("native"))
     >>> q = np.array([[65535, 0, 0, 0, 40000, 0, 0, 0]], np.uint16)
     >>> curves.add(q, np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8))
-    >>> curve = pd_fa(curves)
-    >>> float(curve.thresholds[20]), float(curve.fa[20]), float(curve.pd[20])
-    (0.5, 0.125, 1.0)
+    >>> pd_fa(curves).fa.tolist(), pd_fa(curves).pd.tolist()
+    ([0.0, 0.0, 0.125], [0.0, 1.0, 1.0])
     """
-    fa, pd = _share(curves.unmatched_area, curves.pixels), _share(curves.matched, curves.targets)
-    return PdFa(fa=fa, pd=pd, thresholds=curves.levels / LEVELS)
+    levels = levels_used(curves) if curves.is_swept else np.zeros(0, dtype=np.int64)
+    found = target_counts(curves, levels)
+    fa, pd = _share(found.unmatched_area, curves.pixels), _share(found.matched, curves.targets)
+    return PdFa(fa=fa, pd=pd, thresholds=levels / LEVELS)
+
+
+def pd_fa_at(curves: CurveCounts, threshold: float) -> tuple[float, float]:
+    """False-alarm rate and probability of detection at one threshold; NaN where undefined."""
+    found = target_counts(curves, np.array([threshold_level(threshold)]))
+    fa, pd = _share(found.unmatched_area, curves.pixels), _share(found.matched, curves.targets)
+    return (float(fa[0]), float(pd[0])) if curves.is_swept else (float("nan"), float("nan"))
 
 
 def roc_auc(curves: CurveCounts) -> float | None:

@@ -22,6 +22,9 @@ Compute = Callable[[Counts], float | None]
 """A value, or None where the counts leave it undefined (a zero denominator)."""
 
 DEFAULT_DISTANCE = 3.0
+BY_CENTROID = "Pd/centroid-3px"
+WITHOUT_DISTANCE = ("overlap", "shooting")
+"""Matching rules that ask for no distance of centroids."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,35 @@ class Metric:
         return Score(float(value), unit=self.unit, better=self.better)
 
     def id_under(self, scoring: Scoring) -> str:
-        """The id under a scoring: another matching distance or connectivity is another metric.
+        """The id under a scoring: another matching rule, distance or connectivity is another metric.
 
         >>> find_metrics().get("Pd/centroid-3px").id_under(Scoring("near", distance=5))
         'Pd/centroid-5px'
         >>> find_metrics().get("Fa/unmatched-area").id_under(Scoring("near", distance=5, connectivity=4))
         'Fa/unmatched-area-5px-4conn'
         """
-        if not self.of_components or (scoring.distance == DEFAULT_DISTANCE and scoring.connectivity == 8):
-            return self.id
-        neighbours = "" if scoring.connectivity == 8 else f"-{scoring.connectivity}conn"
-        return f"{self.id.removesuffix('-3px')}-{scoring.distance:g}px{neighbours}"
+        return id_under(self.id, scoring) if self.of_components else self.id
+
+
+def id_under(name: str, scoring: Scoring) -> str:
+    """What the id of a metric of components becomes under a scoring: its matching rule, distance, connectivity.
+
+    >>> id_under("Pd/centroid-3px", Scoring("overlap", matching="overlap"))
+    'Pd/overlap'
+    >>> id_under("Fa/unmatched-area", Scoring("optimal", matching="optimal", connectivity=4))
+    'Fa/unmatched-area-optimal-4conn'
+    """
+    rule = "" if scoring.matching == "greedy-raster" else scoring.matching
+    apart = "" if rule in WITHOUT_DISTANCE else f"{scoring.distance:g}px"
+    neighbours = "" if scoring.connectivity == 8 else f"{scoring.connectivity}conn"
+    if name == BY_CENTROID:
+        name = "Pd/" + (rule or "centroid")
+        return "-".join(filter(None, (name, apart, neighbours)))
+    if not rule and not neighbours and scoring.distance == DEFAULT_DISTANCE:
+        return name
+    if rule and scoring.distance == DEFAULT_DISTANCE:
+        apart = ""
+    return "-".join(filter(None, (name, rule, apart, neighbours)))
 
 
 METRICS: Registry[Metric] = Registry("metric")

@@ -14,8 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from bench.metrics.components import UNMATCHED, Components, find_components, match_targets
+from bench.metrics.components import Components, find_components
 from bench.metrics.counts import LEVELS, threshold_level
+from bench.metrics.matching import judge
 from bench.types import Scoring
 from reports.figures.style import COLUMN, PAGE, drawable, house_style
 
@@ -167,7 +168,7 @@ def _draw(place: Place, picture: Picture, column: int, scoring: Scoring) -> None
         for target in range(len(targets)):
             _circle(place, targets, target, colour=FOUND)
     else:
-        _judge(place, picture.predictions[column - 2].q, targets, scoring)
+        _judge(place, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
     if len(targets):
         _inset(place, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
     if column == 0:
@@ -194,14 +195,14 @@ def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, floa
     return picture.predictions[column - 2].q / LEVELS, (0.0, 1.0)
 
 
-def _judge(place: Place, q: Levels, targets: Components, scoring: Scoring) -> None:
+def _judge(place: Place, q: Levels, mask: NDArray[np.bool_], targets: Components, scoring: Scoring) -> None:
     """Circle what was found and missed, and box every false alarm, as the scoring counts them."""
-    found = find_components(q > threshold_level(scoring.threshold), connectivity=scoring.connectivity)
-    partner = match_targets(targets, found, distance=scoring.distance)
-    for target, match in enumerate(partner):
-        is_missed = match == UNMATCHED
-        _circle(place, targets, target, colour=MISSED if is_missed else FOUND, dashes=":" if is_missed else "-")
-    for alarm in sorted(set(range(len(found))) - set(partner.tolist())):
+    prediction = q > threshold_level(scoring.threshold)
+    found = find_components(prediction, connectivity=scoring.connectivity)
+    verdict = judge(mask, targets, prediction, found, scoring)
+    for target, is_found in enumerate(verdict.is_found):
+        _circle(place, targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
+    for alarm in np.flatnonzero(verdict.is_alarm):
         mine = found.owner == alarm
         rows, cols = _extent(found.rows[mine], place), _extent(found.cols[mine], place)
         place.frame(rows, cols, colour=ALARM, dashes="--")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.counts import threshold_level
-from bench.metrics.curves import CurveCounts, pd_fa, precision_recall, roc
+from bench.metrics.curves import CurveCounts, pd_fa, pd_fa_at, precision_recall, roc
 from bench.store import StoreError, load_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
@@ -82,11 +82,10 @@ def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) ->
 
 
 def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
-    """Pd over Fa at every threshold counted, with the point at the scoring's threshold where that is one of them."""
+    """Pd over Fa at every threshold that makes a difference, with the point at the scoring's threshold."""
     found = pd_fa(counts)
-    here = np.flatnonzero(found.thresholds == scoring.threshold)
-    at = (float(found.fa[here[0]]), float(found.pd[here[0]])) if len(here) else None
-    return Curve(label, found.fa, found.pd, at=_known(at))
+    keep = thin(np.log10(np.maximum(found.fa, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.pd)
+    return Curve(label, found.fa[keep], found.pd[keep], at=_known(pd_fa_at(counts, scoring.threshold)))
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,22 +28,11 @@ from bench.metrics.counts import (
     threshold_level,
 )
 from bench.types import Scoring
+from tests.metrics import reference as slow
 
 NATIVE = Scoring("native")
 SOFT = Scoring("soft", ground_truth="soft", resolution="network")
 INTEGERS = (*TRUTH_FIELDS, *ROUND_FIELDS)
-
-
-def _load_reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("slow_reference", Path(__file__).with_name("reference.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SLOW = _load_reference()
 
 
 def full(*rows: str) -> NDArray[np.uint8]:
@@ -246,12 +233,12 @@ def test_components_come_in_the_order_of_their_first_pixel(
 ) -> None:
     drawn = data.draw(hnp.arrays(np.bool_, shape))
     components = find_components(drawn, connectivity=connectivity)
-    slow = SLOW.flood_fill(drawn.tolist(), connectivity=connectivity)
+    expected = slow.flood_fill(drawn.tolist(), connectivity=connectivity)
     fast = [
         sorted(zip(components.rows[mine].tolist(), components.cols[mine].tolist(), strict=True))
         for mine in (components.owner == i for i in range(len(components)))
     ]
-    assert fast == [sorted(pixels) for pixels in slow]
+    assert fast == [sorted(pixels) for pixels in expected]
 
 
 @settings(max_examples=200, deadline=None)
@@ -261,23 +248,23 @@ def test_components_come_in_the_order_of_their_first_pixel(
     connectivity=st.sampled_from([4, 8]),
     distance=st.sampled_from([1.0, 2.0, 3.0, 5.0]),
     threshold=st.sampled_from([0.25, 0.5, 0.75]),
+    matching=st.sampled_from(["greedy-raster", "nearest", "overlap", "shooting"]),
 )
 def test_counts_equal_a_slow_count_by_flood_fill(
-    data: st.DataObject, shape: tuple[int, int], connectivity: Any, distance: float, threshold: float
+    data: st.DataObject, shape: tuple[int, int], connectivity: Any, distance: float, threshold: float, matching: Any
 ) -> None:
     prob = data.draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([0.0, 0.25, 0.5, 0.625, 0.75, 1.0])))
     mask = data.draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, 1)))
-    scoring = Scoring("any", threshold=threshold, distance=distance, connectivity=connectivity)
+    scoring = Scoring("any", threshold=threshold, distance=distance, connectivity=connectivity, matching=matching)
     counts = count_image(quantise(prob), mask, scoring=scoring)
-    expected = SLOW.slow_counts(
-        prob.tolist(), mask.tolist(), threshold=threshold, distance=distance, connectivity=connectivity
-    )
+    rule = {"distance": distance, "connectivity": connectivity, "matching": matching}
+    expected = slow.slow_counts(prob.tolist(), mask.tolist(), threshold=threshold, **rule)
     assert {name: getattr(counts, name) for name in INTEGERS} == expected
 
 
 @given(p=st.floats(0, 1))
 def test_levels_equal_exact_arithmetic(p: float) -> None:
-    assert int(quantise(np.array([p]))[0]) == SLOW.level(p)
+    assert int(quantise(np.array([p]))[0]) == slow.level(p)
 
 
 def _noise(seed: int, count: int, *, rounds: int = 2) -> CountTable:

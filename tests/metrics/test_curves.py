@@ -13,17 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bench.metrics import curves as curves_module
 from bench.metrics.counts import count_image, quantise
 from bench.metrics.curves import (
-    PD_FA_LEVELS,
     CurveCounts,
     average_precision,
+    levels_used,
     pd_fa,
+    pd_fa_at,
+    pixel_counts,
     precision_recall,
     roc,
     roc_auc,
+    target_counts,
 )
 from bench.types import Scoring
 
@@ -52,53 +56,87 @@ def test_the_examples_in_the_docstrings_hold() -> None:
     assert outcome.failed == 0
 
 
-def test_thresholds_rise_in_equal_steps_of_logit_through_one_half() -> None:
-    assert len(PD_FA_LEVELS) == 41
-    assert (PD_FA_LEVELS[0], PD_FA_LEVELS[20], PD_FA_LEVELS[40]) == (2, 32768, 65534)
-    p = np.array(PD_FA_LEVELS) / 65536
-    assert (np.diff(PD_FA_LEVELS) > 0).all()
-    middle = np.log(p / (1 - p))[8:33]
-    step = 2 * np.log(32767) / 40
-    np.testing.assert_allclose(np.diff(middle), step, rtol=0.02)  # levels are whole numbers
-    assert [65536 - level for level in PD_FA_LEVELS[::-1]] == list(PD_FA_LEVELS)
+LEVELS_AROUND = st.sampled_from([0, 1, 2, 3, 32768, 32769, 65534, 65535])
+RULES = st.sampled_from(["greedy-raster", "nearest", "optimal", "overlap", "shooting"])
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_every_threshold_gives_the_counts_of_counting_at_that_threshold(seed: int) -> None:
+def counted_anew(q: NDArray[np.uint16], mask: NDArray[Any], scoring: Scoring, level: int) -> list[int]:
+    """What labelling the map from scratch at one threshold comes to."""
+    counts = count_image(q, mask, scoring=dataclasses.replace(scoring, threshold=level / 65536))
+    return [counts.matched, counts.unmatched, counts.unmatched_area, counts.intersection, counts.predicted]
+
+
+def swept(curves: CurveCounts, level: int) -> list[int]:
+    """The same numbers from the sweep."""
+    levels = np.array([level])
+    on, off = pixel_counts(curves, levels)
+    return [int(column[0]) for column in (*target_counts(curves, levels), on, on + off)]
+
+
+@pytest.mark.parametrize("matching", ["greedy-raster", "nearest", "optimal", "overlap", "shooting"])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_threshold_gives_the_counts_of_counting_at_that_threshold(seed: int, matching: Any) -> None:
     q, mask = noisy(seed)
-    curves = drawn(q, mask)
-    for k, level in enumerate(PD_FA_LEVELS):
-        counts = count_image(q, mask, scoring=dataclasses.replace(NATIVE, threshold=level / 65536))
-        assert curves.matched[k] == counts.matched
-        assert curves.unmatched[k] == counts.unmatched
-        assert curves.unmatched_area[k] == counts.unmatched_area
-    assert (curves.targets, curves.pixels, curves.images) == (counts.targets, counts.pixels, 1)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    q=hnp.arrays(np.uint16, (7, 6), elements=st.sampled_from([0, 1, 2, 3, 32768, 32769, 65534, 65535])),
-    mask=hnp.arrays(np.uint8, (7, 6), elements=st.integers(0, 1)),
-    connectivity=st.sampled_from([4, 8]),
-    distance=st.sampled_from([1.5, 3.0]),
-)
-def test_a_skipped_threshold_is_never_a_different_one(
-    q: NDArray[np.uint16], mask: NDArray[np.uint8], connectivity: Any, distance: float
-) -> None:
-    scoring = Scoring("any", connectivity=connectivity, distance=distance)
+    scoring = dataclasses.replace(NATIVE, matching=matching)
     curves = drawn(q, mask, scoring)
-    for k in (0, 1, 20, 39, 40):
-        counts = count_image(q, mask, scoring=dataclasses.replace(scoring, threshold=PD_FA_LEVELS[k] / 65536))
-        assert (curves.matched[k], curves.unmatched_area[k]) == (counts.matched, counts.unmatched_area)
+    for level in {0, 1, 32768, 65534, *(int(k) for k in levels_used(curves) if k < 65535)}:
+        assert swept(curves, level) == counted_anew(q, mask, scoring, level)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    q=hnp.arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=LEVELS_AROUND),
+    data=st.data(),
+    connectivity=st.sampled_from([4, 8]),
+    distance=st.sampled_from([1.0, 1.5, 3.0, 5.0]),
+    matching=RULES,
+)
+def test_plateaus_mergers_and_ties_are_followed_exactly(
+    q: NDArray[np.uint16], data: st.DataObject, connectivity: Any, distance: float, matching: Any
+) -> None:
+    mask = data.draw(hnp.arrays(np.uint8, q.shape, elements=st.integers(0, 1)))
+    scoring = Scoring("any", connectivity=connectivity, distance=distance, matching=matching)
+    curves = drawn(q, mask, scoring)
+    for level in (0, 1, 2, 3, 32767, 32768, 65533, 65534):
+        assert swept(curves, level) == counted_anew(q, mask, scoring, level)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), smoothing=st.sampled_from([0.0, 1.0, 2.5]))
+def test_maps_with_tens_of_components_are_followed_exactly(seed: int, smoothing: float) -> None:
+    generator = np.random.default_rng(seed)
+    clutter = ndimage.gaussian_filter(generator.random((40, 37)), smoothing)
+    q = quantise((clutter - clutter.min()) / np.ptp(clutter))
+    mask = (generator.random(q.shape) > 0.99).astype(np.uint8)
+    curves = drawn(q, mask)
+    for level in generator.choice(levels_used(curves)[1:], 40):
+        assert swept(curves, int(level)) == counted_anew(q, mask, NATIVE, int(level))
 
 
 def test_a_soft_mask_gives_the_counts_of_its_own_readings() -> None:
     mask = np.array([[0.25, 0.6, 1.0, 0.0, 0.0, 0.0, 0.75]])
     q = np.array([[0, 40000, 65535, 0, 0, 0, 50000]], np.uint16)
     curves, counts = drawn(q, mask, SOFT), count_image(q, mask, scoring=SOFT)
-    assert (curves.matched[20], curves.unmatched_area[20]) == (counts.matched, counts.unmatched_area)
+    found = target_counts(curves, np.array([32768]))
+    assert (found.matched[0], found.unmatched_area[0]) == (counts.matched, counts.unmatched_area)
     assert curves.target_levels[32769:].sum() == counts.hits
     assert curves.target_levels.sum() == counts.actual
+
+
+def test_a_rule_that_no_sweep_follows_has_pixel_curves_alone() -> None:
+    q, mask = noisy(1)
+    curves = drawn(q, mask, dataclasses.replace(NATIVE, matching="overlap-priority"))
+    assert roc_auc(curves) == roc_auc(drawn(q, mask))
+    assert len(pd_fa(curves).fa) == 0
+    assert np.isnan(pd_fa_at(curves, 0.5)).all()
+
+
+def test_the_curve_begins_where_nothing_is_predicted_and_ends_at_the_lowest_level_above_zero() -> None:
+    q = np.array([[900, 0, 0, 0, 500, 0, 0, 0]], np.uint16)
+    curve = pd_fa(drawn(q, np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8)))
+    assert (curve.thresholds * 65536).tolist() == [65535, 899, 499]
+    assert curve.pd.tolist() == [0, 1, 1]
+    assert curve.fa.tolist() == [0, 0, 1 / 8]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -174,7 +212,10 @@ def test_curves_of_a_list_are_the_sum_of_its_parts() -> None:
 
 
 def test_curves_under_different_rules_are_not_merged() -> None:
-    with pytest.raises(ValueError, match="counted under binary masks, 3 px, 8 neighbours, the other under binary"):
+    with pytest.raises(
+        ValueError,
+        match="counted under binary masks, matching greedy-raster, 3 px, 8 neighbours, the other under binary",
+    ):
         CurveCounts(NATIVE).merge(CurveCounts(dataclasses.replace(NATIVE, distance=5)))
 
 
@@ -192,12 +233,10 @@ def test_curves_survive_their_arrays(tmp_path: Path) -> None:
     assert back.images == 2
 
 
-def test_arrays_with_a_part_missing_or_of_other_thresholds_are_refused() -> None:
+def test_arrays_with_a_part_missing_are_refused() -> None:
     arrays = CurveCounts(NATIVE).to_arrays()
-    with pytest.raises(ValueError, match="curves: no matched; score the run again"):
-        CurveCounts.from_arrays({k: v for k, v in arrays.items() if k != "matched"}, NATIVE)
-    with pytest.raises(ValueError, match="counted at 2 other thresholds"):
-        CurveCounts.from_arrays(arrays | {"levels": np.array([1, 2])}, NATIVE)
+    with pytest.raises(ValueError, match="curves: no steps; score the run again"):
+        CurveCounts.from_arrays({k: v for k, v in arrays.items() if k != "steps"}, NATIVE)
 
 
 def test_a_prediction_of_the_wrong_kind_or_shape_is_refused() -> None:

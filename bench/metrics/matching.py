@@ -1,0 +1,129 @@
+"""Which targets a prediction finds and which of its components are false alarms, by every rule a scoring can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bench.metrics.components import BoolArray, Components, IntArray
+from bench.metrics.pairing import GREEDY, NEAREST, OPTIMAL, UNMATCHED, pair
+from bench.types import Matching, Scoring
+
+Values = TypeVar("Values", np.bool_, np.uint16)
+
+HIT_SIDE, ALARM_SIDE = 3, 9
+"""Sides of the boxes around target pixels: a predicted pixel in the first is a hit, one outside the second an alarm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What a matching rule says of one prediction.
+
+    Attributes:
+        is_found: (T,) whether each target is.
+        is_alarm: (C,) whether each component is a false alarm.
+        alarm_area: pixels that are false alarms.
+    """
+
+    is_found: BoolArray
+    is_alarm: BoolArray
+    alarm_area: int
+
+
+def match_targets(targets: Components, found: Components, *, distance: float) -> IntArray:
+    """For each target, the found component it is matched with, or -1: the greedy rule of BasicIRSTD and DFINet.
+
+    Targets in raster order each take the first component, in raster order, that is still free and whose centroid is
+    nearer than `distance` pixels. That is neither the nearest component nor the best assignment.
+    Distances are Euclidean, in float64, as in the published code, so that a distance of exactly `distance` is a miss.
+
+    >>> from bench.metrics.components import find_components
+    >>> target = find_components(np.array([[0, 1, 1, 0, 0, 0]], dtype=bool))
+    >>> found = find_components(np.array([[1, 0, 0, 0, 1, 0]], dtype=bool))
+    >>> match_targets(target, found, distance=3.0).tolist()
+    [0]
+    >>> match_targets(target, found, distance=1.5).tolist()
+    [-1]
+    """
+    return pair(GREEDY, targets.centroids, found.centroids, float(distance))
+
+
+def judge(
+    target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
+) -> Verdict:
+    """What the scoring's matching rule says of a prediction.
+
+    Args:
+        target_map: (H, W) the pixels that the targets are made of.
+        targets, found: components of that map and of the prediction.
+        prediction: (H, W).
+
+    >>> from bench.metrics.components import find_components
+    >>> target, prediction = np.array([[0, 0, 0, 0, 0, 1]], bool), np.array([[1, 1, 1, 1, 1, 1]], bool)
+    >>> parts = target, find_components(target), prediction, find_components(prediction)
+    >>> judge(*parts, Scoring("by centroid", distance=2)).is_found.tolist()
+    [False]
+    >>> judge(*parts, Scoring("by overlap", matching="overlap")).is_found.tolist()
+    [True]
+    """
+    if scoring.matching in PAIRINGS:
+        partner = pair(PAIRINGS[scoring.matching], targets.centroids, found.centroids, float(scoring.distance))
+        return verdict_of(partner, found)
+    return JUDGES[scoring.matching](target_map, targets, prediction, found, scoring)
+
+
+def verdict_of(partner: IntArray, found: Components) -> Verdict:
+    """The verdict of a one-to-one rule: components that no target took are false alarms with all their pixels."""
+    is_found = partner != UNMATCHED
+    is_alarm = np.ones(len(found), dtype=bool)
+    is_alarm[partner[is_found]] = False
+    return Verdict(is_found, is_alarm, int(found.areas[is_alarm].sum()))
+
+
+def judge_overlap(
+    target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
+) -> Verdict:
+    """Found where a predicted pixel lies on the target; a component that touches no target pixel is a false alarm."""
+    touched = _any_of(prediction, targets)
+    is_alarm = ~_any_of(target_map, found)
+    return Verdict(touched, is_alarm, int(found.areas[is_alarm].sum()))
+
+
+def judge_shooting(
+    target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
+) -> Verdict:
+    """Found where a predicted pixel is at most 1 px away; predicted pixels farther than 4 px from all are false alarms.
+
+    Distances are those of a chess king (boxes of 3 x 3 and 9 x 9). A component is an alarm when all its pixels are.
+
+    Source: the shooting rule of Li et al., IEEE TNNLS 36, 2023, as in pyirstdmetrics.
+    """
+    near = around(target_map, ALARM_SIDE)
+    is_found = _any_of(around(prediction, HIT_SIDE), targets)
+    return Verdict(is_found, ~_any_of(near, found), int(np.count_nonzero(prediction & ~near)))
+
+
+def around(levels: NDArray[Values], side: int) -> NDArray[Values]:
+    """The highest value within a box of that side around each pixel (H, W); of a map of flags, whether any is set."""
+    grown: NDArray[Values] = ndimage.maximum_filter(levels, size=side, mode="constant", cval=0)
+    return grown
+
+
+def _any_of(positive: BoolArray, parts: Components) -> BoolArray:
+    """(C,) whether any pixel of each component is positive."""
+    return np.bincount(parts.owner, weights=positive[parts.rows, parts.cols], minlength=len(parts)) > 0
+
+
+PAIRINGS: Mapping[Matching, int] = {"greedy-raster": GREEDY, "nearest": NEAREST, "optimal": OPTIMAL}
+"""The rules that pair targets with components by distance alone."""
+
+JUDGES: Mapping[Matching, Callable[[BoolArray, Components, BoolArray, Components, Scoring], Verdict]] = {
+    "overlap": judge_overlap,
+    "shooting": judge_shooting,
+}
+"""The other rules."""
