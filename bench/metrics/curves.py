@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.metrics.components import Components, IntArray
 from bench.metrics.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
 from bench.metrics.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
-from bench.metrics.sweep import AREA, COMPONENTS, MATCHED, add_levels, sweep_pairs, sweep_untouched
+from bench.metrics.sweep import AREA, COMPONENTS, MATCHED, add_levels, coarse_levels, sweep_pairs, sweep_untouched
 from bench.types import Scoring
 
 _HISTOGRAMS = ("target_levels", "other_levels")
@@ -66,14 +66,19 @@ class CurveCounts:
     target where the mask is above 0.5 and targets are made of mask 1.0, as in `count_image`.
 
     Attributes:
+        thresholds: how many thresholds k/65536, evenly spaced from 0, are told apart: all 65536, or fewer for a first
+            look (256 is what the field's curves have at most).
         target_levels, other_levels: (65536,) pixels at each level of q, on targets and off.
         steps: (3, 65536) by how much matched targets, components that are false alarms, and pixels that are, change
             when the pixels of a level join; all zero under a matching rule that is not in `SWEPT`.
         targets, pixels, images: totals.
     """
 
-    def __init__(self, scoring: Scoring) -> None:
+    def __init__(self, scoring: Scoring, *, thresholds: int = LEVELS) -> None:
+        if thresholds < 2 or LEVELS % thresholds:
+            raise ValueError(f"curves: {thresholds} thresholds, expected a power of two from 2 to {LEVELS}")
         self.scoring = scoring
+        self.thresholds = thresholds
         self.target_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
         self.other_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
         self.steps: IntArray = np.zeros((3, LEVELS), dtype=np.int64)
@@ -106,6 +111,8 @@ class CurveCounts:
         """
         check_levels(q, truth)
         q = np.ascontiguousarray(q)
+        if self.thresholds < LEVELS:
+            q = coarse_levels(q, LEVELS // self.thresholds)
         add_levels(q, truth.real, self.target_levels, self.other_levels)
         self.targets += len(truth.targets)
         self.pixels += q.size
@@ -137,9 +144,9 @@ class CurveCounts:
         """Count in what another accumulator has seen: the curves of a list are those of its parts, added up.
 
         Raises:
-            ValueError: when the two match targets under different rules.
+            ValueError: when the two match targets under different rules, or have different thresholds.
         """
-        mine, theirs = _rules(self.scoring), _rules(other.scoring)
+        mine, theirs = _rules(self), _rules(other)
         if mine != theirs:
             raise ValueError(f"curves: one is counted under {mine}, the other under {theirs}; count both alike")
         for name in (*_HISTOGRAMS, "steps", *_TOTALS):
@@ -147,7 +154,7 @@ class CurveCounts:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name, for `numpy.savez`; histograms and steps as the levels in use and what is there."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {"thresholds": np.asarray(self.thresholds)}
         for name in _HISTOGRAMS:
             histogram = getattr(self, name)
             arrays[f"{name}_used"] = np.flatnonzero(histogram)
@@ -163,11 +170,11 @@ class CurveCounts:
         Raises:
             ValueError: when an array is missing.
         """
-        curves = cls(scoring)
         parts = [f"{name}_{part}" for name in _HISTOGRAMS for part in ("used", "pixels")]
-        missing = [name for name in (*parts, "steps_used", "steps", *_TOTALS) if name not in arrays]
+        missing = [name for name in ("thresholds", *parts, "steps_used", "steps", *_TOTALS) if name not in arrays]
         if missing:
             raise ValueError(f"curves: no {', '.join(missing)}; score the run again")
+        curves = cls(scoring, thresholds=int(arrays["thresholds"]))
         for name in _HISTOGRAMS:
             getattr(curves, name)[arrays[f"{name}_used"]] = arrays[f"{name}_pixels"]
         curves.steps[:, arrays["steps_used"]] = arrays["steps"]
@@ -176,10 +183,11 @@ class CurveCounts:
         return curves
 
 
-def _rules(scoring: Scoring) -> str:
+def _rules(curves: CurveCounts) -> str:
+    scoring = curves.scoring
     return (
         f"{scoring.ground_truth} masks, matching {scoring.matching}, {scoring.distance:g} px, "
-        f"{scoring.connectivity} neighbours"
+        f"{scoring.connectivity} neighbours, {curves.thresholds} thresholds"
     )
 
 

@@ -24,6 +24,9 @@ Flags = NDArray[np.bool_]
 
 LEVELS = 65536
 DIGITS = 256
+SIZE, FIRST, ROWS, COLS = 0, 1, 2, 3
+"""What is kept of every component: pixels, first node, sums of rows and of columns."""
+
 MATCHED, COMPONENTS, AREA = 0, 1, 2
 """Rows of `steps`: matched targets, components that are false alarms, pixels that are."""
 
@@ -82,12 +85,12 @@ def sweep_pairs(q: QArray, targets: Points, connectivity: int, rule: int, limit:
     """Add the steps of one map (H, W), its targets (T, 2) paired with components by distance, to `steps` (3, 65536)."""
     height, width = q.shape
     wide, room = width + 2, (height + 2) * (width + 2)
+    per_row = 1 / wide
     order, levels = falling_order(q)
     offsets = _neighbours(wide, connectivity)
     zone = _zone(targets, limit, height, width)
     parent = np.full(room, -1, np.int32)
-    area, first = np.empty(room, np.int32), np.empty(room, np.int32)
-    row_sum, col_sum = np.empty(room, np.int64), np.empty(room, np.int64)
+    parts = np.empty((room, 4), np.int64)  # of every root, side by side in memory
     is_near, is_listed = np.zeros(room, np.bool_), np.zeros(room, np.bool_)
     seen = np.full(room, -1, np.int32)
     listed = np.empty(64, np.int32)
@@ -103,17 +106,19 @@ def sweep_pairs(q: QArray, targets: Points, connectivity: int, rule: int, limit:
             root = wide + 1
             for number in range(listed_count):
                 is_near[listed[number]] = False
-            components, area[root], first[root], parent[root] = 1, end, root, root
-            row_sum[root] = width * (height * (height - 1) // 2)
-            col_sum[root] = height * (width * (width - 1) // 2)
+            components, parent[root] = 1, root
+            parts[root, SIZE], parts[root, FIRST] = end, root
+            parts[root, ROWS] = width * (height * (height - 1) // 2)
+            parts[root, COLS] = height * (width * (width - 1) // 2)
             begin, order[end - 1] = end - 1, root
             is_changed = True
         else:
             for number in range(begin, end):
                 root = order[number]
                 parent[root] = root
-                area[root], first[root] = 1, root
-                row_sum[root], col_sum[root] = root // wide - 1, root % wide - 1
+                line = int((root + 0.5) * per_row)
+                parts[root, SIZE], parts[root, FIRST] = 1, root
+                parts[root, ROWS], parts[root, COLS] = line - 1, root - line * wide - 1
                 is_near[root] = False
                 components += 1
                 for offset in offsets:
@@ -123,13 +128,13 @@ def sweep_pairs(q: QArray, targets: Points, connectivity: int, rule: int, limit:
                     if other == root:
                         continue
                     is_changed |= is_near[root] or is_near[other]
-                    if area[other] > area[root]:
+                    if parts[other, SIZE] > parts[root, SIZE]:
                         root, other = other, root
                     parent[other] = root
-                    area[root] += area[other]
-                    row_sum[root] += row_sum[other]
-                    col_sum[root] += col_sum[other]
-                    first[root] = min(first[root], first[other])
+                    parts[root, SIZE] += parts[other, SIZE]
+                    parts[root, ROWS] += parts[other, ROWS]
+                    parts[root, COLS] += parts[other, COLS]
+                    parts[root, FIRST] = min(parts[root, FIRST], parts[other, FIRST])
                     components -= 1
         if len(targets):
             for number in range(begin, end):
@@ -137,7 +142,9 @@ def sweep_pairs(q: QArray, targets: Points, connectivity: int, rule: int, limit:
                 if seen[root] == begin:
                     continue
                 seen[root] = begin
-                is_near[root] = zone[int(row_sum[root] / area[root]), int(col_sum[root] / area[root])]
+                is_near[root] = zone[
+                    int(parts[root, ROWS] / parts[root, SIZE]), int(parts[root, COLS] / parts[root, SIZE])
+                ]
                 if is_near[root]:
                     is_changed = True
                     if not is_listed[root]:
@@ -146,16 +153,17 @@ def sweep_pairs(q: QArray, targets: Points, connectivity: int, rule: int, limit:
                         listed[listed_count] = root
                         listed_count += 1
         if is_changed:
-            listed_count = _keep_near(listed, listed_count, parent, is_near, is_listed, first)
+            listed_count = _keep_near(listed, listed_count, parent, is_near, is_listed, parts)
             found = np.empty((listed_count, 2), np.float64)
             for number in range(listed_count):
                 root = listed[number]
-                found[number, 0], found[number, 1] = row_sum[root] / area[root], col_sum[root] / area[root]
+                found[number, 0] = parts[root, ROWS] / parts[root, SIZE]
+                found[number, 1] = parts[root, COLS] / parts[root, SIZE]
             matched = matched_area = 0
             for component in pair(rule, targets, found, limit):
                 if component != UNMATCHED:
                     matched += 1
-                    matched_area += area[listed[component]]
+                    matched_area += parts[listed[component], SIZE]
         steps[MATCHED, level] += matched - was_matched
         steps[COMPONENTS, level] += components - matched - was_alarms
         steps[AREA, level] += end - matched_area - was_alarm_area
@@ -172,7 +180,7 @@ def _with_room(listed: Nodes, count: int) -> Nodes:
 
 
 @compiled
-def _keep_near(listed: Nodes, count: int, parent: Nodes, is_near: Flags, is_listed: Flags, first: Nodes) -> int:
+def _keep_near(listed: Nodes, count: int, parent: Nodes, is_near: Flags, is_listed: Flags, parts: IntArray) -> int:
     """How many of the listed nodes are still roots near a target; those come to the front, in raster order."""
     kept = 0
     for number in range(count):
@@ -181,7 +189,7 @@ def _keep_near(listed: Nodes, count: int, parent: Nodes, is_near: Flags, is_list
             is_listed[root] = False
             continue
         place = kept
-        while place and first[listed[place - 1]] > first[root]:
+        while place and parts[listed[place - 1], FIRST] > parts[root, FIRST]:
             listed[place] = listed[place - 1]
             place -= 1
         listed[place] = root
@@ -224,6 +232,20 @@ def sweep_untouched(q: QArray, zone: Flags, connectivity: int, components: IntAr
                 is_touching[root] = True
             parent[other] = root
             area[root] += area[other]
+
+
+@compiled
+def coarse_levels(q: QArray, step: int) -> QArray:
+    """The levels of a map (H, W) rounded up to multiples of a step, 65535 at most.
+
+    A pixel is above k * step after as before, for every k * step below 65535.
+    """
+    height, width = q.shape
+    coarse = np.empty((height, width), np.uint16)
+    for row in range(height):
+        for col in range(width):
+            coarse[row, col] = min((q[row, col] + step - 1) // step * step, 65535)
+    return coarse
 
 
 @compiled

@@ -113,6 +113,20 @@ def test_maps_with_tens_of_components_are_followed_exactly(seed: int, smoothing:
         assert swept(curves, int(level)) == counted_anew(q, mask, NATIVE, int(level))
 
 
+@pytest.mark.parametrize("thresholds", [2, 16, 256])
+def test_fewer_thresholds_give_the_counts_of_those_thresholds(thresholds: int) -> None:
+    q, mask = noisy(5)
+    exact, coarse = drawn(q, mask), CurveCounts(NATIVE, thresholds=thresholds)
+    coarse.add(q, mask)
+    for level in range(0, 65536, 65536 // thresholds):
+        assert swept(coarse, level) == swept(exact, level) == counted_anew(q, mask, NATIVE, level)
+
+
+def test_thresholds_that_levels_cannot_be_divided_into_are_refused() -> None:
+    with pytest.raises(ValueError, match="100 thresholds, expected a power of two from 2 to 65536"):
+        CurveCounts(NATIVE, thresholds=100)
+
+
 def test_a_soft_mask_gives_the_counts_of_its_own_readings() -> None:
     mask = np.array([[0.25, 0.6, 1.0, 0.0, 0.0, 0.0, 0.75]])
     q = np.array([[0, 40000, 65535, 0, 0, 0, 50000]], np.uint16)
@@ -214,7 +228,7 @@ def test_curves_of_a_list_are_the_sum_of_its_parts() -> None:
 def test_curves_under_different_rules_are_not_merged() -> None:
     with pytest.raises(
         ValueError,
-        match="counted under binary masks, matching greedy-raster, 3 px, 8 neighbours, the other under binary",
+        match="counted under binary masks, matching greedy-raster, 3 px, 8 neighbours, 65536 thresholds, the other",
     ):
         CurveCounts(NATIVE).merge(CurveCounts(dataclasses.replace(NATIVE, distance=5)))
 
