@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from bench.data.frames import Frames
 from bench.data.loader import evaluation_batches, steps_per_epoch, train_batches
+from bench.device_counts import counts_on
 from bench.losses import get_loss
+from bench.metrics.scores import find_metrics
 from bench.network import Batch, Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.store import StoreError, first_line, replacing, write_text
@@ -328,22 +330,31 @@ def judge_epoch(
     training: Training,
     device: torch.device,
 ) -> dict[str, float]:
-    """Mean loss and pooled IoU of the judged round on the selection list, in evaluation mode; padding has no IoU."""
+    """Mean loss, pooled IoU, Pd and Fa of the judged round on the selection list, in evaluation mode, without padding.
+
+    What is undefined, as Pd without targets, is left out; an IoU of 0/0 is 0.
+    """
     network.eval()
-    loss = get_loss(training.recipe.loss)
-    total, intersection, union = 0.0, 0, 0
+    loss, counts = get_loss(training.recipe.loss), counts_on(device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
     for batch in evaluation_batches(frames, input=training.input, needs_start=network.needs_start, batch=8):
         moved = batch.to(device)
         *_, logits = islice(network.rounds(moved.image, moved.start), network.judged_round)
-        total += loss(logits, moved.mask).item() * len(batch.name)
-        shown = torch.zeros_like(moved.mask, dtype=torch.bool)
+        total += loss(logits, moved.mask).double() * len(batch.name)
+        inside = torch.zeros_like(moved.mask[:, 0], dtype=torch.bool)
         for row, native in enumerate(batch.size):
             height, width = training.input.size or native
-            shown[row, :, :height, :width] = True
-        predicted, actual = (logits > 0) & shown, moved.mask > 0.5
-        intersection += int((predicted & actual).sum())
-        union += int((predicted | actual).sum())
-    return {"selection_loss": total / len(frames), "selection_IoU": intersection / union if union else 0.0}
+            inside[row, :height, :width] = True
+        counts.add(logits[:, 0] > 0, moved.mask[:, 0] > 0.5, inside=inside)
+    found = counts.counts()
+    scores = {head: find_metrics().get(name).score(found).value for head, name in SELECTION_METRICS.items()}
+    return {"selection_loss": total.item() / len(frames)} | {
+        f"selection_{head}": value for head, value in scores.items() if value is not None
+    }
+
+
+SELECTION_METRICS = {"IoU": "IoU/pooled", "Pd": "Pd/centroid-3px", "Fa": "Fa/unmatched-area"}
+"""What is said of every look at the selection list, beside the loss."""
 
 
 def checkpoint_metadata(training: Training, epoch: int) -> dict[str, str]:
