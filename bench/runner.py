@@ -25,9 +25,11 @@ from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
 from bench.fresh import measure_fresh
 from bench.losses import get_loss
-from bench.metrics.counts import CountsWriter
+from bench.metrics.counts import CountsWriter, read_truth
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
+from bench.metrics.distances import DistanceCounts
+from bench.metrics.matching import PAIRINGS
 from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
@@ -290,26 +292,32 @@ class Tally:
         self._counts = CountsWriter(scoring)
         self._curves = CurveCounts(scoring)
         self._rounds = RoundsWriter(scoring)
+        self._distances = DistanceCounts(scoring) if scoring.matching in PAIRINGS else None
 
     def add(self, frame: Frame, prediction: Prediction) -> None:
         """Count one image's prediction."""
         pairs = [judged_pair(levels, frame, self.scoring) for levels in prediction.rounds]
-        truth = pairs[0][1]
-        self._counts.add(frame.name, [levels for levels, _ in pairs], truth=truth, grey=grey_like(frame, truth))
-        self._curves.add(*pairs[-1])
+        mask, last = pairs[0][1], pairs[-1][0]
+        truth = read_truth(mask, self.scoring, grey=grey_like(frame, mask))
+        self._counts.add_against(frame.name, [levels for levels, _ in pairs], truth)
+        self._curves.add_against(last, truth)
+        if self._distances is not None:
+            self._distances.add_against(last, truth)
         count, height, width = prediction.rounds.shape
         if count > 1:
             mask = frame.binary_at((height, width))
             self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
 
     def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
-        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round.
+        """Write `counts.npz`, `curves.npz`, `distances.npz` and, of several rounds, `rounds.npz`; every round's scores.
 
         The last round's scores are also those of its curves.
         """
         table = self._counts.table()
         write_arrays(folder / "counts.npz", table.to_arrays())
         write_arrays(folder / "curves.npz", self._curves.to_arrays())
+        if self._distances is not None:
+            write_arrays(folder / "distances.npz", self._distances.table().to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
         *earlier, last = score_rounds(table, self.scoring)

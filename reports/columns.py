@@ -12,6 +12,10 @@ CUMULATIVE = "cumulative-rounds"
 """In ids of what DFINet's script prints: pooled over all rounds up to the last, so of no round by itself."""
 
 
+PD_FAMILY = ("Pd/centroid-", "Pd/nearest-", "Pd/optimal-", "Pd/overlap", "Pd/shooting")
+"""What ids of a probability of detection at one threshold begin with."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column.
@@ -42,7 +46,7 @@ class Metric:
         head: what stands above it.
         unit: of the printed number, `1e-2` or `1e-6`; stored values are plain fractions.
         better: which way is better.
-        family: what the ids of other distances and connectivities begin with, as `Pd/centroid-` does; or nothing.
+        family: what the ids of other matching rules, distances and connectivities begin with, as `Pd/optimal-` does.
         digits: behind the point.
     """
 
@@ -50,7 +54,7 @@ class Metric:
     head: str
     unit: str
     better: Better
-    family: str = ""
+    family: tuple[str, ...] = ()
     digits: int = 2
 
     @property
@@ -63,7 +67,7 @@ class Metric:
         return f"{value * self.scale:.{self.digits}f}"
 
     def score(self, scores: Mapping[str, Score]) -> Score | None:
-        """This metric's score, at whatever distance and connectivity the scoring has; None where it is not there."""
+        """This metric's score, by whatever matching rule the scoring has; None where it is not there."""
         if self.id in scores or not self.family:
             return scores.get(self.id)
         return next((score for name, score in scores.items() if name.startswith(self.family)), None)
@@ -73,8 +77,8 @@ STANDARD = (
     Metric("IoU/pooled", "IoU", "1e-2", "higher"),
     Metric("nIoU/per-image", "nIoU", "1e-2", "higher"),
     Metric("F1/pooled", "F1", "1e-2", "higher"),
-    Metric("Pd/centroid-3px", "Pd", "1e-2", "higher", family="Pd/centroid-"),
-    Metric("Fa/unmatched-area", "Fa", "1e-6", "lower", family="Fa/unmatched-area-"),
+    Metric("Pd/centroid-3px", "Pd", "1e-2", "higher", family=PD_FAMILY),
+    Metric("Fa/unmatched-area", "Fa", "1e-6", "lower", family=("Fa/unmatched-area-",)),
 )
 """The columns of every table under a scoring that has standard metrics."""
 

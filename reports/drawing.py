@@ -28,6 +28,7 @@ def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
     drawn = [
         *_tradeoff_figures(shown.entries),
         *_threshold_figures(shown.entries, notes),
+        *_distance_figure(shown.entries, notes),
         *feedback_figures(shown.entries, notes),
         *_loss_figure(shown.entries, notes),
     ]
@@ -89,6 +90,28 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     yield Drawn("precision-recall", figure, f"Precision and recall of pixels. {at} {rules}")
     figure = curves.pd_fa_figure(panels(sources.pd_fa_curve))
     yield Drawn("pd-fa", figure, f"Detection of targets against false alarms at every threshold. {at} {rules}")
+
+
+def _distance_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
+    """Pd and Fa over the distance at which a target counts as found."""
+    from reports.figures import rounds, sources
+
+    try:
+        panels = sources.distance_panels(entries)
+    except StoreError as error:
+        notes.append(f"detections over distance are not drawn: {one_line(str(error))}")
+        return
+    if panels:
+        caption = (
+            "Detections and false alarms when a target counts as found with a component's centroid nearer than 1 to "
+            f"10 px; the tables use {_distances_words(entries)}. An Fa of zero lies on the lower edge. {rules_words(entries)}"
+        )
+        figure = rounds.rounds_figure(panels, most=2, x="Distance of centroids (px)")
+        yield Drawn("distances", figure, caption)
+
+
+def _distances_words(entries: Sequence[Entry]) -> str:
+    return " and ".join(dict.fromkeys(f"{entry.row.scoring.distance:g} px" for entry in entries))
 
 
 def _loss_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:

@@ -65,6 +65,10 @@ class Diary(Tracker):
         assert read_result(folder) == result
 
 
+FILES = ("counts.npz", "curves.npz", "distances.npz", "predictions.npz", "examples.npz", "rounds.npz")
+"""What a run of several rounds leaves beside its result."""
+
+
 def make_place(runs: Path, diary: Diary | None = None) -> Place:
     """A place without a data folder, on the CPU."""
     return Place(runs=runs, data=None, device=torch.device("cpu"), tracker=diary or Diary())
@@ -91,7 +95,7 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
-    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"}
+    assert written == {"result.json", *FILES}
 
 
 def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:
@@ -110,7 +114,7 @@ def test_the_same_experiment_has_the_same_numbers_to_the_last_bit(
     results = [run_here([job], tmp_path / folder)[0][0] for folder in ("one", "two")]
     assert results[0].status == "limited"
     assert results[0].rounds == results[1].rounds
-    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"):
+    for name in FILES:
         one, two = ((tmp_path / folder / job.row.key / name).read_bytes() for folder in ("one", "two"))
         assert one == two, name
 

@@ -496,17 +496,28 @@ class CountsWriter:
         Raises:
             ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
         """
+        try:
+            read = read_truth(truth, self.scoring, grey=grey)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        return self.add_against(name, rounds, read)
+
+    def add_against(self, name: str, rounds: Sequence[QArray], truth: Truth) -> tuple[ImageCounts, ...]:
+        """Count one image whose mask has been read before.
+
+        Raises:
+            ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
+        """
         expected = self.rounds if self._names else max(len(rounds), 1)
         if len(rounds) != expected:
             raise ValueError(f"{name}: {len(rounds)} rounds, expected {expected} as for the images before it")
         try:
-            read = read_truth(truth, self.scoring, grey=grey)
-            counted = tuple(count_against(q, read, scoring=self.scoring) for q in rounds)
+            counted = tuple(count_against(q, truth, scoring=self.scoring) for q in rounds)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         self.rounds = expected
         self._names.append(name)
-        self._sizes.append(read.shape)
+        self._sizes.append(truth.shape)
         self._columns.add(counted)
         return counted
 

@@ -1,4 +1,4 @@
-"""Curves over feedback rounds: metrics, changes of the masks, and ablations beside the full network."""
+"""Curves over whole numbers, feedback rounds above all: one panel a metric and dataset, with one legend."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Panel:
     ceiling: float = math.inf
 
 
-def rounds_figure(panels: Sequence[Panel], *, most: int) -> Figure:
-    """Panels of curves over feedback rounds, with one legend.
+def rounds_figure(panels: Sequence[Panel], *, most: int, x: str = "Feedback round") -> Figure:
+    """Panels of curves over feedback rounds, or other whole numbers, with one legend.
 
     Args:
         most: panels a row, at most.
+        x: what the axis of whole numbers says.
     """
     labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     names = [drawable(label) for label in labels]
@@ -57,7 +58,7 @@ def rounds_figure(panels: Sequence[Panel], *, most: int) -> Figure:
         for axes, panel in zip(every, panels, strict=True):
             for curve in panel.curves:
                 _draw(axes, curve, labels.index(curve.label))
-            _dress(axes, panel)
+            _dress(axes, panel, x=x)
         draw_legend(figure, names)
     return figure
 
@@ -67,9 +68,9 @@ def _draw(axes: Axes, curve: Curve, index: int) -> None:
     axes.plot(curve.x, curve.y, color=look.colour, linestyle=look.dashes, marker=look.marker, clip_on=False)
 
 
-def _dress(axes: Axes, panel: Panel) -> None:
+def _dress(axes: Axes, panel: Panel, *, x: str) -> None:
     axes.set_title(drawable(panel.title), pad=4)
-    axes.set_xlabel("Feedback round", labelpad=2)
+    axes.set_xlabel(x, labelpad=2)
     axes.set_ylabel(panel.y, labelpad=2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.05, y=0.08)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from bench.metrics.counts import threshold_level
 from bench.metrics.curves import CurveCounts, pd_fa, pd_fa_at, precision_recall, roc
+from bench.metrics.distances import DistanceTable, pd_fa_by_distance
 from bench.store import StoreError, load_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
 from reports.figures.pictures import Picture, read_pictures
+from reports.figures.rounds import Panel
 from reports.frame import Entry
 
 BENDS = 201
@@ -86,6 +88,43 @@ def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
     found = pd_fa(counts)
     keep = thin(np.log10(np.maximum(found.fa, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.pd)
     return Curve(label, found.fa[keep], found.pd[keep], at=_known(pd_fa_at(counts, scoring.threshold)))
+
+
+def distance_panels(entries: Sequence[Entry]) -> list[Panel]:
+    """Pd and Fa over the distance at which a target counts as found, dataset by dataset, of all entries that have it.
+
+    Raises:
+        StoreError: when a file is broken.
+    """
+    panels = []
+    for dataset, members in by_dataset(entries).items():
+        found = [(entry, read) for entry in members if (read := read_distances(entry)) is not None]
+        curves = {
+            head: tuple(
+                Curve(entry.name, read.distances.astype(float), scale * getattr(pd_fa_by_distance(read), head))
+                for entry, read in found
+            )
+            for head, scale in (("pd", 1e2), ("fa", 1e6))
+        }
+        if found:
+            panels.append(Panel(dataset, "Pd (×10⁻²)", curves["pd"], ceiling=100.0))
+            panels.append(Panel(dataset, "Fa (×10⁻⁶)", curves["fa"], is_logarithmic=True))
+    return panels
+
+
+def read_distances(entry: Entry) -> DistanceTable | None:
+    """The counts of an entry at every distance; None where it stored none.
+
+    Raises:
+        StoreError: when the file is broken.
+    """
+    path = entry.folder / "distances.npz"
+    if not path.is_file():
+        return None
+    try:
+        return DistanceTable.from_arrays(load_arrays(path))
+    except ValueError as error:
+        raise StoreError(f"{entry.row.label} on {entry.dataset}: {name_without_folder(error, entry)}") from None
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> float:

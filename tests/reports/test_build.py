@@ -111,7 +111,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 10
+    assert len(images) == 11
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 

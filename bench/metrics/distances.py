@@ -1,0 +1,120 @@
+"""Detections and false alarms as the distance at which a target counts as found goes from 1 to 10 px."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.components import IntArray, find_components
+from bench.metrics.counts import FloatArray, QArray, Truth, check_levels, columns_of, threshold_level
+from bench.metrics.matching import PAIRINGS, verdict_of
+from bench.metrics.pairing import pair
+from bench.types import Scoring
+
+DISTANCES = tuple(range(1, 11))
+"""Pixels, D of them."""
+
+
+class PdFaByDistance(NamedTuple):
+    """Probability of detection and false-alarm rate at every distance (D,); NaN where undefined."""
+
+    pd: FloatArray
+    fa: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceTable:
+    """The integers of a test list at every distance: what `distances.npz` holds.
+
+    Attributes:
+        distances: (D,) pixels.
+        targets, pixels: (N,) of every image.
+        matched, unmatched_area: (D, N) as in `bench.metrics.counts.ImageCounts`.
+    """
+
+    distances: IntArray
+    targets: IntArray
+    pixels: IntArray
+    matched: IntArray
+    unmatched_area: IntArray
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays by field name, for `numpy.savez`."""
+        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> DistanceTable:
+        """The table that `to_arrays` took apart.
+
+        Raises:
+            ValueError: when a field is missing or the lengths contradict each other.
+        """
+        table = cls(**columns_of(cls, arrays, what="distances", again="score"))
+        shape = (len(table.distances), len(table.targets))
+        for name, expected in {"pixels": shape[1:], "matched": shape, "unmatched_area": shape}.items():
+            found = getattr(table, name).shape
+            if found != expected:
+                raise ValueError(f"distances: {name} has shape {found}, expected {expected}; score the run again")
+        return table
+
+
+class DistanceCounts:
+    """Counts a list at all distances, image by image; keeps integers alone."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        if scoring.matching not in PAIRINGS:
+            raise ValueError(f"distances: matching {scoring.matching!r} pairs by more than distance")
+        self.scoring = scoring
+        self._images: list[tuple[int, int, list[int], list[int]]] = []
+
+    def add_against(self, q: QArray, truth: Truth) -> None:
+        """Count one image in, whose mask has been read.
+
+        Raises:
+            ValueError: when `q` is not uint16 or differs in shape from the mask.
+        """
+        check_levels(q, truth)
+        scoring = self.scoring
+        found = find_components(q > threshold_level(scoring.threshold), connectivity=scoring.connectivity)
+        matched, areas = [], []
+        for distance in DISTANCES:
+            partner = pair(PAIRINGS[scoring.matching], truth.targets.centroids, found.centroids, float(distance))
+            verdict = verdict_of(partner, found)
+            matched.append(int(np.count_nonzero(verdict.is_found)))
+            areas.append(verdict.alarm_area)
+        self._images.append((len(truth.targets), q.size, matched, areas))
+
+    def table(self) -> DistanceTable:
+        """Everything added so far."""
+        targets, pixels, matched, areas = zip(*self._images, strict=True) if self._images else ((), (), (), ())
+        shape = (len(self._images), len(DISTANCES))
+        return DistanceTable(
+            distances=np.array(DISTANCES, dtype=np.int64),
+            targets=np.array(targets, dtype=np.int64),
+            pixels=np.array(pixels, dtype=np.int64),
+            matched=np.array(matched, dtype=np.int64).reshape(shape).T,
+            unmatched_area=np.array(areas, dtype=np.int64).reshape(shape).T,
+        )
+
+
+def pd_fa_by_distance(table: DistanceTable) -> PdFaByDistance:
+    """Pd and Fa of the list at every distance; at 3 px the values of the main table.
+
+    >>> from bench.metrics.counts import read_truth
+    >>> counts, scoring = DistanceCounts(Scoring("native")), Scoring("native")
+    >>> q = np.array([[0, 0, 0, 0, 65535, 0, 0, 0]], np.uint16)  # 4 px from the target
+    >>> counts.add_against(q, read_truth(np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8), scoring))
+    >>> pd_fa_by_distance(counts.table()).pd.tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    targets, pixels = int(table.targets.sum()), int(table.pixels.sum())
+    none = np.full(len(table.distances), np.nan)
+    return PdFaByDistance(
+        pd=table.matched.sum(axis=1) / targets if targets else none,
+        fa=table.unmatched_area.sum(axis=1) / pixels if pixels else none,
+    )
