@@ -104,7 +104,8 @@ def _distance_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Dra
     if panels:
         caption = (
             "Detections and false alarms when a target counts as found with a component's centroid nearer than 1 to "
-            f"10 px; the tables use {_distances_words(entries)}. An Fa of zero lies on the lower edge. {rules_words(entries)}"
+            f"10 px; the tables use {_distances_words(entries)}. An Fa of zero lies on the lower edge. "
+            f"{rules_words(entries)}"
         )
         figure = rounds.rounds_figure(panels, most=2, x="Distance of centroids (px)")
         yield Drawn("distances", figure, caption)
