@@ -37,8 +37,7 @@ COLUMNS = {
 FA_COLUMNS = ("Fa_1e-6", "Fa_as_printed")
 EQUAL_AREA = "legacy:Fa/equal-area"
 EQUAL_AREA_OVER_PIXELS = "legacy:Fa/equal-area-over-pixels"
-"""BasicIRSTD's rule until 2024-01-25, which no metric here computes: as `EQUAL_AREA`, but over all pixels of the list
-instead of 65536 an image."""
+"""BasicIRSTD's rule until 2024-01-25: as `EQUAL_AREA`, but over all pixels of the list instead of 65536 an image."""
 
 LOST_ALARMS = "false alarms as large as a matched component are lost, so known to be too low"
 

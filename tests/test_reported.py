@@ -132,7 +132,7 @@ def test_every_number_has_source_and_rules_and_names_of_this_project() -> None:
         assert number.rules
         assert 0 <= number.value <= 1
         assert number.split == "not stated" or number.split in load_card(number.dataset).splits
-        assert number.metric == EQUAL_AREA_OVER_PIXELS or number.metric in find_metrics()
+        assert number.metric in find_metrics()
 
 
 def test_only_basicirstd_s_own_runs_are_under_a_protocol_of_this_project() -> None:

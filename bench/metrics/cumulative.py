@@ -9,6 +9,7 @@ from __future__ import annotations
 from bench.metrics.counts import Counts
 from bench.metrics.pixel import NOTHING, iou_pooled
 from bench.metrics.scores import metric
+from bench.metrics.statistic import Ratio
 from bench.metrics.target import NO_PIXELS, NO_TARGETS, fa_unmatched_area, pd_centroid
 
 
@@ -29,14 +30,14 @@ from bench.metrics.target import NO_PIXELS, NO_TARGETS, fa_unmatched_area, pd_ce
     undefined_value=0.0,
     cumulative=True,
 )
-def legacy_iou_cumulative(counts: Counts) -> float | None:
+def legacy_iou_cumulative(counts: Counts) -> Ratio:
     """Pooled IoU of rounds 1 to k, as DFINet's script prints it for round k: a late loss does not show.
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
     >>> from bench.metrics.counts import count_masks, join_counts
     >>> first, second = count_masks([[1, 1, 0, 0]], [[1, 1, 1, 1]]), count_masks([[1, 1, 1, 1]], [[1, 1, 1, 1]])
-    >>> legacy_iou_cumulative(join_counts([first, second]))  # (2 + 4) / (4 + 4), the second round alone 1.0
+    >>> legacy_iou_cumulative(join_counts([first, second])).value()  # (2 + 4) / (4 + 4), the second round alone 1.0
     0.75
     """
     return iou_pooled(counts)
@@ -59,13 +60,13 @@ def legacy_iou_cumulative(counts: Counts) -> float | None:
     of_components=True,
     cumulative=True,
 )
-def legacy_pd_cumulative(counts: Counts) -> float | None:
+def legacy_pd_cumulative(counts: Counts) -> Ratio:
     """Probability of detection over rounds 1 to k, as DFINet's script prints it for round k.
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
     >>> from bench.metrics.counts import count_masks, join_counts
-    >>> legacy_pd_cumulative(join_counts([count_masks([[1]], [[1]]), count_masks([[0]], [[1]])]))
+    >>> legacy_pd_cumulative(join_counts([count_masks([[1]], [[1]]), count_masks([[0]], [[1]])])).value()
     0.5
     """
     return pd_centroid(counts)
@@ -88,13 +89,13 @@ def legacy_pd_cumulative(counts: Counts) -> float | None:
     of_components=True,
     cumulative=True,
 )
-def legacy_fa_cumulative(counts: Counts) -> float | None:
+def legacy_fa_cumulative(counts: Counts) -> Ratio:
     """False-alarm rate over rounds 1 to k, as DFINet's script prints it for round k.
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
     >>> from bench.metrics.counts import count_masks, join_counts
-    >>> legacy_fa_cumulative(join_counts([count_masks([[1, 0]], [[0, 0]]), count_masks([[0, 0]], [[0, 0]])]))
+    >>> legacy_fa_cumulative(join_counts([count_masks([[1, 0]], [[0, 0]]), count_masks([[0, 0]], [[0, 0]])])).value()
     0.25
     """
     return fa_unmatched_area(counts)

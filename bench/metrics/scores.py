@@ -1,6 +1,7 @@
 """Scores by name: the registry of metrics, and every metric that is valid under a scoring, computed from counts.
 
-A metric is a function of `Counts` under one `@metric` line. Values are plain fractions at the scoring's threshold.
+A metric is a function from `Counts` to a `Statistic` under one `@metric` line, so that it has a value and, where images
+are resampled, an interval. Values are plain fractions at the scoring's threshold.
 An id says what was done: ids without a prefix are the standard definitions; `legacy:` marks what published code
 computes differently; anything taken from a soft mask is `legacy:…/soft-mask…`, so that it cannot pass for the right
 one; `legacy:…cumulative-rounds` takes all feedback rounds so far, where the others take each by itself.
@@ -12,14 +13,17 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench.metrics.counts import Counts, CountTable
+from bench.metrics.statistic import Statistic
 from bench.registry import Registry, discover
 from bench.types import Better, Score, Scoring
 
-Compute = Callable[[Counts], float | None]
-"""A value, or None where the counts leave it undefined (a zero denominator)."""
+Compute = Callable[[Counts], Statistic]
+"""What the value is made of, image by image; the statistic says where the counts leave it undefined."""
+
+Computed = TypeVar("Computed", bound=Compute)
 
 DEFAULT_DISTANCE = 3.0
 BY_CENTROID = "Pd/centroid-3px"
@@ -33,7 +37,7 @@ class Metric:
 
     Attributes:
         id: its name at 3 px and 8 neighbours.
-        compute: counts to value.
+        compute: counts to statistic.
         undefined: when it has no value, as a reason a table can print.
         undefined_value: what stands for it then; None is null.
         ground_truth: the kind of mask it is a statement about.
@@ -51,14 +55,28 @@ class Metric:
     of_components: bool
     cumulative: bool = False
 
+    def statistic(self, counts: Counts) -> Statistic:
+        """What the metric is made of, image by image.
+
+        Raises:
+            TypeError: when the metric's function returns something else.
+        """
+        found: object = self.compute(counts)
+        if not isinstance(found, Statistic):
+            raise TypeError(
+                f"metric {self.id} returned {type(found).__name__}, expected a Statistic; "
+                "return Ratio.of(part, whole) with a number an image (bench.metrics.statistic)"
+            )
+        return found
+
     def score(self, counts: Counts) -> Score:
         """The metric's value over the counts, or null with the reason."""
         if not len(counts):
             return Score(None, unit=self.unit, better=self.better, reason="no images in the list")
-        value = self.compute(counts)
+        value = self.statistic(counts).value()
         if value is None:
             return Score(self.undefined_value, unit=self.unit, better=self.better, reason=self.undefined)
-        return Score(float(value), unit=self.unit, better=self.better)
+        return Score(value, unit=self.unit, better=self.better)
 
     def id_under(self, scoring: Scoring) -> str:
         """The id under a scoring: another matching rule, distance or connectivity is another metric.
@@ -105,10 +123,10 @@ def metric(
     ground_truth: Literal["binary", "soft"] = "binary",
     of_components: bool = False,
     cumulative: bool = False,
-) -> Callable[[Compute], Compute]:
+) -> Callable[[Computed], Computed]:
     """Register a function of counts as a metric: `@metric("IoU/pooled", unit="fraction", better="higher", …)`."""
 
-    def register(compute: Compute) -> Compute:
+    def register(compute: Computed) -> Computed:
         entry = Metric(name, compute, unit, better, undefined, undefined_value, ground_truth, of_components, cumulative)
         METRICS.add(name, entry)
         return compute

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.metrics.counts import Counts
-from bench.metrics.pixel import ratio
 from bench.metrics.scores import metric
+from bench.metrics.statistic import Ratio
 
 NO_TARGETS = "no targets in the list"
 NO_PIXELS = "no pixels in the list"
@@ -12,7 +12,7 @@ DNANET_PIXELS = 256 * 256
 
 
 @metric("Pd/centroid-3px", unit="fraction", better="higher", undefined=NO_TARGETS, of_components=True)
-def pd_centroid(counts: Counts) -> float | None:
+def pd_centroid(counts: Counts) -> Ratio:
     """Probability of detection: share of the list's targets matched by a predicted component.
 
     Targets in raster order each take the first free component whose centroid is nearer than 3 px (8 neighbours make a
@@ -21,14 +21,14 @@ def pd_centroid(counts: Counts) -> float | None:
     Source: BasicIRSTD and DFINet `PD_FA`; pyirstdmetrics `DistanceOnlyMatching`.
 
     >>> from bench.metrics.counts import count_masks
-    >>> pd_centroid(count_masks([[1, 0, 0, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 0, 1]]))
+    >>> pd_centroid(count_masks([[1, 0, 0, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 0, 1]])).value()
     0.5
     """
-    return ratio(counts.matched, counts.targets)
+    return Ratio.of(counts.matched, counts.targets)
 
 
 @metric("Fa/unmatched-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
-def fa_unmatched_area(counts: Counts) -> float | None:
+def fa_unmatched_area(counts: Counts) -> Ratio:
     """False-alarm rate: pixels of predicted components that no target took, over all pixels of the list.
 
     Components are told apart by identity. Tables print it in 1e-6.
@@ -36,10 +36,10 @@ def fa_unmatched_area(counts: Counts) -> float | None:
     Source: BasicIRSTD since 2024-01-25 and DFINet `PD_FA`.
 
     >>> from bench.metrics.counts import count_masks
-    >>> fa_unmatched_area(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    >>> fa_unmatched_area(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     0.25
     """
-    return ratio(counts.unmatched_area, counts.pixels)
+    return Ratio.of(counts.unmatched_area, counts.pixels)
 
 
 @metric(
@@ -49,18 +49,40 @@ def fa_unmatched_area(counts: Counts) -> float | None:
     undefined="no images in the list",
     of_components=True,
 )
-def fa_components(counts: Counts) -> float | None:
+def fa_components(counts: Counts) -> Ratio:
     """False alarms an image: predicted components that no target took, over images.
 
     >>> from bench.metrics.counts import count_masks
-    >>> fa_components(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    >>> fa_components(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     1.0
     """
-    return int(counts.unmatched.sum()) / len(counts)
+    return Ratio.of(counts.unmatched, 1)
+
+
+@metric(
+    "Fa/images-without-targets",
+    unit="fraction",
+    better="lower",
+    undefined="every image holds a target",
+)
+def fa_images_without_targets(counts: Counts) -> Ratio:
+    """Share of the images without targets in which anything is predicted: one false pixel is a false alarm.
+
+    Undefined, not 0, on a list whose images all hold a target, such as NUAA-SIRST and NUDT-SIRST.
+
+    Source: the false-positive rate of images, as in image-level detection.
+
+    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> quiet, alarmed, found = (count_masks(*pair) for pair in (([[0]], [[0]]), ([[1]], [[0]]), ([[1]], [[1]])))
+    >>> fa_images_without_targets(join_counts([quiet, alarmed, found])).value()
+    0.5
+    """
+    is_empty = counts.targets == 0
+    return Ratio.of(is_empty & (counts.predicted > 0), is_empty)
 
 
 @metric("legacy:Fa/equal-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
-def legacy_fa_equal_area(counts: Counts) -> float | None:
+def legacy_fa_equal_area(counts: Counts) -> Ratio:
     """False-alarm rate as DNANet, SCTransNet and MSHNet count it: never above the right one on 256 x 256 images.
 
     Components are told apart by area, so a false alarm as large as any matched component is lost; the denominator is
@@ -69,10 +91,26 @@ def legacy_fa_equal_area(counts: Counts) -> float | None:
     Source: DNANet `PD_FA`, first bin.
 
     >>> from bench.metrics.counts import count_masks
-    >>> 65536 * legacy_fa_equal_area(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]))
+    >>> 65536 * legacy_fa_equal_area(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     2.0
     """
-    return int(counts.equal_area.sum()) / (DNANET_PIXELS * len(counts))
+    return Ratio.of(counts.equal_area, DNANET_PIXELS)
+
+
+@metric("legacy:Fa/equal-area-over-pixels", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+def legacy_fa_equal_area_over_pixels(counts: Counts) -> Ratio:
+    """False-alarm rate as BasicIRSTD counted it until 2024-01-25: never above the right one.
+
+    Components are told apart by area, as in `legacy:Fa/equal-area`, so that a false alarm as large as any matched
+    component is lost; the denominator is all pixels of the list, as in `Fa/unmatched-area`.
+
+    Source: BasicIRSTD `PD_FA` before commit 6576e62.
+
+    >>> from bench.metrics.counts import count_masks
+    >>> legacy_fa_equal_area_over_pixels(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
+    0.25
+    """
+    return Ratio.of(counts.equal_area, counts.pixels)
 
 
 @metric(
@@ -83,7 +121,7 @@ def legacy_fa_equal_area(counts: Counts) -> float | None:
     ground_truth="soft",
     of_components=True,
 )
-def legacy_pd_soft(counts: Counts) -> float | None:
+def legacy_pd_soft(counts: Counts) -> Ratio:
     """Probability of detection on a resized mask truncated to integers: targets that resizing dimmed do not exist.
 
     Source: DFINet `PD_FA`.
@@ -93,10 +131,10 @@ def legacy_pd_soft(counts: Counts) -> float | None:
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask, q = np.array([[0.9, 0, 0, 0, 0, 1.0]]), np.array([[0, 0, 0, 0, 0, 65535]], np.uint16)
-    >>> legacy_pd_soft(counts_of([count_image(q, mask, scoring=soft)]))  # one target, not two
+    >>> legacy_pd_soft(counts_of([count_image(q, mask, scoring=soft)])).value()  # one target, not two
     1.0
     """
-    return ratio(counts.matched, counts.targets)
+    return Ratio.of(counts.matched, counts.targets)
 
 
 @metric(
@@ -107,7 +145,7 @@ def legacy_pd_soft(counts: Counts) -> float | None:
     ground_truth="soft",
     of_components=True,
 )
-def legacy_fa_soft(counts: Counts) -> float | None:
+def legacy_fa_soft(counts: Counts) -> Ratio:
     """False-alarm rate on a resized mask truncated to integers: predicting a dimmed target is a false alarm.
 
     Source: DFINet `PD_FA`.
@@ -117,7 +155,7 @@ def legacy_fa_soft(counts: Counts) -> float | None:
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask, q = np.array([[0.9, 0, 0, 0]]), np.array([[65535, 0, 0, 0]], np.uint16)
-    >>> legacy_fa_soft(counts_of([count_image(q, mask, scoring=soft)]))
+    >>> legacy_fa_soft(counts_of([count_image(q, mask, scoring=soft)])).value()
     0.25
     """
-    return ratio(counts.unmatched_area, counts.pixels)
+    return Ratio.of(counts.unmatched_area, counts.pixels)

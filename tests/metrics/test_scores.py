@@ -8,7 +8,7 @@ import importlib
 import numpy as np
 import pytest
 
-from bench.metrics.counts import Counts, CountsWriter, count_image, count_masks, counts_of, quantise
+from bench.metrics.counts import Counts, CountsWriter, count_image, count_masks, counts_of, join_counts, quantise
 from bench.metrics.scores import (
     METRICS,
     Metric,
@@ -19,6 +19,7 @@ from bench.metrics.scores import (
     score,
     score_rounds,
 )
+from bench.metrics.statistic import Ratio
 from bench.types import Score, Scoring
 
 NATIVE = Scoring("native")
@@ -29,12 +30,18 @@ BINARY_IDS = [
     "Precision/pooled",
     "Recall/pooled",
     "F1/pooled",
+    "nIoU/images-with-targets",
+    "Precision/macro",
+    "Recall/macro",
+    "F1/macro",
+    "Fa/images-without-targets",
     "Pd/centroid-3px",
     "Fa/unmatched-area",
     "Fa/components-per-image",
     "legacy:F1/macro-pr",
     "legacy:PixAcc/recall",
     "legacy:Fa/equal-area",
+    "legacy:Fa/equal-area-over-pixels",
 ]
 SOFT_IDS = [
     "legacy:IoU/soft-mask",
@@ -47,7 +54,9 @@ CUMULATIVE_IDS = ["legacy:IoU/cumulative-rounds", "legacy:Pd/cumulative-rounds",
 SOFT_CUMULATIVE_IDS = [name.replace("/", "/soft-mask-") for name in CUMULATIVE_IDS]
 
 
-@pytest.mark.parametrize("name", ["components", "counts", "cumulative", "pixel", "rounds", "scores", "target"])
+@pytest.mark.parametrize(
+    "name", ["components", "counts", "cumulative", "pixel", "rounds", "scores", "statistic", "target"]
+)
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"bench.metrics.{name}"))
     assert outcome.attempted > 0
@@ -72,8 +81,8 @@ def test_a_soft_scoring_gives_only_ids_that_say_so() -> None:
 
 def test_another_distance_or_connectivity_is_another_id() -> None:
     ids = list(score(count_masks([[1]], [[1]]), Scoring("wide", distance=5, connectivity=4)))
-    assert ids[:8] == [
-        *BINARY_IDS[:5],
+    assert ids[:13] == [
+        *BINARY_IDS[:10],
         "Pd/centroid-5px-4conn",
         "Fa/unmatched-area-5px-4conn",
         "Fa/components-per-image-5px-4conn",
@@ -132,12 +141,18 @@ def test_every_value_of_a_perfect_prediction() -> None:
         "Precision/pooled": 1.0,
         "Recall/pooled": 1.0,
         "F1/pooled": 1.0,
+        "nIoU/images-with-targets": 1.0,
+        "Precision/macro": 1.0,
+        "Recall/macro": 1.0,
+        "F1/macro": 1.0,
+        "Fa/images-without-targets": None,
         "Pd/centroid-3px": 1.0,
         "Fa/unmatched-area": 0.0,
         "Fa/components-per-image": 0.0,
         "legacy:F1/macro-pr": 1.0,
         "legacy:PixAcc/recall": 1.0,
         "legacy:Fa/equal-area": 0.0,
+        "legacy:Fa/equal-area-over-pixels": 0.0,
     }
 
 
@@ -210,12 +225,15 @@ def test_the_order_of_the_list_changes_no_score() -> None:
     counts = _random_counts()
     forward, backward = score(counts, NATIVE), score(counts.take(np.arange(len(counts))[::-1]), NATIVE)
     for name, value in forward.items():
-        assert backward[name].value == pytest.approx(value.value, rel=1e-15)  # means add up in another order
+        if value.value is None:
+            assert backward[name] == value
+        else:
+            assert backward[name].value == pytest.approx(value.value, rel=1e-15)  # means add up in another order
 
 
 def test_infos_list_every_metric_with_its_first_line() -> None:
     infos = {info.id: info for info in metric_infos()}
-    assert list(infos)[:8] == BINARY_IDS[:8]
+    assert list(infos)[:13] == BINARY_IDS[:13]
     assert set(infos) == {*BINARY_IDS, *SOFT_IDS, *CUMULATIVE_IDS, *SOFT_CUMULATIVE_IDS}
     assert infos["legacy:IoU/cumulative-rounds"].summary.startswith("Pooled IoU of rounds 1 to k")
     assert infos["Pd/centroid-3px"].summary.startswith("Probability of detection: share of the list's targets")
@@ -226,14 +244,72 @@ def test_a_metric_of_ones_own_stands_beside_ours_and_a_taken_name_is_refused(mon
     find_metrics()
     monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
 
-    @metric("MissedTargets/total", unit="targets", better="lower", undefined="never")
-    def missed(counts: Counts) -> float | None:
-        """Targets nothing was matched with."""
-        return int((counts.targets - counts.matched).sum())
+    @metric("MissedTargets/per-image", unit="targets per image", better="lower", undefined="never")
+    def missed(counts: Counts) -> Ratio:
+        """Targets an image that nothing was matched with."""
+        return Ratio.of(counts.targets - counts.matched, 1)
 
-    assert score(count_masks([[0]], [[1]]), NATIVE)["MissedTargets/total"].value == 1.0
-    with pytest.raises(ValueError, match="two metrics are called 'MissedTargets/total'"):
-        metric("MissedTargets/total", unit="targets", better="lower", undefined="never")(missed)
+    assert score(count_masks([[0]], [[1]]), NATIVE)["MissedTargets/per-image"].value == 1.0
+    with pytest.raises(ValueError, match="two metrics are called 'MissedTargets/per-image'"):
+        metric("MissedTargets/per-image", unit="targets per image", better="lower", undefined="never")(missed)
+
+
+def test_a_metric_that_returns_a_plain_number_is_told_what_to_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_metrics()
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    metric("Own/plain", unit="fraction", better="higher", undefined="never")(lambda counts: 0.5)  # type: ignore[arg-type,return-value]
+    with pytest.raises(TypeError, match=r"metric Own/plain returned float, expected a Statistic; return Ratio\.of"):
+        score(count_masks([[0]], [[1]]), NATIVE)
+
+
+def images(*pairs: tuple[list[list[int]], list[list[int]]]) -> Counts:
+    """The counts of images, each given as what is predicted and its mask."""
+    return join_counts([count_masks(predicted, mask) for predicted, mask in pairs])
+
+
+PERFECT, MISSED, ALARMED, SILENT = (
+    ([[1, 0]], [[1, 0]]),
+    ([[0, 0]], [[1, 0]]),
+    ([[1, 1]], [[0, 0]]),
+    ([[0, 0]], [[0, 0]]),
+)
+
+
+def test_means_over_images_leave_out_the_images_where_they_are_undefined() -> None:
+    scores = score(images(PERFECT, MISSED, ALARMED, SILENT), NATIVE)
+    values = {name: scores[name].value for name in BINARY_IDS if "macro" in name or "images-with" in name}
+    assert {name: value for name, value in values.items() if not name.startswith("legacy")} == {
+        "nIoU/images-with-targets": 0.5,  # perfect 1, missed 0
+        "Precision/macro": 0.5,  # perfect 1, alarmed 0
+        "Recall/macro": 0.5,  # perfect 1, missed 0
+        "F1/macro": 1 / 3,  # perfect 1, missed 0, alarmed 0
+        "Fa/images-without-targets": 0.5,  # alarmed, silent
+    }
+    assert scores["nIoU/per-image"].value == 0.25
+
+
+def test_means_over_no_image_are_null_with_the_reason() -> None:
+    silent, found = score(images(SILENT), NATIVE), score(images(PERFECT), NATIVE)
+    assert (silent["Precision/macro"].value, silent["Precision/macro"].reason) == (
+        None,
+        "no image in which a pixel is predicted",
+    )
+    for name in ("Recall/macro", "nIoU/images-with-targets"):
+        assert (silent[name].value, silent[name].reason) == (None, "no image with a target")
+    assert silent["F1/macro"].reason == "no image with a target or a predicted pixel"
+    assert silent["Fa/images-without-targets"].value == 0.0
+    assert (found["Fa/images-without-targets"].value, found["Fa/images-without-targets"].reason) == (
+        None,
+        "every image holds a target",
+    )
+
+
+def test_false_alarms_of_equal_area_are_lost_over_all_pixels_as_over_256_by_256() -> None:
+    prediction, mask = [[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]
+    scores = score(images((prediction, mask)), NATIVE)
+    assert scores["Fa/unmatched-area"].value == 3 / 8
+    assert scores["legacy:Fa/equal-area-over-pixels"].value == 2 / 8
+    assert scores["legacy:Fa/equal-area"].value == 2 / 65536
 
 
 def test_an_unknown_metric_is_answered_with_its_neighbours() -> None:
