@@ -25,8 +25,10 @@ from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
 from bench.fresh import measure_fresh
 from bench.losses import get_loss
+from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter
 from bench.metrics.curves import CurveCounts
+from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
@@ -289,26 +291,55 @@ class Tally:
         self._counts = CountsWriter(scoring)
         self._curves = CurveCounts(scoring)
         self._rounds = RoundsWriter(scoring)
+        self._causes = Causes(scoring)
 
     def add(self, frame: Frame, prediction: Prediction) -> None:
         """Count one image's prediction."""
         pairs = [judged_pair(levels, frame, self.scoring) for levels in prediction.rounds]
         truth = pairs[0][1]
-        self._counts.add(frame.name, [levels for levels, _ in pairs], truth=truth, grey=grey_like(frame, truth))
+        grey = grey_like(frame, truth)
+        self._counts.add(frame.name, [levels for levels, _ in pairs], truth=truth, grey=grey)
         self._curves.add(*pairs[-1])
+        if self.scoring.ground_truth == "binary":
+            self._causes.add(frame.name, pairs[-1][0], truth=truth, grey=grey)
         count, height, width = prediction.rounds.shape
         if count > 1:
             mask = frame.binary_at((height, width))
             self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
 
     def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
-        """Write `counts.npz`, `curves.npz` and, of more than one round, `rounds.npz`; the scores of every round."""
+        """Write `counts.npz`, `curves.npz`, of more than one round `rounds.npz`, under binary ground truth `errors.npz`
+        and `contrast.npz`; the scores of every round, of the last one all."""
         table = self._counts.table()
         write_arrays(folder / "counts.npz", table.to_arrays())
         write_arrays(folder / "curves.npz", self._curves.to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
-        return score_rounds(table, self.scoring)
+        *rounds, last = score_rounds(table, self.scoring)
+        if self.scoring.ground_truth == "binary":
+            last |= self._causes.write(folder)
+        return (*rounds, last)
+
+
+class Causes:
+    """Where the last round of a test list goes wrong, and what it does to contrast, image by image."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.scoring = scoring
+        self._errors = ErrorsWriter(scoring)
+        self._contrast = ContrastWriter(scoring)
+
+    def add(self, name: str, levels: NDArray[np.uint16], *, truth: NDArray[Any], grey: NDArray[Any]) -> None:
+        """Take one image's last map."""
+        self._errors.add(name, levels, truth=truth)
+        self._contrast.add(name, levels, truth=truth, grey=grey)
+
+    def write(self, folder: Path) -> dict[str, Score]:
+        """Write `errors.npz` and `contrast.npz`; their scores."""
+        errors, contrast = self._errors.table(), self._contrast.table()
+        write_arrays(folder / "errors.npz", errors.to_arrays())
+        write_arrays(folder / "contrast.npz", contrast.to_arrays())
+        return ERRORS.score(errors, self.scoring) | CONTRAST.score(contrast, self.scoring)
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
+from numpy.typing import NDArray
 
 from bench.data.cards import DataError, load_card
-from bench.data.frames import Frame
+from bench.data.frames import Frame, Frames
 from bench.data.splits import image_list
 from bench.data.starts import STARTS
-from bench.evaluate import judged_pair
+from bench.evaluate import grey_like, judged_pair
 from bench.executors.local import run_all
+from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curves import CurveCounts
+from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.rounds import RoundTable
 from bench.metrics.scores import score, score_rounds
 from bench.network import MODELS
@@ -31,7 +34,7 @@ from bench.store import Manifest, load_arrays, read_result, write_result
 from bench.suites import Job, SuiteError, expand, load_suite
 from bench.tracking import Tracker
 from bench.tuning import best_level
-from bench.types import Input, Method, Row, RunResult, Scoring, Weights
+from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights import weights_digest
 
 
@@ -90,7 +93,16 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
-    assert written == {"result.json", "counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"}
+    assert written == {
+        "result.json",
+        "counts.npz",
+        "curves.npz",
+        "predictions.npz",
+        "examples.npz",
+        "rounds.npz",
+        "errors.npz",
+        "contrast.npz",
+    }
 
 
 def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:
@@ -109,7 +121,8 @@ def test_the_same_experiment_has_the_same_numbers_to_the_last_bit(
     results = [run_here([job], tmp_path / folder)[0][0] for folder in ("one", "two")]
     assert results[0].status == "limited"
     assert results[0].rounds == results[1].rounds
-    for name in ("counts.npz", "curves.npz", "predictions.npz", "examples.npz", "rounds.npz"):
+    arrays = ("counts", "curves", "predictions", "examples", "rounds", "errors", "contrast")
+    for name in (f"{stem}.npz" for stem in arrays):
         one, two = ((tmp_path / folder / job.row.key / name).read_bytes() for folder in ("one", "two"))
         assert one == two, name
 
@@ -145,12 +158,35 @@ def test_stored_predictions_are_exactly_what_was_scored(
     last = table.round(-1)
     for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
         assert np.array_equal(getattr(again, field), getattr(last, field)), field
-    assert score_rounds(table, scoring) == result.rounds
+    causes = causes_of(stored, frames, scoring)
+    *before, final = score_rounds(table, scoring)
+    assert (*before, final | causes) == result.rounds
+    assert not set(final) & set(causes)
     alone = score(again, scoring)
     assert alone == {name: result.scores[name] for name in alone}
-    assert all("cumulative-rounds" in name for name in result.scores if name not in alone)
+    assert all("cumulative-rounds" in name for name in result.scores if name not in {*alone, *causes})
     kept = load_arrays(folder / "curves.npz")
     assert all(np.array_equal(array, kept[name]) for name, array in curves.to_arrays().items())
+
+
+def causes_of(stored: Mapping[str, NDArray[np.uint16]], frames: Frames, scoring: Scoring) -> dict[str, Score]:
+    """Scores of errors and contrast from stored predictions; none on soft masks."""
+    if scoring.ground_truth == "soft":
+        return {}
+    errors, contrast = ErrorsWriter(scoring), ContrastWriter(scoring)
+    for frame in frames:
+        levels, truth = judged_pair(stored[frame.name], frame, scoring)
+        errors.add(frame.name, levels, truth=truth)
+        contrast.add(frame.name, levels, truth=truth, grey=grey_like(frame, truth))
+    return ERRORS.score(errors.table(), scoring) | CONTRAST.score(contrast.table(), scoring)
+
+
+def test_soft_masks_have_no_errors_by_cause(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", protocol="dfinet", rounds=2, input__size=[96, 96])
+    (result,), _ = run_here([job], tmp_path)
+    assert not [name for name in result.scores if name.startswith(("hIoU", "SCRG", "BSF"))]
+    assert not (tmp_path / job.row.key / "errors.npz").exists()
+    assert not (tmp_path / job.row.key / "contrast.npz").exists()
 
 
 def test_every_round_is_counted_afresh(tmp_path: Path) -> None:
@@ -226,7 +262,7 @@ def test_rounds_so_far_are_scored_beside_every_round(tmp_path: Path) -> None:
     for k, scores in enumerate(result.rounds, start=1):
         expected = sum(matched[:k]) / (k * targets)
         assert scores["legacy:Pd/cumulative-rounds"].value == expected
-    assert list(result.scores)[-3:] == [
+    assert [name for name in result.scores if "cumulative" in name] == [
         "legacy:IoU/cumulative-rounds",
         "legacy:Pd/cumulative-rounds",
         "legacy:Fa/cumulative-rounds",

@@ -8,6 +8,7 @@ image, what the ratios are made of. Images N, targets T.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scor
     _check(q, truth, grey, scoring)
     targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
     is_background = truth == 0
-    before, after = grey.astype(np.float64), q.astype(np.float64)
+    before, after = grey.astype(np.int64), q.astype(np.int64)
     values = np.array([_stand_out(targets, t, is_background, before, after) for t in range(len(targets))])
     columns = values.reshape(len(targets), 4) / np.array([GREYS, GREYS, LEVELS, LEVELS])
     return ImageContrast(
@@ -75,6 +76,8 @@ def _check(q: QArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring)
         raise ValueError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
     if q.dtype != np.uint16:
         raise ValueError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
+    if grey.dtype.kind not in "ui":
+        raise ValueError(f"grey image is {grey.dtype}, expected whole levels 0 to 255")
     if q.ndim != 2 or not q.shape == truth.shape == grey.shape:
         raise ValueError(
             f"map has shape {q.shape}, its mask {truth.shape} and grey image {grey.shape}, expected one (height, width)"
@@ -82,7 +85,7 @@ def _check(q: QArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring)
 
 
 def _stand_out(
-    targets: Components, index: int, is_background: BoolArray, before: FloatArray, after: FloatArray
+    targets: Components, index: int, is_background: BoolArray, before: IntArray, after: IntArray
 ) -> tuple[float, float, float, float]:
     """Signal and clutter of one target in both maps, in their levels."""
     is_own = targets.owner == index
@@ -103,9 +106,12 @@ def _stand_out(
     )
 
 
-def _spread(values: FloatArray) -> float:
-    """Standard deviation of levels; exactly 0 where all are equal, NaN where there are none."""
-    return float(values.std()) if len(values) else float("nan")
+def _spread(values: IntArray) -> float:
+    """Standard deviation of levels from exact sums, so that it is 0 where all are equal; NaN where there are none."""
+    count, total = len(values), int(values.sum())
+    if not count:
+        return float("nan")
+    return math.sqrt(count * int(np.dot(values, values)) - total * total) / count
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,6 +159,8 @@ def test_maps_of_the_wrong_kind_are_refused_by_name() -> None:
     writer, bare = ContrastWriter(NATIVE), np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match=r"a\.png: map is uint8, expected uint16 levels"):
         writer.add("a.png", bare, truth=bare, grey=bare)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"a\.png: grey image is float64, expected whole levels 0 to 255"):
+        writer.add("a.png", bare.astype(np.uint16), truth=bare, grey=np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"b\.png: map has shape \(2, 2\), its mask \(2, 2\) and grey image \(2, 3\)"):
         writer.add("b.png", bare.astype(np.uint16), truth=bare, grey=np.zeros((2, 3), np.uint8))
     soft = ContrastWriter(Scoring("soft", ground_truth="soft", resolution="network"))
