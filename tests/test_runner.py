@@ -14,16 +14,19 @@ import numpy as np
 import pytest
 import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
+from numpy.typing import NDArray
 
 from bench.data.cards import DataError, load_card
-from bench.data.frames import Frame
+from bench.data.frames import Frame, Frames
 from bench.data.splits import image_list
 from bench.data.starts import STARTS
-from bench.evaluate import judged_pair
+from bench.evaluate import grey_like, judged_pair
 from bench.executors.local import run_all
+from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
+from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.rounds import RoundTable
 from bench.metrics.scores import score, score_rounds
 from bench.network import MODELS
@@ -32,7 +35,7 @@ from bench.store import Manifest, load_arrays, read_result, write_result
 from bench.suites import Job, SuiteError, expand, load_suite
 from bench.tracking import Tracker
 from bench.tuning import best_level
-from bench.types import Input, Method, Row, RunResult, Scoring, Weights
+from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights import weights_digest
 
 
@@ -65,7 +68,10 @@ class Diary(Tracker):
         assert read_result(folder) == result
 
 
-FILES = ("counts.npz", "curves.npz", "distances.npz", "predictions.npz", "examples.npz", "rounds.npz")
+FILES = tuple(
+    f"{stem}.npz"
+    for stem in ("counts", "curves", "distances", "predictions", "examples", "rounds", "errors", "contrast")
+)
 """What a run of several rounds leaves beside its result."""
 
 
@@ -150,14 +156,35 @@ def test_stored_predictions_are_exactly_what_was_scored(
     last = table.round(-1)
     for field in ("pixels", "intersection", "predicted", "hits", "matched", "unmatched_area", "target_matched"):
         assert np.array_equal(getattr(again, field), getattr(last, field)), field
-    of_curves = score_curves(curves, scoring)
-    *earlier, final = score_rounds(table, scoring)
-    assert (*earlier, final | of_curves) == result.rounds
-    alone = score(again, scoring) | of_curves
+    beside = score_curves(curves, scoring) | causes_of(stored, frames, scoring)
+    *before, final = score_rounds(table, scoring)
+    assert (*before, final | beside) == result.rounds
+    assert not set(final) & set(beside)
+    alone = score(again, scoring) | beside
     assert alone == {name: result.scores[name] for name in alone}
     assert all("cumulative-rounds" in name for name in result.scores if name not in alone)
     kept = load_arrays(folder / "curves.npz")
     assert all(np.array_equal(array, kept[name]) for name, array in curves.to_arrays().items())
+
+
+def causes_of(stored: Mapping[str, NDArray[np.uint16]], frames: Frames, scoring: Scoring) -> dict[str, Score]:
+    """Scores of errors and contrast from stored predictions; none on soft masks."""
+    if scoring.ground_truth == "soft":
+        return {}
+    errors, contrast = ErrorsWriter(scoring), ContrastWriter(scoring)
+    for frame in frames:
+        levels, truth = judged_pair(stored[frame.name], frame, scoring)
+        errors.add(frame.name, levels, truth=truth)
+        contrast.add(frame.name, levels, truth=truth, grey=grey_like(frame, truth))
+    return ERRORS.score(errors.table(), scoring) | CONTRAST.score(contrast.table(), scoring)
+
+
+def test_soft_masks_have_no_errors_by_cause(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", protocol="dfinet", rounds=2, input__size=[96, 96])
+    (result,), _ = run_here([job], tmp_path)
+    assert not [name for name in result.scores if name.startswith(("hIoU", "SCRG", "BSF"))]
+    assert not (tmp_path / job.row.key / "errors.npz").exists()
+    assert not (tmp_path / job.row.key / "contrast.npz").exists()
 
 
 def test_every_round_is_counted_afresh(tmp_path: Path) -> None:

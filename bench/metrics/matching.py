@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bench.metrics.components import BoolArray, Components, IntArray
+from bench.metrics.overlap_matching import match_overlap_priority, pair_distances, pair_intersections, pair_ious
 from bench.metrics.pairing import GREEDY, NEAREST, OPTIMAL, UNMATCHED, pair
 from bench.types import Matching, Scoring
 
@@ -94,6 +95,16 @@ def judge_overlap(
     return Verdict(touched, is_alarm, int(found.areas[is_alarm].sum()))
 
 
+def judge_overlap_priority(
+    target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
+) -> Verdict:
+    """One to one, overlap first and then distance: the matching behind hierarchical IoU."""
+    shared = pair_intersections(targets, found, width=prediction.shape[1])
+    ious = pair_ious(targets, found, shared)
+    partner = match_overlap_priority(pair_distances(targets, found), ious, distance=scoring.distance)
+    return verdict_of(partner, found)
+
+
 def judge_shooting(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
 ) -> Verdict:
@@ -123,6 +134,7 @@ PAIRINGS: Mapping[Matching, int] = {"greedy-raster": GREEDY, "nearest": NEAREST,
 """The rules that pair targets with components by distance alone."""
 
 JUDGES: Mapping[Matching, Callable[[BoolArray, Components, BoolArray, Components, Scoring], Verdict]] = {
+    "overlap-priority": judge_overlap_priority,
     "overlap": judge_overlap,
     "shooting": judge_shooting,
 }

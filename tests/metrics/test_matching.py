@@ -65,6 +65,14 @@ def test_one_component_over_two_targets_finds_both_by_overlap_and_one_by_distanc
     assert judged(mask, prediction).is_found.tolist() == [True, False]
 
 
+def test_overlap_goes_before_distance() -> None:
+    mask = full("##########")
+    half, less = full(".....#####"), full("......####")  # centroids 2.5 and 3 px off; IoU 0.5 and 0.4
+    assert judged(mask, half, distance=2).is_found.tolist() == [False]
+    assert judged(mask, half, distance=2, matching="overlap-priority").is_found.tolist() == [True]
+    assert judged(mask, less, distance=2, matching="overlap-priority").is_found.tolist() == [False]
+
+
 def test_the_shooting_rule_hits_within_one_pixel_and_spares_four() -> None:
     mask = full("#.........")
     beside, spared, far = full(".#........"), full("....#....."), full(".....#....")

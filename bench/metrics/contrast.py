@@ -1,0 +1,313 @@
+"""What a detector does to contrast: how much better a target stands out in its map than in the image, and how much
+flatter the background is.
+
+Grey levels and probabilities are both taken in [0, 1]: grey / 255 and q / 65536. `contrast.npz` holds, a target and an
+image, what the ratios are made of. Images N, targets T.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.metrics.components import BoolArray, Components, IntArray, find_components
+from bench.metrics.counts import BACKGROUND_MARGIN, LEVELS, FloatArray, QArray, columns_of
+from bench.metrics.tabled import Found, TableMetrics
+from bench.types import Scoring
+
+GREYS = 255
+TARGET_FIELDS = ("signal_before", "clutter_before", "signal_after", "clutter_after")
+IMAGE_FIELDS = ("background_before", "background_after")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageContrast:
+    """The contrast of one image's targets before detection, in its grey levels, and after, in its map; all in [0, 1].
+
+    A target's surroundings are its bounding box widened by 20 px on every side, cut at the image border, less every
+    marked pixel, as for `target_scr` of `bench.metrics.counts`.
+
+    Attributes:
+        signal_before, signal_after: (T,) |mean of the target - mean of its surroundings|; NaN without surroundings.
+        clutter_before, clutter_after: (T,) standard deviation of its surroundings; NaN without any.
+        background_before, background_after: standard deviation of all unmarked pixels; NaN without any.
+    """
+
+    signal_before: FloatArray
+    clutter_before: FloatArray
+    signal_after: FloatArray
+    clutter_after: FloatArray
+    background_before: float
+    background_after: float
+
+
+def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
+    """The contrast of one image before and after detection.
+
+    Args:
+        q: (H, W) uint16, from `bench.metrics.counts.quantise`.
+        truth: (H, W) in {0, 1}.
+        grey: (H, W) grey levels 0 to 255.
+
+    Raises:
+        ValueError: when a map is not of the kind asked for, shapes differ, or the scoring's ground truth is soft.
+    """
+    _check(q, truth, grey, scoring)
+    targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
+    is_background = truth == 0
+    before, after = grey.astype(np.int64), q.astype(np.int64)
+    values = np.array([_stand_out(targets, t, is_background, before, after) for t in range(len(targets))])
+    columns = values.reshape(len(targets), 4) / np.array([GREYS, GREYS, LEVELS, LEVELS])
+    return ImageContrast(
+        **dict(zip(TARGET_FIELDS, columns.T, strict=True)),
+        background_before=_spread(before[is_background]) / GREYS,
+        background_after=_spread(after[is_background]) / LEVELS,
+    )
+
+
+def _check(q: QArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
+    if scoring.ground_truth != "binary":
+        raise ValueError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
+    if q.dtype != np.uint16:
+        raise ValueError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
+    if grey.dtype.kind not in "ui":
+        raise ValueError(f"grey image is {grey.dtype}, expected whole levels 0 to 255")
+    if q.ndim != 2 or not q.shape == truth.shape == grey.shape:
+        raise ValueError(
+            f"map has shape {q.shape}, its mask {truth.shape} and grey image {grey.shape}, expected one (height, width)"
+        )
+
+
+def _stand_out(
+    targets: Components, index: int, is_background: BoolArray, before: IntArray, after: IntArray
+) -> tuple[float, float, float, float]:
+    """Signal and clutter of one target in both maps, in their levels."""
+    is_own = targets.owner == index
+    rows, cols = targets.rows[is_own], targets.cols[is_own]
+    window = (
+        slice(max(rows.min() - BACKGROUND_MARGIN, 0), rows.max() + BACKGROUND_MARGIN + 1),
+        slice(max(cols.min() - BACKGROUND_MARGIN, 0), cols.max() + BACKGROUND_MARGIN + 1),
+    )
+    around = is_background[window]
+    if not around.any():
+        return np.nan, np.nan, np.nan, np.nan
+    grey, prob = before[window][around], after[window][around]
+    return (
+        abs(float(before[rows, cols].mean() - grey.mean())),
+        _spread(grey),
+        abs(float(after[rows, cols].mean() - prob.mean())),
+        _spread(prob),
+    )
+
+
+def _spread(values: IntArray) -> float:
+    """Standard deviation of levels from exact sums, so that it is 0 where all are equal; NaN where there are none."""
+    count, total = len(values), int(values.sum())
+    if not count:
+        return float("nan")
+    return math.sqrt(count * int(np.dot(values, values)) - total * total) / count
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastTable:
+    """The contrast of a test list: what `contrast.npz` holds. Fields as in `ImageContrast`, shapes as below.
+
+    Attributes:
+        names: of the N images.
+        background_before, background_after: (N,).
+        target_image: (T,) position of the image each target lies in.
+        signal_before, clutter_before, signal_after, clutter_after: (T,).
+    """
+
+    names: tuple[str, ...]
+    background_before: FloatArray
+    background_after: FloatArray
+    target_image: IntArray
+    signal_before: FloatArray
+    clutter_before: FloatArray
+    signal_after: FloatArray
+    clutter_after: FloatArray
+
+    @property
+    def gains(self) -> FloatArray:
+        """(T,) signal-to-clutter ratio after over before; inf where a target stands on an exactly constant map or had
+        no signal before, NaN where that is undefined."""
+        before = _ratio(self.signal_before, self.clutter_before)
+        return _ratio(_ratio(self.signal_after, self.clutter_after), np.where(np.isinf(before), np.nan, before))
+
+    @property
+    def suppressions(self) -> FloatArray:
+        """(N,) standard deviation of the background before over after; inf where the map is exactly constant there,
+        NaN where that is undefined."""
+        return _ratio(self.background_before, self.background_after)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays by field name, for `numpy.savez`."""
+        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ContrastTable:
+        """The table that `to_arrays` took apart.
+
+        Raises:
+            ValueError: when a field is missing or the lengths contradict each other.
+        """
+        columns = columns_of(cls, arrays, what="contrast", again="score")
+        table = cls(names=tuple(columns.pop("names").tolist()), **columns)
+        table.check()
+        return table
+
+    def check(self) -> None:
+        """Nothing, when all lengths agree.
+
+        Raises:
+            ValueError: naming the field whose shape does not fit.
+        """
+        images, targets = (len(self.names),), self.target_image.shape[:1]
+        shapes = {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("target_image", *TARGET_FIELDS), targets)}
+        for name, shape in shapes.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"contrast: {name} has shape {found}, expected {shape}; score the run again")
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    """Quotients; x/0 is inf, 0/0 is NaN."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(above / below, dtype=np.float64)
+
+
+class ContrastWriter:
+    """Measures the contrast of a test list, image by image; keeps no map."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.scoring = scoring
+        self._names: list[str] = []
+        self._images: list[ImageContrast] = []
+
+    def add(self, name: str, q: QArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
+        """Measure one image; arguments as in `measure_contrast`. The values are also handed back.
+
+        Raises:
+            ValueError: naming the image, when a map is not of the kind asked for.
+        """
+        try:
+            found = measure_contrast(q, truth, grey, scoring=self.scoring)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        self._names.append(name)
+        self._images.append(found)
+        return found
+
+    def table(self) -> ContrastTable:
+        """Everything added so far."""
+        nothing = np.zeros(0)
+        targets = {n: np.concatenate([nothing, *(getattr(i, n) for i in self._images)]) for n in TARGET_FIELDS}
+        images = {n: np.array([getattr(i, n) for i in self._images], dtype=np.float64) for n in IMAGE_FIELDS}
+        counts = np.array([len(image.signal_before) for image in self._images], dtype=np.int64)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        return ContrastTable(tuple(self._names), target_image=owners, **images, **targets)
+
+
+def contrast_of(prob: ArrayLike, mask: ArrayLike, grey: ArrayLike) -> ContrastTable:
+    """The contrast of one map in [0, 1), one binary mask and one grey image 0 to 255: the smallest example.
+
+    >>> float(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[51, 0, 102]]).clutter_before[0])
+    0.2
+    """
+    q = (np.asarray(prob) * LEVELS).astype(np.uint16)
+    writer = ContrastWriter(Scoring("example"))
+    writer.add("", q, truth=np.asarray(mask, dtype=np.uint8), grey=np.asarray(grey, dtype=np.uint8))
+    return writer.table()
+
+
+CONTRAST: TableMetrics[ContrastTable] = TableMetrics()
+
+
+def _finite_mean(values: FloatArray, what: str) -> Found:
+    """The mean of the finite values, with how many are left out and why; None where none is left."""
+    if not len(values):
+        return Found(None, f"no {what} in the list")
+    finite = values[np.isfinite(values)]
+    return Found(float(finite.mean()) if len(finite) else None, _left_out(values, what, word="left out: "))
+
+
+def _whole_median(values: FloatArray, what: str) -> Found:
+    """The median, in which infinite values are the greatest; None where it is infinite or nothing is defined."""
+    if not len(values):
+        return Found(None, f"no {what} in the list")
+    defined = np.sort(values[~np.isnan(values)])
+    if not len(defined):
+        return Found(None, _left_out(values, what, word="left out: "))
+    middle = defined[(len(defined) - 1) // 2], defined[len(defined) // 2]
+    reason = _left_out(values, what)
+    return Found(None, f"infinite: {reason}") if np.isinf(middle[1]) else Found(float(np.mean(middle)), reason)
+
+
+def _left_out(values: FloatArray, what: str, *, word: str = "") -> str:
+    """`2 of 5 targets left out: 1 infinite, 1 undefined`; empty where all values are finite."""
+    infinite, undefined = int(np.isinf(values).sum()), int(np.isnan(values).sum())
+    parts = [f"{count} {name}" for count, name in ((infinite, "infinite"), (undefined, "undefined")) if count]
+    if not parts:
+        return ""
+    among = f"{infinite + undefined} of {len(values)} {what} " if word else f"of {len(values)} {what} "
+    return f"{among}{word}{', '.join(parts)}"
+
+
+@CONTRAST.metric("SCRG/local-20px", unit="ratio", better="higher")
+def scr_gain(table: ContrastTable) -> Found:
+    """Signal-to-clutter ratio gain: a target's ratio in the map over that in the image, mean over targets.
+
+    Ratio = |mean of target - mean of surroundings| / standard deviation of surroundings, which are the target's
+    bounding box widened by 20 px, less all marked pixels. Infinite where the map is exactly constant around a target
+    and another value on it; such targets, and undefined ones (the same value on it; no surroundings), are left out,
+    so that a mean over few targets says little: see the reason beside it, and the median.
+
+    Source: Gao et al., IEEE TIP 2013 (local region); Hilliard, 2000 (gain).
+
+    >>> gained = contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 102]])
+    >>> scr_gain(gained).value  # (0.5 / 0.25) / (0.2 / 0.2)
+    2.0
+    """
+    return _finite_mean(table.gains, "targets")
+
+
+@CONTRAST.metric("SCRG/local-20px-median", unit="ratio", better="higher")
+def scr_gain_median(table: ContrastTable) -> Found:
+    """Signal-to-clutter ratio gain, median over targets; infinite gains count as the greatest.
+
+    >>> scr_gain_median(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 102]])).value
+    2.0
+    """
+    return _whole_median(table.gains, "targets")
+
+
+@CONTRAST.metric("BSF/whole-image", unit="ratio", better="higher")
+def background_suppression(table: ContrastTable) -> Found:
+    """Background suppression factor: deviation of unmarked pixels in the image over that in the map, mean over images.
+
+    Standard deviations of grey / 255 and of probability. Infinite where the map is exactly constant off the targets;
+    such images, and undefined ones (the image is constant as well; no background), are left out: see the reason.
+
+    Source: Hilliard, 2000.
+
+    >>> background_suppression(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 255]])).value  # 0.5 / 0.25
+    2.0
+    """
+    return _finite_mean(table.suppressions, "images")
+
+
+@CONTRAST.metric("BSF/whole-image-median", unit="ratio", better="higher")
+def background_suppression_median(table: ContrastTable) -> Found:
+    """Background suppression factor, median over images; infinite factors count as the greatest.
+
+    >>> background_suppression_median(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 255]])).value
+    2.0
+    """
+    return _whole_median(table.suppressions, "images")
