@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.metrics.counts import Counts, ImageCounts, count_image, counts_of, quantise, threshold_level
-from bench.metrics.curves import CurveCounts
+from bench.metrics.curves import CurveCounts, target_counts
 from bench.metrics.scores import score
 from bench.types import Scoring
 
@@ -185,6 +185,48 @@ def test_pixel_scores_are_pyirstdmetrics(case: str) -> None:
             assert scores[name] == close(expected[key]["binary"], FLOAT64)
         else:  # printed as 0
             assert (scores[name], expected[key]["binary"]) == (None, 0.0)
+
+
+SHOOTING = dataclasses.replace(NATIVE, matching="shooting")
+OVERLAP_PRIORITY = dataclasses.replace(NATIVE, matching="overlap-priority")
+
+
+@pytest.mark.parametrize("case", BINARY_CASES)
+def test_the_shooting_rule_is_pyirstdmetrics_at_every_threshold(case: str) -> None:
+    expected = CASES[case]["results"]["pyirstdmetrics"]["bins10"]["ShootingPdFa"]
+    curves = CurveCounts(SHOOTING)
+    curves.add(quantise(ARRAYS[f"{case}__prob"]), binary_mask(case))
+    found = target_counts(curves, np.array([threshold_level(index / 10) for index in range(10)]))
+    assert found.matched.tolist() == expected["tp_objs"]
+    assert found.unmatched_area.tolist() == expected["fp_area"]
+    counts = count(case, SHOOTING)
+    at_half = CASES[case]["results"]["pyirstdmetrics"]["bins1"]["ShootingPdFa"]
+    assert ([counts.matched], [counts.unmatched_area]) == (at_half["tp_objs"], at_half["fp_area"])
+    assert counts.targets == at_half["total_objs"]
+
+
+@pytest.mark.parametrize("index", range(10))
+@pytest.mark.parametrize("case", BINARY_CASES)
+def test_overlap_before_distance_is_pyirstdmetrics_opdc(case: str, index: int) -> None:
+    expected = CASES[case]["results"]["pyirstdmetrics"]["bins10"]["OPDC"]
+    counts = count(case, dataclasses.replace(OVERLAP_PRIORITY, threshold=index / 10))
+    assert counts.matched == expected["tp_objs"][index]
+    assert counts.unmatched_area == expected["fp_area"][index]
+    phantoms = (int(not counts.components), int(not counts.targets))  # it makes up an object where there is none
+    assert counts.unmatched + phantoms[0] == expected["fp_objs"][index]
+    assert counts.targets - counts.matched + phantoms[1] == expected["fn_objs"][index]
+
+
+@pytest.mark.parametrize("index", range(10))
+@pytest.mark.parametrize("case", BINARY_CASES)
+def test_the_sweep_is_pyirstdmetrics_at_every_threshold(case: str, index: int) -> None:
+    expected = CASES[case]["results"]["pyirstdmetrics"]["bins10"]["PdFa"]
+    curves = CurveCounts(NATIVE)
+    curves.add(quantise(ARRAYS[f"{case}__prob"]), binary_mask(case))
+    found = target_counts(curves, np.array([threshold_level(index / 10)]))
+    assert found.matched[0] == expected["tp_objs"][index]
+    assert found.unmatched[0] == expected["fp_objs"][index]
+    assert found.unmatched_area[0] == expected["fp_area"][index]
 
 
 def test_a_phantom_false_alarm_of_pyirstdmetrics_opdc_is_not_ours() -> None:
