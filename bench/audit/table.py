@@ -71,7 +71,7 @@ class Claim:
         return f"{self.metric} {number}" + (f"e-{power}" if power else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """What one row says of one dataset.
 
