@@ -16,10 +16,8 @@ IDS = {
     "F1/pooled": "F1",
     "Precision/pooled": "precision",
     "Recall/pooled": "recall",
-    "legacy:PixAcc/recall": "recall",
-    "legacy:Fa/equal-area": "",
 }
-"""Metric ids of this project to what they are here; nothing where they are not checked."""
+"""Metric ids of this project to what they are here; ids that are not here are not checked."""
 
 FAMILIES = {"Pd/centroid-": "Pd", "Fa/unmatched-area": "Fa"}
 """The same for ids that go on with a distance."""
@@ -49,6 +47,9 @@ FILLERS = frozenset(("score", "value", "pooled", "as", "printed", "rate", "test"
 
 OTHER_RULES = ("macro", "legacy", "cumulative", "soft", "deviation", "difference", "badge", "std")
 """Words that make another thing of a metric."""
+
+DEVIATION = " deviation"
+"""How this project's CSV heads the column of a metric's deviation over seeds."""
 
 METHOD_HEADS = ("method", "methods", "label", "network", "approach", "algorithm", "model", "name")
 DATASET_HEADS = ("testedon", "teston", "testset", "testdataset", "dataset", "datasets", "data", "benchmark")
@@ -107,8 +108,8 @@ def read_head(text: str) -> Head | None:
     True
     """
     if text in IDS or text.startswith(tuple(FAMILIES)):
-        metric = IDS.get(text) or next((m for f, m in FAMILIES.items() if text.startswith(f)), "")
-        return Head(text, metric, unit=Fraction(1)) if metric else None
+        metric = IDS.get(text) or next(m for family, m in FAMILIES.items() if text.startswith(family))
+        return Head(text, metric, unit=Fraction(1))
     if any(word in text.lower() for word in OTHER_RULES):
         return None
     unit = read_unit(text)

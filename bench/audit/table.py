@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 
 from bench.audit.heads import (
     DATASET_HEADS,
+    DEVIATION,
     FA_UNIT_HEADS,
     LIMITED_HEADS,
     METHOD_HEADS,
@@ -124,6 +125,7 @@ class _Layout:
     """Where what stands: positions of columns."""
 
     metrics: Mapping[int, Head]
+    deviations: Mapping[int, int]
     method: int | None
     dataset: int | None
     sources: tuple[int, ...]
@@ -163,7 +165,15 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
         raise TableFileError(f"{path}: a head without rows, expected at least one row")
     raws = [raw for line in lines for raw in _raw_rows(line, heads, layout, fallback, delimiter != ",")]
     rows, remarks = _with_units(raws)
-    known = {*layout.metrics, layout.method, layout.dataset, *layout.sources, layout.split, layout.limited}
+    known = {
+        *layout.metrics,
+        *layout.deviations.values(),
+        layout.method,
+        layout.dataset,
+        *layout.sources,
+        layout.split,
+        layout.limited,
+    }
     known.add(layout.fa_unit)
     unused = tuple(head for index, head in enumerate(heads) if index not in known and head)
     return PublishedTable(path.name, len(lines), rows, remarks, unused)
@@ -230,7 +240,8 @@ def _layout(heads: Sequence[str], path: Path) -> _Layout:
     sources = tuple(letters.index(name) for name in SOURCE_HEADS if name in letters)
     others = (place_of(names) for names in (DATASET_HEADS, SPLIT_HEADS, LIMITED_HEADS, FA_UNIT_HEADS))
     dataset, split, limited, fa_unit = others
-    return _Layout(found, method, dataset, sources, split, limited, fa_unit)
+    beside = {i: heads.index(head.text + DEVIATION) for i, head in found.items() if head.text + DEVIATION in heads}
+    return _Layout(found, beside, method, dataset, sources, split, limited, fa_unit)
 
 
 def _raw_rows(
@@ -239,9 +250,8 @@ def _raw_rows(
     """What a line says of every dataset that its columns name; of one, where they name none."""
     number, cells = line
     if len(cells) != len(heads):
-        whole = Row(number, cells[0] if cells else "", DatasetCell("", ""))
         reason = f"the whole row: {len(cells)} cells below {len(heads)} heads"
-        yield _Raw(Row(number, whole.method, whole.dataset, skipped=(reason,)), {}, None)
+        yield _Raw(Row(number, cells[0], DatasetCell("", ""), skipped=(reason,)), {}, None)
         return
 
     def cell(index: int | None) -> str:
@@ -250,7 +260,7 @@ def _raw_rows(
     named = read_dataset(cell(layout.dataset)) if cell(layout.dataset) else fallback
     for name in dict.fromkeys(head.dataset for head in layout.metrics.values()):
         mine = {index: head for index, head in layout.metrics.items() if head.dataset == name}
-        numbers, skipped = _numbers(mine, cells, decimal_comma)
+        numbers, skipped = _numbers(mine, cells, layout.deviations, decimal_comma)
         yield _Raw(
             Row(
                 number,
@@ -267,7 +277,7 @@ def _raw_rows(
 
 
 def _numbers(
-    heads: Mapping[int, Head], cells: Sequence[str], decimal_comma: bool
+    heads: Mapping[int, Head], cells: Sequence[str], deviations: Mapping[int, int], decimal_comma: bool
 ) -> tuple[dict[str, tuple[Head, Printed]], tuple[str, ...]]:
     numbers, skipped = {}, []
     for index, head in heads.items():
@@ -277,7 +287,8 @@ def _numbers(
             skipped.append(f"{head.metric}: {error}")
             continue
         if printed is not None:
-            numbers[head.metric] = head, printed
+            has_spread = index in deviations and bool(cells[deviations[index]])
+            numbers[head.metric] = head, replace(printed, is_mean=printed.is_mean or has_spread)
     return numbers, tuple(skipped)
 
 
@@ -309,22 +320,19 @@ def _guess(raws: Sequence[_Raw]) -> _Guess:
     unstated = [abs(p.value) for head, p in shares if head.unit is None]
     rates = [abs(pair[1].value) for raw in raws if (pair := raw.numbers.get("Fa")) and _rate_unit(raw) is None]
     remarks = []
-    is_fraction = bool(percent) and _mostly_below_one(percent)
+    is_fraction = any(percent) and max(percent) <= 1
     if is_fraction:
-        remarks.append("the head says percent, but most numbers are at most 1: read as fractions")
+        remarks.append("the head says percent, but no number is above 1: read as fractions")
     unit = None
     if unstated:
-        unit = Fraction(1) if _mostly_below_one(unstated) else PERCENT
+        above = [value > 1 for value in unstated if value]
+        unit = Fraction(1) if 2 * sum(above) < len(above) else PERCENT
         remarks.append(f"no unit in the head: read as {'fractions' if unit == 1 else 'percent'}, by their size")
     rate = None
     if rates and all(raw.fa_unit is None for raw in raws):
         rate = Fraction(1) if max(rates) < Fraction(1, 100) else MILLIONTH
         remarks.append(f"no unit of Fa in the head: read as {'fractions' if rate == 1 else '1e-6'}, by their size")
     return _Guess(Fraction(1) if is_fraction else PERCENT, unit, rate, tuple(remarks))
-
-
-def _mostly_below_one(values: Sequence[Fraction]) -> bool:
-    return 2 * sum(value <= 1 for value in values) > len(values)
 
 
 def _rate_unit(raw: _Raw) -> Fraction | None:
@@ -350,7 +358,4 @@ def _claimed(raw: _Raw, guess: _Guess) -> Row:
         claims[metric] = Claim(metric, printed, unit, is_guessed)
     if not raw.numbers and not skipped:
         skipped.append("the whole row: no number in it")
-    row = raw.row
-    return Row(
-        row.number, row.method, row.dataset, row.source, row.split, claims, tuple(skipped), is_limited=row.is_limited
-    )
+    return replace(raw.row, claims=claims, skipped=tuple(skipped))
