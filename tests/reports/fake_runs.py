@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.counts import LEVELS, CountsWriter, quantise
 from bench.metrics.curves import CurveCounts
+from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES
@@ -277,7 +278,7 @@ def stacked(changes: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArra
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
-    writer, curves = CountsWriter(made.scoring), CurveCounts(made.scoring)
+    writer, curves, errors = CountsWriter(made.scoring), CurveCounts(made.scoring), ErrorsWriter(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
     names = []
     changes: list[dict[str, NDArray[np.int64]]] = []
@@ -285,6 +286,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
+        errors.add(f"{number:06d}", maps[-1], truth=mask)
         if number < 3:
             names.append(f"{number:06d}")
             examples |= {f"image_{number}": image, f"mask_{number}": mask, f"rounds_{number}": maps}
@@ -295,6 +297,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
     rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))
+    rounds[-1].update(ERRORS.score(errors.table(), made.scoring))
     training = made.experiment.weights
     if isinstance(training, Training):
         log = folder / "trainings" / training.key / "log.jsonl"
