@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,9 @@ BY_CARD = [one for one in COUNTED if "idx_320" not in one.split]
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("known", BY_CARD, ids=lambda one: one.name)
-def test_a_list_has_the_targets_and_pixels_that_audits_count_on(known: KnownList) -> None:
+def test_a_list_has_the_targets_and_pixels_that_audits_count_on(known: KnownList, real_data: Path) -> None:
     names = list_names(known.dataset, known.split, known.part)
-    root = Path(os.environ.get("DFINET_BENCH_DATA", "data"))
-    frames = open_frames(known.dataset, names, root=root, decoder="pillow-grey")
+    frames = open_frames(known.dataset, names, root=real_data, decoder="pillow-grey")
     masks = [frame.binary_mask > 0 for frame in frames]
     assert len(masks) == known.images
     assert sum(len(find_components(mask)) for mask in masks) == known.targets
