@@ -302,6 +302,12 @@ def test_the_same_numbers_under_two_names_are_told(audit: Make) -> None:
     ]
 
 
+def test_many_rows_that_share_a_reason_are_told_of_once(audit: Make) -> None:
+    found = audit("m,dataset,Pd (%)", *(f"{name},NUST-SIRST,81.{name}" for name in range(20, 25)))
+    assert texts(found, "not checked") == ["Pd of rows 2, 3, 4, 5, 6: no test list of 'NUST-SIRST' is known"]
+    assert [row.checks["targets"] for row in found.rows] == ["not checked"] * 5
+
+
 # Forms of tables
 
 
@@ -444,6 +450,8 @@ def test_what_the_readmes_print_is_found() -> None:
     cut = [row for row in findings_of(name, "targets", "note") if 35 <= row <= 138]
     assert len(cut) == 55, "DRPCA-Net's README cuts digits"
     assert (found.lines, found.lines_checked, len(found.rows)) == (210, 175, 210)
+    silent = {row.row for row in found.rows if not row.is_checked}
+    assert silent <= {row for f in found.findings if f.severity == "not checked" for row in f.rows}
 
 
 # The command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.audit.across import check_copies, check_f1, check_lists
+from bench.audit.across import check_copies, check_f1, check_lists, gather
 from bench.audit.findings import SEVERITIES, Audit, Finding, RowAudit, in_order
 from bench.audit.rows import HOLDS, Outcome, check_row, fitting_lists, fitting_pixels
 from bench.audit.table import PublishedTable, Row, TableFileError, read_table
@@ -30,12 +30,12 @@ def audit_table(table: PublishedTable) -> Audit:
     by_f1, findings = check_f1(table.rows)
     found = [Finding("note", "units", (), text) for text in table.remarks]
     found += [*findings, *check_lists(table.rows), *check_copies(table.rows)]
-    audited = []
-    for row in table.rows:
-        outcomes = [*check_row(row), *([by_f1[row]] if row in by_f1 else [])]
-        found += [one.finding(row, s) for one in outcomes for s in SEVERITIES if one.verdict == s and one.text]
-        audited.append(_audited(row, outcomes))
-    return Audit(table.file, table.lines, tuple(audited), in_order(found), table.unused)
+    outcomes = {row: [*check_row(row), *([by_f1[row]] if row in by_f1 else [])] for row in table.rows}
+    for severity in SEVERITIES:
+        told = [(row, one) for row, some in outcomes.items() for one in some if one.verdict == severity and one.text]
+        found += gather(told) if severity == "not checked" else [one.finding(row, severity) for row, one in told]
+    audited = tuple(_audited(row, some) for row, some in outcomes.items())
+    return Audit(table.file, table.lines, audited, in_order(found), table.unused)
 
 
 def _audited(row: Row, outcomes: list[Outcome]) -> RowAudit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.audit.findings import Finding
@@ -12,7 +13,7 @@ from bench.audit.table import Row
 
 CHECK_F1 = "F1 of IoU"
 ENOUGH = 3
-"""Rows, none of which has a pooled F1, that show a source's F1 to be another one."""
+"""Rows, none of which has a pooled F1, that show a source's F1 to be another one; more are told of in one sentence."""
 
 TELLING = 2
 """Metrics, at least, that two rows have to share to the last digit to be told of."""
@@ -115,6 +116,23 @@ def check_copies(rows: Sequence[Row]) -> Iterator[Finding]:
             words = ", ".join(claim.words for claim in row.claims.values())
             text = f"{row.words} prints the same as {other.words}: {words}"
             yield Finding("note", "copies", (other.number, row.number), text)
+
+
+def gather(told: Sequence[tuple[Row, Outcome]]) -> Iterator[Finding]:
+    """What was not checked, in one finding where many rows of a source share metric and reason."""
+    alike: dict[tuple[str, str, str], list[tuple[Row, Outcome]]] = {}
+    for row, one in told:
+        claim, _, reason = one.text.partition(": ")
+        what = " ".join(itertools.takewhile(lambda word: not word.lstrip("-−*.")[:1].isdigit(), claim.split()))
+        alike.setdefault((row.source, what, reason), []).append((row, one))
+    for (_, what, reason), members in alike.items():
+        rows = [row for row, _ in members]
+        if len(rows) > ENOUGH:
+            numbers = tuple(row.number for row in rows)
+            text = f"{_source_words(rows)}{what} of {_rows_words(numbers)}: {reason}"
+            yield Finding("not checked", members[0][1].check, numbers, text)
+        else:
+            yield from (one.finding(row, "not checked") for row, one in members)
 
 
 def by_source(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -38,6 +38,19 @@ def check_row(row: Row) -> Iterator[Outcome]:
     yield from _check_pixels(row)
     yield from _check_precision_and_recall(row)
     yield from _check_nothing_predicted(row)
+    yield from _say_what_stands_alone(row)
+
+
+def _say_what_stands_alone(row: Row) -> Iterator[Outcome]:
+    """That nothing but ranges can be checked, where a row prints no two numbers that could contradict each other."""
+    if (
+        row.claims
+        and not {"Pd", "Fa"} & set(row.claims)
+        and len({"IoU", "F1", "precision", "recall"} & set(row.claims)) < 2
+    ):
+        yield Outcome(
+            "ranges alone", "not checked", f"{' and '.join(row.claims)}: in range, and nothing beside to check"
+        )
 
 
 def _check_range(claim: Claim) -> Outcome:
