@@ -323,6 +323,25 @@ def cost(
         out.print(f"MACs: {', '.join(counters)}, one round; — : a classical detector, whose work is not counted")
 
 
+@app.command()
+def audit(
+    table: Annotated[Path, typer.Argument(help="CSV file: a table of published numbers, or a report's results.csv.")],
+    dataset: Annotated[str, typer.Option(help="What rows are about that name no dataset.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check a table of numbers by arithmetic; exit code 1 when something in it cannot be."""
+    from bench.audit import audit_file
+
+    found = audit_file(table, dataset=dataset)
+    if as_json:
+        out.print_json(json.dumps(found.to_plain()))
+    else:
+        for sentence in found.sentences():
+            out.print(sentence, markup=False, soft_wrap=True)
+    if not found.is_sound:
+        raise typer.Exit(FAILED)
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols, metrics or starts.")],

@@ -12,6 +12,7 @@ from reports.ablation import ablation_tables
 from reports.comparison import comparison_table
 from reports.drawing import draw_figures
 from reports.drawn import Drawn, words_of
+from reports.errors import errors_table
 from reports.frame import Entry, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
@@ -78,10 +79,12 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
 
 
 def _own_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> Iterator[Headed]:
-    """The tables of the suite's own numbers: the comparison, an ablation for every ablated network, the rounds."""
+    """The tables of the suite's own numbers: comparison, an ablation for every ablated network, errors, rounds."""
     yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed)
     for number, (model, table) in enumerate(ablation_tables(entries, title=title, mixed=mixed)):
         yield f"Ablation of {model}", "ablation" if not number else f"ablation-{words_of(model)}", table
+    if (errors := errors_table(entries, title=title, mixed=mixed)) is not None:
+        yield "Errors by cause", "errors", errors
     if (rounds := rounds_table(entries, title=title, mixed=mixed)) is not None:
         yield "Feedback rounds", "rounds", rounds
 

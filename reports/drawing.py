@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench.metrics.curves import CurveCounts
 from bench.store import StoreError
 from reports.columns import metrics_shown
+from reports.drawing_errors import error_figures
 from reports.drawing_feedback import feedback_figures, variant_figures
 from reports.drawn import Drawn, file_stem, rules_words
 from reports.drawn_methods import without_ablations
@@ -29,6 +30,7 @@ def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
         *_tradeoff_figures(shown.entries),
         *_threshold_figures(shown.entries, notes),
         *_distance_figure(shown.entries, notes),
+        *error_figures(shown.entries),
         *feedback_figures(shown.entries, notes),
         *_loss_figure(shown.entries, notes),
     ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.metrics.counts import LEVELS, CountsWriter, quantise, read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
+from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES
@@ -279,6 +280,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
     writer, curves, distances = CountsWriter(made.scoring), CurveCounts(made.scoring), DistanceCounts(made.scoring)
+    errors = ErrorsWriter(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
     names = []
     changes: list[dict[str, NDArray[np.int64]]] = []
@@ -287,6 +289,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
         distances.add_against(maps[-1], read_truth(mask, made.scoring))
+        errors.add(f"{number:06d}", maps[-1], truth=mask)
         if number < 3:
             names.append(f"{number:06d}")
             examples |= {f"image_{number}": image, f"mask_{number}": mask, f"rounds_{number}": maps}
@@ -298,6 +301,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
     rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))
+    rounds[-1].update(ERRORS.score(errors.table(), made.scoring))
     training = made.experiment.weights
     if isinstance(training, Training):
         log = folder / "trainings" / training.key / "log.jsonl"

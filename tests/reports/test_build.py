@@ -73,6 +73,7 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     assert names[0] == "index.html"
     assert {"table.tex", "table.csv", "table.md", "results.csv", "report.tex"} <= set(names)
     assert {"rounds.tex", "rounds.csv", "rounds.md"} <= set(names)
+    assert {"errors.tex", "errors.csv", "errors.md", "figures/errors.pdf", "figures/errors.png"} <= set(names)
     for figure in ("roc", "precision-recall", "pd-fa", "rounds", "mask-changes", "loss"):
         assert {f"figures/{figure}.pdf", f"figures/{figure}.png"} <= set(names)
     assert len([n for n in names if n.startswith("figures/pictures-")]) == 4
@@ -111,7 +112,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 11
+    assert len(images) == 12
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 

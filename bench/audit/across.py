@@ -1,0 +1,147 @@
+"""What can be checked across the rows of a table: F1 beside IoU, one list for one dataset, and rows printed twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from bench.audit.findings import Finding
+from bench.audit.lists import KnownList
+from bench.audit.numbers import Interval
+from bench.audit.rows import HOLDS, Outcome, fitting_lists, percent, pooled_f1
+from bench.audit.table import Row
+
+CHECK_F1 = "F1 of IoU"
+ENOUGH = 3
+"""Rows, none of which has a pooled F1, that show a source's F1 to be another one; more are told of in one sentence."""
+
+TELLING = 2
+"""Metrics, at least, that two rows have to share to the last digit to be told of."""
+
+NAMED = 12
+"""Rows that a sentence names; of more it says how many."""
+
+
+def check_f1(rows: Sequence[Row]) -> tuple[dict[Row, Outcome], tuple[Finding, ...]]:
+    """Per row whether F1 is 2 IoU / (1 + IoU), a source's rows judged together.
+
+    Where no row of a source satisfies it, its F1 is another one, which is said once.
+    """
+    outcomes: dict[Row, Outcome] = {}
+    findings: list[Finding] = []
+    for mine in by_source(rows).values():
+        both = [row for row in mine if "IoU" in row.claims and "F1" in row.claims]
+        means = [row for row in both if row.claims["IoU"].printed.is_mean or row.claims["F1"].printed.is_mean]
+        outcomes |= {row: Outcome(CHECK_F1, "not checked", "F1 beside IoU: means over runs") for row in means}
+        single = [row for row in both if row not in means]
+        holding = [row for row in single if pooled_f1(_rounded(row, "IoU")).meets(_rounded(row, "F1"))]
+        outcomes |= {row: Outcome(CHECK_F1, HOLDS) for row in holding}
+        broken = [row for row in single if row not in holding]
+        if not holding and len(broken) >= ENOUGH:
+            findings.append(_other_f1(broken))
+            outcomes |= {row: Outcome(CHECK_F1, "inconsistent") for row in broken}
+        else:
+            others = f"it holds in {len(holding)} of {len(single)} rows of this source"
+            outcomes |= {row: _broken_f1(row, others if len(single) > 1 else "") for row in broken}
+    return outcomes, tuple(findings)
+
+
+def _rounded(row: Row, metric: str) -> Interval:
+    return row.claims[metric].rounded
+
+
+def _other_f1(rows: Sequence[Row]) -> Finding:
+    text = f"F1 is 2 IoU / (1 + IoU) in none of {len(rows)} rows, so it is not pooled over pixels: not to be compared"
+    numbers = tuple(row.number for row in rows)
+    return Finding("inconsistent", CHECK_F1, numbers, f"{_source_words(rows)}{text} with one that is")
+
+
+def _broken_f1(row: Row, others: str) -> Outcome:
+    iou, f1 = row.claims["IoU"], row.claims["F1"]
+    if pooled_f1(iou.cut).meets(f1.cut):
+        return Outcome(CHECK_F1, "note", f"{f1.words} goes with {iou.words} only if the digits of both were cut")
+    made = pooled_f1(iou.rounded)
+    away = max(f1.rounded.low - made.high, made.low - f1.rounded.high)
+    text = f"{f1.words} beside {iou.words}: 2 IoU / (1 + IoU) is {percent(made)}, at least {float(100 * away):.2g} away"
+    reason = "; ".join(filter(None, (others, "a misprint, or an F1 that is not pooled over pixels")))
+    return Outcome(CHECK_F1, "inconsistent", f"{text}; {reason}")
+
+
+def check_lists(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Per source and dataset, which lists Pd fits; rows that fit different ones only were not tested on one list."""
+    for mine in by_source(rows).values():
+        fits = {row: found for row in mine if (found := fitting_lists(row))}
+        for place in dict.fromkeys(map(_place, fits)):
+            alike = {row: found for row, found in fits.items() if _place(row) == place}
+            yield _lists_finding(_source_words(mine), " ".join(filter(None, place)), alike)
+
+
+def _place(row: Row) -> tuple[str, str, str]:
+    """What a row says of its test list."""
+    return row.dataset.name, row.dataset.ratio, row.split
+
+
+def _lists_finding(source: str, dataset: str, fits: Mapping[Row, Mapping[KnownList, int]]) -> Finding:
+    lists = list(dict.fromkeys(one for found in fits.values() for one in found))
+    common = [one for one in lists if all(one in found for found in fits.values())]
+    numbers = tuple(row.number for row in fits)
+    if common:
+        words = " or ".join(f"{one.targets} ({one.split} {one.part})" for one in common)
+        text = f"{source}{dataset}: Pd of {_rows_words(numbers)} fits {words} targets"
+        return Finding("note", "lists", numbers, text)
+    parts = []
+    for one in lists:
+        alone = tuple(row.number for row, found in fits.items() if list(found) == [one])
+        if alone:
+            parts.append(f"{one.targets} ({one.split} {one.part}) fits {_rows_words(alone)} and no other list does")
+    text = f"{source}{dataset}: no one list fits every Pd that fits any: {'; '.join(parts)}"
+    return Finding("inconsistent", "lists", numbers, text)
+
+
+def _rows_words(numbers: Sequence[int]) -> str:
+    if len(numbers) > NAMED:
+        return f"{len(numbers)} rows ({numbers[0]} to {numbers[-1]})"
+    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def check_copies(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Rows of one source and dataset that print the same numbers under two names."""
+    seen: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        numbers = tuple((name, claim.printed.value) for name, claim in row.claims.items())
+        key = (row.source, row.dataset.name or row.dataset.printed, row.split, numbers)
+        other = seen.setdefault(key, row)
+        telling = [claim for claim in row.claims.values() if claim.printed.digits > 2]
+        if other is not row and other.method != row.method and len(telling) >= TELLING:
+            words = ", ".join(claim.words for claim in row.claims.values())
+            text = f"{row.words} prints the same as {other.words}: {words}"
+            yield Finding("note", "copies", (other.number, row.number), text)
+
+
+def gather(told: Sequence[tuple[Row, Outcome]]) -> Iterator[Finding]:
+    """What was not checked, in one finding where many rows of a source share metric and reason."""
+    alike: dict[tuple[str, str, str], list[tuple[Row, Outcome]]] = {}
+    for row, one in told:
+        claim, _, reason = one.text.partition(": ")
+        what = " ".join(itertools.takewhile(lambda word: not word.lstrip("-−*.")[:1].isdigit(), claim.split()))
+        alike.setdefault((row.source, what, reason), []).append((row, one))
+    for (_, what, reason), members in alike.items():
+        rows = [row for row, _ in members]
+        if len(rows) > ENOUGH:
+            numbers = tuple(row.number for row in rows)
+            text = f"{_source_words(rows)}{what} of {_rows_words(numbers)}: {reason}"
+            yield Finding("not checked", members[0][1].check, numbers, text)
+        else:
+            yield from (one.finding(row, "not checked") for row, one in members)
+
+
+def by_source(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each source, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.source, []).append(row)
+    return found
+
+
+def _source_words(rows: Sequence[Row]) -> str:
+    return f"{rows[0].source}: " if rows[0].source else ""

@@ -1,0 +1,126 @@
+"""What printed digits allow: a number in a table stands for an interval, in exact fractions."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+SINGLE = Fraction(1, 2**22)
+"""Relative error of numbers printed in full, with nine digits or more: published codes divide in single precision."""
+
+FULL_DIGITS = 9
+
+_WRAPPERS = re.compile(r"\\(?:textbf|underline|mathbf|bm|textit|textcolor\{\w+\})\{([^{}]*)\}|</?\w+>|[*_$]|†|‡|§|↑|↓")
+_NUMBER = re.compile(r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d+)?")
+_THOUSANDS = re.compile(r"[-+−]?\d{1,3}(?:,\d{3})+\.\d+|[-+−]?\d{1,3}(?:,\d{3}){2,}")
+_ABSENT = frozenset(("", "-", "–", "—", "--", "---", "/", "n/a", "na", "nan", "none", "null", "\\"))
+
+
+class UnreadableError(ValueError):
+    """A cell that is neither a number nor empty."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Everything from `low` to `high`, both included."""
+
+    low: Fraction
+    high: Fraction
+
+    def scaled(self, unit: Fraction) -> Interval:
+        """The interval in another unit."""
+        return Interval(self.low * unit, self.high * unit)
+
+    def meets(self, other: Interval) -> bool:
+        """Whether the two have a number in common.
+
+        >>> Interval(Fraction(0), Fraction(1)).meets(Interval(Fraction(1), Fraction(2)))
+        True
+        """
+        return self.low <= other.high and other.low <= self.high
+
+    def wholes(self, total: int) -> range:
+        """The whole numbers of `total` whose share lies in the interval, 0 and `total` at the ends.
+
+        >>> Interval(Fraction(93265, 100000), Fraction(93275, 100000)).wholes(297)
+        range(277, 278)
+        """
+        return range(max(math.ceil(self.low * total), 0), min(math.floor(self.high * total), total) + 1)
+
+    def is_wider_than_one_of(self, total: int) -> bool:
+        """Whether it holds a whole number of `total` wherever it lies."""
+        return (self.high - self.low) * total >= 1
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as it stands in a cell.
+
+    Attributes:
+        text: the cell.
+        value: what is printed.
+        step: one of its last digit.
+        digits: significant ones.
+        is_mean: whether a deviation stands beside it, so that it is a mean over runs.
+    """
+
+    text: str
+    value: Fraction
+    step: Fraction
+    digits: int
+    is_mean: bool = False
+
+    @property
+    def rounded(self) -> Interval:
+        """What may have been rounded to it, halves up or to even; printed in full, what single precision allows."""
+        reach = self.step / 2
+        if self.digits >= FULL_DIGITS:
+            reach += abs(self.value) * SINGLE
+        return Interval(self.value - reach, self.value + reach)
+
+    @property
+    def cut(self) -> Interval:
+        """What may have lost its further digits to become it."""
+        return Interval(self.value, self.value + self.step * Fraction(999999, 1000000))
+
+
+def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
+    """The number in a cell, or None where it holds none; %, arrows, bold print and footnote signs are passed over.
+
+    Args:
+        decimal_comma: whether `69,4` is 69.4.
+
+    Raises:
+        UnreadableError: when something stands there that is no single number.
+
+    >>> one = read_number("**93.27**%")
+    >>> (one.value, one.rounded.low, one.digits)
+    (Fraction(9327, 100), Fraction(18653, 200), 4)
+    >>> read_number("69.4 ± 0.3").is_mean
+    True
+    """
+    text = cell.strip()
+    bare = _WRAPPERS.sub(lambda found: found.group(1) or "", text).replace("\xa0", " ").replace("%", "").strip()
+    if bare.lower() in _ABSENT:
+        return None
+    value, *spread = re.split(r"±|\+/-|\+-|\\pm", bare)
+    value = value.strip()
+    if decimal_comma and value.count(",") == 1 and "." not in value:
+        value = value.replace(",", ".")
+    if _THOUSANDS.fullmatch(value):
+        value = value.replace(",", "")
+    if not _NUMBER.fullmatch(value):
+        raise UnreadableError(f"{text!r} is not a number")
+    return _printed(text, value.replace("−", "-"), is_mean=bool(spread))
+
+
+def _printed(text: str, value: str, *, is_mean: bool) -> Printed:
+    mantissa, _, exponent = value.lower().partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    power = int(exponent or 0)
+    if abs(power) > 300:
+        raise UnreadableError(f"{text!r} is not a number that a score can be")
+    digits = len(re.sub(r"[^0-9]", "", mantissa).lstrip("0"))
+    return Printed(text, Fraction(value), Fraction(10) ** (power - decimals), digits, is_mean)

@@ -1,0 +1,62 @@
+"""The figures of errors by cause, one a dataset."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from reports.cells import values_of
+from reports.drawn import Drawn, rules_words, words_of
+from reports.errors import MEANING, METRICS, PARTS, has_errors, part
+from reports.frame import Entry
+from reports.grouping import Group, datasets_of, group_rows
+
+if TYPE_CHECKING:
+    from reports.figures.errors import Bar
+
+PARTS_WORDS = "; ".join(f"{head}, {words.replace(', ', ': ', 1)}" for head, words in MEANING.items())
+
+
+def error_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Stacked bars of what is right and what is lost, a figure for every dataset whose results tell it."""
+    datasets = datasets_of([entry for entry in entries if has_errors([entry])])
+    for dataset in datasets:
+        drawn = _figure(dataset, [entry for entry in entries if entry.dataset == dataset], is_only=len(datasets) == 1)
+        if drawn:
+            yield drawn
+
+
+def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Drawn | None:
+    """A bar for every method that tells its errors; the caption names the others. None where hIoU is never defined."""
+    from reports.figures.errors import errors_figure  # matplotlib only when there is something to draw
+
+    rows = group_rows(entries, mixed="mark")
+    bars = [bar for row in rows if (bar := _bar(row.entries[0].name, row.groups[dataset]))]
+    if not bars:
+        return None
+    absent = [name for row in rows if (name := row.entries[0].name) not in {bar.label for bar in bars}]
+    absent_words = f" Not drawn, for want of hIoU: {', '.join(absent)}." if absent else ""
+    seeds = " Mean over seeds." if len({entry.row.seed for entry in entries}) > 1 else ""
+    caption = (
+        f"Errors by cause on {dataset}: {PARTS_WORDS}. Locating: shares of all targets and components, matched pairs "
+        f"once. Segmenting: shares of a matched pair's union, mean over pairs. hIoU: the product of both IoU.{seeds}"
+        f"{absent_words} {rules_words(entries, seeds='seeds')}"
+    )
+    return Drawn("errors" if is_only else f"errors-{words_of(dataset)}", errors_figure(bars), caption)
+
+
+def _bar(label: str, group: Group) -> Bar | None:
+    """The method's parts in percent, mean over seeds; None where hIoU is undefined."""
+    from reports.figures.errors import Bar
+
+    hiou, _ = values_of(group, METRICS[0])
+    if not hiou:
+        return None
+    parts = {kind: _parts(group, kind) for kind in PARTS}
+    return Bar(label, 100 * statistics.fmean(hiou), parts["loc"], parts["seg"])
+
+
+def _parts(group: Group, kind: str) -> dict[str, float]:
+    values = {head: values_of(group, part(kind, head))[0] for head in PARTS[kind]}
+    return {head: 100 * statistics.fmean(found) for head, found in values.items() if found}
