@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.metrics.counts import Counts, CountTable
+import numpy as np
+
+from bench.metrics.counts import TRUTH_FIELDS, Counts, CountTable
 from bench.metrics.scores import Metric as Registered
 from bench.metrics.scores import ordered_metrics
 from bench.metrics.statistics import pair_images
@@ -51,6 +53,7 @@ class Counted:
         metrics: those its tables print.
         methods: in the order of the table's lines, those that have no counts as well.
         names: the list of images most methods have, in the order of the first of these.
+        truth: that one's counts, whose images and targets are those of the list.
         has_one_rule: whether all were made and judged under the same rules, so that they can be compared.
     """
 
@@ -58,6 +61,7 @@ class Counted:
     metrics: tuple[Metric, ...]
     methods: tuple[Method, ...]
     names: tuple[str, ...]
+    truth: Counts | None
     has_one_rule: bool
 
     @property
@@ -66,8 +70,8 @@ class Counted:
         return tuple(entry for method in self.methods for entry in method.group.entries)
 
     def is_on_list(self, method: Method) -> bool:
-        """Whether a method counted the images of the list that most have."""
-        return bool(method.seeds) and method.names == self.names
+        """Whether a method counted the images of the list that most have, and the same targets in them."""
+        return self.truth is not None and method.names == self.names and _is_alike(self.truth, method.seeds)
 
 
 def read_counted(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Counted, ...]:
@@ -86,13 +90,15 @@ def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[Metric, ...
     methods = [_read_method(line, metrics) for line in lines]
     lists = Counter(frozenset(method.names) for method in methods if method.seeds)
     common = max(lists, key=lambda names: lists[names]) if lists else frozenset()  # the first met on a tie
-    names = next((method.names for method in methods if method.seeds and frozenset(method.names) == common), ())
+    first = next((method for method in methods if method.seeds and frozenset(method.names) == common), None)
+    names = first.names if first else ()
     entries = [entry for method in methods for entry in method.group.entries]
     return Counted(
         dataset,
         metrics,
         tuple(_ordered(method, names) for method in methods),
         names,
+        first.seeds[0] if first else None,
         has_one_rule=len(rulings(entries)) <= 1,
     )
 
@@ -109,7 +115,19 @@ def _read_method(line: Method, metrics: Sequence[Metric]) -> Method:
         return replace(line, reason="; ".join(dict.fromkeys(entry.reason for entry in line.group.entries)))
     if len({frozenset(table.names) for table in tables}) > 1:
         return replace(line, reason="its seeds were tested on different images")
-    return replace(line, names=tables[0].names, seeds=tuple(pair_images(tables)))
+    seeds = tuple(pair_images(tables))
+    if not _is_alike(seeds[0], seeds):
+        return replace(line, reason="its seeds counted different targets in images of the same names")
+    return replace(line, names=tables[0].names, seeds=seeds)
+
+
+def _is_alike(truth: Counts, seeds: Sequence[Counts]) -> bool:
+    """Whether all seeds counted those images with those targets."""
+    return all(
+        np.array_equal(getattr(counts, name), getattr(truth, name))
+        for counts in seeds
+        for name in (*TRUTH_FIELDS, "target_area")
+    )
 
 
 def _read_table(entry: Entry, metrics: Sequence[Metric]) -> CountTable:

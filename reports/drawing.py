@@ -10,6 +10,7 @@ from bench.metrics.curves import CurveCounts
 from bench.store import StoreError
 from reports.columns import metrics_shown
 from reports.drawing_feedback import feedback_figures, variant_figures
+from reports.drawing_strata import strata_figures
 from reports.drawn import Drawn, file_stem, rules_words
 from reports.drawn_methods import without_ablations
 from reports.frame import Entry, one_line
@@ -28,6 +29,7 @@ def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
     drawn = [
         *_tradeoff_figures(shown.entries),
         *_threshold_figures(shown.entries, notes),
+        *strata_figures(shown.entries),
         *feedback_figures(shown.entries, notes),
         *_loss_figure(shown.entries, notes),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from bench.metrics.statistics import LEVEL, RESAMPLES, Interval
 from reports.ablation import signed
@@ -16,7 +17,7 @@ ROLES = ("IoU", "nIoU", "Pd", "Fa")
 
 LEAST_P = 0.001
 
-Printed = Callable[[float], str]
+Printed = Callable[[Metric, float], str]
 """How a number of a column is printed."""
 
 
@@ -67,8 +68,8 @@ def _remarks(each: Counted, judgement: Judgement) -> Iterator[str]:
     several = any(len(method.seeds) > 1 for method in each.methods)
     what = "test images and seeds" if several else "test images"
     yield (
-        f"Brackets: {LEVEL:.0%} BCa intervals of {RESAMPLES:,} bootstrap resamples of the {what}, the same for all "
-        f"methods (generator seed {SEED})."
+        f"Brackets: {LEVEL:.0%} BCa intervals of {RESAMPLES:,} bootstrap resamples of the {what}, the same "
+        f"for all methods (generator seed {SEED})."
     )
     if not judgement.tests:
         return
@@ -95,23 +96,24 @@ def _cells(each: Counted, method: Method, metric: Metric, judgement: Judgement, 
     least = metric.printed(judged.detectable) if judged.detectable is not None else ""
     return [
         value,
-        _interval_cell(judged.difference, lambda number: signed(metric, number), notes),
+        _interval_cell(judged.difference, metric, signed, notes),
         Cell(p_words(judged.p)) if judged.p is not None else Cell(marks=(notes.mark(judged.difference.reason),)),
         Cell(least) if least else Cell(marks=(notes.mark(judged.difference.reason),)),
     ]
 
 
 def _value_cell(judged: Judged, metric: Metric, notes: Notes) -> Cell:
-    cell = _interval_cell(judged.interval, metric.printed, notes)
+    cell = _interval_cell(judged.interval, metric, Metric.printed, notes)
     return Cell(cell.text, rank="best" if judged.is_best else "", marks=cell.marks, limits=cell.limits)
 
 
-def _interval_cell(interval: Interval, printed: Printed, notes: Notes) -> Cell:
-    """A value with its limits; without them, with the reason."""
-    text = "" if interval.value is None else printed(interval.value)
+def _interval_cell(interval: Interval, metric: Metric, printed: Printed, notes: Notes) -> Cell:
+    """A value with its limits, which need a digit less; without them, with the reason."""
+    text = "" if interval.value is None else printed(metric, interval.value)
     if interval.low is None or interval.high is None:
         return Cell(text, marks=(notes.mark(f"no interval: {interval.reason}"),))
-    return Cell(text, limits=(printed(interval.low), printed(interval.high)))
+    coarse = replace(metric, digits=metric.digits - 1)
+    return Cell(text, limits=(printed(coarse, interval.low), printed(coarse, interval.high)))
 
 
 def p_words(p: float) -> str:

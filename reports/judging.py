@@ -108,7 +108,7 @@ def _judge_column(each: Counted, metric: Metric) -> tuple[dict[Place, Judged], l
     """One metric on one dataset, and the comparisons in it."""
     terms = {m.position: own for m in each.methods if (own := _statistics(m, metric))}
     drawn = _drawn(each, terms)
-    best = _best(each, metric)
+    best = _best(each, metric) if each.has_one_rule else None
     obstacle = _obstacle(each, best, drawn)
     judged: dict[Place, Judged] = {}
     tests = []
@@ -168,14 +168,14 @@ def _obstacle(each: Counted, best: Method | None, drawn: Mapping[int, Bootstrap]
     if best.position not in drawn:
         return f"not compared: the best, {best.row.label}, has no counts of its images"
     if not each.is_on_list(best):
-        return f"not compared: the best, {best.row.label}, was tested on other images"
+        return f"not compared: the best, {best.row.label}, was tested on other images than most"
     return ""
 
 
 def _why_not_compared(each: Counted, method: Method) -> str:
     if method.group.is_oracle:
         return "not compared: an oracle is no result"
-    return "" if each.is_on_list(method) else "not compared: tested on other images than the best"
+    return "" if each.is_on_list(method) else "not compared: tested on other images or targets than the best"
 
 
 def with_marks(

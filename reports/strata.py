@@ -18,6 +18,7 @@ Key = tuple[str, str]
 """What a column is about, and its band."""
 
 DIGITS = 1
+DETECTION = "Pd by "
 IMAGE_COLUMNS = {
     "IoU/pooled": ("IoU by targets per image", "1e-2", 1e2),
     "Fa/images-without-targets": ("Images without targets", "1e-2", 1e2),
@@ -67,9 +68,14 @@ def _strata_of(method: Method) -> Mapping[Key, tuple[int, Interval]]:
     targets: Sequence[Stratum] = detection_strata(method.seeds)
     images: Sequence[ImageStratum] = image_strata(method.seeds, generator=np.random.default_rng(SEED))
     return {
-        **{(f"Pd: {s.kind}", s.band): (s.targets, s.pd) for s in targets},
+        **{(_of_kind(s.kind), s.band): (s.targets, s.pd) for s in targets},
         **{(s.metric, s.band): (s.images, s.score) for s in images},
     }
+
+
+def _of_kind(name: str) -> str:
+    """What stands above the columns of a kind of stratum: `Pd by target size`."""
+    return f"{DETECTION}{name[0].lower()}{name[1:]}"
 
 
 def _column(key: Key) -> Column:
@@ -77,7 +83,7 @@ def _column(key: Key) -> Column:
     if name in IMAGE_COLUMNS:
         group, unit, _ = IMAGE_COLUMNS[name]
         return Column(EMPTY_HEADS.get(name, band), group, unit, "lower" if name in EMPTY_HEADS else "higher")
-    units = {f"Pd: {kind.name}": kind.unit for kind in KINDS}
+    units = {_of_kind(kind.name): kind.unit for kind in KINDS}
     return Column(band, name + (f", {units[name]}" if units[name] else ""), "1e-2", "higher")
 
 
@@ -99,8 +105,8 @@ def _remarks(each: Counted, reference: Mapping[Key, tuple[int, Interval]]) -> It
     several = any(len(method.seeds) > 1 for method in each.methods)
     what = "images and seeds" if several else "images"
     yield (
-        f"Brackets: {LEVEL:.0%} intervals, of Pd by Wilson over the targets, of IoU and of false alarms by BCa over "
-        f"{RESAMPLES:,} bootstrap resamples of the {what} (generator seed {SEED})."
+        f"Brackets: {LEVEL:.0%} intervals, of Pd by Wilson over the targets, of IoU and of false alarms by BCa "
+        f"over {RESAMPLES:,} bootstrap resamples of the {what} (generator seed {SEED})."
     )
     yield "Signal-to-clutter ratio: of a target to its surroundings of 20 px; border: from the target's nearest pixel."
     if any(band == UNDEFINED for _, band in reference):
@@ -116,5 +122,5 @@ def _words(key: Key) -> str:
         return "images without targets"
     if name in IMAGE_COLUMNS:
         return f"images with {band} targets"
-    unit = next(kind.unit for kind in KINDS if f"Pd: {kind.name}" == name)
-    return f"{name.removeprefix('Pd: ').lower()} {band}{f' {unit}' if unit else ''}"
+    unit = next(kind.unit for kind in KINDS if _of_kind(kind.name) == name)
+    return f"{name.removeprefix(DETECTION)} {band}{f' {unit}' if unit else ''}"

@@ -82,7 +82,7 @@ KINDS = (
         (Band("0–9", 0, 10), Band("10–29", 10, 30), Band("30–59", 30, 60), Band("≥ 60", 60)),
         lambda counts: counts.target_border,
     ),
-    Kind("Targets per image", "", (Band("1", 1, 2), Band("2", 2, 3), Band("3 +", 3)), _crowding),
+    Kind("Targets per image", "", (Band("1", 1, 2), Band("2", 2, 3), Band("≥ 3", 3)), _crowding),
 )
 """The strata. Sizes: below the 3 x 3 pixels of a point spread, to the 0.12 % of a 256 x 256 frame (80 px) up to which
 SPIE calls a target small, with the middle between. Ratios and distances: edges that leave no stratum of NUAA-SIRST or

@@ -52,7 +52,7 @@ def test_a_found_small_target_and_a_missed_large_one_lie_in_their_strata() -> No
         "30–59": (1, 0.0),
         "≥ 60": (0, None),
     }
-    assert by_band(found, "Targets per image") == {"1": (0, None), "2": (2, 0.5), "3 +": (0, None)}
+    assert by_band(found, "Targets per image") == {"1": (0, None), "2": (2, 0.5), "≥ 3": (0, None)}
     ratios = by_band(found, "Signal-to-clutter ratio")  # contrasts of 100 and 20 over a clutter of deviation 5
     assert ratios == {"< 2": (0, None), "2–5": (1, 0.0), "5–10": (0, None), "≥ 10": (1, 1.0)}
 
