@@ -10,16 +10,20 @@ from typing import get_args
 from bench.store import Manifest, write_text
 from reports.ablation import ablation_tables
 from reports.comparison import comparison_table
+from reports.counted import Counted, missing_counts, read_counted
 from reports.drawing import draw_figures
 from reports.drawn import Drawn, words_of
 from reports.errors import errors_table
 from reports.frame import Entry, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
+from reports.intervals import interval_tables
+from reports.judging import judge
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
 from reports.plain import table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
 from reports.rounds import rounds_table
+from reports.strata import strata_tables
 from reports.table import Mixed, Table
 
 Headed = tuple[str, str, Table]
@@ -56,8 +60,9 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     if mixed not in get_args(Mixed):
         raise ValueError(f"mixed is {mixed!r}, expected refuse or mark")
     manifest, entries = read_suite(root, suite)
+    counted = read_counted(entries, mixed="mark" if mixed == "mark" else "refuse")
     tables = [
-        *_own_tables(entries, title=manifest.title or suite, mixed="mark" if mixed == "mark" else "refuse"),
+        *_own_tables(entries, counted, title=manifest.title or suite, mixed="mark" if mixed == "mark" else "refuse"),
         *_published_tables(entries),
     ]
     notes = [
@@ -65,6 +70,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         for entry in entries
         if entry.reason
     ]
+    notes += filter(None, [missing_counts(counted)])
     paths = [write_text(out / "results.csv", to_frame(entries).to_csv(index=False, lineterminator="\n"))]
     for _, name, table in tables:
         paths += write_table(table, out / name)
@@ -78,15 +84,20 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     return Report((index, *paths), tuple(notes))
 
 
-def _own_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> Iterator[Headed]:
-    """The tables of the suite's own numbers: comparison, an ablation for every ablated network, errors, rounds."""
-    yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed)
+def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: str, mixed: Mixed) -> Iterator[Headed]:
+    """The tables of the suite's own numbers: comparison, intervals, ablations, errors, rounds, strata."""
+    judgement = judge(counted)
+    yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed, judgement=judgement)
+    for dataset, table in interval_tables(counted, judgement, title=title):
+        yield f"Intervals: {dataset}", f"intervals-{words_of(dataset)}", table
     for number, (model, table) in enumerate(ablation_tables(entries, title=title, mixed=mixed)):
         yield f"Ablation of {model}", "ablation" if not number else f"ablation-{words_of(model)}", table
     if (errors := errors_table(entries, title=title, mixed=mixed)) is not None:
         yield "Errors by cause", "errors", errors
     if (rounds := rounds_table(entries, title=title, mixed=mixed)) is not None:
         yield "Feedback rounds", "rounds", rounds
+    for dataset, table in strata_tables(counted, title=title):
+        yield f"Strata: {dataset}", f"strata-{words_of(dataset)}", table
 
 
 def _published_tables(entries: Sequence[Entry]) -> Iterator[Headed]:

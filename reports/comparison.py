@@ -9,17 +9,21 @@ from reports.cells import COST_COLUMNS, cost_cells, dataset_cells
 from reports.columns import Column, metrics_shown
 from reports.frame import Entry, choose_cost
 from reports.grouping import datasets_of, group_rows
+from reports.judging import Judgement, with_marks
 from reports.table import Cell, Line, Mixed, Notes, Table, TableError
 
 RANKING = "Best of each column bold, second underlined; costs are not ranked."
 
 
-def comparison_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Table:
+def comparison_table(
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", judgement: Judgement | None = None
+) -> Table:
     """The table of a suite's rows: per dataset IoU, nIoU, F1, Pd and Fa, then what a forward pass costs.
 
     Args:
         title: first sentence of the caption.
         mixed: what to do with rows of one dataset under different rules: refuse, or mark each of their cells.
+        judgement: which of the differences are more than chance; cells that cannot be told from the best are marked.
 
     Raises:
         MixedRulesError: when rows of one dataset differ in protocol, split, test list, input or scoring.
@@ -34,6 +38,8 @@ def comparison_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "re
     for dataset in datasets_of(entries):
         more, block = dataset_cells(rows, dataset, metrics=metrics, notes=notes)
         columns += more
+        if judgement is not None:
+            block = with_marks(block, dataset, metrics=metrics, judgement=judgement, notes=notes)
         cells = [old + new for old, new in zip(cells, block, strict=True)]
     place = choose_cost(tuple(entries))
     if place is not None:

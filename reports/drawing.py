@@ -11,6 +11,7 @@ from bench.store import StoreError
 from reports.columns import metrics_shown
 from reports.drawing_errors import error_figures
 from reports.drawing_feedback import feedback_figures, variant_figures
+from reports.drawing_strata import strata_figures
 from reports.drawn import Drawn, file_stem, rules_words
 from reports.drawn_methods import without_ablations
 from reports.frame import Entry, one_line
@@ -31,6 +32,7 @@ def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
         *_threshold_figures(shown.entries, notes),
         *_distance_figure(shown.entries, notes),
         *error_figures(shown.entries),
+        *strata_figures(shown.entries),
         *feedback_figures(shown.entries, notes),
         *_loss_figure(shown.entries, notes),
     ]

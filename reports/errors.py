@@ -35,11 +35,11 @@ REMARK = (
 def part(kind: str, head: str) -> Metric:
     """How a part of locating (`loc`) or segmenting (`seg`) is printed."""
     name = f"hIoU/{kind}-{head}"
-    return Metric(name, head, "1e-2", "higher" if head == "IoU" else "lower", family=f"{name}-")
+    return Metric(name, head, "1e-2", "higher" if head == "IoU" else "lower", family=(f"{name}-",))
 
 
 METRICS = (
-    Metric(HIOU, "hIoU", "1e-2", "higher", family=f"{HIOU}-"),
+    Metric(HIOU, "hIoU", "1e-2", "higher", family=(f"{HIOU}-",)),
     *(part(kind, head) for kind, heads in PARTS.items() for head in heads),
 )
 COLUMNS = (

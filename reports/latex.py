@@ -202,7 +202,8 @@ def _change_points(table: Table, index: int) -> float:
 def _cell_points(cell: Cell) -> float:
     """A cell's width in points: a badge's sign takes about two characters; marks only widen words, for numbers let
     theirs overlap."""
-    return 4.3 * (len(cell.text) + 2 * bool(SIGNS[cell.badge])) + 3.2 * (len(cell.spread) + 1.5 * bool(cell.spread))
+    small = len(cell.spread) + 1.5 * bool(cell.spread) + len(cell.interval)
+    return 4.3 * (len(cell.text) + 2 * bool(SIGNS[cell.badge])) + 3.2 * small
 
 
 def _label_points(table: Table) -> float:
@@ -270,6 +271,7 @@ def _cell(cell: Cell, *, is_text: bool, change_points: float) -> str:
     text = escape(cell.text or "—")
     styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
     spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
+    spread += rf"{{\scriptsize\,{escape(cell.interval.strip())}}}" if cell.limits else ""
     sign = rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
     change = rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else ""
     marks = _marks(cell.marks)

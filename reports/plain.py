@@ -14,7 +14,7 @@ UNITS = {"1e-2": "×10⁻²", "1e-6": "×10⁻⁶"}
 
 
 def table_to_csv(table: Table) -> str:
-    """The table as CSV: spreads, differences and badges in columns of their own, notes spelled out in the last one."""
+    """The table as CSV: spreads, limits, differences and badges in columns of their own, notes in the last."""
     extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
     heads = ["Method"]
@@ -26,8 +26,11 @@ def table_to_csv(table: Table) -> str:
     for line in table.lines:
         cells = [line.label]
         for cell, more in zip(line.cells, extras, strict=True):
-            values = {"deviation": cell.spread, "difference": cell.change.replace("−", "-"), "badge": cell.badge}
-            cells += [cell.text.strip(), *(values[name] for name in more)]
+            low, high = (limit.replace("−", "-") for limit in cell.limits or ("", ""))
+            change = cell.change.replace("−", "-")
+            values = {"deviation": cell.spread, "low": low, "high": high, "difference": change, "badge": cell.badge}
+            number = cell.text.replace("−", "-") if cell.limits else cell.text
+            cells += [number.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
         writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])
     return text.getvalue()
@@ -38,6 +41,8 @@ def _csv_extras(table: Table, index: int) -> tuple[str, ...]:
     cells = [line.cells[index] for line in table.lines]
     found = {
         "deviation": any(cell.spread for cell in cells),
+        "low": any(cell.limits for cell in cells),
+        "high": any(cell.limits for cell in cells),
         "difference": table.has_changes(index),
         "badge": any(cell.badge for cell in cells),
     }
@@ -90,7 +95,7 @@ def _markdown_cell(cell: Cell) -> str:
     sign = f" {SIGNS[cell.badge]}" if SIGNS[cell.badge] else ""
     spread = f" ± {cell.spread}" if cell.spread else ""
     change = f" ({cell.change})" if cell.change else ""
-    return styled + spread + change + sign + _sup(cell.marks)
+    return styled + spread + escape_markdown(cell.interval) + change + sign + _sup(cell.marks)
 
 
 def _sup(marks: tuple[str, ...]) -> str:

@@ -37,6 +37,7 @@ class Cell:
         marks: of the notes it refers to.
         badge: what became of the published number beside it.
         change: difference to the full network as printed, with its sign, or empty.
+        limits: lower and upper limit of an interval as printed, or empty.
     """
 
     text: str = ""
@@ -45,13 +46,19 @@ class Cell:
     marks: tuple[str, ...] = ()
     badge: Badge = ""
     change: str = ""
+    limits: tuple[str, str] | tuple[()] = ()
 
     @property
     def plain(self) -> str:
         """The cell without rank and marks."""
         text = self.text or DASH
         spread = f" ± {self.spread}" if self.spread else ""
-        return text + spread + (f" ({self.change})" if self.change else "")
+        return text + spread + self.interval + (f" ({self.change})" if self.change else "")
+
+    @property
+    def interval(self) -> str:
+        """` [low, high]`, or nothing."""
+        return f" [{', '.join(self.limits)}]" if self.limits else ""
 
 
 BLANK = Cell(" ")

@@ -208,19 +208,26 @@ Bits = NDArray[np.bool_]
 Maps = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]
 
 
-def frame_with_maps(rng: np.random.Generator, *, rounds: int, skill: float) -> Maps:
-    """Image, mask and predictions of a made-up frame: clouds, up to three small targets, better maps round by round."""
+def frame_with_maps(rng: np.random.Generator, *, rounds: int, skill: float, number: int = 0) -> Maps:
+    """Image, mask and predictions of a made-up frame: clouds, up to three small targets, better maps round by round.
+
+    Args:
+        number: of the frame; image and mask are the same for every method.
+    """
+    scene = np.random.default_rng(number)
     height, width = 128, 160
     rows, cols = np.mgrid[0:height, 0:width]
     clouds = sum(
-        rng.uniform(8, 22) * np.sin(cols / rng.uniform(14, 60) + rng.uniform(0, 6)) * np.cos(rows / rng.uniform(12, 50))
+        scene.uniform(8, 22)
+        * np.sin(cols / scene.uniform(14, 60) + scene.uniform(0, 6))
+        * np.cos(rows / scene.uniform(12, 50))
         for _ in range(4)
     )
-    image = 95 + clouds + rng.normal(0, 5, (height, width))
+    image = 95 + clouds + scene.normal(0, 5, (height, width))
     mask = np.zeros((height, width), np.uint8)
     heat = np.zeros((height, width))
-    for _ in range(int(rng.integers(1, 4))):
-        y, x = rng.integers(12, height - 12), rng.integers(12, width - 12)
+    for _ in range(int(scene.integers(1, 4))):
+        y, x = scene.integers(12, height - 12), scene.integers(12, width - 12)
         blob = np.exp(-(((rows - y) / 2.1) ** 2 + ((cols - x) / 1.7) ** 2))
         image += 110 * blob
         mask |= (blob > 0.35).astype(np.uint8)
@@ -285,7 +292,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     names = []
     changes: list[dict[str, NDArray[np.int64]]] = []
     for number in range(frames):
-        image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill)
+        image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill, number=number)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
         distances.add_against(maps[-1], read_truth(mask, made.scoring))
@@ -297,6 +304,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     table = writer.table()
     if made.experiment.rounds > 1:
         write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
+    write_arrays(folder / made.key / "counts.npz", table.to_arrays())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})

@@ -74,7 +74,9 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     assert {"table.tex", "table.csv", "table.md", "results.csv", "report.tex"} <= set(names)
     assert {"rounds.tex", "rounds.csv", "rounds.md"} <= set(names)
     assert {"errors.tex", "errors.csv", "errors.md", "figures/errors.pdf", "figures/errors.png"} <= set(names)
-    for figure in ("roc", "precision-recall", "pd-fa", "rounds", "mask-changes", "loss"):
+    for name in ("intervals-nudt-sirst", "strata-nudt-sirst"):
+        assert {f"{name}.tex", f"{name}.csv", f"{name}.md"} <= set(names)
+    for figure in ("roc", "precision-recall", "pd-fa", "strata-nudt-sirst", "rounds", "mask-changes", "loss"):
         assert {f"figures/{figure}.pdf", f"figures/{figure}.png"} <= set(names)
     assert len([n for n in names if n.startswith("figures/pictures-")]) == 4
     assert all(path.stat().st_size for path in report.paths)
@@ -112,7 +114,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 12
+    assert len(images) == 13
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 
@@ -169,7 +171,10 @@ def test_results_without_curves_still_make_a_report(tmp_path: Path):
     report = build_report(tmp_path, "trial", out=tmp_path / "out", compile_pdf=False)
     drawn = {path.stem for path in (tmp_path / "out/figures").iterdir()}
     assert drawn == {"tradeoff-macs", "tradeoff-latency"}
-    (note,) = report.notes
+    uncounted, note = report.notes
+    assert re.fullmatch(
+        r"no intervals and strata for ACM on NUDT-SIRST: [0-9a-f]{12}/counts.npz: no such file, and 1 more", uncounted
+    )
     assert re.fullmatch(
         r"no curves drawn for ACM on NUDT-SIRST: [0-9a-f]{12}/curves.npz: no such file, and 1 more", note
     )

@@ -1,0 +1,43 @@
+"""The figures of strata: what share of the targets of each kind every method finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.metrics.statistics import LEVEL
+from bench.metrics.strata import KINDS, detection_strata
+from reports.counted import Counted, Method, read_counted
+from reports.drawn import Drawn, rules_words, words_of
+from reports.drawn_methods import MOST
+from reports.frame import Entry
+
+
+def strata_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Per dataset on which anything was counted, a panel a kind of stratum; of many methods the first few."""
+    for each in read_counted(entries, mixed="mark"):
+        methods = [method for method in each.methods if each.is_on_list(method)]
+        if methods and any(counts.targets.sum() for counts in methods[0].seeds):
+            yield _figure(each, methods)
+
+
+def _figure(each: Counted, methods: Sequence[Method]) -> Drawn:
+    from reports.figures import strata
+
+    shown, others = methods[:MOST], methods[MOST:]
+    found = {_name(method): detection_strata(method.seeds) for method in shown}
+    drawn = [entry for method in shown for entry in method.group.scored]
+    caption = [
+        f"{each.dataset}: share of the targets of each stratum that is found, with Wilson's {LEVEL:.0%} "
+        "intervals; n: targets of the stratum.",
+        rules_words(drawn, seeds="mean over seeds"),
+    ]
+    if others:
+        caption.append(f"Not drawn: {', '.join(map(_name, others))}.")
+    units = {kind.name: kind.unit for kind in KINDS}
+    return Drawn(
+        f"strata-{words_of(each.dataset)}", strata.strata_figure(each.dataset, found, units=units), " ".join(caption)
+    )
+
+
+def _name(method: Method) -> str:
+    return method.group.scored[0].name
