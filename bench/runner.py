@@ -22,8 +22,9 @@ from bench.data.splits import list_names
 from bench.data.starts import OTSU, STARTS
 from bench.detector import Detector
 from bench.environment import describe_environment
-from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
+from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
+from bench.judging import grey_like, judged_pair
 from bench.losses import get_loss
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, read_truth
