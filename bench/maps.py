@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -30,7 +31,12 @@ PICTURES = SUFFIXES
 ARRAYS = (".npy", ".npz")
 DEEPER = ("I;16", "I;16B", "I;16L", "I", "F")
 COLOURED = ("LA", "P", "PA", "RGB", "RGBA")
-CONTENT_ERRORS = (ValueError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+CONTENT_ERRORS = (
+    *(ValueError, EOFError, OSError, MemoryError, RuntimeError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, SyntaxError, TokenError),
+)
+"""What numpy and zipfile raise for a damaged file; its header is parsed as Python, which adds the last two."""
+
 NEARLY = 1e-3
 """How far outside [0, 1] values may reach for rounding to be the likely cause."""
 
