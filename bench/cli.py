@@ -550,31 +550,37 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
 def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
     """Print all scores under one scoring, or under several what the code base of each would print."""
     from bench.scored import scored_json
-    from bench.scorings import HEADS, describe_scoring
+    from bench.scorings import describe_scoring
 
     for note in dict.fromkeys(note for one in found for note in one.notes):
         err.print(f"note: {note}", markup=False, soft_wrap=True)
     if as_json:
         out.print_json(json.dumps(scored_json(found)))
         return
-    for one in found:
-        counted = f"{one.images} images, {one.targets} targets"
-        out.print(f"{counted}: {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
-    if len(found) == 1:
-        table = Table("metric", "value", "better", "note")
-        for name, value in found[0].scores.items():
-            table.add_row(escape(name), format_score(value), value.better, escape(value.reason))
-    else:
-        table = Table("scoring", *HEADS)
-        for one in found:
-            ids, scores = one.named.printed_ids(), one.scores
-            table.add_row(
-                escape(one.named.scoring.name),
-                *(format_score(scores.get(ids[head])) if head in ids else "" for head in HEADS),
-            )
-    out.print(table)
     if len(found) > 1:
-        out.print("— : undefined; empty: the scoring's code base prints no such number")
+        show_side_by_side(found)
+        return
+    (one,) = found
+    counted = f"{one.images} images, {one.targets} targets"
+    out.print(f"{counted}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
+    table = Table("metric", "value", "better", "note")
+    for name, value in one.scores.items():
+        table.add_row(escape(name), format_score(value), value.better, escape(value.reason))
+    out.print(table)
+
+
+def show_side_by_side(found: Sequence[Rescored]) -> None:
+    """Print a line a scoring: what its code base would print for the same predictions."""
+    from bench.scorings import HEADS
+
+    out.print(f"{found[0].images} images; rules: dfinet-bench list scorings", markup=False)
+    table = Table("scoring", "targets", *HEADS)
+    for one in found:
+        ids, scores = one.named.printed_ids(), one.scores
+        printed = (format_score(scores.get(ids[head])) if head in ids else "" for head in HEADS)
+        table.add_row(escape(one.named.scoring.name), str(one.targets), *printed)
+    out.print(table)
+    out.print("—: undefined; empty: that code base prints no such number", markup=False)
 
 
 def format_score(score: Score | None) -> str:

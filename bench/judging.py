@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.decode import Pixels, resize_bilinear
 from bench.data.frames import Frame, Masked
-from bench.metrics.counts import LEVELS, QArray, quantise
+from bench.metrics.counts import LEVELS, QArray, Truth, quantise, read_truth
 from bench.types import Scoring
 
 Pair = tuple[QArray, NDArray[np.generic]]
@@ -39,14 +39,26 @@ def judged_pair(levels: QArray, frame: Masked, scoring: Scoring) -> Pair:
     return quantise(np.clip(enlarged, 0, 1)), frame.binary_mask
 
 
-def judged_pairs(levels: QArray, frame: Masked, scorings: Iterable[Scoring]) -> Iterator[tuple[Scoring, Pair]]:
-    """Each scoring with its pair; those that see map and mask alike share one."""
-    made: dict[tuple[str, str, str], Pair] = {}
+def judged_under(
+    levels: QArray, frame: Masked, scorings: Iterable[Scoring], *, grey: Pixels | None = None
+) -> Iterator[tuple[Scoring, QArray, Truth]]:
+    """Each scoring with the map and the mask that it judges; those that see alike share both.
+
+    Args:
+        grey: (H, W) grey levels at the mask's size, for the signal-to-clutter ratios.
+    """
+    pairs: dict[tuple[str, ...], Pair] = {}
+    truths: dict[tuple[str | int, ...], Truth] = {}
     for scoring in scorings:
         view = scoring.ground_truth, scoring.resolution, scoring.normalise
-        if view not in made:
-            made[view] = judged_pair(levels, frame, scoring)
-        yield scoring, made[view]
+        if view not in pairs:
+            pairs[view] = judged_pair(levels, frame, scoring)
+        map_, mask = pairs[view]
+        reading = scoring.ground_truth, scoring.resolution, scoring.connectivity
+        if reading not in truths:
+            seen = None if grey is None else resize_bilinear(grey, (mask.shape[0], mask.shape[1]))
+            truths[reading] = read_truth(mask, scoring, grey=seen)
+        yield scoring, map_, truths[reading]
 
 
 def stretch(levels: QArray) -> QArray:

@@ -63,6 +63,11 @@ class Map:
         """Whether it holds no more than two different values."""
         return bool(((self.values == self.lowest) | (self.values == self.highest)).all())
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether it holds 0 and what stands for 1, as a mask does: 1, 255 or 65535."""
+        return self.highest in (0, 1, 255, 65535) and bool(((self.values == 0) | (self.values == self.highest)).all())
+
 
 def read_map(path: Path) -> Map:
     """The map in a picture, an .npy file, or an .npz file of one array.
@@ -240,8 +245,7 @@ def mask_of(found: Map) -> Pixels:
                 "it would be read as empty"
             )
         return np.asarray(found.values, dtype=np.uint8)
-    is_binary = found.highest in (0, 1, 255, 65535) and ((found.values == 0) | (found.values == found.highest)).all()
-    if not is_binary:
+    if not found.is_binary:
         raise DataError(
             f"{found.where}: {found.kind} values from {found.lowest:g} to {found.highest:g} are no mask, "
             "expected 0 and 255, or 0 and 1"

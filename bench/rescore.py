@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.cards import DataError
-from bench.data.decode import Pixels, decode_grey, resize_bilinear
+from bench.data.decode import Pixels, decode_grey
 from bench.data.frames import Masked, open_frames
 from bench.data.splits import list_names
-from bench.judging import judged_pairs
+from bench.judging import judged_under
 from bench.maps import Kind, Map, levels_of, mask_of
-from bench.metrics.counts import CountsWriter, CountTable, QArray, join_tables
+from bench.metrics.counts import CountsWriter, CountTable, QArray, Truth, join_tables
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
@@ -108,8 +108,8 @@ class ScoringsTally:
 
     def add(self, name: str, levels: QArray, mask: Masked) -> None:
         """Count one image's map in."""
-        for scoring, (judged, truth) in judged_pairs(levels, mask, self._writers):
-            self._writers[scoring][1].add(name, [judged], truth=truth)
+        for scoring, judged, truth in judged_under(levels, mask, self._writers):
+            self._writers[scoring][1].add_against(name, [judged], truth)
 
     def judgements(self) -> tuple[Judgement, ...]:
         """What all images added so far come to, a record a scoring."""
@@ -122,10 +122,9 @@ class _Account:
     def __init__(self, scoring: Scoring) -> None:
         self.counts, self.curves = CountsWriter(scoring), CurveCounts(scoring)
 
-    def add(self, sample: Sample, levels: QArray, truth: Pixels) -> None:
-        grey = None if sample.grey is None else resize_bilinear(sample.grey, (truth.shape[0], truth.shape[1]))
-        self.counts.add(sample.name, [levels], truth=truth, grey=grey)
-        self.curves.add(levels, truth)
+    def add(self, name: str, levels: QArray, truth: Truth) -> None:
+        self.counts.add_against(name, [levels], truth)
+        self.curves.add_against(levels, truth)
 
 
 ReadBlock = Callable[[Sequence[str]], Iterator[Sample]]
@@ -145,8 +144,8 @@ def judge_all(
     def count(block: Sequence[str]) -> dict[Scoring, _Account]:
         accounts = {named.scoring: _Account(named.scoring) for named in scorings}
         for sample in read(block):
-            for scoring, (levels, truth) in judged_pairs(sample.levels, sample.mask, accounts):
-                accounts[scoring].add(sample, levels, truth)  # type: ignore[arg-type]
+            for scoring, levels, truth in judged_under(sample.levels, sample.mask, accounts, grey=sample.grey):
+                accounts[scoring].add(sample.name, levels, truth)
             watched.advance()
         return accounts
 
@@ -244,7 +243,7 @@ def _sample(name: str, prediction: Map, levels: QArray, mask: Map, *, picture: P
     try:
         truth = mask_of(mask)
     except DataError as error:
-        raise DataError(f"{error}; {EXCHANGED}" if prediction.is_two_valued else str(error)) from None
+        raise DataError(f"{error}; {EXCHANGED}" if prediction.is_binary else str(error)) from None
     if picture is None:
         return Sample(name, levels, MaskFile(truth))
     grey = decode_grey(picture)

@@ -23,7 +23,7 @@ class Survey:
     Attributes:
         highest: by kind of values, the highest of all predictions.
         reach: the highest level of all predictions.
-        two_valued, lossy, resized: predictions that hold two values at most, that were stored with loss, and that
+        binary, lossy, resized: predictions that hold 0 and 1 alone, that were stored with loss, and that
             are not of their mask's size.
         grey_masks: masks with values between 0 and 255.
         images: read so far.
@@ -31,7 +31,7 @@ class Survey:
 
     highest: dict[Kind, float] = field(default_factory=dict)
     reach: int = 0
-    two_valued: int = 0
+    binary: int = 0
     lossy: int = 0
     resized: int = 0
     grey_masks: int = 0
@@ -40,11 +40,11 @@ class Survey:
 
     def add(self, prediction: Map, levels: QArray, mask: Map) -> None:
         """Take one image in."""
-        is_two_valued, is_grey, reach = prediction.is_two_valued, not mask.is_two_valued, int(levels.max())
+        is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
         with self._lock:
             self.highest[prediction.kind] = max(self.highest.get(prediction.kind, 0), prediction.highest)
             self.reach = max(self.reach, reach)
-            self.two_valued += is_two_valued
+            self.binary += is_binary
             self.lossy += prediction.is_lossy
             self.resized += prediction.values.shape != mask.values.shape
             self.grey_masks += is_grey
@@ -69,10 +69,10 @@ class Survey:
         Raises:
             DataError: when they do.
         """
-        if self.two_valued == self.images and 2 * self.grey_masks > self.images:
+        if self.reach and self.binary == self.images and 2 * self.grey_masks > self.images:
             raise DataError(
                 f"{masks}: {self.grey_masks} of {self.images} masks hold more than two values, and every prediction "
-                f"in {predictions} two at most; {EXCHANGED} If not, cut the masks at 127 first"
+                f"in {predictions} is 0 and 1 alone; {EXCHANGED} If not, cut the masks at 127 first"
             )
 
     def notes(self, units: Mapping[Kind, int], scoring: Scoring) -> Iterator[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.data.frames import Frame
-from bench.judging import grey_like, judged_pair, judged_pairs, stretch
+from bench.judging import grey_like, judged_pair, judged_under, stretch
 from bench.types import Scoring
 
 NATIVE = Scoring("native")
@@ -103,11 +103,27 @@ def test_a_map_that_is_not_to_be_stretched_stays_as_it_is() -> None:
     assert judged is levels
 
 
-def test_scorings_that_see_alike_share_one_pair() -> None:
+def test_scorings_that_see_alike_share_map_and_mask() -> None:
     levels = np.arange(16, dtype=np.uint16).reshape(4, 4)
-    near = Scoring("near", distance=1)
-    pairs = dict(judged_pairs(levels, make_frame(8, 8), (NATIVE, near, NETWORK, STRETCHED)))
-    assert pairs[NATIVE] is pairs[near]
-    assert pairs[NATIVE][0].shape == pairs[STRETCHED][0].shape == (8, 8)
-    assert pairs[NETWORK][0].shape == (4, 4)
-    assert pairs[STRETCHED][0].max() > pairs[NATIVE][0].max()
+    near, four = Scoring("near", distance=1), Scoring("four", connectivity=4)
+    scorings = (NATIVE, near, four, NETWORK, STRETCHED)
+    judged = {scoring: (q, truth) for scoring, q, truth in judged_under(levels, make_frame(8, 8), scorings)}
+    assert tuple(judged) == scorings
+    assert judged[NATIVE][0] is judged[near][0] is judged[four][0]
+    assert judged[NATIVE][1] is judged[near][1] is judged[STRETCHED][1]
+    assert judged[four][1] is not judged[NATIVE][1]
+    assert judged[NATIVE][1].shape == judged[STRETCHED][0].shape == (8, 8)
+    assert judged[NETWORK][0] is levels
+    assert judged[NETWORK][1].shape == (4, 4)
+    assert judged[STRETCHED][0].max() > judged[NATIVE][0].max()
+
+
+def test_signal_to_clutter_is_measured_at_the_size_that_is_judged() -> None:
+    """The target's 6 pixels are 10, the background 0 and 2 in turn, mean 1 and deviation 1: a ratio of 9."""
+    frame = make_frame(4, 6)
+    grey = np.where(np.indices((4, 6)).sum(axis=0) % 2, 2, 0).astype(np.uint8)
+    grey[:2, :3] = 10
+    ((_, _, truth),) = judged_under(np.zeros((4, 6), np.uint16), frame, [NATIVE], grey=grey)
+    assert truth.target_scr.tolist() == [9.0]
+    ((_, _, without),) = judged_under(np.zeros((4, 6), np.uint16), frame, [NATIVE])
+    assert np.isnan(without.target_scr).all()
