@@ -1,16 +1,14 @@
-"""The only prediction loop: every image once, every feedback round in one pass, all scores from the stored integers."""
+"""The only prediction loop: every image once, every feedback round in one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.decode import resize_bilinear
 from bench.data.frames import Frame, Frames
 from bench.data.loader import evaluation_batches, network_size
 from bench.data.starts import OTSU
@@ -18,10 +16,8 @@ from bench.detector import Detector, Grey
 from bench.metrics.counts import quantise
 from bench.network import Segmenter, take_rounds, to_device
 from bench.pool import score_maps
-from bench.types import Input, Scoring
+from bench.types import Input
 
-LEVELS = 65536
-Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint16]
 
 
@@ -97,35 +93,6 @@ def _quantise(name: str, maps: NDArray[np.float32]) -> Levels:
         return quantise(maps)
     except ValueError as error:
         raise ValueError(f"image {name}: {error}") from None
-
-
-def judged_pair(levels: Levels, frame: Frame, scoring: Scoring) -> tuple[Levels, NDArray[np.generic]]:
-    """One round's map and the ground truth it is judged against, at the same size.
-
-    Returns:
-        The map (H, W) in 1/65536 and the truth (H, W): uint8 in {0, 1}, or float32 in [0, 1] under soft ground truth.
-    """
-    if scoring.ground_truth == "soft":
-        return levels, soft_mask(frame, levels.shape)
-    truth = frame.binary_mask
-    if levels.shape == truth.shape:
-        return levels, truth
-    if scoring.resolution == "network":
-        return levels, frame.binary_at((levels.shape[0], levels.shape[1]))
-    height, width = truth.shape
-    prob = levels.astype(np.float32) / LEVELS
-    enlarged = cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
-    return quantise(np.clip(enlarged, 0, 1)), truth
-
-
-def soft_mask(frame: Frame, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The mask at another size, bilinear and not binarised, in [0, 1]: DFINet's ground truth."""
-    return resize_bilinear(frame.mask, (shape[0], shape[1])).astype(np.float32) / np.float32(255)
-
-
-def grey_like(frame: Frame, truth: NDArray[np.generic]) -> Pixels:
-    """The frame's grey levels at the size it is judged at."""
-    return resize_bilinear(frame.grey, (truth.shape[0], truth.shape[1]))
 
 
 def choose_examples(frames: Frames, *, count: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What there is to choose from, as rows of plain values: models, datasets, suites, protocols, metrics, starts."""
+"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, starts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bench.metrics.scores import metric_infos
 from bench.network import find_models
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
+from bench.scorings import all_scorings, describe_rules
 from bench.suites import load_suite, suite_names
 
 Rows = list[dict[str, str | int]]
@@ -108,11 +109,26 @@ def list_starts() -> Rows:
     return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
 
 
+def list_scorings() -> Rows:
+    """Every named scoring with its rules, the numbers that its code base prints, and what is wrong with it."""
+    return [
+        {
+            "name": one.name,
+            "whose": one.whose,
+            "rules": describe_rules(one.scoring),
+            "prints": ", ".join(f"{head} {id}" for head, id in one.printed_ids().items()),
+            "defects": one.defects or "none known",
+        }
+        for one in all_scorings()
+    ]
+
+
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "models": list_models,
     "datasets": list_datasets,
     "suites": list_suites,
     "protocols": list_protocols,
+    "scorings": list_scorings,
     "metrics": list_metrics,
     "starts": list_starts,
 }

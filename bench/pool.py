@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.detector import Detector, Grey, ScoreMap
+from bench.processors import usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0
@@ -46,13 +47,6 @@ def score_maps(
         return
     with one_thread_each(), _start(detector, workers) as executor:
         yield from _in_order(executor, waiting, ahead=2 * workers)
-
-
-def usable_processors() -> int:
-    """How many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from bench.data.splits import list_names
 from bench.data.starts import OTSU, STARTS
 from bench.detector import Detector
 from bench.environment import describe_environment
-from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
+from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
+from bench.judging import grey_like, judged_pair
 from bench.losses import get_loss
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, read_truth
@@ -36,6 +37,8 @@ from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
+from bench.rescore import ScoringsTally
+from bench.scorings import all_scorings, write_judgements
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
 from bench.tracking import Tracker
@@ -296,6 +299,7 @@ class Tally:
         self._rounds = RoundsWriter(scoring)
         self._distances = DistanceCounts(scoring) if scoring.matching in PAIRINGS else None
         self._causes = Causes(scoring)
+        self._scorings = ScoringsTally(all_scorings())
 
     def add(self, frame: Frame, prediction: Prediction) -> None:
         """Count one image's prediction."""
@@ -309,6 +313,7 @@ class Tally:
             self._distances.add_against(last, truth)
         if self.scoring.ground_truth == "binary":
             self._causes.add(frame.name, last, truth=mask, grey=grey)
+        self._scorings.add(frame.name, prediction.rounds[-1], frame)
         count, height, width = prediction.rounds.shape
         if count > 1:
             mask = frame.binary_at((height, width))
@@ -323,6 +328,7 @@ class Tally:
             write_arrays(folder / "distances.npz", self._distances.table().to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
+        write_judgements(folder, self._scorings.judgements())
         *rounds, last = score_rounds(table, self.scoring)
         last |= score_curves(self._curves, self.scoring)
         if self.scoring.ground_truth == "binary":

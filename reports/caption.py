@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reports.frame import Entry, cost_on, describe_scoring, one_line
+from bench.scorings import describe_scoring
+from reports.frame import Entry, cost_on, one_line
 from reports.grouping import Rows, datasets_of
 from reports.mixing import rules_of, rulings
 from reports.table import LIMITED, LIMITED_NOTICE, OPTIMISTIC, ORACLE, Note, Notes

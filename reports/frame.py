@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.scorings import describe_scoring
 from bench.store import Manifest, StoreError, read_manifest, read_result
-from bench.types import Cost, Experiment, Method, Row, RunResult, Scoring, Training, Weights
+from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,16 +136,6 @@ def one_line(text: str, *, limit: int = 240) -> str:
     """The text without line breaks and control characters, cut with an ellipsis after `limit` characters."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
-
-
-def describe_scoring(scoring: Scoring) -> str:
-    """The rules of a scoring in words, its name first."""
-    truth = "masks binary (grey > 127)" if scoring.ground_truth == "binary" else "masks resized and left soft"
-    return (
-        f"{scoring.name} ({truth}, {scoring.resolution} resolution, probability > {scoring.threshold:g}, "
-        f"centroids nearer than {scoring.distance:g} px matched {scoring.matching}, "
-        f"{scoring.connectivity}-connectivity)"
-    )
 
 
 def describe_input(experiment: Experiment) -> str:

@@ -11,13 +11,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bench.scorings import describe_scoring
 from bench.store import Manifest
 from reports.differences import start_words
 from reports.frame import (
     Entry,
     describe_input,
     describe_recipe,
-    describe_scoring,
     describe_selection,
     status_of,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.scorings import describe_scoring
 from bench.types import Scoring
-from reports.frame import Entry, describe_scoring
+from reports.frame import Entry
 
 
 class MixedRulesError(ValueError):

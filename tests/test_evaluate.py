@@ -1,4 +1,4 @@
-"""Prediction and judging: every round in one pass, padding cut off, maps and masks brought to one size."""
+"""Prediction: every round in one pass, padding cut off."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from fakes import INPUT, Echo, synthetic_frames
 
 from bench.data.frames import Frame, Frames
 from bench.data.starts import STARTS
-from bench.evaluate import Prediction, choose_examples, grey_like, judged_pair, predict
+from bench.evaluate import Prediction, choose_examples, predict
 from bench.metrics.counts import quantise
 from bench.network import Segmenter, build_model
-from bench.types import Input, Scoring
+from bench.types import Input
 
 CPU = torch.device("cpu")
-NATIVE = Scoring("native")
-NETWORK = Scoring("network", resolution="network")
-SOFT = Scoring("soft", resolution="network", ground_truth="soft")
 
 
 @pytest.fixture(autouse=True)
@@ -32,62 +29,6 @@ def make_frame(height: int, width: int, *, name: str = "made-up", level: int = 2
     mask = np.zeros((height, width), np.uint8)
     mask[:2, :3] = level
     return Frame(name, grey, grey, mask)
-
-
-def test_a_map_of_the_images_size_is_judged_as_it_is() -> None:
-    levels = np.arange(24, dtype=np.uint16).reshape(4, 6)
-    for scoring in (NATIVE, NETWORK):
-        judged, truth = judged_pair(levels, make_frame(4, 6), scoring)
-        assert judged is levels
-        assert truth.dtype == np.uint8
-        assert truth.tolist() == [[1, 1, 1, 0, 0, 0]] * 2 + [[0] * 6] * 2
-
-
-@pytest.mark.parametrize(("level", "is_target"), [(127, 0), (128, 1)])
-def test_a_mask_is_binarised_above_127(level: int, is_target: int) -> None:
-    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=level), NATIVE)
-    assert truth.sum() == 6 * is_target
-
-
-def test_at_native_resolution_the_map_is_brought_to_the_image() -> None:
-    levels = np.zeros((4, 4), np.uint16)
-    levels[:2] = 32768
-    judged, truth = judged_pair(levels, make_frame(8, 8), NATIVE)
-    assert judged.shape == truth.shape == (8, 8)
-    assert truth.sum() == 6
-    assert judged[:, 0].tolist() == [32768, 32768, 32768, 24576, 8192, 0, 0, 0]
-
-
-def test_a_full_map_stays_full_when_it_is_resized() -> None:
-    judged, _ = judged_pair(np.full((5, 7), 65535, np.uint16), make_frame(13, 9), NATIVE)
-    assert judged.min() == 65535
-
-
-def test_at_network_resolution_the_mask_is_brought_to_the_map() -> None:
-    """Halved, the 2 x 3 target is one pixel of 255 and one of 128, which is more than half."""
-    levels = np.zeros((4, 4), np.uint16)
-    judged, truth = judged_pair(levels, make_frame(8, 8), NETWORK)
-    assert judged is levels
-    assert truth.dtype == np.uint8
-    assert truth.tolist() == [[1, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
-
-
-def test_soft_ground_truth_keeps_what_resizing_makes() -> None:
-    _, truth = judged_pair(np.zeros((4, 4), np.uint16), make_frame(8, 8), SOFT)
-    assert truth.dtype == np.float32
-    assert truth[0].tolist() == [1.0, np.float32(128 / 255), 0.0, 0.0]
-    assert truth[1:].sum() == 0
-
-
-def test_soft_ground_truth_of_the_maps_size_is_the_stored_mask() -> None:
-    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=51), SOFT)
-    assert truth[0, 0] == np.float32(0.2)
-
-
-def test_the_grey_image_follows_the_size_that_is_judged() -> None:
-    frame = make_frame(8, 8)
-    assert grey_like(frame, np.zeros((8, 8))) is frame.grey
-    assert grey_like(frame, np.zeros((4, 2))).shape == (4, 2)
 
 
 def predictions_of(

@@ -7,7 +7,7 @@ import numpy as np
 import bench.protocols
 from bench.data.cards import load_card
 from bench.data.frames import Frame
-from bench.evaluate import judged_pair
+from bench.judging import judged_pair
 from bench.metrics.counts import count_image, counts_of, quantise
 from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS

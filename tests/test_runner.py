@@ -20,8 +20,8 @@ from bench.data.cards import DataError, load_card
 from bench.data.frames import Frame, Frames
 from bench.data.splits import image_list
 from bench.data.starts import STARTS
-from bench.evaluate import grey_like, judged_pair
 from bench.executors.local import run_all
+from bench.judging import grey_like, judged_pair
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves

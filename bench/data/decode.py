@@ -70,11 +70,11 @@ def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
     return colour.astype(np.uint8, copy=False), grey.astype(np.uint8, copy=False)
 
 
-def open_image(path: Path) -> Image.Image:
-    """The whole image, decoded: one still picture of 8 bits a channel.
+def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
+    """The whole image, decoded: one still picture of 8 bits a channel, or of one of the deeper modes.
 
     Raises:
-        DataError: when the file is missing, empty, cut short, no image, animated, huge, or not 8-bit grey or RGB.
+        DataError: when the file is missing, empty, cut short, no image, animated, huge, or of another mode.
     """
     try:
         data = path.read_bytes()
@@ -85,7 +85,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _load(Image.open(io.BytesIO(data), formats=FORMATS), path)
+            return _load(Image.open(io.BytesIO(data), formats=FORMATS), path, (*EIGHT_BIT_MODES, *deeper))
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise DataError(f"{path}: not an image, expected one of {', '.join(FORMATS)}") from None
     except (OSError, SyntaxError, ValueError) as error:
@@ -94,10 +94,10 @@ def open_image(path: Path) -> Image.Image:
         raise DataError(f"{path}: damaged or cut short ({error}); fetch it again") from None
 
 
-def _load(image: Image.Image, path: Path) -> Image.Image:
+def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image:
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: {image.n_frames} pictures in one file, expected a still image")  # type: ignore[attr-defined]
-    if image.mode not in EIGHT_BIT_MODES:
+    if image.mode not in modes:
         raise DataError(f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it")
     if image.width * image.height > MOST_PIXELS:
         raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")

@@ -26,8 +26,29 @@ Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
 
+class Masked:
+    """A mask of levels 0 to 255 at native size, and what is read from it."""
+
+    mask: Pixels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native (height, width) in pixels."""
+        height, width = self.mask.shape
+        return height, width
+
+    @cached_property
+    def binary_mask(self) -> Pixels:
+        """(H, W) in {0, 1}: where the mask is greater than 127."""
+        return (self.mask > 127).astype(np.uint8)
+
+    def binary_at(self, size: tuple[int, int]) -> Pixels:
+        """(height, width) in {0, 1}: where the mask, resized bilinearly if it has to be, is greater than 127."""
+        return self.binary_mask if size == self.size else (resize_bilinear(self.mask, size) > 127).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Frame(Masked):
     """One image and its mask at native size.
 
     Attributes:
@@ -43,25 +64,10 @@ class Frame:
     mask: Pixels
     _starts: dict[tuple[int, int], Pixels] = field(default_factory=dict, init=False, repr=False)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Native (height, width) in pixels."""
-        height, width = self.mask.shape
-        return height, width
-
-    @cached_property
-    def binary_mask(self) -> Pixels:
-        """(H, W) in {0, 1}: where the mask is greater than 127."""
-        return (self.mask > 127).astype(np.uint8)
-
     @cached_property
     def target_pixels(self) -> NDArray[np.intp]:
         """Flat indices of the pixels that belong to a target."""
         return np.flatnonzero(self.mask > 127)
-
-    def binary_at(self, size: tuple[int, int]) -> Pixels:
-        """(height, width) in {0, 1}: where the mask, resized bilinearly if it has to be, is greater than 127."""
-        return self.binary_mask if size == self.size else (resize_bilinear(self.mask, size) > 127).astype(np.uint8)
 
     def start(self, size: tuple[int, int] | None = None) -> Pixels:
         """The Otsu start {0, 1} at native size, or made from the frame resized to (height, width); computed once."""

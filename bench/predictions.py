@@ -1,0 +1,258 @@
+"""Anybody's predictions and masks by name, in a folder, an archive or a run's folder, and which go together.
+
+Names are those of the files without extension. A prediction finds its mask by name, or else by a name that differs in
+case, in Unicode form, or in the `_pixels0` that official SIRST masks end in.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.data.cards import DataError
+from bench.maps import ARRAYS, CONTENT_ERRORS, PICTURES, Kind, Map, first_words, load_array, map_of, read_map
+from bench.store import RESULT_FILE
+
+STORED = "predictions.npz"
+MASK_SUFFIX = "_pixels0"
+SHOWN = 3
+"""Names that an error shows of many."""
+
+
+class Maps(Protocol):
+    """Maps by name, read one at a time, by several threads if need be."""
+
+    @property
+    def place(self) -> Path:
+        """The folder or file, for an error's reader."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In order."""
+
+    def read(self, name: str) -> Map:
+        """One of them; DataError in one line when it is no map."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The maps of a folder, or of a single file."""
+
+    place: Path
+    files: Mapping[str, Path]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the files, without extension, sorted."""
+        return tuple(sorted(self.files))
+
+    def read(self, name: str) -> Map:
+        """The map in that file."""
+        return read_map(self.files[name])
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """The maps of an .npz file with an array an image.
+
+    Attributes:
+        uint16: what unsigned 16-bit values say: levels in a run's own file.
+    """
+
+    place: Path
+    archive: zipfile.ZipFile
+    members: Mapping[str, str]
+    uint16: Kind = "16-bit"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the arrays, in the file's order."""
+        return tuple(self.members)
+
+    def read(self, name: str) -> Map:
+        """The map in that array."""
+        where = f"{self.place}: {name}"
+        try:
+            member = self.archive.getinfo(self.members[name])
+            with self.archive.open(member) as stream:
+                return map_of(load_array(stream, where, size=member.file_size), where, uint16=self.uint16)
+        except DataError:
+            raise
+        except CONTENT_ERRORS as error:
+            raise DataError(f"{where}: damaged or cut short ({first_words(error)}); write it again") from None
+
+
+@contextmanager
+def open_maps(path: Path) -> Iterator[Maps]:
+    """The maps at a path: a folder of files, an .npz file of all, a single file, or a run's folder.
+
+    Raises:
+        DataError: in one line, when there is nothing of the kind.
+    """
+    stored = path / STORED
+    if path.is_dir() and (path / RESULT_FILE).is_file():
+        if not stored.is_file():
+            raise DataError(f"{path}: a run's folder without {STORED}, which the run wrote; score a folder that has it")
+        path, uint16 = stored, "levels"
+    elif path.name == STORED and path.with_name(RESULT_FILE).is_file():
+        uint16 = "levels"
+    else:
+        uint16 = "16-bit"
+    if path.is_dir():
+        yield Folder(path, list_maps(path))
+    elif path.suffix.lower() == ".npz" and path.is_file():
+        with _open_zip(path) as archive:
+            yield Archive(path, archive, _members(path, archive), "levels" if uint16 == "levels" else "16-bit")
+    elif path.suffix.lower() in (*PICTURES, *ARRAYS) and path.is_file():
+        yield Folder(path, {path.stem: path})
+    else:
+        found = "a file of another kind" if path.is_file() else "no such file or folder"
+        raise DataError(f"{path}: {found}, expected a folder of maps, an .npz file or a run's folder")
+
+
+@contextmanager
+def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: not a readable .npz file ({first_words(error)}); write it again") from None
+    with archive:
+        yield archive
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
+    """Image name to array, extensions of pictures taken away: people name arrays after files."""
+    found: dict[str, str] = {}
+    for member in archive.namelist():
+        if not member.endswith(".npy"):
+            raise DataError(f"{path}: holds {member!r}, expected arrays alone, as numpy.savez writes them")
+        name = Path(member).name.removesuffix(".npy")
+        name = Path(name).stem if Path(name).suffix.lower() in PICTURES else name
+        if name in found:
+            raise DataError(f"{path}: {name!r} stands twice, expected one array an image")
+        found[name] = member
+    if not found:
+        raise DataError(f"{path}: no arrays, expected one an image")
+    return found
+
+
+def list_maps(folder: Path) -> dict[str, Path]:
+    """The map files of a folder by name without extension; hidden files and folders are left aside.
+
+    Raises:
+        DataError: when it cannot be listed, holds no map, or two files that differ in their extension alone.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
+    except OSError as error:
+        raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of maps") from None
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.suffix.lower() not in (*PICTURES, *ARRAYS):
+            continue
+        if path.stem in found:
+            raise DataError(
+                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
+            )
+        found[path.stem] = path
+    if not found:
+        others = f"{len(paths)} other files ({path_names(paths)})" if paths else "no files"
+        raise DataError(f"{folder}: {others}, expected maps as {', '.join((*PICTURES, *ARRAYS))}")
+    return found
+
+
+def path_names(paths: Sequence[Path]) -> str:
+    """The first names of many."""
+    return few([path.name for path in paths])
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of many names, quoted.
+
+    >>> few(["a", "b", "c", "d"])
+    "'a', 'b', 'c', …"
+    """
+    return ", ".join([*map(repr, names[:SHOWN]), *(["…"] if len(names) > SHOWN else [])])
+
+
+def pair_names(predictions: Maps, masks: Maps, *, names: Sequence[str] | None = None) -> dict[str, str]:
+    """Prediction name to mask name, for all or for the listed ones; a single file each is a pair whatever the names.
+
+    Raises:
+        DataError: when one lacks the other; surplus is no slip that can be told from a missing file, so it is named.
+    """
+    if names is None and _is_single(predictions) and _is_single(masks):
+        return {predictions.names[0]: masks.names[0]}
+    if names is not None:
+        return _listed(predictions, masks, names)
+    found = match_names(predictions.names, masks.names)
+    if not found:
+        raise DataError(
+            f"{predictions.place}: no prediction is called as a mask in {masks.place} is, predictions "
+            f"{few(predictions.names)}, masks {few(masks.names)}; give both the same names"
+        )
+    lonely = [name for name in predictions.names if name not in found]
+    matched = set(found.values())
+    bare = [name for name in masks.names if name not in matched]
+    parts = []
+    if bare:
+        parts.append(f"{len(bare)} of {len(masks.names)} masks have no prediction ({few(bare)})")
+    if lonely:
+        parts.append(f"{len(lonely)} of {len(predictions.names)} predictions have no mask ({few(lonely)})")
+    if parts:
+        raise DataError(
+            f"{predictions.place} against {masks.place}: {' and '.join(parts)}; "
+            "add what is missing, or name the images to score in a file, one a line: --list FILE"
+        )
+    return found
+
+
+def _is_single(maps: Maps) -> bool:
+    return maps.place.is_file() and len(maps.names) == 1
+
+
+def _listed(predictions: Maps, masks: Maps, names: Sequence[str]) -> dict[str, str]:
+    mine, theirs = match_names(names, predictions.names), match_names(names, masks.names)
+    for what, known in ((predictions, mine), (masks, theirs)):
+        if absent := [name for name in names if name not in known]:
+            raise DataError(f"{what.place}: {len(absent)} of {len(names)} listed images are not there ({few(absent)})")
+    return {mine[name]: theirs[name] for name in names}
+
+
+def match_names(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Each name's counterpart: the same, or else the only one that differs in case, Unicode form or `_pixels0`.
+
+    >>> match_names(["Misc_1", "b"], ["misc_1_pixels0", "b", "c"])
+    {'Misc_1': 'misc_1_pixels0', 'b': 'b'}
+    """
+    names, free = list(names), dict.fromkeys(others)
+    found = {name: name for name in names if name in free}
+    for name in found:
+        del free[name]
+    mine, theirs = _folded(name for name in names if name not in found), _folded(free)
+    for key, alike in mine.items():
+        if len(alike) == 1 and len(theirs.get(key, ())) == 1:
+            found[alike[0]] = theirs[key][0]
+    return {name: found[name] for name in names if name in found}
+
+
+def _folded(names: Iterable[str]) -> dict[str, list[str]]:
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", name).casefold().removesuffix(MASK_SUFFIX)
+        folded.setdefault(key, []).append(name)
+    return folded
+
+
+def listed_names(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of a list file without the extensions that some lists have.
+
+    >>> listed_names(["a.png", "b", "c.d"])
+    ('a', 'b', 'c.d')
+    """
+    return tuple(Path(name).stem if Path(name).suffix.lower() in (*PICTURES, *ARRAYS) else name for name in names)

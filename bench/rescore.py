@@ -1,0 +1,317 @@
+"""Stored predictions judged again, anybody's or a run's, under any scorings: image by image, in flat memory.
+
+`score_folder` takes predictions and masks from files, `rescore_run` those of a run with the masks of its dataset.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.data.cards import DataError
+from bench.data.decode import Pixels, decode_grey
+from bench.data.frames import Masked, open_frames
+from bench.data.splits import list_names
+from bench.judging import judged_under
+from bench.maps import Kind, Map, levels_of, mask_of
+from bench.metrics.counts import CountsWriter, CountTable, QArray, Truth, join_tables
+from bench.metrics.curve_scores import score_curves
+from bench.metrics.curves import CurveCounts
+from bench.metrics.scores import score
+from bench.predictions import few, list_maps, match_names, open_maps, pair_names
+from bench.processors import usable_processors
+from bench.progress import Progress, Silent
+from bench.scorings import Judgement, NamedScoring
+from bench.store import read_result
+from bench.survey import EXCHANGED, Survey
+from bench.types import RunResult, Score, Scoring
+
+BLOCK = 32
+"""Images that one thread reads and counts at a time."""
+
+MOST_THREADS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image, ready to be judged.
+
+    Attributes:
+        levels: (H, W) the prediction.
+        mask: at its own size.
+        grey: the frame's grey levels at the mask's size, for signal-to-clutter ratios; None where it is not known.
+    """
+
+    name: str
+    levels: QArray
+    mask: Masked
+    grey: Pixels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFile(Masked):
+    """A mask of levels 0 to 255 from a file."""
+
+    mask: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Rescored:
+    """What predictions come to under one scoring.
+
+    Attributes:
+        table: the integers of every image, one round.
+        curves: those of every threshold.
+        notes: what the reader should know of how files were read, as sentences.
+    """
+
+    named: NamedScoring
+    table: CountTable
+    curves: CurveCounts
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        return len(self.table.names)
+
+    @property
+    def targets(self) -> int:
+        """As this scoring sees them."""
+        return len(self.table.target_area)
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Every score that is valid under the scoring, those of curves last."""
+        scoring = self.named.scoring
+        return score(self.table.round(0), scoring) | score_curves(self.curves, scoring)
+
+    @property
+    def judgement(self) -> Judgement:
+        """The record of it, without the scores of curves."""
+        return judgement_of(self.named, self.table)
+
+
+def judgement_of(named: NamedScoring, table: CountTable) -> Judgement:
+    """The record of what the last round of a table comes to under a scoring."""
+    scores = score(table.round(-1), named.scoring)
+    return Judgement(named.scoring, named.printed_ids(), len(table.names), len(table.target_area), scores)
+
+
+class ScoringsTally:
+    """The integers of one round under several scorings, counted image by image; keeps nothing else."""
+
+    def __init__(self, scorings: Sequence[NamedScoring]) -> None:
+        self._writers = {named.scoring: (named, CountsWriter(named.scoring)) for named in scorings}
+
+    def add(self, name: str, levels: QArray, mask: Masked) -> None:
+        """Count one image's map in."""
+        for scoring, judged, truth in judged_under(levels, mask, self._writers):
+            self._writers[scoring][1].add_against(name, [judged], truth)
+
+    def judgements(self) -> tuple[Judgement, ...]:
+        """What all images added so far come to, a record a scoring."""
+        return tuple(judgement_of(named, writer.table()) for named, writer in self._writers.values())
+
+
+class _Account:
+    """The integers of a block of images under one scoring, curves included."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.counts, self.curves = CountsWriter(scoring), CurveCounts(scoring)
+
+    def add(self, name: str, levels: QArray, truth: Truth) -> None:
+        self.counts.add_against(name, [levels], truth)
+        self.curves.add_against(levels, truth)
+
+
+ReadBlock = Callable[[Sequence[str]], Iterator[Sample]]
+"""The samples of some names, in order; called by several threads at once."""
+
+
+def judge_all(
+    names: Sequence[str], read: ReadBlock, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
+) -> tuple[Rescored, ...]:
+    """All samples under all scorings, counted by threads, blocks of images joined in their order.
+
+    Raises:
+        DataError, ValueError: of the first block that has something wrong with it.
+    """
+    watched = progress or Silent()
+
+    def count(block: Sequence[str]) -> dict[Scoring, _Account]:
+        accounts = {named.scoring: _Account(named.scoring) for named in scorings}
+        for sample in read(block):
+            for scoring, levels, truth in judged_under(sample.levels, sample.mask, accounts, grey=sample.grey):
+                accounts[scoring].add(sample.name, levels, truth)
+            watched.advance()
+        return accounts
+
+    tables: dict[Scoring, list[CountTable]] = {named.scoring: [] for named in scorings}
+    curves = {named.scoring: CurveCounts(named.scoring) for named in scorings}
+    watched.begin("score", len(names))
+    try:
+        for accounts in _in_order(count, [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]):
+            for scoring, account in accounts.items():
+                tables[scoring].append(account.counts.table())
+                curves[scoring].merge(account.curves)
+    finally:
+        watched.end()
+    return tuple(Rescored(n, join_tables(tables[n.scoring]), curves[n.scoring]) for n in scorings)
+
+
+def _in_order(
+    count: Callable[[Sequence[str]], dict[Scoring, _Account]], blocks: Sequence[Sequence[str]]
+) -> Iterator[dict[Scoring, _Account]]:
+    """Each block's accounts, in order; no more blocks are begun than there are threads."""
+    threads = min(usable_processors(), MOST_THREADS)
+    waiting: deque[Future[dict[Scoring, _Account]]] = deque()
+    with ThreadPoolExecutor(threads) as executor:
+        try:
+            for block in blocks:
+                waiting.append(executor.submit(count, block))
+                if len(waiting) == threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def score_folder(
+    predictions: Path,
+    masks: Path,
+    scorings: Sequence[NamedScoring],
+    *,
+    images: Path | None = None,
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Rescored, ...]:
+    """What predictions from files come to against masks from files, a record a scoring.
+
+    Args:
+        predictions, masks: folders of maps, .npz files, single files; predictions may be a run's folder.
+        images: folder of the pictures that signal-to-clutter ratios are measured on.
+        names: of the images to score, in this order; default all, sorted by name.
+
+    Raises:
+        DataError: in one line, for whatever cannot be scored.
+    """
+    with open_maps(predictions) as maps, open_maps(masks) as truths:
+        pairs = pair_names(maps, truths, names=names)
+        pictures = {} if images is None else _pictures_of(list(pairs), images)
+
+        def judge(units: Mapping[Kind, int]) -> tuple[Survey, tuple[Rescored, ...]]:
+            survey = Survey()
+
+            def read(block: Sequence[str]) -> Iterator[Sample]:
+                for name in block:
+                    prediction, mask = maps.read(name), truths.read(pairs[name])
+                    levels = levels_of(prediction, full=units.get(prediction.kind))
+                    sample = _sample(name, prediction, levels, mask, picture=pictures.get(name))
+                    if any(named.scoring.resolution == "native" for named in scorings):
+                        _check_aspect(prediction, mask)
+                    survey.add(prediction, levels, mask)
+                    yield sample
+
+            return survey, judge_all(list(pairs), read, scorings, progress=progress)
+
+        survey, found = judge({})
+        survey.refuse_exchange(predictions, masks)
+        if units := survey.units(predictions):
+            survey, found = judge(units)
+        return tuple(replace(one, notes=tuple(survey.notes(units, one.named.scoring))) for one in found)
+
+
+def _pictures_of(names: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Each name's picture.
+
+    Raises:
+        DataError: when one has none.
+    """
+    files = list_maps(folder)
+    matched = match_names(names, files)
+    if absent := [name for name in names if name not in matched]:
+        raise DataError(f"{folder}: {len(absent)} of {len(names)} predictions have no image there ({few(absent)})")
+    return {name: files[other] for name, other in matched.items()}
+
+
+def _sample(name: str, prediction: Map, levels: QArray, mask: Map, *, picture: Path | None) -> Sample:
+    try:
+        truth = mask_of(mask)
+    except DataError as error:
+        raise DataError(f"{error}; {EXCHANGED}" if prediction.is_binary else str(error)) from None
+    if picture is None:
+        return Sample(name, levels, MaskFile(truth))
+    grey = decode_grey(picture)
+    if grey.shape != truth.shape:
+        raise DataError(f"{picture}: {_by(grey.shape)} (height x width), its mask {mask.where} {_by(truth.shape)}")
+    return Sample(name, levels, MaskFile(truth), grey)
+
+
+def _check_aspect(prediction: Map, mask: Map) -> None:
+    """Return when the map has the mask's shape, a pixel's rounding left aside.
+
+    Raises:
+        DataError: naming both, since a map that was squeezed cannot be told from one of another image.
+    """
+    height, width = prediction.values.shape
+    rows, columns = mask.values.shape
+    if abs(height * columns - width * rows) > max(rows, columns):
+        raise DataError(
+            f"{prediction.where}: {_by((height, width))} (height x width), its mask {mask.where} "
+            f"{_by((rows, columns))}, which is of another shape; bring the map to the mask's size, "
+            "or score at the map's: --set scoring.resolution=network"
+        )
+
+
+def _by(shape: Sequence[int]) -> str:
+    return f"{shape[0]}x{shape[1]}"
+
+
+def rescore_run(
+    folder: Path, data: Path | None, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
+) -> tuple[Rescored, ...]:
+    """What a run's stored predictions, those of its last round, come to against the masks of its test list.
+
+    Args:
+        folder: `runs/<key>`.
+        data: folder that holds the dataset; not looked at for generated images.
+
+    Raises:
+        StoreError, DataError, LookupError: when the run, its predictions or its masks are not there or not whole.
+    """
+    result = read_result(folder)
+    images = result.experiment.images
+    names = list_names(images.dataset, images.split, images.part, limit=images.limit)
+    with open_maps(folder) as maps:
+        if maps.names != names:
+            raise DataError(
+                f"{maps.place}: {len(maps.names)} images, expected the {len(names)} of {images.dataset}'s "
+                f"{images.part} list (split {images.split}) in its order; run the suite again"
+            )
+
+        def read(block: Sequence[str]) -> Iterator[Sample]:
+            frames = open_frames(images.dataset, block, root=data, decoder=result.experiment.input.decoder)
+            for frame in frames:
+                yield Sample(frame.name, levels_of(maps.read(frame.name)), frame, frame.grey)
+
+        found = judge_all(names, read, scorings, progress=progress)
+    return tuple(replace(one, notes=tuple(_contradictions(one, result))) for one in found)
+
+
+def _contradictions(found: Rescored, result: RunResult) -> Iterator[str]:
+    """Where a run's own scores, under the same rules, are not these: its files or the dataset's are others now."""
+    if replace(found.named.scoring, name="") != replace(result.scoring, name=""):
+        return
+    for name, score_ in found.scores.items():
+        stored = result.scores.get(name)
+        if stored is not None and stored.value != score_.value:
+            yield (
+                f"{name} is {score_.value} here and {stored.value} in the run's result.json; "
+                "predictions or masks are not those it was scored on"
+            )
+            return

@@ -1,0 +1,156 @@
+"""What `dfinet-bench score` was asked for, made into scorings, and its answer as files and JSON."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.data.cards import DataError
+from bench.data.splits import read_list
+from bench.predictions import listed_names
+from bench.progress import Progress
+from bench.protocols import PROTOCOLS
+from bench.registry import unknown
+from bench.rescore import Rescored, rescore_run, score_folder
+from bench.rules import RuleError, fitted
+from bench.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
+from bench.store import RESULT_FILE, to_plain, write_arrays, write_json
+from bench.types import Scoring
+
+SECTION = "scoring."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be scored, and how.
+
+    Attributes:
+        predictions: folder or file of maps, or a run's folder.
+        masks: folder or file of masks; None takes those of a run's dataset.
+        scorings, protocol: names; without any, `native`, and every named scoring of a run.
+        changes: fields of the scorings that are replaced, by path, as in `scoring.threshold`.
+        images, names: folder of images, and file of the names to score.
+        data: folder that holds the datasets.
+        out: folder that takes the files.
+        record: whether the run's own record of all scorings is to be made anew.
+    """
+
+    predictions: Path
+    masks: Path | None = None
+    scorings: tuple[str, ...] = ()
+    protocol: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    images: Path | None = None
+    names: Path | None = None
+    data: Path | None = None
+    out: Path | None = None
+    record: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scorings and self.protocol:
+            raise ValueError("--scoring and --protocol both name a scoring; give one of them")
+        if self.is_of_run and (self.images or self.names):
+            raise ValueError("--images and --list go with a folder of MASKS, not with a run, which knows its own")
+        if self.out is not None and (self.out / RESULT_FILE).is_file():
+            raise ValueError(f"--out {self.out}: a run's folder, whose counts.npz is its own; name another folder")
+        if self.record and (self.scorings or self.protocol or self.changes or not self.is_of_run):
+            raise ValueError("--record is of a run under every named scoring: give runs/KEY alone")
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether masks are those of a run's dataset."""
+        return self.masks is None
+
+
+def judge(request: Request, *, progress: Progress | None = None) -> tuple[Rescored, ...]:
+    """What the request asks for, a record a scoring.
+
+    Raises:
+        ValueError, LookupError: in one line, for whatever cannot be scored.
+    """
+    scorings = chosen_scorings(request)
+    if request.masks is None:
+        if not (request.predictions / RESULT_FILE).is_file():
+            raise DataError(
+                f"{request.predictions}: no run's folder (no {RESULT_FILE} in it); "
+                "name the folder of masks behind it, or a run as runs/KEY"
+            )
+        return rescore_run(request.predictions, request.data, scorings, progress=progress)
+    names = None
+    if request.names is not None and not (names := listed_names(read_list(request.names))):
+        raise DataError(f"{request.names}: no names, expected one a line")
+    return score_folder(
+        request.predictions, request.masks, scorings, images=request.images, names=names, progress=progress
+    )
+
+
+def chosen_scorings(request: Request) -> tuple[NamedScoring, ...]:
+    """The scorings that are asked for, each once, with the replaced fields in their name and their rules.
+
+    Raises:
+        LookupError: with suggestions, for an unknown scoring or protocol.
+        RuleError: when a scoring has no such field, or it cannot take the value.
+    """
+    if request.protocol:
+        PROTOCOLS.get(request.protocol)
+        chosen: Sequence[NamedScoring] = [named_scoring(request.protocol)]
+    elif request.scorings:
+        chosen = [named_scoring(name) for name in dict.fromkeys(request.scorings)]
+    else:
+        chosen = all_scorings() if request.is_of_run else [named_scoring("native")]
+    return tuple(changed(named, request.changes) for named in chosen)
+
+
+def changed(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScoring:
+    """The scoring with fields replaced, which its name then says.
+
+    Raises:
+        RuleError: when there is no such field, or it cannot take the value.
+
+    >>> changed(named_scoring("native"), {"scoring.threshold": 0.4}).scoring.name
+    'native, threshold 0.4'
+    """
+    if not changes:
+        return named
+    kinds = typing.get_type_hints(Scoring)
+    del kinds["name"]
+    known = {f"{SECTION}{name}": kind for name, kind in kinds.items()}
+    for path in changes:
+        if path not in known:
+            raise RuleError(unknown("setting of a scoring", path, known))
+    fields = {path.removeprefix(SECTION): fitted(value, known[path], path=path) for path, value in changes.items()}
+    name = ", ".join([named.scoring.name, *(f"{field} {value}" for field, value in fields.items())])
+    scoring = replace(named.scoring, name=name, **fields)
+    if scoring.ground_truth == named.scoring.ground_truth:
+        return replace(named, scoring=scoring)
+    return replace(named_scoring("dfinet" if scoring.ground_truth == "soft" else "native"), scoring=scoring)
+
+
+def scored_json(found: Sequence[Rescored]) -> dict[str, Any]:
+    """One object for one scoring, `{"scorings": […]}` for several; scores in the forms of `result.json`."""
+    records = [{**to_plain(replace(one.judgement, scores=one.scores)), "notes": list(one.notes)} for one in found]
+    return records[0] if len(records) == 1 else {"scorings": records}
+
+
+def write_scored(found: Sequence[Rescored], folder: Path) -> list[Path]:
+    """Write `scores.json`, and counts and curves: in the folder itself, of several scorings in one of each's name."""
+    written = [write_json(folder / "scores.json", scored_json(found))]
+    for one in found:
+        own = folder if len(found) == 1 else folder / one.named.name
+        written.append(write_arrays(own / "counts.npz", one.table.to_arrays()))
+        written.append(write_arrays(own / "curves.npz", one.curves.to_arrays()))
+    return written
+
+
+def write_record(found: Sequence[Rescored], folder: Path) -> Path:
+    """Write a run's `scorings.json`.
+
+    Raises:
+        ValueError: when the run's own scores are not reproduced, since the record would stand for other predictions.
+    """
+    if notes := [note for one in found for note in one.notes]:
+        raise ValueError(f"{folder}: scorings.json is not written: {notes[0]}")
+    return write_judgements(folder, [one.judgement for one in found])

@@ -1,0 +1,94 @@
+"""What the files of a folder have in common: facts that no single file tells, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from bench.data.cards import DataError
+from bench.maps import FULL, Kind, Map
+from bench.metrics.counts import LEVELS, QArray, threshold_level
+from bench.types import Scoring
+
+WHOLE: tuple[Kind, ...] = ("8-bit", "16-bit")
+EXCHANGED = "were PREDICTIONS and MASKS exchanged?"
+
+
+@dataclass
+class Survey:
+    """What the files of a folder have in common, known when all have been read; threads may add to it at once.
+
+    Attributes:
+        highest: by kind of values, the highest of all predictions.
+        reach: the highest level of all predictions.
+        binary, lossy, resized: predictions that hold 0 and 1 alone, that were stored with loss, and that
+            are not of their mask's size.
+        grey_masks: masks with values between 0 and 255.
+        images: read so far.
+    """
+
+    highest: dict[Kind, float] = field(default_factory=dict)
+    reach: int = 0
+    binary: int = 0
+    lossy: int = 0
+    resized: int = 0
+    grey_masks: int = 0
+    images: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def add(self, prediction: Map, levels: QArray, mask: Map) -> None:
+        """Take one image in."""
+        is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
+        with self._lock:
+            self.highest[prediction.kind] = max(self.highest.get(prediction.kind, 0), prediction.highest)
+            self.reach = max(self.reach, reach)
+            self.binary += is_binary
+            self.lossy += prediction.is_lossy
+            self.resized += prediction.values.shape != mask.values.shape
+            self.grey_masks += is_grey
+            self.images += 1
+
+    def units(self, place: Path) -> dict[Kind, int]:
+        """By kind of whole numbers, 1 where that is what stands for probability 1: no prediction holds more.
+
+        Raises:
+            DataError: when 16-bit pictures hold 8-bit values, which would all be next to nothing.
+        """
+        highest = self.highest.get("16-bit", 0)
+        if 1 < highest <= FULL["8-bit"]:
+            raise DataError(
+                f"{place}: 16-bit predictions that reach only {highest:g} of 65535; save 8-bit values in 8 bits"
+            )
+        return {kind: 1 for kind in WHOLE if self.highest.get(kind) == 1}
+
+    def refuse_exchange(self, predictions: Path, masks: Path) -> None:
+        """Return unless the two look exchanged: every prediction is a mask, and most masks are not.
+
+        Raises:
+            DataError: when they do.
+        """
+        if self.reach and self.binary == self.images and 2 * self.grey_masks > self.images:
+            raise DataError(
+                f"{masks}: {self.grey_masks} of {self.images} masks hold more than two values, and every prediction "
+                f"in {predictions} is 0 and 1 alone; {EXCHANGED} If not, cut the masks at 127 first"
+            )
+
+    def notes(self, units: Mapping[Kind, int], scoring: Scoring) -> Iterator[str]:
+        """What the reader should know of how the files were read."""
+        of = f"of {self.images}"
+        if units:
+            yield "no prediction holds more than 1, so that values were read as 0 and 1, not as levels of 255"
+        if self.lossy:
+            yield f"{self.lossy} {of} predictions are JPEG files, which change values; PNG does not"
+        if self.grey_masks and scoring.ground_truth == "binary":
+            yield f"{self.grey_masks} {of} masks hold values between 0 and 255; those above 127 count as target"
+        if self.resized:
+            moved, to = ("maps", "mask") if scoring.resolution == "native" else ("masks", "map")
+            yield f"{self.resized} {of} {moved} were brought to their {to}'s size, bilinearly"
+        if scoring.normalise == "none" and self.reach <= threshold_level(scoring.threshold):
+            yield (
+                f"nothing is predicted: the highest probability is {self.reach / LEVELS:.4g}, "
+                f"the threshold {scoring.threshold:g}"
+            )
