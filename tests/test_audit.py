@@ -98,7 +98,9 @@ def test_numbers_are_read_through_their_dress(cell: str, value: str) -> None:
     assert number.value == Fraction(value)
 
 
-@pytest.mark.parametrize("cell", ["abc", "93.27 / 94", "1,012", "9 3", "1e999", "see [3]", "0x10"])
+@pytest.mark.parametrize(
+    "cell", ["abc", "93.27 / 94", "1,012", "9 3", "1e999", "see [3]", "0x10", "1_000", "٩٫٥", "9" * 5000]
+)
 def test_anything_else_is_not_a_number(cell: str) -> None:
     with pytest.raises(UnreadableError, match="is not a number"):
         read_number(cell)
@@ -300,6 +302,15 @@ def test_the_same_numbers_under_two_names_are_told(audit: Make) -> None:
         "row 3 (B, NUDT) prints the same as row 2 (A, NUDT): IoU 85.17 %, Pd 98.52 %",
         "row 4 (B, NUDT) prints the same as row 2 (A, NUDT): IoU 85.17 %, Pd 98.52 %",
     ]
+
+
+def test_a_row_without_numbers_that_could_contradict_each_other_says_so(audit: Make) -> None:
+    found = audit("m,dataset,IoU (%),nIoU (%),precision (%),recall (%)", "A,NUDT,72,71,,", "B,NUDT,,,80,90")
+    assert texts(found, "not checked") == [
+        "row 2 (A, NUDT): IoU and nIoU: nothing beside to check by",
+        "row 3 (B, NUDT): precision and recall: nothing beside to check by",
+    ]
+    assert found.lines_checked == 0
 
 
 def test_many_rows_that_share_a_reason_are_told_of_once(audit: Make) -> None:

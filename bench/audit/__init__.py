@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bench.audit.across import check_copies, check_f1, check_lists, gather
 from bench.audit.findings import SEVERITIES, Audit, Finding, RowAudit, in_order
+from bench.audit.records import PublishedTable, Row
 from bench.audit.rows import HOLDS, Outcome, check_row, fitting_lists, fitting_pixels
-from bench.audit.table import PublishedTable, Row, TableFileError, read_table
+from bench.audit.table import TableFileError, read_table
 
 __all__ = ["Audit", "Finding", "TableFileError", "audit_file", "audit_table"]
 

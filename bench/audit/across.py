@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.audit.findings import Finding
 from bench.audit.lists import KnownList
 from bench.audit.numbers import Interval
+from bench.audit.records import Row
 from bench.audit.rows import HOLDS, Outcome, fitting_lists, percent, pooled_f1
-from bench.audit.table import Row
 
 CHECK_F1 = "F1 of IoU"
 ENOUGH = 3

@@ -12,9 +12,12 @@ SINGLE = Fraction(1, 2**22)
 
 FULL_DIGITS = 9
 
-_WRAPPERS = re.compile(r"\\(?:textbf|underline|mathbf|bm|textit|textcolor\{\w+\})\{([^{}]*)\}|</?\w+>|[*_$]|†|‡|§|↑|↓")
-_NUMBER = re.compile(r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d+)?")
-_THOUSANDS = re.compile(r"[-+−]?\d{1,3}(?:,\d{3})+\.\d+|[-+−]?\d{1,3}(?:,\d{3}){2,}")
+LONGEST = 60
+"""Characters of a number, at most."""
+
+_WRAPPERS = re.compile(r"\\(?:textbf|underline|mathbf|bm|textit|textcolor\{\w+\})\{([^{}]*)\}|</?\w+>|†|‡|§|↑|↓")
+_NUMBER = re.compile(r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[-+−]?\d{1,3}(?:,\d{3})+\.\d+|[-+−]?\d{1,3}(?:,\d{3}){2,}", re.ASCII)
 _ABSENT = frozenset(("", "-", "–", "—", "--", "---", "/", "n/a", "na", "nan", "none", "null", "\\"))
 
 
@@ -102,7 +105,7 @@ def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
     True
     """
     text = cell.strip()
-    bare = _WRAPPERS.sub(lambda found: found.group(1) or "", text).replace("\xa0", " ").replace("%", "").strip()
+    bare = _WRAPPERS.sub(lambda found: found.group(1) or "", text).replace("\xa0", " ").replace("%", "").strip(" *_$")
     if bare.lower() in _ABSENT:
         return None
     value, *spread = re.split(r"±|\+/-|\+-|\\pm", bare)
@@ -111,8 +114,9 @@ def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
         value = value.replace(",", ".")
     if _THOUSANDS.fullmatch(value):
         value = value.replace(",", "")
-    if not _NUMBER.fullmatch(value):
-        raise UnreadableError(f"{text!r} is not a number")
+    if not _NUMBER.fullmatch(value) or len(value) > LONGEST:
+        shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+        raise UnreadableError(f"{shown!r} is not a number")
     return _printed(text, value.replace("−", "-"), is_mean=bool(spread))
 
 

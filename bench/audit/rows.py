@@ -9,7 +9,7 @@ from fractions import Fraction
 from bench.audit.findings import Finding, Severity
 from bench.audit.lists import KnownList, lists_of
 from bench.audit.numbers import Interval
-from bench.audit.table import Claim, Row
+from bench.audit.records import Claim, Row
 
 ONE = Fraction(1)
 HOLDS = "holds"
@@ -41,16 +41,21 @@ def check_row(row: Row) -> Iterator[Outcome]:
     yield from _say_what_stands_alone(row)
 
 
+CAN_CONTRADICT = (
+    {"Pd"},
+    {"Fa"},
+    {"IoU", "F1"},
+    {"IoU", "precision"},
+    {"IoU", "recall"},
+    {"F1", "precision", "recall"},
+)
+"""Metrics that a row has to print, all of a set, for more than ranges to be checked."""
+
+
 def _say_what_stands_alone(row: Row) -> Iterator[Outcome]:
-    """That nothing but ranges can be checked, where a row prints no two numbers that could contradict each other."""
-    if (
-        row.claims
-        and not {"Pd", "Fa"} & set(row.claims)
-        and len({"IoU", "F1", "precision", "recall"} & set(row.claims)) < 2
-    ):
-        yield Outcome(
-            "ranges alone", "not checked", f"{' and '.join(row.claims)}: in range, and nothing beside to check"
-        )
+    """That nothing but ranges can be checked, where a row prints no numbers that could contradict each other."""
+    if row.claims and not any(metrics <= set(row.claims) for metrics in CAN_CONTRADICT):
+        yield Outcome("ranges alone", "not checked", f"{' and '.join(row.claims)}: nothing beside to check by")
 
 
 def _check_range(claim: Claim) -> Outcome:

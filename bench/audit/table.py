@@ -1,11 +1,10 @@
-"""A table of published numbers as rows of claims: what each number says, in fractions of one."""
+"""A table of published numbers, read from a CSV file."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,17 +15,16 @@ from bench.audit.heads import (
     LIMITED_HEADS,
     METHOD_HEADS,
     METRICS,
-    MILLIONTH,
-    PERCENT,
     SOURCE_HEADS,
     SPLIT_HEADS,
     Head,
     letters_of,
     read_head,
-    read_unit,
 )
 from bench.audit.lists import DatasetCell, check_dataset, read_dataset
-from bench.audit.numbers import Interval, Printed, UnreadableError, read_number
+from bench.audit.numbers import Printed, UnreadableError, read_number
+from bench.audit.records import PublishedTable, Row
+from bench.audit.units import RawRow, with_units
 
 LARGEST = 16 * 2**20
 """Bytes of a file that is read; a table of published numbers is far smaller."""
@@ -34,90 +32,6 @@ LARGEST = 16 * 2**20
 
 class TableFileError(ValueError):
     """A file that no table can be read from."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One printed number with its unit.
-
-    Attributes:
-        metric: of `bench.audit.heads.METRICS`.
-        printed: the number.
-        unit: what a printed 1 is.
-        is_guessed: whether the unit is taken from the size of the numbers.
-    """
-
-    metric: str
-    printed: Printed
-    unit: Fraction
-    is_guessed: bool = False
-
-    @property
-    def rounded(self) -> Interval:
-        """What may have been rounded to it, as fractions of one."""
-        return self.printed.rounded.scaled(self.unit)
-
-    @property
-    def cut(self) -> Interval:
-        """What may have been cut to it, as fractions of one."""
-        return self.printed.cut.scaled(self.unit)
-
-    @property
-    def words(self) -> str:
-        """`IoU 2.37 %`, `Fa 28.59e-6`, `Pd 0.953`."""
-        number = self.printed.text.strip()
-        if self.unit == PERCENT:
-            return f"{self.metric} {number.rstrip('% ')} %"
-        power = len(str(self.unit.denominator)) - 1
-        return f"{self.metric} {number}" + (f"e-{power}" if power else "")
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """What one row says of one dataset.
-
-    Attributes:
-        number: of its line in the file; the head is line 1.
-        method, source, split: as printed; empty where no column says.
-        dataset: what it was tested on.
-        claims: by metric.
-        skipped: what of it could not be read, and why.
-        is_limited: whether the row says that its lists were shortened.
-    """
-
-    number: int
-    method: str
-    dataset: DatasetCell
-    source: str = ""
-    split: str = ""
-    claims: Mapping[str, Claim] = field(default_factory=dict)
-    skipped: tuple[str, ...] = ()
-    is_limited: bool = False
-
-    @property
-    def words(self) -> str:
-        """`row 52 (HBMLCM, SIRST-Aug)`."""
-        inside = ", ".join(filter(None, (self.method, self.dataset.printed)))
-        return f"row {self.number}" + (f" ({inside})" if inside else "")
-
-
-@dataclass(frozen=True)
-class PublishedTable:
-    """A file's rows.
-
-    Attributes:
-        file: its name.
-        lines: rows below the head; one with several datasets in its columns makes several `rows`.
-        rows: one for every line and dataset.
-        remarks: what was guessed.
-        unused: heads of columns that hold no metric that is checked.
-    """
-
-    file: str
-    lines: int
-    rows: tuple[Row, ...]
-    remarks: tuple[str, ...]
-    unused: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -132,15 +46,6 @@ class _Layout:
     split: int | None
     limited: int | None
     fa_unit: int | None
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """A row before its units are known: per metric the head and the number."""
-
-    row: Row
-    numbers: Mapping[str, tuple[Head, Printed]]
-    fa_unit: str | None
 
 
 def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
@@ -164,7 +69,7 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
     if not lines:
         raise TableFileError(f"{path}: a head without rows, expected at least one row")
     raws = [raw for line in lines for raw in _raw_rows(line, heads, layout, fallback, delimiter != ",")]
-    rows, remarks = _with_units(raws)
+    rows, remarks = with_units(raws)
     known = {
         *layout.metrics,
         *layout.deviations.values(),
@@ -246,12 +151,12 @@ def _layout(heads: Sequence[str], path: Path) -> _Layout:
 
 def _raw_rows(
     line: tuple[int, list[str]], heads: Sequence[str], layout: _Layout, fallback: DatasetCell, decimal_comma: bool
-) -> Iterator[_Raw]:
+) -> Iterator[RawRow]:
     """What a line says of every dataset that its columns name; of one, where they name none."""
     number, cells = line
     if len(cells) != len(heads):
         reason = f"the whole row: {len(cells)} cells below {len(heads)} heads"
-        yield _Raw(Row(number, cells[0], DatasetCell("", ""), skipped=(reason,)), {}, None)
+        yield RawRow(Row(number, cells[0], DatasetCell("", ""), skipped=(reason,)), {}, None)
         return
 
     def cell(index: int | None) -> str:
@@ -261,7 +166,7 @@ def _raw_rows(
     for name in dict.fromkeys(head.dataset for head in layout.metrics.values()):
         mine = {index: head for index, head in layout.metrics.items() if head.dataset == name}
         numbers, skipped = _numbers(mine, cells, layout.deviations, decimal_comma)
-        yield _Raw(
+        yield RawRow(
             Row(
                 number,
                 cell(layout.method),
@@ -290,72 +195,3 @@ def _numbers(
             has_spread = index in deviations and bool(cells[deviations[index]])
             numbers[head.metric] = head, replace(printed, is_mean=printed.is_mean or has_spread)
     return numbers, tuple(skipped)
-
-
-def _with_units(raws: Sequence[_Raw]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    """The rows with a unit for every number; what of them was guessed, a source at a time."""
-    rows: dict[int, Row] = {}
-    remarks = []
-    for source in dict.fromkeys(raw.row.source for raw in raws):
-        mine = [raw for raw in raws if raw.row.source == source]
-        guess = _guess(mine)
-        remarks += [f"{source}: {words}" if source else words for words in guess.remarks]
-        rows |= {id(raw): _claimed(raw, guess) for raw in mine}
-    return tuple(rows[id(raw)] for raw in raws), tuple(remarks)
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """The units of a source's numbers where heads say nothing or cannot be right; None: not needed."""
-
-    stated_percent: Fraction | None
-    unstated: Fraction | None
-    rate: Fraction | None
-    remarks: tuple[str, ...]
-
-
-def _guess(raws: Sequence[_Raw]) -> _Guess:
-    shares = [pair for raw in raws for metric, pair in raw.numbers.items() if metric != "Fa"]
-    percent = [abs(p.value) for head, p in shares if head.unit == PERCENT]
-    unstated = [abs(p.value) for head, p in shares if head.unit is None]
-    rates = [abs(pair[1].value) for raw in raws if (pair := raw.numbers.get("Fa")) and _rate_unit(raw) is None]
-    remarks = []
-    is_fraction = any(percent) and max(percent) <= 1
-    if is_fraction:
-        remarks.append("the head says percent, but no number is above 1: read as fractions")
-    unit = None
-    if unstated:
-        above = [value > 1 for value in unstated if value]
-        unit = Fraction(1) if 2 * sum(above) < len(above) else PERCENT
-        remarks.append(f"no unit in the head: read as {'fractions' if unit == 1 else 'percent'}, by their size")
-    rate = None
-    if rates and all(raw.fa_unit is None for raw in raws):
-        rate = Fraction(1) if max(rates) < Fraction(1, 100) else MILLIONTH
-        remarks.append(f"no unit of Fa in the head: read as {'fractions' if rate == 1 else '1e-6'}, by their size")
-    return _Guess(Fraction(1) if is_fraction else PERCENT, unit, rate, tuple(remarks))
-
-
-def _rate_unit(raw: _Raw) -> Fraction | None:
-    """The unit of a row's Fa, as its own cell or the head says it."""
-    if raw.fa_unit is not None:
-        return read_unit(raw.fa_unit)
-    return raw.numbers["Fa"][0].unit
-
-
-def _claimed(raw: _Raw, guess: _Guess) -> Row:
-    claims, skipped = {}, list(raw.row.skipped)
-    for metric, (head, printed) in raw.numbers.items():
-        if metric == "Fa":
-            stated = _rate_unit(raw)
-            unit, is_guessed = (stated, False) if stated else (guess.rate, True)
-        elif head.unit == PERCENT:
-            unit, is_guessed = guess.stated_percent, guess.stated_percent != PERCENT
-        else:
-            unit, is_guessed = (head.unit, False) if head.unit else (guess.unstated, True)
-        if unit is None:
-            skipped.append(f"Fa {printed.text}: its unit is {raw.fa_unit or 'nowhere'!r}, so it is no number of pixels")
-            continue
-        claims[metric] = Claim(metric, printed, unit, is_guessed)
-    if not raw.numbers and not skipped:
-        skipped.append("the whole row: no number in it")
-    return replace(raw.row, claims=claims, skipped=tuple(skipped))
