@@ -15,8 +15,8 @@ from reports.figures.curves import legend_rows
 from reports.figures.style import drawable, house_style, panel_axes, stroke
 
 PANEL_HEIGHT = 2.05
-SPREAD = 0.72
-"""Share of a band's width that its methods take."""
+SPREAD, STEP = 0.72, 0.15
+"""Share of a band's width that its methods take, and that one takes, at most."""
 
 
 def strata_figure(dataset: str, found: Mapping[str, Sequence[Stratum]], *, units: Mapping[str, str]) -> Figure:
@@ -42,7 +42,7 @@ def strata_figure(dataset: str, found: Mapping[str, Sequence[Stratum]], *, units
 
 def _draw(axes: Axes, strata: Sequence[Stratum], index: int, *, among: int) -> None:
     look = stroke(index)
-    offset = SPREAD * ((index + 0.5) / among - 0.5)
+    offset = min(SPREAD / among, STEP) * (index + 0.5 - among / 2)
     values = np.array([s.pd.value for s in strata], dtype=float)
     low = np.array([s.pd.low for s in strata], dtype=float)
     high = np.array([s.pd.high for s in strata], dtype=float)
