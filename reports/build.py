@@ -15,6 +15,7 @@ from reports.drawn import Drawn, words_of
 from reports.frame import Entry, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
+from reports.migration import scorings_table, unrecorded
 from reports.plain import table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
@@ -64,6 +65,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         for entry in entries
         if entry.reason
     ]
+    notes += unrecorded(entries)
     paths = [write_text(out / "results.csv", to_frame(entries).to_csv(index=False, lineterminator="\n"))]
     for _, name, table in tables:
         paths += write_table(table, out / name)
@@ -78,12 +80,14 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
 
 
 def _own_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> Iterator[Headed]:
-    """The tables of the suite's own numbers: the comparison, an ablation for every ablated network, the rounds."""
+    """The tables of the suite's own numbers: the comparison, ablations, the rounds, the scorings."""
     yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed)
     for number, (model, table) in enumerate(ablation_tables(entries, title=title, mixed=mixed)):
         yield f"Ablation of {model}", "ablation" if not number else f"ablation-{words_of(model)}", table
     if (rounds := rounds_table(entries, title=title, mixed=mixed)) is not None:
         yield "Feedback rounds", "rounds", rounds
+    if (scorings := scorings_table(entries, title=title, mixed=mixed)) is not None:
+        yield "The same predictions under other scorings", "scorings", scorings
 
 
 def _published_tables(entries: Sequence[Entry]) -> Iterator[Headed]:

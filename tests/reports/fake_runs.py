@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.frames import Frame
 from bench.metrics.counts import LEVELS, CountsWriter, quantise, read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
@@ -18,6 +19,8 @@ from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES
 from bench.reported import METHODS, reported
+from bench.rescore import ScoringsTally
+from bench.scorings import all_scorings, write_judgements
 from bench.store import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,
@@ -278,6 +281,7 @@ def stacked(changes: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArra
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
+    judged = ScoringsTally(all_scorings())
     writer, curves, distances = CountsWriter(made.scoring), CurveCounts(made.scoring), DistanceCounts(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
     names = []
@@ -286,6 +290,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
+        judged.add(f"{number:06d}", maps[-1], Frame(f"{number:06d}", image, image, 255 * mask))
         distances.add_against(maps[-1], read_truth(mask, made.scoring))
         if number < 3:
             names.append(f"{number:06d}")
@@ -294,6 +299,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     table = writer.table()
     if made.experiment.rounds > 1:
         write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
+    write_judgements(folder / made.key, judged.judgements())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
