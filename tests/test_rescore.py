@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import shutil
 import tracemalloc
@@ -35,6 +37,13 @@ SOFT_CASE = "nonbinary_gt_resized"
 BINARY_CASES = sorted(name for name in CASES if name != SOFT_CASE)
 NATIVE = [named_scoring("native")]
 EXACT = 1e-12
+
+
+@pytest.mark.parametrize("module", ["judging", "maps", "predictions", "rescore", "scored", "scorings"])
+def test_examples_of_docstrings_hold(module: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"bench.{module}"))
+    assert outcome.attempted
+    assert not outcome.failed
 
 
 def make_masks(folder: Path) -> Path:
