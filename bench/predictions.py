@@ -97,7 +97,7 @@ def open_maps(path: Path) -> Iterator[Maps]:
     stored = path / STORED
     if path.is_dir() and (path / RESULT_FILE).is_file():
         if not stored.is_file():
-            raise DataError(f"{path}: a run's folder without {STORED}, which the run wrote; score a folder that has it")
+            raise DataError(f"{path}: a run's folder without {STORED}, from which it is scored; run the suite again")
         path, uint16 = stored, "levels"
     elif path.name == STORED and path.with_name(RESULT_FILE).is_file():
         uint16 = "levels"

@@ -247,25 +247,35 @@ def _sample(name: str, prediction: Map, levels: QArray, mask: Map, *, picture: P
     if picture is None:
         return Sample(name, levels, MaskFile(truth))
     grey = decode_grey(picture)
-    if grey.shape != truth.shape:
-        raise DataError(f"{picture}: {_by(grey.shape)} (height x width), its mask {mask.where} {_by(truth.shape)}")
+    if not is_of_shape(grey.shape, truth.shape):
+        raise DataError(
+            f"{picture}: {_by(grey.shape)} (height x width), its mask {mask.where} {_by(truth.shape)}, "
+            "which is of another shape; give the mask's own image"
+        )
     return Sample(name, levels, MaskFile(truth), grey)
 
 
 def _check_aspect(prediction: Map, mask: Map) -> None:
-    """Return when the map has the mask's shape, a pixel's rounding left aside.
+    """Return when the map has the mask's shape.
 
     Raises:
         DataError: naming both, since a map that was squeezed cannot be told from one of another image.
     """
-    height, width = prediction.values.shape
-    rows, columns = mask.values.shape
-    if abs(height * columns - width * rows) > max(rows, columns):
+    if not is_of_shape(prediction.values.shape, mask.values.shape):
         raise DataError(
-            f"{prediction.where}: {_by((height, width))} (height x width), its mask {mask.where} "
-            f"{_by((rows, columns))}, which is of another shape; bring the map to the mask's size, "
+            f"{prediction.where}: {_by(prediction.values.shape)} (height x width), its mask {mask.where} "
+            f"{_by(mask.values.shape)}, which is of another shape; bring the map to the mask's size, "
             "or score at the map's: --set scoring.resolution=network"
         )
+
+
+def is_of_shape(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two (height, width) have one ratio, a pixel's rounding left aside.
+
+    >>> is_of_shape((110, 163), (400, 592)), is_of_shape((256, 256), (400, 592))
+    (True, False)
+    """
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(other)
 
 
 def _by(shape: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """Results as files: `runs/<key>/`, trainings and suite manifests, each written whole or not at all.
 
     runs/<experiment key>/       result.json, counts.npz, curves.npz, distances.npz, predictions.npz, examples.npz,
-                                 and rounds.npz where a network gave several rounds
+                                 scorings.json, and rounds.npz where a network gave several rounds
     runs/trainings/<key>/        checkpoint.safetensors, state.pt, log.jsonl
     runs/suites/<suite>.json     which rows the suite's last run planned, by label and key
 

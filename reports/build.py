@@ -19,6 +19,7 @@ from reports.html import EmbeddedFigure, page
 from reports.intervals import interval_tables
 from reports.judging import judge
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
+from reports.migration import scorings_table, unrecorded
 from reports.plain import table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
@@ -71,6 +72,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         if entry.reason
     ]
     notes += filter(None, [missing_counts(counted)])
+    notes += unrecorded(entries)
     paths = [write_text(out / "results.csv", to_frame(entries).to_csv(index=False, lineterminator="\n"))]
     for _, name, table in tables:
         paths += write_table(table, out / name)
@@ -85,7 +87,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
 
 
 def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: str, mixed: Mixed) -> Iterator[Headed]:
-    """The tables of the suite's own numbers: comparison, intervals, ablations, errors, rounds, strata."""
+    """The tables of the suite's own numbers: comparison, intervals, ablations, errors, rounds, strata, scorings."""
     judgement = judge(counted)
     yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed, judgement=judgement)
     for dataset, table in interval_tables(counted, judgement, title=title):
@@ -98,6 +100,8 @@ def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: 
         yield "Feedback rounds", "rounds", rounds
     for dataset, table in strata_tables(counted, title=title):
         yield f"Strata: {dataset}", f"strata-{words_of(dataset)}", table
+    if (scorings := scorings_table(entries, title=title, mixed=mixed)) is not None:
+        yield "The same predictions under other scorings", "scorings", scorings
 
 
 def _published_tables(entries: Sequence[Entry]) -> Iterator[Headed]:

@@ -52,16 +52,26 @@ def caption(
         several: what is printed of several seeds.
     """
     datasets = datasets_of(entries)
-    sentences = [f"{one_line(title).rstrip('.')}."]
-    if any(entry.is_limited for entry in entries):
-        sentences.insert(0, "LIMITED TRIAL, not comparable with any published number.")
-    sentences.append(f"Test lists: {'; '.join(_test_lists(entries, datasets))}.")
-    sentences.append(f"{_plural('Protocol', [e.row.protocol for e in entries])}.")
+    *sentences, seeds = opening(entries, title=title, several=several)
     sentences.append(f"{_plural('Scoring', [describe_scoring(e.row.scoring) for e in entries])}.")
-    sentences.append(f"{_seed_words(entries, several=several)}.")
+    sentences.append(seeds)
     if mixed := [d for d in datasets if len(rulings([e for e in entries if e.dataset == d])) > 1]:
         sentences.append(f"Rules differ within {', '.join(mixed)}: its cells are marked and not ranked.")
     return " ".join([*sentences, *remarks])
+
+
+def opening(entries: Sequence[Entry], *, title: str, several: str) -> list[str]:
+    """Title, test lists, protocol and seeds, as sentences.
+
+    Args:
+        several: what is printed of several seeds.
+    """
+    sentences = [f"{one_line(title).rstrip('.')}."]
+    if any(entry.is_limited for entry in entries):
+        sentences.insert(0, "LIMITED TRIAL, not comparable with any published number.")
+    sentences.append(f"Test lists: {'; '.join(_test_lists(entries, datasets_of(entries)))}.")
+    sentences.append(f"{_plural('Protocol', [e.row.protocol for e in entries])}.")
+    return [*sentences, f"{_seed_words(entries, several=several)}."]
 
 
 def _test_lists(entries: Sequence[Entry], datasets: Sequence[str]) -> Iterator[str]:

@@ -105,7 +105,7 @@ def test_what_is_no_folder_of_maps_is_one_line(tmp_path: Path) -> None:
     )
     assert "no such file or folder" in refused(tmp_path / "nowhere")
     assert "no such file or folder" in refused(tmp_path / "nowhere.npz")
-    assert "a run's folder without predictions.npz" in refused(tmp_path / "run")
+    assert "a run's folder without predictions.npz, from which it is scored" in refused(tmp_path / "run")
 
 
 def test_two_files_of_one_name_are_one_line(tmp_path: Path) -> None:

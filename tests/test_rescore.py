@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import shutil
 import tracemalloc
@@ -35,6 +37,13 @@ SOFT_CASE = "nonbinary_gt_resized"
 BINARY_CASES = sorted(name for name in CASES if name != SOFT_CASE)
 NATIVE = [named_scoring("native")]
 EXACT = 1e-12
+
+
+@pytest.mark.parametrize("module", ["judging", "maps", "predictions", "rescore", "scored", "scorings"])
+def test_examples_of_docstrings_hold(module: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"bench.{module}"))
+    assert outcome.attempted
+    assert not outcome.failed
 
 
 def make_masks(folder: Path) -> Path:
@@ -294,9 +303,9 @@ def test_images_give_signal_to_clutter_ratios(tmp_path: Path) -> None:
     assert np.isnan(without.table.target_scr).all()
 
 
-def test_images_that_are_missing_or_of_another_size_are_named(tmp_path: Path) -> None:
-    images = write_maps(tmp_path / "images", {"a": np.zeros((3, 4), np.uint8)})
-    assert "a.png: 3x4 (height x width), its mask" in refusal(tmp_path, {"a": SURE}, {"a": MASK}, images=images)
+def test_images_that_are_missing_or_of_another_shape_are_named(tmp_path: Path) -> None:
+    images = write_maps(tmp_path / "images", {"a": np.zeros((7, 4), np.uint8)})
+    assert "a.png: 7x4 (height x width), its mask" in refusal(tmp_path, {"a": SURE}, {"a": MASK}, images=images)
     with pytest.raises(DataError, match="1 of 1 predictions have no image there"):
         score_folder(tmp_path / "maps", tmp_path / "masks", NATIVE, images=write_maps(tmp_path / "other", {"b": MASK}))
 

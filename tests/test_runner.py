@@ -101,7 +101,7 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
-    assert written == {"result.json", *FILES}
+    assert written == {"result.json", "scorings.json", *FILES}
 
 
 def test_weights_chosen_on_the_test_list_are_called_optimistic(tmp_path: Path) -> None:

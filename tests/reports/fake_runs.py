@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.frames import Frame
 from bench.metrics.counts import LEVELS, CountsWriter, quantise, read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
@@ -19,6 +20,8 @@ from bench.metrics.scores import score
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES
 from bench.reported import METHODS, reported
+from bench.rescore import ScoringsTally
+from bench.scorings import all_scorings, write_judgements
 from bench.store import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,
@@ -286,6 +289,7 @@ def stacked(changes: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArra
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
+    judged = ScoringsTally(all_scorings())
     writer, curves, distances = CountsWriter(made.scoring), CurveCounts(made.scoring), DistanceCounts(made.scoring)
     errors = ErrorsWriter(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
@@ -295,6 +299,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill, number=number)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
+        judged.add(f"{number:06d}", maps[-1], Frame(f"{number:06d}", image, image, 255 * mask))
         distances.add_against(maps[-1], read_truth(mask, made.scoring))
         errors.add(f"{number:06d}", maps[-1], truth=mask)
         if number < 3:
@@ -305,6 +310,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     if made.experiment.rounds > 1:
         write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
     write_arrays(folder / made.key / "counts.npz", table.to_arrays())
+    write_judgements(folder / made.key, judged.judgements())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})

@@ -74,6 +74,7 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     assert {"table.tex", "table.csv", "table.md", "results.csv", "report.tex"} <= set(names)
     assert {"rounds.tex", "rounds.csv", "rounds.md"} <= set(names)
     assert {"errors.tex", "errors.csv", "errors.md", "figures/errors.pdf", "figures/errors.png"} <= set(names)
+    assert {"scorings.tex", "scorings.csv", "scorings.md"} <= set(names)
     for name in ("intervals-nudt-sirst", "strata-nudt-sirst"):
         assert {f"{name}.tex", f"{name}.csv", f"{name}.md"} <= set(names)
     for figure in ("roc", "precision-recall", "pd-fa", "strata-nudt-sirst", "rounds", "mask-changes", "loss"):
@@ -171,12 +172,15 @@ def test_results_without_curves_still_make_a_report(tmp_path: Path):
     report = build_report(tmp_path, "trial", out=tmp_path / "out", compile_pdf=False)
     drawn = {path.stem for path in (tmp_path / "out/figures").iterdir()}
     assert drawn == {"tradeoff-macs", "tradeoff-latency"}
-    uncounted, note = report.notes
+    uncounted, scorings, curves = report.notes
     assert re.fullmatch(
         r"no intervals and strata for ACM on NUDT-SIRST: [0-9a-f]{12}/counts.npz: no such file, and 1 more", uncounted
     )
     assert re.fullmatch(
-        r"no curves drawn for ACM on NUDT-SIRST: [0-9a-f]{12}/curves.npz: no such file, and 1 more", note
+        r"no curves drawn for ACM on NUDT-SIRST: [0-9a-f]{12}/curves.npz: no such file, and 1 more", curves
+    )
+    assert scorings.startswith(
+        "not in the table of scorings: ACM on NUDT-SIRST, DFINet on NUDT-SIRST: no scorings.json; `dfinet-bench score"
     )
 
 
