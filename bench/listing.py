@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from bench.data.cards import card_names, load_card
 from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
-from bench.metrics.curve_scores import curve_metric_infos
+from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS
 from bench.metrics.scores import metric_infos
 from bench.network import find_models
@@ -100,7 +100,7 @@ def list_protocols() -> Rows:
 
 def list_metrics() -> Rows:
     """Every metric id with its unit and direction."""
-    infos = (*metric_infos(), *curve_metric_infos(), *ERRORS.infos(), *CONTRAST.infos())
+    infos = (*metric_infos(), *CURVES.infos(), *ERRORS.infos(), *CONTRAST.infos())
     return [{"id": info.id, "unit": info.unit, "better": info.better, "meaning": info.summary} for info in infos]
 
 

@@ -24,23 +24,12 @@ from bench.detector import Detector
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
-from bench.judging import grey_like, judged_pair
 from bench.losses import get_loss
-from bench.metrics.contrast import CONTRAST, ContrastWriter
-from bench.metrics.counts import CountsWriter, read_truth
-from bench.metrics.curve_scores import score_curves
-from bench.metrics.curves import CurveCounts
-from bench.metrics.distances import DistanceCounts
-from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.matching import PAIRINGS
-from bench.metrics.rounds import RoundsWriter
-from bench.metrics.scores import score_rounds
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, track
-from bench.rescore import ScoringsTally
-from bench.scorings import all_scorings, write_judgements
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
+from bench.tally import Tally
 from bench.tracking import Tracker
 from bench.train import Trained, train
 from bench.tuning import tune
@@ -53,7 +42,6 @@ from bench.types import (
     ModelInfo,
     RunResult,
     Score,
-    Scoring,
     Training,
     Weights,
 )
@@ -279,7 +267,7 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place
         for frame, prediction in zip(frames, watched, strict=True):
             kept.add(frame.name, prediction.rounds[-1])
             scored = time.perf_counter()
-            tally.add(frame, prediction)
+            tally.add(frame, prediction.rounds, start=prediction.start)
             scoring_seconds += time.perf_counter() - scored
             if frame.name in shown:
                 examples.append((frame, prediction))
@@ -287,74 +275,6 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place
     write_arrays(folder / "examples.npz", example_arrays(examples))
     seconds = time.perf_counter() - began
     return Judged(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
-
-
-class Tally:
-    """The integers of a test list, counted image by image: of every round, of its curve, and between rounds."""
-
-    def __init__(self, scoring: Scoring) -> None:
-        self.scoring = scoring
-        self._counts = CountsWriter(scoring)
-        self._curves = CurveCounts(scoring)
-        self._rounds = RoundsWriter(scoring)
-        self._distances = DistanceCounts(scoring) if scoring.matching in PAIRINGS else None
-        self._causes = Causes(scoring)
-        self._scorings = ScoringsTally(all_scorings())
-
-    def add(self, frame: Frame, prediction: Prediction) -> None:
-        """Count one image's prediction."""
-        pairs = [judged_pair(levels, frame, self.scoring) for levels in prediction.rounds]
-        mask, last = pairs[0][1], pairs[-1][0]
-        grey = grey_like(frame, mask)
-        truth = read_truth(mask, self.scoring, grey=grey)
-        self._counts.add_against(frame.name, [levels for levels, _ in pairs], truth)
-        self._curves.add_against(last, truth)
-        if self._distances is not None:
-            self._distances.add_against(last, truth)
-        if self.scoring.ground_truth == "binary":
-            self._causes.add(frame.name, last, truth=mask, grey=grey)
-        self._scorings.add(frame.name, prediction.rounds[-1], frame)
-        count, height, width = prediction.rounds.shape
-        if count > 1:
-            mask = frame.binary_at((height, width))
-            self._rounds.add(frame.name, prediction.rounds, mask=mask, start=prediction.start)
-
-    def write(self, folder: Path) -> tuple[dict[str, Score], ...]:
-        """Write a file for each kind of integers; the scores of every round, of the last one all."""
-        table = self._counts.table()
-        write_arrays(folder / "counts.npz", table.to_arrays())
-        write_arrays(folder / "curves.npz", self._curves.to_arrays())
-        if self._distances is not None:
-            write_arrays(folder / "distances.npz", self._distances.table().to_arrays())
-        if table.rounds > 1:
-            write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
-        write_judgements(folder, self._scorings.judgements())
-        *rounds, last = score_rounds(table, self.scoring)
-        last |= score_curves(self._curves, self.scoring)
-        if self.scoring.ground_truth == "binary":
-            last |= self._causes.write(folder)
-        return (*rounds, last)
-
-
-class Causes:
-    """Where the last round of a test list goes wrong, and what it does to contrast, image by image."""
-
-    def __init__(self, scoring: Scoring) -> None:
-        self.scoring = scoring
-        self._errors = ErrorsWriter(scoring)
-        self._contrast = ContrastWriter(scoring)
-
-    def add(self, name: str, levels: NDArray[np.uint16], *, truth: NDArray[Any], grey: NDArray[Any]) -> None:
-        """Take one image's last map."""
-        self._errors.add(name, levels, truth=truth)
-        self._contrast.add(name, levels, truth=truth, grey=grey)
-
-    def write(self, folder: Path) -> dict[str, Score]:
-        """Write `errors.npz` and `contrast.npz`; their scores."""
-        errors, contrast = self._errors.table(), self._contrast.table()
-        write_arrays(folder / "errors.npz", errors.to_arrays())
-        write_arrays(folder / "contrast.npz", contrast.to_arrays())
-        return ERRORS.score(errors, self.scoring) | CONTRAST.score(contrast, self.scoring)
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:

@@ -191,9 +191,10 @@ class Scoring:
         connectivity: 4 or 8 neighbours make a component.
         matching: `greedy-raster`: targets in raster order each take the first free component near enough;
             `nearest`: the nearest pair first, then the nearest of the rest; `optimal`: as many pairs as can be, of
-            those choices the one with the least total distance; `overlap-priority`: an optimal choice among pairs
-            whose IoU is at least 0.5, then, for the rest, an optimal one by distance; `overlap`: a target is found
-            when a predicted pixel lies on it, a component is a false alarm when none of its pixels lies on a target;
+            those choices the one with the least total distance; `overlap-priority`: the choice of least total
+            distance among all, of which pairs with an IoU of at least 0.5 are kept, then one among the rest, of which
+            pairs near enough are kept; `overlap`: a target is found when a predicted pixel lies on it, a component is
+            a false alarm when none of its pixels lies on a target;
             `shooting`: a target is found when a predicted pixel is at most 1 px from it (3 x 3), a predicted pixel is
             a false alarm when it is more than 4 px from all of them (9 x 9).
         normalise: `none`, or `min-max`: every map is stretched to [0, 1] before it meets the threshold, as UIU-Net's
@@ -214,6 +215,8 @@ class Scoring:
             raise ValueError("scoring: ground_truth 'soft' exists only at resolution 'network'")
         if not 0 <= self.threshold < 1:
             raise ValueError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
+        if not self.distance > 0:
+            raise ValueError(f"scoring: distance is {self.distance}, expected a positive number of pixels")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "scoring.threshold": (0.25, 0.25),
     "scoring.distance": (5, 5.0),
     "scoring.connectivity": (4, 4),
-    "scoring.matching": ("greedy-raster", "greedy-raster"),
+    "scoring.matching": ("optimal", "optimal"),
+    "scoring.normalise": ("min-max", "min-max"),
     "rounds": (3, 3),
     "start": ("zeros", "zeros"),
 }

@@ -94,3 +94,9 @@ def test_a_limit_on_either_list_makes_an_experiment_limited() -> None:
     assert not EXPERIMENT.is_limited
     assert replace(EXPERIMENT, images=limited).is_limited
     assert replace(EXPERIMENT, weights=replace(TRAINING, images=limited)).is_limited
+
+
+@pytest.mark.parametrize("distance", [0.0, -1.0, float("nan")])
+def test_a_distance_that_no_two_points_have_is_refused(distance: float) -> None:
+    with pytest.raises(ValueError, match=r"scoring: distance is .*, expected a positive number of pixels"):
+        Scoring("near", distance=distance)

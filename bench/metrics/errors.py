@@ -24,7 +24,7 @@ from bench.metrics.overlap_matching import (
     pair_ious,
 )
 from bench.metrics.pairing import UNMATCHED
-from bench.metrics.tabled import Found, TableMetrics
+from bench.metrics.tabled import Found, TableMetrics, by_distance
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("targets", "components", "matched", "s2m", "m2s", "interference", "perception")
@@ -254,7 +254,7 @@ def _of_unions(part: IntArray, table: ErrorTable) -> Found:
     return Found(float(np.mean(part / table.pair_union))) if len(part) else Found(None, NO_PAIRS)
 
 
-@ERRORS.metric("hIoU/overlap-priority", unit="fraction", better="higher", of_distance=True)
+@ERRORS.metric("hIoU/overlap-priority", unit="fraction", better="higher", named_by=by_distance)
 def hiou(table: ErrorTable) -> Found:
     """Hierarchical IoU: mean IoU of the matched pairs times TP / (TP + FP + FN) of objects.
 
@@ -272,7 +272,7 @@ def hiou(table: ErrorTable) -> Found:
     return Found(float(np.sum(table.pair_intersection / table.pair_union)) / table.objects)
 
 
-@ERRORS.metric("hIoU/loc-IoU", unit="fraction", better="higher", of_distance=True)
+@ERRORS.metric("hIoU/loc-IoU", unit="fraction", better="higher", named_by=by_distance)
 def loc_iou(table: ErrorTable) -> Found:
     """Locating: matched pairs over TP + FP + FN.
 
@@ -282,7 +282,7 @@ def loc_iou(table: ErrorTable) -> Found:
     return _of_objects(table.matched, table)
 
 
-@ERRORS.metric("hIoU/loc-S2M", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/loc-S2M", unit="fraction", better="lower", named_by=by_distance)
 def loc_s2m(table: ErrorTable) -> Found:
     """Locating error single-to-multi: targets that share a component and go without, over TP + FP + FN.
 
@@ -292,7 +292,7 @@ def loc_s2m(table: ErrorTable) -> Found:
     return _of_objects(table.s2m, table)
 
 
-@ERRORS.metric("hIoU/loc-M2S", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/loc-M2S", unit="fraction", better="lower", named_by=by_distance)
 def loc_m2s(table: ErrorTable) -> Found:
     """Locating error multi-to-single: components that share a target and go without, over TP + FP + FN.
 
@@ -302,7 +302,7 @@ def loc_m2s(table: ErrorTable) -> Found:
     return _of_objects(table.m2s, table)
 
 
-@ERRORS.metric("hIoU/loc-ITF", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/loc-ITF", unit="fraction", better="lower", named_by=by_distance)
 def loc_interference(table: ErrorTable) -> Found:
     """Locating error interference: components that no target could be matched with, over TP + FP + FN.
 
@@ -312,7 +312,7 @@ def loc_interference(table: ErrorTable) -> Found:
     return _of_objects(table.interference, table)
 
 
-@ERRORS.metric("hIoU/loc-PCP", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/loc-PCP", unit="fraction", better="lower", named_by=by_distance)
 def loc_perception(table: ErrorTable) -> Found:
     """Locating error perception: targets that no component could be matched with, over TP + FP + FN.
 
@@ -322,7 +322,7 @@ def loc_perception(table: ErrorTable) -> Found:
     return _of_objects(table.perception, table)
 
 
-@ERRORS.metric("hIoU/seg-IoU", unit="fraction", better="higher", of_distance=True)
+@ERRORS.metric("hIoU/seg-IoU", unit="fraction", better="higher", named_by=by_distance)
 def seg_iou(table: ErrorTable) -> Found:
     """Segmenting: mean over matched pairs of intersection over union.
 
@@ -332,7 +332,7 @@ def seg_iou(table: ErrorTable) -> Found:
     return _of_unions(table.pair_intersection, table)
 
 
-@ERRORS.metric("hIoU/seg-MRG", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/seg-MRG", unit="fraction", better="lower", named_by=by_distance)
 def seg_merging(table: ErrorTable) -> Found:
     """Segmenting error merging: pixels of the component on other targets over the pair's union, mean over pairs.
 
@@ -342,7 +342,7 @@ def seg_merging(table: ErrorTable) -> Found:
     return _of_unions(table.pair_merging, table)
 
 
-@ERRORS.metric("hIoU/seg-ITF", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/seg-ITF", unit="fraction", better="lower", named_by=by_distance)
 def seg_interference(table: ErrorTable) -> Found:
     """Segmenting error interference: pixels of the component on no target over the pair's union, mean over pairs.
 
@@ -352,7 +352,7 @@ def seg_interference(table: ErrorTable) -> Found:
     return _of_unions(table.pair_interference, table)
 
 
-@ERRORS.metric("hIoU/seg-PCP", unit="fraction", better="lower", of_distance=True)
+@ERRORS.metric("hIoU/seg-PCP", unit="fraction", better="lower", named_by=by_distance)
 def seg_perception(table: ErrorTable) -> Found:
     """Segmenting error perception: pixels of the target that the component lacks over the union, mean over pairs.
 

@@ -16,6 +16,29 @@ from bench.types import Better, Score, Scoring
 T = TypeVar("T")
 
 
+NamedBy = Callable[[str, Scoring], str]
+
+
+def by_connectivity(name: str, scoring: Scoring) -> str:
+    """The id with 4 neighbours, where the scoring has them.
+
+    >>> by_connectivity("SCRG/local-20px", Scoring("four", connectivity=4))
+    'SCRG/local-20px-4conn'
+    """
+    return name if scoring.connectivity == 8 else f"{name}-{scoring.connectivity}conn"
+
+
+def by_distance(name: str, scoring: Scoring) -> str:
+    """The id with the distance and the neighbours, where the scoring has others than 3 px and 8.
+
+    >>> by_distance("hIoU/loc-IoU", Scoring("near", distance=5))
+    'hIoU/loc-IoU-5px'
+    """
+    if scoring.connectivity == 8 and scoring.distance == DEFAULT_DISTANCE:
+        return name
+    return by_connectivity(f"{name}-{scoring.distance:g}px", scoring)
+
+
 @dataclass(frozen=True)
 class Found:
     """A value with what a reader has to know of it, or None with the reason."""
@@ -31,28 +54,19 @@ class TableMetric(Generic[T]):
     Attributes:
         id: its name at 3 px and 8 neighbours.
         compute: table to value.
-        of_distance: whether the value depends on the matching distance.
+        named_by: what its id becomes under a scoring, whose rules make another metric of it.
     """
 
     id: str
     compute: Callable[[T], Found]
     unit: str
     better: Better
-    of_distance: bool
+    named_by: NamedBy
 
     def score(self, table: T) -> Score:
         """The metric's value over the table, or null with the reason."""
         found = self.compute(table)
         return Score(found.value, unit=self.unit, better=self.better, reason=found.reason)
-
-    def id_under(self, scoring: Scoring) -> str:
-        """The id under a scoring: another matching distance or connectivity is another metric."""
-        is_far = self.of_distance and scoring.distance != DEFAULT_DISTANCE
-        if not is_far and scoring.connectivity == 8:
-            return self.id
-        distance = f"-{scoring.distance:g}px" if self.of_distance else ""
-        neighbours = "" if scoring.connectivity == 8 else f"-{scoring.connectivity}conn"
-        return f"{self.id}{distance}{neighbours}"
 
 
 class TableMetrics(Generic[T]):
@@ -65,19 +79,19 @@ class TableMetrics(Generic[T]):
         return iter(self._entries)
 
     def metric(
-        self, name: str, *, unit: str, better: Better, of_distance: bool = False
+        self, name: str, *, unit: str, better: Better, named_by: NamedBy = by_connectivity
     ) -> Callable[[Callable[[T], Found]], Callable[[T], Found]]:
         """Register a function of the table as a metric."""
 
         def register(compute: Callable[[T], Found]) -> Callable[[T], Found]:
-            self._entries.append(TableMetric(name, compute, unit, better, of_distance))
+            self._entries.append(TableMetric(name, compute, unit, better, named_by))
             return compute
 
         return register
 
     def score(self, table: T, scoring: Scoring) -> dict[str, Score]:
         """Every score of the table, by metric id."""
-        return {entry.id_under(scoring): entry.score(table) for entry in self}
+        return {entry.named_by(entry.id, scoring): entry.score(table) for entry in self}
 
     def infos(self) -> tuple[MetricInfo, ...]:
         """What every metric is: its summary is the first line of its docstring."""
