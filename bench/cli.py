@@ -53,7 +53,6 @@ log = logging.getLogger("bench")
 
 FAILED, WRONG = 1, 2
 DEFAULT_RUNS = Path("runs")
-SHOWN_SCORES = 7
 
 DataOption = Annotated[
     Path | None,
@@ -543,6 +542,7 @@ def shown_steps(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
     """Print one line an experiment, with where its files are, or all results as one JSON object; null: not reached."""
+    from bench.scorings import with_prints
     from bench.store import to_plain
 
     if as_json:
@@ -551,7 +551,8 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
         ]
         out.print_json(json.dumps({"results": rows}))
         return
-    names = list(dict.fromkeys(name for result in results if result for name in result.scores))[:SHOWN_SCORES]
+    printed = [with_prints(job.row.scoring).printed_ids().values() for job in jobs]
+    names = list(dict.fromkeys(name for ids in printed for name in ids))
     table = Table("method", "dataset", *names, "rounds", "run")
     for job, result in zip(jobs, results, strict=True):
         if result is None:

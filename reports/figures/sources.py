@@ -84,10 +84,15 @@ def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) ->
 
 
 def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
-    """Pd over Fa at every threshold that makes a difference, with the point at the scoring's threshold."""
+    """Pd over Fa at every threshold above which anything is, with the point at the scoring's threshold.
+
+    A map whose highest level is that of many pixels has no threshold between nothing and all of them, so that its curve
+    begins there; a line from the origin would show rates that nobody can have.
+    """
     found = pd_fa(counts)
-    keep = thin(np.log10(np.maximum(found.fa, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.pd)
-    return Curve(label, found.fa[keep], found.pd[keep], at=_known(pd_fa_at(counts, scoring.threshold)))
+    fa, pd = found.fa[1:], found.pd[1:]
+    keep = thin(np.log10(np.maximum(fa, LOWEST_RATE)) / -np.log10(LOWEST_RATE), pd)
+    return Curve(label, fa[keep], pd[keep], at=_known(pd_fa_at(counts, scoring.threshold)))
 
 
 def distance_panels(entries: Sequence[Entry]) -> list[Panel]:

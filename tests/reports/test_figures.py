@@ -182,8 +182,8 @@ def test_curves_and_operating_points_come_from_the_counts():
     assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
     assert precision_recall_curve("A", counts, SCORING).at == (1 / 2, 1 / 3)
     curve = pd_fa_curve("A", counts, SCORING)
-    assert curve.x.tolist() == [0, 0, 1 / 8, 1 / 8]  # nothing; a target; the false alarm at 50000; the lowest level
-    assert curve.y.tolist() == [0, 1 / 2, 1 / 2, 1 / 2]
+    assert curve.x.tolist() == [0, 1 / 8, 1 / 8]  # a target at 60000; the false alarm at 50000; the lowest level
+    assert curve.y.tolist() == [1 / 2, 1 / 2, 1 / 2]
     assert curve.at == (1 / 8, 1 / 2)
     assert pd_fa_curve("A", counts, replace(SCORING, threshold=0.95)).at == (0, 0)
 
