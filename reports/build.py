@@ -19,7 +19,7 @@ from reports.html import EmbeddedFigure, page
 from reports.intervals import interval_tables
 from reports.judging import judge
 from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
-from reports.migration import scorings_table, unrecorded
+from reports.migration import scorings_tables, unrecorded
 from reports.plain import table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
@@ -100,8 +100,8 @@ def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: 
         yield "Feedback rounds", "rounds", rounds
     for dataset, table in strata_tables(counted, title=title):
         yield f"Strata: {dataset}", f"strata-{words_of(dataset)}", table
-    if (scorings := scorings_table(entries, title=title, mixed=mixed)) is not None:
-        yield "The same predictions under other scorings", "scorings", scorings
+    for dataset, table in scorings_tables(entries, title=title, mixed=mixed):
+        yield f"The same predictions under other scorings: {dataset}", f"scorings-{words_of(dataset)}", table
 
 
 def _published_tables(entries: Sequence[Entry]) -> Iterator[Headed]:

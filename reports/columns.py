@@ -27,6 +27,7 @@ class Column:
         better: which way is better; None where the column is not judged.
         is_text: whether its cells are words.
         is_centred: whether its words stand in the middle.
+        marks: of the notes that its head refers to.
     """
 
     head: str
@@ -35,6 +36,7 @@ class Column:
     better: Better | None = None
     is_text: bool = False
     is_centred: bool = False
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,7 @@ def _layout(table: Table, spans: Sequence[range], *, panels: int) -> list[Page]:
 def _part(table: Table, lines: tuple[Line, ...], spans: Sequence[range]) -> Table:
     shown = [index for span in spans for index in span]
     used = {mark for line in lines for marks in (line.marks, *(line.cells[i].marks for i in shown)) for mark in marks}
+    used |= {mark for i in shown for mark in table.columns[i].marks}
     return replace(table, lines=lines, notes=tuple(note for note in table.notes if note.mark in used))
 
 
@@ -188,7 +189,7 @@ def _blocks(table: Table, room: float) -> Iterator[Sequence[int]]:
 def _points(table: Table, index: int) -> float:
     """Estimated width of a column in points: 4.3 a character of 8-point text, 3.2 of a spread, 6 between columns."""
     column = table.columns[index]
-    head = 4.3 * (max(len(column.head) + 1.5 * (column.better is not None), len(column.unit)))
+    head = 4.3 * (max(len(column.head) + len(column.marks) + 1.5 * (column.better is not None), len(column.unit)))
     cells = [line.cells[index] for line in table.lines]
     return max([head, *map(_cell_points, cells)]) + _change_points(table, index) + 6
 
@@ -242,7 +243,7 @@ def _group_heads(columns: Sequence[Column]) -> tuple[str, str]:
 
 
 def _head(column: Column) -> str:
-    text = escape(column.head) + (ARROWS[column.better] if column.better else "")
+    text = escape(column.head) + _marks(column.marks) + (ARROWS[column.better] if column.better else "")
     return text if column.is_text else rf"\multicolumn{{1}}{{c}}{{{text}}}"
 
 

@@ -1,20 +1,18 @@
-"""The table of scorings: the same predictions as several code bases would judge them, each beside `native`."""
+"""The tables of scorings: the same predictions as several code bases would judge them, beside `native`."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
 from bench.store import StoreError
-from reports.ablation import signed
 from reports.caption import all_notes, opening, signs
-from reports.cells import absence, metric_cell, values_of
-from reports.columns import STANDARD, Column, Metric
+from reports.cells import absence, metric_cell
+from reports.columns import STANDARD, Column
 from reports.frame import Entry, one_line
 from reports.grouping import Group, Rows, datasets_of, group_rows
-from reports.table import BLANK, Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Mixed, Notes, Table
 
 REFERENCE = "native"
 METRICS = dict(zip(HEADS, STANDARD, strict=True))
@@ -67,54 +65,62 @@ def unrecorded(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"not in the table of scorings: {names}{more}: {UNRECORDED}"
 
 
-def scorings_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Table | None:
-    """Per dataset and method a line a scoring: what its code base would print, and the difference to `native`.
-
-    None where no result has a record of its scorings.
+def scorings_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Iterator[tuple[str, Table]]:
+    """Per dataset of which any result has a record of its scorings, its name and table.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
-    rows, notes = group_rows(entries, mixed=mixed), Notes()
-    datasets = datasets_of(entries)
-    judged = [(d, row, _judged(row.groups[d])) for d in datasets for row in rows if d in row.groups]
-    count = len({name for _, _, one in judged for name in one.names})
-    if not count:
-        return None
-    lines = [line for dataset, row, one in judged for line in _lines(dataset, row, one, notes)]
+    rows = group_rows(entries, mixed=mixed)
+    for dataset in datasets_of(entries):
+        mine = [(row, _judged(row.groups[dataset])) for row in rows if dataset in row.groups]
+        if any(judged.found for _, judged in mine):
+            own = [entry for entry in entries if entry.dataset == dataset]
+            yield dataset, scorings_table(own, mine, title=f"{title.rstrip('.')}: {dataset}")
+
+
+def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged]], *, title: str) -> Table:
+    """A line a method; under each head a column for every different set of numbers that scorings print there."""
+    notes, names = Notes(), list(dict.fromkeys(name for _, one in judged for name in one.names))
+    columns: list[Column] = []
+    cells: list[list[Cell]] = []
+    alike: list[str] = []
+    for head in HEADS:
+        shown: dict[tuple[str, ...], list[str]] = {}
+        for name in sorted(names, key=lambda name: name != REFERENCE):
+            if any(one.printed_id(name, head) for _, one in judged):
+                numbers = [_cell(one, name, head, notes) for _, one in judged]
+                shown.setdefault(tuple(cell.plain for cell in numbers), []).append(name)
+                if len(shown[tuple(cell.plain for cell in numbers)]) == 1:
+                    metric = METRICS[head]
+                    columns.append(Column(name, head, metric.unit, metric.better, marks=_whose(name, notes)))
+                    cells.append(numbers)
+        alike += [
+            f"{head} of {first} also {' and '.join(others)}"
+            for first, *others in shown.values()
+            if others and first != REFERENCE
+        ]
     return Table(
-        caption=_caption(entries, title, count),
-        columns=(
-            Column("Dataset", is_text=True),
-            Column("Scoring", is_text=True),
-            *(Column(head, unit=METRICS[head].unit, better=METRICS[head].better) for head in HEADS),
+        caption=_caption(entries, title, len(names), alike),
+        columns=tuple(columns),
+        lines=tuple(
+            Line(row.label, tuple(column[i] for column in cells), signs(row)) for i, (row, _) in enumerate(judged)
         ),
-        lines=tuple(lines),
         notes=all_notes(entries, notes),
         limited=any(entry.is_limited for entry in entries),
         label="tab:scorings",
     )
 
 
-def _lines(dataset: str, row: Rows, judged: Judged, notes: Notes) -> Iterator[Line]:
-    """A line a scoring; one of dashes, with the reasons, where nothing is recorded."""
-    if not judged.found:
-        mark = notes.mark(absence(judged.absent, among=len(judged.absent)))
-        yield Line(row.label, (Cell(dataset), BLANK, *[Cell(marks=(mark,))] * len(HEADS)), signs(row))
-    for name in judged.names:
-        numbers = (_cell(judged, name, head, notes) for head in HEADS)
-        yield Line(row.label, (Cell(dataset), _scoring_cell(name, notes), *numbers), signs(row))
-
-
-def _caption(entries: Sequence[Entry], title: str, count: int) -> str:
+def _caption(entries: Sequence[Entry], title: str, count: int, alike: Sequence[str]) -> str:
     remarks = (
-        "Each line: what the code base of that scoring would print for the very same stored predictions of the last "
-        f"round; beside it, where it differs, the difference to {REFERENCE}, in the unit of the column, taken before "
-        "rounding. "
-        "Empty: that code base prints no such number. Not ranked: rules are compared here, not methods."
+        "Each column: what the code base of that scoring would print for the very same stored predictions of the last "
+        f"round. A scoring without a column under a head prints the numbers of {REFERENCE} there, or none. "
+        "Not ranked: rules are compared here, not methods."
     )
-    title = f"{title.rstrip('.')}: the same predictions under {count} scorings"
-    return " ".join([*opening(entries, title=title, several="Mean"), remarks])
+    same = f" Printed alike: {'; '.join(alike)}." if alike else ""
+    title = f"{title}: the same predictions under {count} scorings"
+    return " ".join([*opening(entries, title=title, several="Mean"), remarks + same])
 
 
 def _judged(group: Group) -> Judged:
@@ -133,32 +139,21 @@ def _judged(group: Group) -> Judged:
     return Judged(group, found, absent)
 
 
-def _scoring_cell(name: str, notes: Notes) -> Cell:
-    """The scoring's name, with a note on whose it is and what is wrong with it."""
+def _whose(name: str, notes: Notes) -> tuple[str, ...]:
+    """The mark of the note on whose a scoring is and what is wrong with it."""
     if name not in SCORINGS:
-        return Cell(name)
+        return ()
     named = SCORINGS.get(name)
     defects = f". Known defects: {named.defects}" if named.defects else ""
-    return Cell(name, marks=(notes.mark(f"{named.whose}{defects}"),))
+    return (notes.mark(f"{name}: {named.whose}{defects}"),)
 
 
 def _cell(judged: Judged, name: str, head: str, notes: Notes) -> Cell:
-    """One printed number and how far it is from the reference's."""
+    """One printed number; a dash with the reason where there is none."""
+    if not judged.found:
+        return Cell(marks=(notes.mark(absence(judged.absent, among=len(judged.absent))),))
     id = judged.printed_id(name, head)
     if id is None:
-        return BLANK
+        return Cell(marks=(notes.mark(f"not recorded under {name}; {UNRECORDED}"),))
     metric = replace(METRICS[head], id=id, family=())
-    cell = replace(metric_cell(judged.under(name), metric, notes), spread="")
-    return replace(cell, change=_change(judged, name, head, metric))
-
-
-def _change(judged: Judged, name: str, head: str, metric: Metric) -> str:
-    """How far the mean is from the reference's; empty where every seed's number is the reference's to the last bit."""
-    reference = judged.printed_id(REFERENCE, head)
-    if name == REFERENCE or reference is None:
-        return ""
-    ours, _ = values_of(judged.under(name), metric)
-    theirs, _ = values_of(judged.under(REFERENCE), replace(metric, id=reference))
-    if not ours or not theirs or ours == theirs:
-        return ""
-    return signed(metric, statistics.fmean(ours) - statistics.fmean(theirs))
+    return replace(metric_cell(judged.under(name), metric, notes), spread="")

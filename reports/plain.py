@@ -79,7 +79,7 @@ def _markdown_row(cells: list[str]) -> str:
 
 
 def _markdown_head(column: Column) -> str:
-    name = escape_markdown(" ".join(filter(None, (column.group, column.head))))
+    name = escape_markdown(" ".join(filter(None, (column.group, column.head)))) + _sup(column.marks)
     unit = UNITS.get(column.unit) or escape_markdown(column.unit)
     arrow = ARROWS[column.better] if column.better else ""
     return f"{name}{arrow}{f' ({unit})' if unit else ''}"

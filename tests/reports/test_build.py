@@ -74,8 +74,7 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     assert {"table.tex", "table.csv", "table.md", "results.csv", "report.tex"} <= set(names)
     assert {"rounds.tex", "rounds.csv", "rounds.md"} <= set(names)
     assert {"errors.tex", "errors.csv", "errors.md", "figures/errors.pdf", "figures/errors.png"} <= set(names)
-    assert {"scorings.tex", "scorings.csv", "scorings.md"} <= set(names)
-    for name in ("intervals-nudt-sirst", "strata-nudt-sirst"):
+    for name in ("intervals-nudt-sirst", "strata-nudt-sirst", "scorings-nudt-sirst"):
         assert {f"{name}.tex", f"{name}.csv", f"{name}.md"} <= set(names)
     for figure in ("roc", "precision-recall", "pd-fa", "strata-nudt-sirst", "rounds", "mask-changes", "loss"):
         assert {f"figures/{figure}.pdf", f"figures/{figure}.png"} <= set(names)
