@@ -283,11 +283,11 @@ def score_(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, for signal-to-clutter ratios.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, for signal-to-clutter ratios and contrast.")] = None,
     list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
     data: DataOption = None,
     to: Annotated[
-        Path | None, typer.Option("--out", help="Folder that takes scores.json, counts.npz and curves.npz.")
+        Path | None, typer.Option("--out", help="Folder that takes scores.json and the integers (counts.npz, …).")
     ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write a run's scorings.json anew, under every named scoring.")

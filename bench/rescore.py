@@ -15,11 +15,10 @@ from bench.data.cards import DataError
 from bench.data.decode import Pixels, decode_grey
 from bench.data.frames import Masked, open_frames
 from bench.data.splits import list_names
+from bench.details import Details
 from bench.judging import judged_under
 from bench.maps import Kind, Map, levels_of, mask_of
 from bench.metrics.counts import CountsWriter, CountTable, QArray, Truth, join_tables
-from bench.metrics.curve_scores import score_curves
-from bench.metrics.curves import CurveCounts
 from bench.metrics.scores import score
 from bench.predictions import few, list_maps, match_names, open_maps, pair_names
 from bench.processors import usable_processors
@@ -64,13 +63,13 @@ class Rescored:
 
     Attributes:
         table: the integers of every image, one round.
-        curves: those of every threshold.
+        details: curves, distances, errors by cause and contrast.
         notes: what the reader should know of how files were read, as sentences.
     """
 
     named: NamedScoring
     table: CountTable
-    curves: CurveCounts
+    details: Details
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,13 +83,12 @@ class Rescored:
 
     @property
     def scores(self) -> dict[str, Score]:
-        """Every score that is valid under the scoring, those of curves last."""
-        scoring = self.named.scoring
-        return score(self.table.round(0), scoring) | score_curves(self.curves, scoring)
+        """Every score that is valid under the scoring, those of its details last."""
+        return score(self.table.round(0), self.named.scoring) | self.details.scores()
 
     @property
     def judgement(self) -> Judgement:
-        """The record of it, without the scores of curves."""
+        """The record of it, without the scores of its details."""
         return judgement_of(self.named, self.table)
 
 
@@ -117,14 +115,14 @@ class ScoringsTally:
 
 
 class _Account:
-    """The integers of a block of images under one scoring, curves included."""
+    """The integers of a block of images under one scoring, details included."""
 
-    def __init__(self, scoring: Scoring) -> None:
-        self.counts, self.curves = CountsWriter(scoring), CurveCounts(scoring)
+    def __init__(self, scoring: Scoring, *, with_grey: bool) -> None:
+        self.counts, self.details = CountsWriter(scoring), Details(scoring, with_grey=with_grey)
 
     def add(self, name: str, levels: QArray, truth: Truth) -> None:
         self.counts.add_against(name, [levels], truth)
-        self.curves.add_against(levels, truth)
+        self.details.add(name, levels, truth)
 
 
 ReadBlock = Callable[[Sequence[str]], Iterator[Sample]]
@@ -132,9 +130,17 @@ ReadBlock = Callable[[Sequence[str]], Iterator[Sample]]
 
 
 def judge_all(
-    names: Sequence[str], read: ReadBlock, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
+    names: Sequence[str],
+    read: ReadBlock,
+    scorings: Sequence[NamedScoring],
+    *,
+    with_grey: bool,
+    progress: Progress | None = None,
 ) -> tuple[Rescored, ...]:
     """All samples under all scorings, counted by threads, blocks of images joined in their order.
+
+    Args:
+        with_grey: whether every sample has its frame's grey levels, so that contrast is measured.
 
     Raises:
         DataError, ValueError: of the first block that has something wrong with it.
@@ -142,7 +148,7 @@ def judge_all(
     watched = progress or Silent()
 
     def count(block: Sequence[str]) -> dict[Scoring, _Account]:
-        accounts = {named.scoring: _Account(named.scoring) for named in scorings}
+        accounts = {named.scoring: _Account(named.scoring, with_grey=with_grey) for named in scorings}
         for sample in read(block):
             for scoring, levels, truth in judged_under(sample.levels, sample.mask, accounts, grey=sample.grey):
                 accounts[scoring].add(sample.name, levels, truth)
@@ -150,16 +156,16 @@ def judge_all(
         return accounts
 
     tables: dict[Scoring, list[CountTable]] = {named.scoring: [] for named in scorings}
-    curves = {named.scoring: CurveCounts(named.scoring) for named in scorings}
+    details = {named.scoring: Details(named.scoring, with_grey=with_grey) for named in scorings}
     watched.begin("score", len(names))
     try:
         for accounts in _in_order(count, [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]):
             for scoring, account in accounts.items():
                 tables[scoring].append(account.counts.table())
-                curves[scoring].merge(account.curves)
+                details[scoring].extend(account.details)
     finally:
         watched.end()
-    return tuple(Rescored(n, join_tables(tables[n.scoring]), curves[n.scoring]) for n in scorings)
+    return tuple(Rescored(n, join_tables(tables[n.scoring]), details[n.scoring]) for n in scorings)
 
 
 def _in_order(
@@ -217,7 +223,7 @@ def score_folder(
                     survey.add(prediction, levels, mask)
                     yield sample
 
-            return survey, judge_all(list(pairs), read, scorings, progress=progress)
+            return survey, judge_all(list(pairs), read, scorings, with_grey=images is not None, progress=progress)
 
         survey, found = judge({})
         survey.refuse_exchange(predictions, masks)
@@ -309,7 +315,7 @@ def rescore_run(
             for frame in frames:
                 yield Sample(frame.name, levels_of(maps.read(frame.name)), frame, frame.grey)
 
-        found = judge_all(names, read, scorings, progress=progress)
+        found = judge_all(names, read, scorings, with_grey=True, progress=progress)
     return tuple(replace(one, notes=tuple(_contradictions(one, result))) for one in found)
 
 

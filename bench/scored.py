@@ -136,12 +136,12 @@ def scored_json(found: Sequence[Rescored]) -> dict[str, Any]:
 
 
 def write_scored(found: Sequence[Rescored], folder: Path) -> list[Path]:
-    """Write `scores.json`, and counts and curves: in the folder itself, of several scorings in one of each's name."""
+    """Write `scores.json`, and the integers: in the folder itself, of several scorings in one of each's name."""
     written = [write_json(folder / "scores.json", scored_json(found))]
     for one in found:
         own = folder if len(found) == 1 else folder / one.named.name
         written.append(write_arrays(own / "counts.npz", one.table.to_arrays()))
-        written.append(write_arrays(own / "curves.npz", one.curves.to_arrays()))
+        written += one.details.write(own)
     return written
 
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frames import Frame
+from bench.details import Details
 from bench.judging import grey_like, judged_pair
-from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counts import CountsWriter, read_truth
-from bench.metrics.curve_scores import score_curves
-from bench.metrics.curves import CurveCounts
-from bench.metrics.distances import DistanceCounts
-from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.matching import PAIRINGS
 from bench.metrics.rounds import RoundsWriter
 from bench.metrics.scores import score_rounds
 from bench.rescore import ScoringsTally
@@ -31,10 +25,8 @@ class Tally:
     def __init__(self, scoring: Scoring) -> None:
         self.scoring = scoring
         self._counts = CountsWriter(scoring)
-        self._curves = CurveCounts(scoring)
+        self._details = Details(scoring, with_grey=True)
         self._rounds = RoundsWriter(scoring)
-        self._distances = DistanceCounts(scoring) if scoring.matching in PAIRINGS else None
-        self._causes = Causes(scoring)
         self._scorings = ScoringsTally(all_scorings())
 
     def add(self, frame: Frame, rounds: NDArray[np.uint16], *, start: NDArray[np.float32] | None = None) -> None:
@@ -46,14 +38,9 @@ class Tally:
         """
         pairs = [judged_pair(levels, frame, self.scoring) for levels in rounds]
         mask, last = pairs[0][1], pairs[-1][0]
-        grey = grey_like(frame, mask)
-        truth = read_truth(mask, self.scoring, grey=grey)
+        truth = read_truth(mask, self.scoring, grey=grey_like(frame, mask))
         self._counts.add_against(frame.name, [levels for levels, _ in pairs], truth)
-        self._curves.add_against(last, truth)
-        if self._distances is not None:
-            self._distances.add_against(last, truth)
-        if self.scoring.ground_truth == "binary":
-            self._causes.add(frame.name, last, truth=mask, grey=grey)
+        self._details.add(frame.name, last, truth)
         self._scorings.add(frame.name, rounds[-1], frame)
         count, height, width = rounds.shape
         if count > 1:
@@ -63,35 +50,9 @@ class Tally:
         """Write a file for each kind of integers; the scores of every round, of the last one all."""
         table = self._counts.table()
         write_arrays(folder / "counts.npz", table.to_arrays())
-        write_arrays(folder / "curves.npz", self._curves.to_arrays())
-        if self._distances is not None:
-            write_arrays(folder / "distances.npz", self._distances.table().to_arrays())
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
+        self._details.write(folder)
         write_judgements(folder, self._scorings.judgements())
-        *rounds, last = score_rounds(table, self.scoring)
-        last |= score_curves(self._curves, self.scoring)
-        if self.scoring.ground_truth == "binary":
-            last |= self._causes.write(folder)
-        return (*rounds, last)
-
-
-class Causes:
-    """Where the last round of a test list goes wrong, and what it does to contrast, image by image."""
-
-    def __init__(self, scoring: Scoring) -> None:
-        self.scoring = scoring
-        self._errors = ErrorsWriter(scoring)
-        self._contrast = ContrastWriter(scoring)
-
-    def add(self, name: str, levels: NDArray[np.uint16], *, truth: NDArray[Any], grey: NDArray[Any]) -> None:
-        """Take one image's last map."""
-        self._errors.add(name, levels, truth=truth)
-        self._contrast.add(name, levels, truth=truth, grey=grey)
-
-    def write(self, folder: Path) -> dict[str, Score]:
-        """Write `errors.npz` and `contrast.npz`; their scores."""
-        errors, contrast = self._errors.table(), self._contrast.table()
-        write_arrays(folder / "errors.npz", errors.to_arrays())
-        write_arrays(folder / "contrast.npz", contrast.to_arrays())
-        return ERRORS.score(errors, self.scoring) | CONTRAST.score(contrast, self.scoring)
+        *earlier, last = score_rounds(table, self.scoring)
+        return (*earlier, last | self._details.scores())

@@ -316,7 +316,7 @@ def test_many_images_are_joined_in_order(tmp_path: Path) -> None:
     found = judged(tmp_path, maps, dict.fromkeys(maps, MASK), ".npy")
     assert found.table.names == tuple(maps)
     assert found.table.predicted[0].tolist() == [int((quantise(one) > 32768).sum()) for one in maps.values()]
-    assert found.curves.images == 150
+    assert found.details.curves.images == 150
 
 
 def test_the_first_broken_file_in_order_is_named_however_many_threads_there_are(tmp_path: Path) -> None:
@@ -394,7 +394,8 @@ def test_a_runs_predictions_can_be_scored_against_a_folder_of_masks(tmp_path: Pa
     masks = write_maps(tmp_path / "masks", {frame.name: frame.mask for frame in frames})
     (from_files,) = score_folder(tmp_path / job.row.key, masks, NATIVE)
     (from_run,) = rescore_run(tmp_path / job.row.key, None, NATIVE)
-    assert from_files.scores == from_run.scores
+    assert from_files.scores == {name: from_run.scores[name] for name in from_files.scores}
+    assert {name.partition("/")[0] for name in set(from_run.scores) - set(from_files.scores)} == {"SCRG", "BSF"}
 
 
 @pytest.mark.usefixtures("fake_networks")

@@ -205,6 +205,11 @@ class ContrastWriter:
         self._images.append(found)
         return found
 
+    def extend(self, other: ContrastWriter) -> None:
+        """Take over the images of another, behind one's own."""
+        self._names += other._names
+        self._images += other._images
+
     def table(self) -> ContrastTable:
         """Everything added so far."""
         nothing = np.zeros(0)

@@ -92,6 +92,7 @@ class Truth:
         positive: pixels > 0.
         targets: the components of `full`.
         target_border, target_scr: (T,) as in `ImageCounts`.
+        grey: (H, W) the grey levels that ratios were measured on; None where there are none.
     """
 
     full: BoolArray
@@ -102,6 +103,7 @@ class Truth:
     targets: Components
     target_border: IntArray
     target_scr: FloatArray
+    grey: NDArray[Any] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,6 +147,7 @@ def read_truth(truth: NDArray[Any], scoring: Scoring, *, grey: NDArray[Any] | No
         targets=targets,
         target_border=_border_distances(targets, full.shape),
         target_scr=_signal_to_clutter(targets, truth == 0, grey) if grey is not None else np.full(len(targets), np.nan),
+        grey=grey,
     )
 
 

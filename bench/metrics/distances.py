@@ -89,6 +89,10 @@ class DistanceCounts:
             areas.append(verdict.alarm_area)
         self._images.append((len(truth.targets), q.size, matched, areas))
 
+    def extend(self, other: DistanceCounts) -> None:
+        """Count in the images that another has counted, behind one's own."""
+        self._images += other._images
+
     def table(self) -> DistanceTable:
         """Everything added so far."""
         targets, pixels, matched, areas = zip(*self._images, strict=True) if self._images else ((), (), (), ())

@@ -215,6 +215,11 @@ class ErrorsWriter:
         self._images.append(found)
         return found
 
+    def extend(self, other: ErrorsWriter) -> None:
+        """Take over the images of another, behind one's own."""
+        self._names += other._names
+        self._images += other._images
+
     def table(self) -> ErrorTable:
         """Everything added so far."""
         columns = {name: np.array([getattr(i, name) for i in self._images], dtype=np.int64) for name in IMAGE_FIELDS}
