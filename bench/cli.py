@@ -283,7 +283,7 @@ def score_(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, for signal-to-clutter ratios and contrast.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, to measure contrast on.")] = None,
     list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
     data: DataOption = None,
     to: Annotated[
@@ -560,7 +560,7 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
                 escape(job.row.label), job.row.dataset, *["—"] * len(names), "—", f"{job.row.key} not reached"
             )
             continue
-        values = [format_score(result.scores.get(name)) for name in names]
+        values = [format_score(name, result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
         ran = escape(f"{result.key}{state}")
         table.add_row(escape(job.row.label), job.row.dataset, *values, str(len(result.rounds) or "—"), ran)
@@ -585,7 +585,7 @@ def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
     out.print(f"{counted}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
     table = Table("metric", "value", "better", "note")
     for name, value in one.scores.items():
-        table.add_row(escape(name), format_score(value), value.better, escape(value.reason))
+        table.add_row(escape(name), format_score(name, value), value.better, escape(value.reason))
     out.print(table)
 
 
@@ -597,18 +597,18 @@ def show_side_by_side(found: Sequence[Rescored]) -> None:
     table = Table("scoring", "targets", *HEADS)
     for one in found:
         ids, scores = one.named.printed_ids(), one.scores
-        printed = (format_score(scores.get(ids[head])) if head in ids else "" for head in HEADS)
+        printed = (format_score(ids[head], scores.get(ids[head])) if head in ids else "" for head in HEADS)
         table.add_row(escape(one.named.scoring.name), str(one.targets), *printed)
     out.print(table)
     out.print("—: undefined; empty: that code base prints no such number", markup=False)
 
 
-def format_score(score: Score | None) -> str:
-    """A value as people read it: false alarms in 1e-6, the rest as fractions."""
+def format_score(name: str, score: Score | None) -> str:
+    """A metric's value as people read it: false alarms over pixels in 1e-6, the rest as it is."""
     if score is None or score.value is None:
         return "—"
-    is_rate = score.better == "lower" and score.unit == "fraction"
-    return f"{score.value * 1e6:.2f}e-6" if is_rate else f"{score.value:.4f}"
+    is_over_pixels = name.startswith(("Fa/unmatched-area", "legacy:Fa/"))
+    return f"{score.value * 1e6:.2f}e-6" if is_over_pixels else f"{score.value:.4f}"
 
 
 def show_import(made: Imported) -> None:
