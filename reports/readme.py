@@ -12,7 +12,9 @@ from pathlib import Path
 
 from bench.store import write_text
 from reports.comparison import comparison_table
+from reports.counted import read_counted
 from reports.frame import read_suite
+from reports.judging import judge
 from reports.plain import table_to_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +30,8 @@ def with_tables(text: str, results: Path) -> str:
 
     def made(match: re.Match[str]) -> str:
         manifest, entries = read_suite(results, match["suite"])
-        table = comparison_table(entries, title=manifest.title)
+        judgement = judge(read_counted(entries, mixed="refuse"))
+        table = comparison_table(entries, title=manifest.title, judgement=judgement)
         return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
 
     return MARKED.sub(made, text)
