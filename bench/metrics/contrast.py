@@ -7,7 +7,6 @@ image, what the ratios are made of. Images N, targets T.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.counts import BACKGROUND_MARGIN, LEVELS, FloatArray, QArray, columns_of
+from bench.metrics.counts import BACKGROUND_MARGIN, LEVELS, FloatArray, QArray
 from bench.metrics.tabled import Found, TableMetrics
 from bench.types import Scoring
 
@@ -115,7 +115,7 @@ def _spread(values: IntArray) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class ContrastTable:
+class ContrastTable(ArrayTable):
     """The contrast of a test list: what `contrast.npz` holds. Fields as in `ImageContrast`, shapes as below.
 
     Attributes:
@@ -124,6 +124,8 @@ class ContrastTable:
         target_image: (T,) position of the image each target lies in.
         signal_before, clutter_before, signal_after, clutter_after: (T,).
     """
+
+    WHAT = "contrast"
 
     names: tuple[str, ...]
     background_before: FloatArray
@@ -147,34 +149,9 @@ class ContrastTable:
         NaN where that is undefined."""
         return _ratio(self.background_before, self.background_after)
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by field name, for `numpy.savez`."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ContrastTable:
-        """The table that `to_arrays` took apart.
-
-        Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
-        """
-        columns = columns_of(cls, arrays, what="contrast", again="score")
-        table = cls(names=tuple(columns.pop("names").tolist()), **columns)
-        table.check()
-        return table
-
-    def check(self) -> None:
-        """Nothing, when all lengths agree.
-
-        Raises:
-            ValueError: naming the field whose shape does not fit.
-        """
+    def shapes(self) -> Mapping[str, Shape]:
         images, targets = (len(self.names),), self.target_image.shape[:1]
-        shapes = {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("target_image", *TARGET_FIELDS), targets)}
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(f"contrast: {name} has shape {found}, expected {shape}; score the run again")
+        return {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("target_image", *TARGET_FIELDS), targets)}
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:

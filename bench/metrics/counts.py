@@ -6,7 +6,6 @@ k below 65535. Images N, targets T, rounds R.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import BoolArray, Components, IntArray, find_components
 from bench.metrics.labelling import area_unlike, border_distances, count_under
 from bench.metrics.matching import judge
@@ -383,7 +383,7 @@ def count_masks(predicted: ArrayLike, mask: ArrayLike) -> Counts:
 
 
 @dataclass(frozen=True, eq=False)
-class CountTable:
+class CountTable(ArrayTable):
     """The integers of all rounds: what `counts.npz` holds. Fields as in `ImageCounts`, shapes as below.
 
     Attributes:
@@ -394,6 +394,8 @@ class CountTable:
         target_image, target_area, target_border, target_scr: (T,).
         target_matched: (R, T).
     """
+
+    WHAT = "counts"
 
     names: tuple[str, ...]
     sizes: IntArray
@@ -432,53 +434,15 @@ class CountTable:
         """The counts of all rounds up to one as one list, each image once a round: what is never reset comes to."""
         return join_counts([self.round(number) for number in range(index + 1)])
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by field name, for `numpy.savez`."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> CountTable:
-        """The table that `to_arrays` took apart.
-
-        Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
-        """
-        columns = columns_of(cls, arrays, what="counts", again="score")
-        table = cls(names=tuple(columns.pop("names").tolist()), **columns)
-        table.check()
-        return table
-
-    def check(self) -> None:
-        """Nothing, when all lengths agree.
-
-        Raises:
-            ValueError: naming the field whose shape does not fit.
-        """
+    def shapes(self) -> Mapping[str, Shape]:
         n, t, r = len(self.names), len(self.target_image), self.rounds
-        shapes: dict[str, tuple[int, ...]] = {"sizes": (n, 2), "target_matched": (r, t)}
-        shapes.update(dict.fromkeys(TRUTH_FIELDS, (n,)))
-        shapes.update(dict.fromkeys(ROUND_FIELDS, (r, n)))
-        shapes.update(dict.fromkeys(TARGET_FIELDS, (t,)))
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(f"counts: {name} has shape {found}, expected {shape}; score the run again")
-
-
-def columns_of(record: type, arrays: Mapping[str, NDArray[Any]], *, what: str, again: str) -> dict[str, NDArray[Any]]:
-    """The arrays that a record of arrays is made of, by its fields' names.
-
-    Args:
-        what: the file's content, for an error.
-        again: what has to be done with the run where an array is missing.
-
-    Raises:
-        ValueError: naming the fields that are missing.
-    """
-    fields = [f.name for f in dataclasses.fields(record)]
-    if missing := [name for name in fields if name not in arrays]:
-        raise ValueError(f"{what}: no {', '.join(missing)}, expected {', '.join(fields)}; {again} the run again")
-    return {name: np.asarray(arrays[name]) for name in fields}
+        return {
+            "sizes": (n, 2),
+            **dict.fromkeys(TRUTH_FIELDS, (n,)),
+            **dict.fromkeys(ROUND_FIELDS, (r, n)),
+            **dict.fromkeys(TARGET_FIELDS, (t,)),
+            "target_matched": (r, t),
+        }
 
 
 class CountsWriter:

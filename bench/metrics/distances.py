@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import IntArray, find_components
-from bench.metrics.counts import FloatArray, QArray, Truth, check_levels, columns_of, threshold_level
+from bench.metrics.counts import FloatArray, QArray, Truth, check_levels, threshold_level
 from bench.metrics.matching import PAIRINGS, verdict_of
 from bench.metrics.pairing import pair
 from bench.types import Scoring
@@ -28,7 +27,7 @@ class PdFaByDistance(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DistanceTable:
+class DistanceTable(ArrayTable):
     """The integers of a test list at every distance: what `distances.npz` holds.
 
     Attributes:
@@ -37,30 +36,17 @@ class DistanceTable:
         matched, unmatched_area: (D, N) as in `bench.metrics.counts.ImageCounts`.
     """
 
+    WHAT = "distances"
+
     distances: IntArray
     targets: IntArray
     pixels: IntArray
     matched: IntArray
     unmatched_area: IntArray
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by field name, for `numpy.savez`."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> DistanceTable:
-        """The table that `to_arrays` took apart.
-
-        Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
-        """
-        table = cls(**columns_of(cls, arrays, what="distances", again="score"))
-        shape = (len(table.distances), len(table.targets))
-        for name, expected in {"pixels": shape[1:], "matched": shape, "unmatched_area": shape}.items():
-            found = getattr(table, name).shape
-            if found != expected:
-                raise ValueError(f"distances: {name} has shape {found}, expected {expected}; score the run again")
-        return table
+    def shapes(self) -> Mapping[str, Shape]:
+        shape = (len(self.distances), len(self.targets))
+        return {"pixels": shape[1:], "matched": shape, "unmatched_area": shape}
 
 
 class DistanceCounts:

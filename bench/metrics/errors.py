@@ -6,7 +6,6 @@ Integers of one image's targets and predicted components, matched with overlap f
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import Components, IntArray, find_components
-from bench.metrics.counts import LEVELS, QArray, columns_of, threshold_level
+from bench.metrics.counts import LEVELS, QArray, threshold_level
 from bench.metrics.overlap_matching import (
     OVERLAP,
     match_overlap_priority,
@@ -130,7 +130,7 @@ def _compare(targets: Components, found: Components, *, width: int, distance: fl
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorTable:
+class ErrorTable(ArrayTable):
     """The errors of a test list: what `errors.npz` holds. Fields as in `ImageErrors`, shapes as below.
 
     Attributes:
@@ -140,6 +140,8 @@ class ErrorTable:
         pair_target, pair_component, pair_intersection, pair_union, pair_merging, pair_interference, pair_perception:
             (P,).
     """
+
+    WHAT = "errors"
 
     names: tuple[str, ...]
     targets: IntArray
@@ -163,34 +165,9 @@ class ErrorTable:
         """TP + FP + FN: targets and components, matched pairs once."""
         return int((self.targets + self.components - self.matched).sum())
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by field name, for `numpy.savez`."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ErrorTable:
-        """The table that `to_arrays` took apart.
-
-        Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
-        """
-        columns = columns_of(cls, arrays, what="errors", again="score")
-        table = cls(names=tuple(columns.pop("names").tolist()), **columns)
-        table.check()
-        return table
-
-    def check(self) -> None:
-        """Nothing, when all lengths agree.
-
-        Raises:
-            ValueError: naming the field whose shape does not fit.
-        """
+    def shapes(self) -> Mapping[str, Shape]:
         images, pairs = (len(self.names),), (int(self.matched.sum()),)
-        shapes = {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("pair_image", *PAIR_FIELDS), pairs)}
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(f"errors: {name} has shape {found}, expected {shape}; score the run again")
+        return {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("pair_image", *PAIR_FIELDS), pairs)}
 
 
 class ErrorsWriter:

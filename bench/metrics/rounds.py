@@ -6,7 +6,6 @@ Images N, rounds R.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import IntArray
-from bench.metrics.counts import QArray, columns_of, threshold_level
+from bench.metrics.counts import QArray, threshold_level
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "start_predicted", "actual")
@@ -97,7 +97,7 @@ def _check(levels: QArray, mask: NDArray[Any], start: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class RoundTable:
+class RoundTable(ArrayTable):
     """The integers of a test list: what `rounds.npz` holds. Fields as in `ImageRounds`, shapes as below.
 
     Attributes:
@@ -105,6 +105,9 @@ class RoundTable:
         changed: (R - 1, N).
         pixels, fixed, repeats, flicker, start_intersection, start_predicted, actual: (N,).
     """
+
+    WHAT = "rounds"
+    AGAIN = "predict"
 
     names: tuple[str, ...]
     pixels: IntArray
@@ -121,34 +124,9 @@ class RoundTable:
         """Feedback rounds that were followed."""
         return len(self.changed) + 1
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays by field name, for `numpy.savez`."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> RoundTable:
-        """The table that `to_arrays` took apart.
-
-        Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
-        """
-        columns = columns_of(cls, arrays, what="rounds", again="predict")
-        table = cls(names=tuple(columns.pop("names").tolist()), **columns)
-        table.check()
-        return table
-
-    def check(self) -> None:
-        """Nothing, when all lengths agree.
-
-        Raises:
-            ValueError: naming the field whose shape does not fit.
-        """
+    def shapes(self) -> Mapping[str, Shape]:
         n, steps = len(self.names), len(np.atleast_1d(self.changed))
-        shapes = {**dict.fromkeys(IMAGE_FIELDS, (n,)), "changed": (steps, n)}
-        for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(f"rounds: {name} has shape {found}, expected {shape}; predict the run again")
+        return {**dict.fromkeys(IMAGE_FIELDS, (n,)), "changed": (steps, n)}
 
 
 class RoundsWriter:
