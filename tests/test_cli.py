@@ -12,7 +12,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ import fakes
 import numpy as np
 import pytest
 import torch
+from commands import Answer, Call, caller
 from fakes import LossBreaks
 
-from bench.cli import main
 from bench.cost import count_macs
 from bench.data.splits import list_names
 from bench.network import MODELS, build_model
@@ -52,33 +51,10 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         del os.environ[name]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command gave: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
-
-
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """The command line as a function of its words."""
-
-    def run_words(*words: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["dfinet-bench", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capfd.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run_words
+    return caller(monkeypatch, capfd)
 
 
 def write_suite(text: str, name: str = "mine.toml") -> str:

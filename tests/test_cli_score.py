@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,9 @@ import fakes
 import numpy as np
 import pytest
 import torch
+from commands import Call, caller
 from fakes import make_jobs
 
-from bench.cli import main
 from bench.executors.local import run_all
 from bench.metrics.counts import CountTable
 from bench.metrics.curves import CurveCounts
@@ -37,33 +35,10 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command gave: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
-
-
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """`dfinet-bench score` as a function of its words."""
-
-    def run_words(*words: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["dfinet-bench", "score", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capfd.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run_words
+    return caller(monkeypatch, capfd, "score")
 
 
 def write(folder: str, suffix: str = ".png", **maps: Any) -> str:
@@ -137,7 +112,7 @@ def test_counts_and_curves_are_kept_where_asked(call: Call, folders: tuple[str, 
     assert json.loads(Path("kept/scores.json").read_text())["scores"]["IoU/pooled"]["value"] == 0.25
     assert call(*folders, "--scoring", "native", "--scoring", "dnanet", "--out", "both").code == 0
     written = {path.relative_to("both").as_posix() for path in Path("both").rglob("*") if path.is_file()}
-    files = ("counts.npz", "curves.npz")
+    files = ("counts.npz", "curves.npz", "distances.npz", "errors.npz")
     assert written == {"scores.json", *(f"{name}/{file}" for name in ("native", "dnanet") for file in files)}
 
 
