@@ -93,7 +93,8 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     figure = curves.precision_recall_figure(panels(sources.precision_recall_curve))
     yield Drawn("precision-recall", figure, f"Precision and recall of pixels. {at} {rules}")
     figure = curves.pd_fa_figure(panels(sources.pd_fa_curve))
-    yield Drawn("pd-fa", figure, f"Detection of targets against false alarms at every threshold. {at} {rules}")
+    words = "Detection of targets against false alarms at every threshold, from the highest level on."
+    yield Drawn("pd-fa", figure, f"{words} {at} {rules}")
 
 
 def _distance_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
