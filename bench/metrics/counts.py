@@ -6,6 +6,7 @@ k below 65535. Images N, targets T, rounds R.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,18 +67,21 @@ def _check_unit_range(what: str, values: NDArray[Any]) -> None:
 
 
 def threshold_level(threshold: float) -> int:
-    """The level k of a threshold: a pixel is predicted where q > k. A threshold between two levels counts as the lower.
+    """The level k of a threshold: a pixel is predicted where q > k.
+
+    The threshold is rounded up as probabilities are, so that a probability equal to it is never above it, whatever it
+    is: 102/255 is not above 0.4. Probabilities above a threshold that lie in the same 65536th as it count as equal.
 
     Raises:
-        ValueError: when it is not in [0, 65535/65536), where q can tell above from below.
+        ValueError: when it is not in [0, 65534/65536], where q can tell above from below.
 
-    >>> threshold_level(0.5)
-    32768
+    >>> threshold_level(0.5), threshold_level(0.4), int(quantise(np.array([102 / 255]))[0])
+    (32768, 26215, 26215)
     """
-    level = threshold * LEVELS
-    if not 0 <= level < LEVELS - 1:
-        raise ValueError(f"threshold is {threshold!r}, expected a probability in [0, 65535/65536)")
-    return int(level)
+    level = math.ceil(threshold * LEVELS) if 0 <= threshold <= 1 else LEVELS
+    if level > LEVELS - 2:
+        raise ValueError(f"threshold is {threshold!r}, expected a probability in [0, 65534/65536]")
+    return level
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,21 @@ def test_neighbours_of_a_grid_threshold_fall_on_their_own_side(k: int, step: int
 @pytest.mark.parametrize("level_below", [0, 1, 32768, 65534])
 def test_a_threshold_is_the_level_below_which_nothing_is_predicted(level_below: int) -> None:
     assert threshold_level(level_below / 65536) == level_below
-    assert threshold_level((level_below + 0.5) / 65536) == level_below
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.2, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("full", [255, 65535])
+def test_a_grey_level_that_is_the_threshold_is_not_above_it(threshold: float, full: int) -> None:
+    values = np.arange(full + 1)
+    above = Fraction(str(threshold)) * full  # in whole numbers: v / full > threshold
+    predicted = quantise(values / full) > threshold_level(threshold)
+    wrong = np.flatnonzero(predicted != (values > above))
+    assert len(wrong) <= (full == 65535)  # one 16-bit value may share the threshold's 65536th
+    assert all(0 < v - above < 1 for v in wrong)
+
+
+def test_a_threshold_between_levels_is_rounded_up_as_probabilities_are() -> None:
+    assert threshold_level(100.5 / 65536) == int(quantise(np.array([100.5 / 65536]))[0]) == 101
 
 
 @pytest.mark.parametrize(
