@@ -581,7 +581,9 @@ def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
         show_side_by_side(found)
         return
     (one,) = found
-    counted = f"{one.images} images, {one.targets} targets"
+    counted = ", ".join(
+        f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in ((one.images, "image"), (one.targets, "target"))
+    )
     out.print(f"{counted}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
     table = Table("metric", "value", "better", "note")
     for name, value in one.scores.items():

@@ -175,7 +175,7 @@ def _float_map(values: NDArray[Any], where: str) -> Map:
     lowest, highest = float(values.min()), float(values.max())
     if lowest < 0 or highest > 1:
         raise DataError(
-            f"{where}: values from {lowest:.6g} to {highest:.6g}, expected probabilities in [0, 1]; "
+            f"{where}: values from {lowest:.9g} to {highest:.9g}, expected probabilities in [0, 1]; "
             f"{_advice(lowest, highest)}"
         )
     return Map(where, values, "float", lowest, highest)

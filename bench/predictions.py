@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -252,7 +253,13 @@ def _folded(names: Iterable[str]) -> dict[str, list[str]]:
 def listed_names(names: Iterable[str]) -> tuple[str, ...]:
     """The names of a list file without the extensions that some lists have.
 
+    Raises:
+        DataError: when two of them are one name.
+
     >>> listed_names(["a.png", "b", "c.d"])
     ('a', 'b', 'c.d')
     """
-    return tuple(Path(name).stem if Path(name).suffix.lower() in (*PICTURES, *ARRAYS) else name for name in names)
+    found = tuple(Path(name).stem if Path(name).suffix.lower() in (*PICTURES, *ARRAYS) else name for name in names)
+    if twice := [name for name, count in Counter(found).items() if count > 1]:
+        raise DataError(f"list: {few(twice)} stands twice, once with an extension; expected every image once")
+    return found

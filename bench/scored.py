@@ -21,6 +21,8 @@ from bench.store import RESULT_FILE, to_plain, write_arrays, write_json
 from bench.types import Scoring
 
 SECTION = "scoring."
+FILES = ("counts", "curves", "distances", "errors", "contrast")
+"""The integers that a folder of scores holds."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Request:
             raise ValueError("--images and --list go with a folder of MASKS, not with a run, which knows its own")
         if self.out is not None and (self.out / RESULT_FILE).is_file():
             raise ValueError(f"--out {self.out}: a run's folder, whose counts.npz is its own; name another folder")
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"--out {self.out}: a file, expected a folder")
+        inputs = [path for path in (self.predictions, self.masks, self.images) if path is not None]
+        if self.out is not None and self.out.resolve() in [path.resolve() for path in inputs]:
+            raise ValueError(f"--out {self.out}: holds what is scored; name another folder")
         if self.record and (self.scorings or self.protocol or self.changes or not self.is_of_run):
             raise ValueError("--record is of a run under every named scoring: give runs/KEY alone")
 
@@ -137,6 +144,8 @@ def scored_json(found: Sequence[Rescored]) -> dict[str, Any]:
 
 def write_scored(found: Sequence[Rescored], folder: Path) -> list[Path]:
     """Write `scores.json`, and the integers: in the folder itself, of several scorings in one of each's name."""
+    for name in FILES:
+        (folder / f"{name}.npz").unlink(missing_ok=True)  # of an earlier call, which may have been of other scorings
     written = [write_json(folder / "scores.json", scored_json(found))]
     for one in found:
         own = folder if len(found) == 1 else folder / one.named.name

@@ -25,11 +25,13 @@ class Survey:
         reach: the highest level of all predictions.
         binary, lossy, resized: predictions that hold 0 and 1 alone, that were stored with loss, and that
             are not of their mask's size.
+        next_to_nothing: by kind of whole numbers, predictions that hold a 1 and nothing above.
         grey_masks: masks with values between 0 and 255.
         images: read so far.
     """
 
     highest: dict[Kind, float] = field(default_factory=dict)
+    next_to_nothing: dict[Kind, int] = field(default_factory=dict)
     reach: int = 0
     binary: int = 0
     lossy: int = 0
@@ -43,6 +45,8 @@ class Survey:
         is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
         with self._lock:
             self.highest[prediction.kind] = max(self.highest.get(prediction.kind, 0), prediction.highest)
+            if prediction.kind in WHOLE and prediction.highest == 1:
+                self.next_to_nothing[prediction.kind] = self.next_to_nothing.get(prediction.kind, 0) + 1
             self.reach = max(self.reach, reach)
             self.binary += is_binary
             self.lossy += prediction.is_lossy
@@ -80,6 +84,12 @@ class Survey:
         of = f"of {self.images}"
         if units:
             yield "no prediction holds more than 1, so that values were read as 0 and 1, not as levels of 255"
+        for kind, count in self.next_to_nothing.items():
+            if kind not in units:
+                yield (
+                    f"{count} {of} predictions hold nothing above 1 and were read as levels of {FULL[kind]}, as the "
+                    "others are; save them like the others if their 1 means a target"
+                )
         if self.lossy:
             yield f"{self.lossy} {of} predictions are JPEG files, which change values; PNG does not"
         if self.grey_masks and scoring.ground_truth == "binary":

@@ -18,7 +18,10 @@ REFERENCE = "native"
 METRICS = dict(zip(HEADS, STANDARD, strict=True))
 """Head to how a table prints it; the id is that of a line's scoring."""
 
-UNRECORDED = f"no {SCORINGS_FILE}; `dfinet-bench score runs/KEY --data DIR --record` makes it from stored predictions"
+UNRECORDED = (
+    f"no {SCORINGS_FILE}; `dfinet-bench score runs/KEY --data DIR --record` makes it where predictions are stored, "
+    "running the suite again where they are not"
+)
 
 
 @dataclass(frozen=True)

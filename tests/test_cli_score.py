@@ -239,3 +239,27 @@ def test_scoring_starts_neither_torch_nor_mlflow(folders: tuple[str, str]) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "IoU/pooled" in done.stdout
+
+
+def test_what_is_scored_is_not_written_over(call: Call, folders: tuple[str, str]) -> None:
+    predictions, masks = folders
+    for folder in folders:
+        answer = call(predictions, masks, "--out", folder)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err == f"error: --out {folder}: holds what is scored; name another folder\n"
+    Path("file.txt").write_text("mine")
+    answer = call(predictions, masks, "--out", "file.txt")
+    assert (answer.code, answer.err) == (2, "error: --out file.txt: a file, expected a folder\n")
+
+
+def test_a_second_call_leaves_nothing_of_the_first_beside_its_own(call: Call, folders: tuple[str, str]) -> None:
+    assert call(*folders, "--out", "kept").code == 0
+    assert call(*folders, "--out", "kept", "--scoring", "native", "--scoring", "dnanet").code == 0
+    assert {path.name for path in Path("kept").iterdir()} == {"scores.json", "native", "dnanet"}
+
+
+def test_a_list_that_names_an_image_twice_is_refused(call: Call, folders: tuple[str, str]) -> None:
+    Path("names.txt").write_text("a\na.png\n")
+    answer = call(*folders, "--list", "names.txt")
+    assert answer.code == 2
+    assert answer.err.startswith("error: list: 'a' stands twice, once with an extension")

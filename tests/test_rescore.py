@@ -210,7 +210,8 @@ def test_predictions_of_0_and_1_are_read_as_such_and_that_is_said(tmp_path: Path
 def test_a_single_brighter_picture_makes_all_of_them_levels(tmp_path: Path) -> None:
     found = judged(tmp_path, {"a": MASK // 255, "b": SURE}, {"a": MASK, "b": MASK})
     assert found.table.predicted.tolist() == [[0, 6]]
-    assert found.notes == ()
+    (note,) = found.notes
+    assert note.startswith("1 of 2 predictions hold nothing above 1 and were read as levels of 255, as the others are")
 
 
 def test_a_folder_in_which_nothing_is_predicted_says_so(tmp_path: Path) -> None:
