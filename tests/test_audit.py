@@ -267,6 +267,34 @@ def test_without_detections_and_alarms_nothing_overlaps(audit: Make) -> None:
     ]
 
 
+def test_a_zero_whose_digits_allow_targets_or_pixels_is_not_taken_for_nothing_predicted(audit: Make) -> None:
+    heads = "m,dataset,IoU (%),F1 (%),Pd (%),Fa (1e-6)"
+    loose_pd = audit(heads, "A,NUDT-SIRST,2.0,3.9,0,0.000")  # 0 % is up to 4 of 945 targets
+    loose_fa = audit(heads, "A,NUDT-SIRST,2.0,3.9,0.0,0")  # 0e-6 is up to 21 of 43515904 pixels
+    assert loose_pd.is_sound
+    assert loose_fa.is_sound
+    unknown = audit(heads, "A,NUST-SIRST,2.0,3.9,0.00,0.000")
+    assert unknown.is_sound, "how many targets there are is not known"
+    mean = audit(heads, "A,NUDT-SIRST,2.0,3.9,0.0 ± 0.0,0.000")
+    assert mean.is_sound, "a mean over many runs can be less than one target"
+
+
+def test_a_zero_beside_numbers_in_full_is_none(audit: Make) -> None:
+    found = audit("label,dataset,IoU/pooled,Pd/centroid-3px,Fa/unmatched-area", "A,other,0.12345678901234,0.0,0.0")
+    assert texts(found, "impossible") == [
+        "row 2 (A, other): Pd 0.0 and Fa 0.0: nothing was predicted, but IoU 0.12345678901234 is above 0"
+    ]
+
+
+def test_f1_and_precision_over_images_can_be_above_0_when_nothing_is_predicted(audit: Make) -> None:
+    found = audit("m,dataset,F1 (%),precision (%),nIoU (%),Pd (%),Fa (1e-6)", "A,NUDT,22.0,22.0,22.0,0.0,0.000")
+    assert found.is_sound
+    overlap = audit("m,dataset,recall (%),Pd (%),Fa (1e-6)", "A,NUDT,22.0,0.0,0.000")
+    assert texts(overlap, "impossible") == [
+        "row 2 (A, NUDT): Pd 0.0 % and Fa 0.000e-6: nothing was predicted, but recall 22.0 % is above 0"
+    ]
+
+
 def test_means_over_runs_are_not_taken_for_counts(audit: Make) -> None:
     found = audit("m,dataset,IoU (%),F1 (%),Pd (%)", "A,NUDT,50.0 ± 0.3,90.0,96.95±0.2")
     assert found.is_sound
