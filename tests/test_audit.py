@@ -351,7 +351,7 @@ def test_many_rows_that_share_a_reason_are_told_of_once(audit: Make) -> None:
 
 
 def test_units_that_no_head_says_are_guessed_by_size_and_said(audit: Make) -> None:
-    found = audit("method,dataset,IoU,Pd,Fa", "A,NUDT-SIRST,0.9419,0.99259,2.436e-6")
+    found = audit("method,dataset,IoU,Pd,Fa", "A,NUDT-SIRST,0.9419,0.99259,0.000002436")
     assert texts(found, "note")[:2] == [
         "no unit in the head: read as fractions, by their size",
         "no unit of Fa in the head: read as fractions, by their size",
@@ -363,9 +363,80 @@ def test_units_that_no_head_says_are_guessed_by_size_and_said(audit: Make) -> No
 
 
 def test_fractions_below_a_head_that_says_percent_are_read_as_fractions_and_said(audit: Make) -> None:
-    found = audit("method,dataset,IoU_pct,Pd_pct", "A,NUDT,0.938,0.992")
-    assert "the head says percent, but no number is above 1: read as fractions" in texts(found, "note")
+    found = audit("source,method,dataset,IoU_pct,Pd_pct", "one,A,NUDT,0.938,0.992", "two,B,NUDT,93.8,99.26")
+    assert "one: the head says percent, but no number is above 1: read as fractions" in texts(found, "note")
     assert found.is_sound
+
+
+@pytest.mark.parametrize("heads", ["IoU (%),F1 (%),Pd (%)", "IoU_pct,F1_pct,Pd_pct"])
+def test_a_unit_that_the_head_of_a_source_states_is_not_overridden_by_size(heads: str, audit: Make) -> None:
+    found = audit(f"m,dataset,{heads}", "A,NUDT-SIRST,0.53,0.93,0.95")  # F1 1.05 %, and 9 of 945
+    assert texts(found, "inconsistent")[0].startswith("row 2 (A, NUDT-SIRST): F1 0.93 % beside IoU 0.53 %")
+    assert found.rows[0].checks["targets"] == "holds"
+    assert (
+        "no number below a head that says percent is above 1; were they fractions, the head must not say so"
+        in texts(found, "note")
+    )
+
+
+def test_a_sign_in_a_head_is_obeyed_where_several_sources_stand_together(audit: Make) -> None:
+    found = audit("source,m,dataset,Pd (%)", "one,A,NUDT-SIRST,0.95", "two,B,NUDT-SIRST,99.26")
+    assert dict(found.rows[0].targets) == {"basicirstd test, 945 targets": 9}
+
+
+def test_a_percent_sign_is_the_unit_of_its_cell(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", "A,NUDT-SIRST,0.53%,1.05%,0.95%", r"B,NUDT-SIRST,0.53\%,1.05 %,**0.95%**")
+    assert found.is_sound
+    assert [dict(row.targets) for row in found.rows] == [{"basicirstd test, 945 targets": 9}] * 2
+    assert not any("by their size" in text for text in texts(found, "note"))
+    below = audit("m,dataset,Fa (1e-6)", "A,NUDT-SIRST,0.0002436%")
+    assert dict(below.rows[0].pixels) == {"basicirstd test, native size": 106}
+
+
+def test_a_number_above_1_rules_fractions_out_in_every_share_of_its_row(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", "A,NUDT-SIRST,0.53,1.05,0.95")
+    assert "no unit in the head: read as percent, by their size" in texts(found, "note")
+    assert found.is_sound
+    assert found.rows[0].checks["F1 of IoU"] == "holds"
+    assert dict(found.rows[0].targets) == {"basicirstd test, 945 targets": 9}
+
+
+def test_cells_whose_guessed_unit_other_rows_speak_against_are_not_checked(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd,Fa", "A,NUDT,0.9327,0.9652,0.9905,2.02", "B,NUDT,93.27,96.52,99.05,2.02e-6")
+    assert found.is_sound
+    reason = "no unit in the head, and the table disagrees: others can only be percent, and no number of this row is"
+    assert texts(found, "not checked")[:3] == [
+        f"row 2 (A, NUDT): {cell}: {reason} above 1" for cell in ("IoU 0.9327", "F1 0.9652", "Pd 0.9905")
+    ]
+    assert found.rows[1].checks["targets"] == "holds"
+    small = audit("m,dataset,Fa", "A,NUDT-SIRST,2.436", "B,NUDT-SIRST,0.000002436")
+    assert texts(small, "not checked") == [
+        "row 3 (B, NUDT-SIRST): Fa 0.000002436: no unit in the head, and the table disagrees: others can only be 1e-6, "
+        "in which this is less than a pixel"
+    ]
+
+
+def test_a_column_of_fractions_beside_one_of_percent_is_not_checked(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", *(f"{name},NUDT-SIRST,0.5,{2 / 3:.4f},98.52" for name in "ABC"))
+    assert found.is_sound
+    assert [row.checks["targets"] for row in found.rows] == ["holds"] * 3
+    assert "F1 of IoU" not in found.rows[0].checks
+
+
+@pytest.mark.parametrize("cell", ["2.436e-6", "2.436E-06", "2.436×10⁻⁶", "2.436 x 10^-6", r"$2.436\times10^{-6}$"])
+@pytest.mark.parametrize("head", ["Fa", "Fa (1e-6)", "Fa (%)"])
+def test_an_exponent_in_an_fa_cell_states_its_unit(cell: str, head: str, audit: Make) -> None:
+    found = audit(f"m,dataset,{head}", f"A,NUDT-SIRST,{cell}", "B,NUDT-SIRST,2.450e-6")
+    assert dict(found.rows[0].pixels) == {"basicirstd test, native size": 106}
+    assert [text for text in texts(found, "inconsistent") if "Fa 2.450e-6 is no" in text]
+
+
+def test_a_power_behind_a_mean_counts_for_the_mean(audit: Make) -> None:
+    one = read_number("(2.02 ± 0.1) × 10⁻⁶")
+    assert one is not None
+    assert (one.value, one.step, one.is_mean) == (Fraction(202, 10**8), Fraction(1, 10**8), True)
+    with pytest.raises(UnreadableError):
+        read_number("2.02×106")
 
 
 def test_a_table_with_datasets_in_its_heads_has_a_row_for_each(audit: Make) -> None:
