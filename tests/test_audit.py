@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 from bench.audit import Audit, TableFileError, audit_file
 from bench.audit.findings import SEVERITIES
-from bench.audit.heads import read_head
+from bench.audit.heads import LIMITED_NOTE, read_head
 from bench.audit.lists import known_lists, lists_of, read_dataset
 from bench.audit.numbers import UnreadableError, read_number
 from bench.audit.table import read_table
 from bench.cli import app
 from bench.reported import FOLDER
+from reports.table import LIMITED_NOTICE
 
 PERCENT = Fraction(1, 100)
 
@@ -467,6 +468,27 @@ def test_this_projects_own_results_are_read_by_metric_id(audit: Make) -> None:
     assert [row.checks["targets"] for row in found.rows[1:]] == ["not checked", "not checked"]
     assert "Pd 0.123456789012: its lists were shortened" in " ".join(texts(found, "not checked"))
     assert "no test list of NUDT-SIRST is known for split 'mine'" in " ".join(texts(found, "not checked"))
+
+
+def test_a_row_of_this_projects_own_table_that_says_in_its_notes_that_it_was_limited_is_no_share(audit: Make) -> None:
+    pd, fa = "NUDT-SIRST Pd (1e-2, higher is better)", "NUDT-SIRST Fa (1e-6, lower is better)"
+    found = audit(
+        f'Method,"{pd}","{fa}",notes',
+        f'DFINet,69.57,2.450,"optimistic; {LIMITED_NOTICE}"',
+        "ACM,69.57,2.436,optimistic",
+    )
+    assert LIMITED_NOTICE.startswith(LIMITED_NOTE)
+    assert [row.checks["targets"] for row in found.rows] == ["not checked", "impossible"]
+    assert "row 2 (DFINet, NUDT-SIRST): Pd 69.57 %: its lists were shortened" in texts(found, "not checked")
+    assert found.unused == ()
+
+
+def test_a_mean_over_seeds_in_this_projects_own_table_is_no_share(audit: Make) -> None:
+    pd = "NUDT-SIRST Pd (1e-2, higher is better)"
+    extras = f'"{pd} deviation","{pd} low","{pd} high"'
+    found = audit(f'Method,"{pd}",{extras},notes', "DFINet,69.57,0.00,69.1,70.1,", "ACM,69.57 ± 0.10,,,,")
+    assert [row.checks["targets"] for row in found.rows] == ["not checked", "not checked"]
+    assert found.is_sound
 
 
 def test_nothing_is_passed_over_without_a_word(audit: Make) -> None:

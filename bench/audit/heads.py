@@ -57,6 +57,10 @@ DATASET_HEADS = ("testedon", "teston", "testset", "testdataset", "dataset", "dat
 SOURCE_HEADS = ("sourcerepo", "source", "paper", "repo", "repository", "commit")
 SPLIT_HEADS = ("split",)
 LIMITED_HEADS = ("limited",)
+NOTES_HEADS = ("notes",)
+LIMITED_NOTE = "limited trial: shortened image lists"
+"""What stands in the notes of a report's table beside a row whose lists were shortened."""
+
 FA_UNIT_HEADS = ("faunitasstated", "faunit")
 
 MILLIONTH = Fraction(1, 1_000_000)

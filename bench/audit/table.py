@@ -13,8 +13,10 @@ from bench.audit.heads import (
     DEVIATION,
     FA_UNIT_HEADS,
     LIMITED_HEADS,
+    LIMITED_NOTE,
     METHOD_HEADS,
     METRICS,
+    NOTES_HEADS,
     SOURCE_HEADS,
     SPLIT_HEADS,
     Head,
@@ -45,6 +47,7 @@ class _Layout:
     sources: tuple[int, ...]
     split: int | None
     limited: int | None
+    notes: int | None
     fa_unit: int | None
 
 
@@ -80,6 +83,8 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
         layout.limited,
     }
     known.add(layout.fa_unit)
+    if any(LIMITED_NOTE in cell for _, cells in lines for cell in _at(cells, layout.notes)):
+        known.add(layout.notes)
     unused = tuple(head for index, head in enumerate(heads) if index not in known and head)
     return PublishedTable(path.name, len(lines), rows, remarks, unused)
 
@@ -143,10 +148,15 @@ def _layout(heads: Sequence[str], path: Path) -> _Layout:
     if method is None:
         method = next((i for i in range(len(heads)) if i not in found and letters[i] not in DATASET_HEADS), None)
     sources = tuple(letters.index(name) for name in SOURCE_HEADS if name in letters)
-    others = (place_of(names) for names in (DATASET_HEADS, SPLIT_HEADS, LIMITED_HEADS, FA_UNIT_HEADS))
-    dataset, split, limited, fa_unit = others
+    others = (place_of(names) for names in (DATASET_HEADS, SPLIT_HEADS, LIMITED_HEADS, NOTES_HEADS, FA_UNIT_HEADS))
+    dataset, split, limited, notes, fa_unit = others
     beside = {i: heads.index(head.text + DEVIATION) for i, head in found.items() if head.text + DEVIATION in heads}
-    return _Layout(found, beside, method, dataset, sources, split, limited, fa_unit)
+    return _Layout(found, beside, method, dataset, sources, split, limited, notes, fa_unit)
+
+
+def _at(cells: Sequence[str], index: int | None) -> Sequence[str]:
+    """The cell of that column, or none where there is no such column or the row is too short."""
+    return () if index is None else cells[index : index + 1]
 
 
 def _raw_rows(
@@ -162,6 +172,7 @@ def _raw_rows(
     def cell(index: int | None) -> str:
         return "" if index is None else cells[index]
 
+    is_limited = cell(layout.limited).lower() in ("true", "1", "yes") or LIMITED_NOTE in cell(layout.notes)
     named = read_dataset(cell(layout.dataset)) if cell(layout.dataset) else fallback
     for name in dict.fromkeys(head.dataset for head in layout.metrics.values()):
         mine = {index: head for index, head in layout.metrics.items() if head.dataset == name}
@@ -174,7 +185,7 @@ def _raw_rows(
                 source=" at ".join(filter(None, map(cell, layout.sources))),
                 split=cell(layout.split),
                 skipped=skipped,
-                is_limited=cell(layout.limited).lower() in ("true", "1", "yes"),
+                is_limited=is_limited,
             ),
             numbers,
             None if layout.fa_unit is None else cell(layout.fa_unit),
