@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -348,6 +349,24 @@ def test_many_rows_that_share_a_reason_are_told_of_once(audit: Make) -> None:
     assert [row.checks["targets"] for row in found.rows] == ["not checked"] * 5
 
 
+def test_a_row_that_is_repeated_is_told_of_once_with_its_count(audit: Make) -> None:
+    found = audit("m,dataset,IoU (%),Pd (%)", *["A,NUDT,85.17,96.95"] * 1000, "B,NUDT,85.17,96.95", "A,NUDT,85.2,96.95")
+    assert [f.rows for f in found.findings if f.severity == "impossible"] == [(2,), (1002,), (1003,)]
+    assert texts(found, "note") == [
+        "row 1002 (B, NUDT) prints the same as row 2 (A, NUDT): IoU 85.17 %, Pd 96.95 %",
+        "row 2 (A, NUDT) stands there 1000 times, again in rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, …; what "
+        "holds for it is said once",
+    ]
+    assert [row.checks["targets"] for row in found.rows] == ["impossible"] * 1002
+
+
+def test_many_names_with_the_same_numbers_are_told_of_once(audit: Make) -> None:
+    found = audit("m,dataset,IoU (%),Pd (%)", *(f"{name},NUDT,85.17,98.52" for name in "ABCDE"))
+    assert [text for text in texts(found, "note") if "same" in text] == [
+        "rows 3, 4, 5, 6 print the same as row 2 (A, NUDT): IoU 85.17 %, Pd 98.52 %"
+    ]
+
+
 # Forms of tables
 
 
@@ -534,6 +553,29 @@ def test_files_that_are_no_table_are_refused_in_one_line(content: bytes, message
         read_table(path)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    loop, dangling, pipe = tmp_path / "loop.csv", tmp_path / "dangling.csv", tmp_path / "pipe.csv"
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "nowhere")
+    os.mkfifo(pipe)
+    found = {
+        Path("/dev/null"): "/dev/null: a device,",
+        loop: "a loop of symbolic links,",
+        dangling: "a symbolic link to nothing,",
+        pipe: "a pipe,",
+        tmp_path / ("x" * 300): "not readable \\(File name too long\\),",
+    }
+    for path, words in found.items():
+        with pytest.raises(TableFileError, match=f"{words} expected a CSV table"):
+            read_table(path)
+
+
+def test_at_most_ten_columns_passed_over_are_named(audit: Make) -> None:
+    found = audit("m,dataset,Pd (%)," + ",".join(f"c{i}" for i in range(12)), "A,NUDT,98.52" + "," * 12)
+    assert "columns passed over: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more" in list(found.sentences())
+    assert len(found.unused) == 12
 
 
 def test_a_missing_file_a_folder_and_an_unknown_dataset_are_refused(tmp_path: Path) -> None:

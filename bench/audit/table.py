@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -90,13 +92,14 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise TableFileError(f"{path}: {found}, expected a CSV table")
+    if reason := _why_no_file(path):
+        raise TableFileError(f"{path}: {reason}, expected a CSV table")
     if path.stat().st_size > LARGEST:
         raise TableFileError(f"{path}: {path.stat().st_size} bytes, expected a table of at most {LARGEST}")
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TableFileError(f"{path}: not readable ({error.strerror}), expected a CSV table") from None
     except UnicodeDecodeError as error:
         raise TableFileError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from None
     if "\0" in text:
@@ -104,6 +107,18 @@ def _read_text(path: Path) -> str:
     if not text.strip():
         raise TableFileError(f"{path}: empty, expected a head and rows, as CSV")
     return text
+
+
+def _why_no_file(path: Path) -> str:
+    """What stands there instead of a file; empty where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a symbolic link to nothing" if path.is_symlink() else "no such file"
+    except OSError as error:
+        return "a loop of symbolic links" if error.errno == errno.ELOOP else f"not readable ({error.strerror})"
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _delimiter(text: str) -> str:
