@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,12 +15,13 @@ from typer.testing import CliRunner
 
 from bench.audit import Audit, TableFileError, audit_file
 from bench.audit.findings import SEVERITIES
-from bench.audit.heads import read_head
+from bench.audit.heads import LIMITED_NOTE, read_head
 from bench.audit.lists import known_lists, lists_of, read_dataset
 from bench.audit.numbers import UnreadableError, read_number
 from bench.audit.table import read_table
 from bench.cli import app
 from bench.reported import FOLDER
+from reports.table import LIMITED_NOTICE
 
 PERCENT = Fraction(1, 100)
 
@@ -267,6 +269,34 @@ def test_without_detections_and_alarms_nothing_overlaps(audit: Make) -> None:
     ]
 
 
+def test_a_zero_whose_digits_allow_targets_or_pixels_is_not_taken_for_nothing_predicted(audit: Make) -> None:
+    heads = "m,dataset,IoU (%),F1 (%),Pd (%),Fa (1e-6)"
+    loose_pd = audit(heads, "A,NUDT-SIRST,2.0,3.9,0,0.000")  # 0 % is up to 4 of 945 targets
+    loose_fa = audit(heads, "A,NUDT-SIRST,2.0,3.9,0.0,0")  # 0e-6 is up to 21 of 43515904 pixels
+    assert loose_pd.is_sound
+    assert loose_fa.is_sound
+    unknown = audit(heads, "A,NUST-SIRST,2.0,3.9,0.00,0.000")
+    assert unknown.is_sound, "how many targets there are is not known"
+    mean = audit(heads, "A,NUDT-SIRST,2.0,3.9,0.0 ± 0.0,0.000")
+    assert mean.is_sound, "a mean over many runs can be less than one target"
+
+
+def test_a_zero_beside_numbers_in_full_is_none(audit: Make) -> None:
+    found = audit("label,dataset,IoU/pooled,Pd/centroid-3px,Fa/unmatched-area", "A,other,0.12345678901234,0.0,0.0")
+    assert texts(found, "impossible") == [
+        "row 2 (A, other): Pd 0.0 and Fa 0.0: nothing was predicted, but IoU 0.12345678901234 is above 0"
+    ]
+
+
+def test_f1_and_precision_over_images_can_be_above_0_when_nothing_is_predicted(audit: Make) -> None:
+    found = audit("m,dataset,F1 (%),precision (%),nIoU (%),Pd (%),Fa (1e-6)", "A,NUDT,22.0,22.0,22.0,0.0,0.000")
+    assert found.is_sound
+    overlap = audit("m,dataset,recall (%),Pd (%),Fa (1e-6)", "A,NUDT,22.0,0.0,0.000")
+    assert texts(overlap, "impossible") == [
+        "row 2 (A, NUDT): Pd 0.0 % and Fa 0.000e-6: nothing was predicted, but recall 22.0 % is above 0"
+    ]
+
+
 def test_means_over_runs_are_not_taken_for_counts(audit: Make) -> None:
     found = audit("m,dataset,IoU (%),F1 (%),Pd (%)", "A,NUDT,50.0 ± 0.3,90.0,96.95±0.2")
     assert found.is_sound
@@ -319,11 +349,29 @@ def test_many_rows_that_share_a_reason_are_told_of_once(audit: Make) -> None:
     assert [row.checks["targets"] for row in found.rows] == ["not checked"] * 5
 
 
+def test_a_row_that_is_repeated_is_told_of_once_with_its_count(audit: Make) -> None:
+    found = audit("m,dataset,IoU (%),Pd (%)", *["A,NUDT,85.17,96.95"] * 1000, "B,NUDT,85.17,96.95", "A,NUDT,85.2,96.95")
+    assert [f.rows for f in found.findings if f.severity == "impossible"] == [(2,), (1002,), (1003,)]
+    assert texts(found, "note") == [
+        "row 1002 (B, NUDT) prints the same as row 2 (A, NUDT): IoU 85.17 %, Pd 96.95 %",
+        "row 2 (A, NUDT) stands there 1000 times, again in rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, …; what "
+        "holds for it is said once",
+    ]
+    assert [row.checks["targets"] for row in found.rows] == ["impossible"] * 1002
+
+
+def test_many_names_with_the_same_numbers_are_told_of_once(audit: Make) -> None:
+    found = audit("m,dataset,IoU (%),Pd (%)", *(f"{name},NUDT,85.17,98.52" for name in "ABCDE"))
+    assert [text for text in texts(found, "note") if "same" in text] == [
+        "rows 3, 4, 5, 6 print the same as row 2 (A, NUDT): IoU 85.17 %, Pd 98.52 %"
+    ]
+
+
 # Forms of tables
 
 
 def test_units_that_no_head_says_are_guessed_by_size_and_said(audit: Make) -> None:
-    found = audit("method,dataset,IoU,Pd,Fa", "A,NUDT-SIRST,0.9419,0.99259,2.436e-6")
+    found = audit("method,dataset,IoU,Pd,Fa", "A,NUDT-SIRST,0.9419,0.99259,0.000002436")
     assert texts(found, "note")[:2] == [
         "no unit in the head: read as fractions, by their size",
         "no unit of Fa in the head: read as fractions, by their size",
@@ -335,9 +383,80 @@ def test_units_that_no_head_says_are_guessed_by_size_and_said(audit: Make) -> No
 
 
 def test_fractions_below_a_head_that_says_percent_are_read_as_fractions_and_said(audit: Make) -> None:
-    found = audit("method,dataset,IoU_pct,Pd_pct", "A,NUDT,0.938,0.992")
-    assert "the head says percent, but no number is above 1: read as fractions" in texts(found, "note")
+    found = audit("source,method,dataset,IoU_pct,Pd_pct", "one,A,NUDT,0.938,0.992", "two,B,NUDT,93.8,99.26")
+    assert "one: the head says percent, but no number is above 1: read as fractions" in texts(found, "note")
     assert found.is_sound
+
+
+@pytest.mark.parametrize("heads", ["IoU (%),F1 (%),Pd (%)", "IoU_pct,F1_pct,Pd_pct"])
+def test_a_unit_that_the_head_of_a_source_states_is_not_overridden_by_size(heads: str, audit: Make) -> None:
+    found = audit(f"m,dataset,{heads}", "A,NUDT-SIRST,0.53,0.93,0.95")  # F1 1.05 %, and 9 of 945
+    assert texts(found, "inconsistent")[0].startswith("row 2 (A, NUDT-SIRST): F1 0.93 % beside IoU 0.53 %")
+    assert found.rows[0].checks["targets"] == "holds"
+    assert (
+        "no number below a head that says percent is above 1; were they fractions, the head must not say so"
+        in texts(found, "note")
+    )
+
+
+def test_a_sign_in_a_head_is_obeyed_where_several_sources_stand_together(audit: Make) -> None:
+    found = audit("source,m,dataset,Pd (%)", "one,A,NUDT-SIRST,0.95", "two,B,NUDT-SIRST,99.26")
+    assert dict(found.rows[0].targets) == {"basicirstd test, 945 targets": 9}
+
+
+def test_a_percent_sign_is_the_unit_of_its_cell(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", "A,NUDT-SIRST,0.53%,1.05%,0.95%", r"B,NUDT-SIRST,0.53\%,1.05 %,**0.95%**")
+    assert found.is_sound
+    assert [dict(row.targets) for row in found.rows] == [{"basicirstd test, 945 targets": 9}] * 2
+    assert not any("by their size" in text for text in texts(found, "note"))
+    below = audit("m,dataset,Fa (1e-6)", "A,NUDT-SIRST,0.0002436%")
+    assert dict(below.rows[0].pixels) == {"basicirstd test, native size": 106}
+
+
+def test_a_number_above_1_rules_fractions_out_in_every_share_of_its_row(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", "A,NUDT-SIRST,0.53,1.05,0.95")
+    assert "no unit in the head: read as percent, by their size" in texts(found, "note")
+    assert found.is_sound
+    assert found.rows[0].checks["F1 of IoU"] == "holds"
+    assert dict(found.rows[0].targets) == {"basicirstd test, 945 targets": 9}
+
+
+def test_cells_whose_guessed_unit_other_rows_speak_against_are_not_checked(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd,Fa", "A,NUDT,0.9327,0.9652,0.9905,2.02", "B,NUDT,93.27,96.52,99.05,2.02e-6")
+    assert found.is_sound
+    reason = "no unit in the head, and the table disagrees: others can only be percent, and no number of this row is"
+    assert texts(found, "not checked")[:3] == [
+        f"row 2 (A, NUDT): {cell}: {reason} above 1" for cell in ("IoU 0.9327", "F1 0.9652", "Pd 0.9905")
+    ]
+    assert found.rows[1].checks["targets"] == "holds"
+    small = audit("m,dataset,Fa", "A,NUDT-SIRST,2.436", "B,NUDT-SIRST,0.000002436")
+    assert texts(small, "not checked") == [
+        "row 3 (B, NUDT-SIRST): Fa 0.000002436: no unit in the head, and the table disagrees: others can only be 1e-6, "
+        "in which this is less than a pixel"
+    ]
+
+
+def test_a_column_of_fractions_beside_one_of_percent_is_not_checked(audit: Make) -> None:
+    found = audit("m,dataset,IoU,F1,Pd", *(f"{name},NUDT-SIRST,0.5,{2 / 3:.4f},98.52" for name in "ABC"))
+    assert found.is_sound
+    assert [row.checks["targets"] for row in found.rows] == ["holds"] * 3
+    assert "F1 of IoU" not in found.rows[0].checks
+
+
+@pytest.mark.parametrize("cell", ["2.436e-6", "2.436E-06", "2.436×10⁻⁶", "2.436 x 10^-6", r"$2.436\times10^{-6}$"])
+@pytest.mark.parametrize("head", ["Fa", "Fa (1e-6)", "Fa (%)"])
+def test_an_exponent_in_an_fa_cell_states_its_unit(cell: str, head: str, audit: Make) -> None:
+    found = audit(f"m,dataset,{head}", f"A,NUDT-SIRST,{cell}", "B,NUDT-SIRST,2.450e-6")
+    assert dict(found.rows[0].pixels) == {"basicirstd test, native size": 106}
+    assert [text for text in texts(found, "inconsistent") if "Fa 2.450e-6 is no" in text]
+
+
+def test_a_power_behind_a_mean_counts_for_the_mean(audit: Make) -> None:
+    one = read_number("(2.02 ± 0.1) × 10⁻⁶")
+    assert one is not None
+    assert (one.value, one.step, one.is_mean) == (Fraction(202, 10**8), Fraction(1, 10**8), True)
+    with pytest.raises(UnreadableError):
+        read_number("2.02×106")
 
 
 def test_a_table_with_datasets_in_its_heads_has_a_row_for_each(audit: Make) -> None:
@@ -368,6 +487,27 @@ def test_this_projects_own_results_are_read_by_metric_id(audit: Make) -> None:
     assert [row.checks["targets"] for row in found.rows[1:]] == ["not checked", "not checked"]
     assert "Pd 0.123456789012: its lists were shortened" in " ".join(texts(found, "not checked"))
     assert "no test list of NUDT-SIRST is known for split 'mine'" in " ".join(texts(found, "not checked"))
+
+
+def test_a_row_of_this_projects_own_table_that_says_in_its_notes_that_it_was_limited_is_no_share(audit: Make) -> None:
+    pd, fa = "NUDT-SIRST Pd (1e-2, higher is better)", "NUDT-SIRST Fa (1e-6, lower is better)"
+    found = audit(
+        f'Method,"{pd}","{fa}",notes',
+        f'DFINet,69.57,2.450,"optimistic; {LIMITED_NOTICE}"',
+        "ACM,69.57,2.436,optimistic",
+    )
+    assert LIMITED_NOTICE.startswith(LIMITED_NOTE)
+    assert [row.checks["targets"] for row in found.rows] == ["not checked", "impossible"]
+    assert "row 2 (DFINet, NUDT-SIRST): Pd 69.57 %: its lists were shortened" in texts(found, "not checked")
+    assert found.unused == ()
+
+
+def test_a_mean_over_seeds_in_this_projects_own_table_is_no_share(audit: Make) -> None:
+    pd = "NUDT-SIRST Pd (1e-2, higher is better)"
+    extras = f'"{pd} deviation","{pd} low","{pd} high"'
+    found = audit(f'Method,"{pd}",{extras},notes', "DFINet,69.57,0.00,69.1,70.1,", "ACM,69.57 ± 0.10,,,,")
+    assert [row.checks["targets"] for row in found.rows] == ["not checked", "not checked"]
+    assert found.is_sound
 
 
 def test_nothing_is_passed_over_without_a_word(audit: Make) -> None:
@@ -413,6 +553,29 @@ def test_files_that_are_no_table_are_refused_in_one_line(content: bytes, message
         read_table(path)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    loop, dangling, pipe = tmp_path / "loop.csv", tmp_path / "dangling.csv", tmp_path / "pipe.csv"
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "nowhere")
+    os.mkfifo(pipe)
+    found = {
+        Path("/dev/null"): "/dev/null: a device,",
+        loop: "a loop of symbolic links,",
+        dangling: "a symbolic link to nothing,",
+        pipe: "a pipe,",
+        tmp_path / ("x" * 300): "not readable \\(File name too long\\),",
+    }
+    for path, words in found.items():
+        with pytest.raises(TableFileError, match=f"{words} expected a CSV table"):
+            read_table(path)
+
+
+def test_at_most_ten_columns_passed_over_are_named(audit: Make) -> None:
+    found = audit("m,dataset,Pd (%)," + ",".join(f"c{i}" for i in range(12)), "A,NUDT,98.52" + "," * 12)
+    assert "columns passed over: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more" in list(found.sentences())
+    assert len(found.unused) == 12
 
 
 def test_a_missing_file_a_folder_and_an_unknown_dataset_are_refused(tmp_path: Path) -> None:

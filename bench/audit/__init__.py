@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.audit.across import check_copies, check_f1, check_lists, gather
+from bench.audit.across import check_copies, check_f1, check_lists, gather, repeats, tell_repeats
 from bench.audit.findings import SEVERITIES, Audit, Finding, RowAudit, in_order
 from bench.audit.records import PublishedTable, Row
 from bench.audit.rows import HOLDS, Outcome, check_row, fitting_lists, fitting_pixels
@@ -30,10 +30,13 @@ def audit_table(table: PublishedTable) -> Audit:
     """The audit of a table that was read."""
     by_f1, findings = check_f1(table.rows)
     found = [Finding("note", "units", (), text) for text in table.remarks]
-    found += [*findings, *check_lists(table.rows), *check_copies(table.rows)]
+    repeated = repeats(table.rows)
+    found += [*findings, *check_lists(table.rows), *check_copies(table.rows), *tell_repeats(repeated)]
     outcomes = {row: [*check_row(row), *([by_f1[row]] if row in by_f1 else [])] for row in table.rows}
+    again = {row for others in repeated.values() for row in others}
+    said = {row: some for row, some in outcomes.items() if row not in again}
     for severity in SEVERITIES:
-        told = [(row, one) for row, some in outcomes.items() for one in some if one.verdict == severity and one.text]
+        told = [(row, one) for row, some in said.items() for one in some if one.verdict == severity and one.text]
         found += gather(told) if severity == "not checked" else [one.finding(row, severity) for row, one in told]
     audited = tuple(_audited(row, some) for row, some in outcomes.items())
     return Audit(table.file, table.lines, audited, in_order(found), table.unused)

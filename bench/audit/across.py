@@ -33,10 +33,10 @@ def check_f1(rows: Sequence[Row]) -> tuple[dict[Row, Outcome], tuple[Finding, ..
         both = [row for row in mine if "IoU" in row.claims and "F1" in row.claims]
         means = [row for row in both if row.claims["IoU"].printed.is_mean or row.claims["F1"].printed.is_mean]
         outcomes |= {row: Outcome(CHECK_F1, "not checked", "F1 beside IoU: means over runs") for row in means}
-        single = [row for row in both if row not in means]
+        single = [row for row in both if row not in outcomes]
         holding = [row for row in single if pooled_f1(_rounded(row, "IoU")).meets(_rounded(row, "F1"))]
         outcomes |= {row: Outcome(CHECK_F1, HOLDS) for row in holding}
-        broken = [row for row in single if row not in holding]
+        broken = [row for row in single if row not in outcomes]
         if not holding and len(broken) >= ENOUGH:
             findings.append(_other_f1(broken))
             outcomes |= {row: Outcome(CHECK_F1, "inconsistent") for row in broken}
@@ -99,6 +99,7 @@ def _lists_finding(source: str, dataset: str, fits: Mapping[Row, Mapping[KnownLi
 
 
 def _rows_words(numbers: Sequence[int]) -> str:
+    numbers = list(dict.fromkeys(numbers))
     if len(numbers) > NAMED:
         return f"{len(numbers)} rows ({numbers[0]} to {numbers[-1]})"
     return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
@@ -106,16 +107,42 @@ def _rows_words(numbers: Sequence[int]) -> str:
 
 def check_copies(rows: Sequence[Row]) -> Iterator[Finding]:
     """Rows of one source and dataset that print the same numbers under two names."""
-    seen: dict[tuple[object, ...], Row] = {}
+    alike: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         numbers = tuple((name, claim.printed.value) for name, claim in row.claims.items())
-        key = (row.source, row.dataset.name or row.dataset.printed, row.split, numbers)
-        other = seen.setdefault(key, row)
-        telling = [claim for claim in row.claims.values() if claim.printed.digits > 2]
-        if other is not row and other.method != row.method and len(telling) >= TELLING:
-            words = ", ".join(claim.words for claim in row.claims.values())
-            text = f"{row.words} prints the same as {other.words}: {words}"
-            yield Finding("note", "copies", (other.number, row.number), text)
+        alike.setdefault((row.source, row.dataset.name or row.dataset.printed, row.split, numbers), []).append(row)
+    for first, *others in alike.values():
+        copies = [row for row in others if row.method != first.method]
+        words = ", ".join(claim.words for claim in first.claims.values())
+        if len([claim for claim in first.claims.values() if claim.printed.digits > 2]) < TELLING:
+            continue
+        if len(copies) > ENOUGH:
+            lines = tuple(row.number for row in copies)
+            text = f"{_rows_words(lines)} print the same as {first.words}: {words}"
+            yield Finding("note", "copies", (first.number, *lines), text)
+        else:
+            for row in copies:
+                text = f"{row.words} prints the same as {first.words}: {words}"
+                yield Finding("note", "copies", (first.number, row.number), text)
+
+
+def repeats(rows: Sequence[Row]) -> dict[Row, list[Row]]:
+    """Rows that stand in the table more than once, the first of each with those that repeat it word for word."""
+    alike: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        printed = tuple((name, claim.printed.text, claim.unit) for name, claim in row.claims.items())
+        key = (row.source, row.method, row.dataset, row.split, row.is_limited, row.skipped, printed)
+        alike.setdefault(key, []).append(row)
+    return {first: others for first, *others in alike.values() if others}
+
+
+def tell_repeats(found: Mapping[Row, Sequence[Row]]) -> Iterator[Finding]:
+    """Of every row that is repeated, how often and where."""
+    for first, others in found.items():
+        numbers = tuple(row.number for row in others)
+        shown = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
+        text = f"{first.words} stands there {len(numbers) + 1} times, again in row{'s' * (len(numbers) > 1)} {shown}"
+        yield Finding("note", "repeats", (first.number, *numbers), f"{text}; what holds for it is said once")
 
 
 def gather(told: Sequence[tuple[Row, Outcome]]) -> Iterator[Finding]:

@@ -12,6 +12,9 @@ of the table under the usual definitions. `note`: what a reader should know. `no
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
+NAMED_COLUMNS = 10
+"""Columns passed over that are named; of more it says how many."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -97,7 +100,8 @@ class Audit:
         for finding in self.findings:
             yield finding.line
         if self.unused:
-            yield f"columns passed over: {', '.join(self.unused)}"
+            more = f" and {len(self.unused) - NAMED_COLUMNS} more" if len(self.unused) > NAMED_COLUMNS else ""
+            yield f"columns passed over: {', '.join(self.unused[:NAMED_COLUMNS])}{more}"
         yield (
             f"{self.file}: {self.lines} rows, {self.lines_checked} checked, {self.lines - self.lines_checked} not; "
             f"{self.count('impossible')} impossible, {self.count('inconsistent')} inconsistent, "

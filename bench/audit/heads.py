@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bench.audit.lists import read_dataset
+from bench.audit.numbers import PERCENT, SUPERSCRIPTS
 
 METRICS = ("IoU", "nIoU", "F1", "Pd", "Fa", "precision", "recall")
 
@@ -56,10 +57,13 @@ DATASET_HEADS = ("testedon", "teston", "testset", "testdataset", "dataset", "dat
 SOURCE_HEADS = ("sourcerepo", "source", "paper", "repo", "repository", "commit")
 SPLIT_HEADS = ("split",)
 LIMITED_HEADS = ("limited",)
+NOTES_HEADS = ("notes",)
+LIMITED_NOTE = "limited trial: shortened image lists"
+"""What stands in the notes of a report's table beside a row whose lists were shortened."""
+
 FA_UNIT_HEADS = ("faunitasstated", "faunit")
 
-PERCENT, MILLIONTH = Fraction(1, 100), Fraction(1, 1_000_000)
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
+MILLIONTH = Fraction(1, 1_000_000)
 _POWER = re.compile(r"(?:[x×·*\\times]*\s*)10\s*\^?\s*[{(]?\s*-\s*(\d+)\s*[})]?|\b1?e-0?(\d+)", re.IGNORECASE)
 
 
@@ -79,6 +83,11 @@ class Head:
     dataset: str = ""
     unit: Fraction | None = None
 
+    @property
+    def is_spelled(self) -> bool:
+        """Whether its percent is spelled (`IoU_pct`), as by who collects tables, and not printed with a sign."""
+        return self.unit == PERCENT and "%" not in self.text and bool(re.search("pct|percent", self.text.lower()))
+
 
 def letters_of(head: str) -> str:
     """Its letters and digits in lower case: `Tested on` and `tested_on` are one head."""
@@ -91,7 +100,7 @@ def read_unit(text: str) -> Fraction | None:
     >>> [read_unit(text) for text in ("Fa (×10⁻⁶)", "IoU_pct", "Pd [%]", "Fa_1e-6", "$10^{-5}$", "F1")]
     [Fraction(1, 1000000), Fraction(1, 100), Fraction(1, 100), Fraction(1, 1000000), Fraction(1, 100000), None]
     """
-    plain = text.translate(_SUPERSCRIPTS)
+    plain = text.translate(SUPERSCRIPTS)
     if power := _POWER.search(plain.replace("_", " ")):
         return Fraction(1, 10 ** min(int(power.group(1) or power.group(2)), 99))
     if "%" in plain or re.search(r"(?:^|[\s_(\[])(?:pct|percent)(?:$|[\s_)\]])", plain.lower()):
@@ -113,7 +122,7 @@ def read_head(text: str) -> Head | None:
     if any(word in text.lower() for word in OTHER_RULES):
         return None
     unit = read_unit(text)
-    plain = text.translate(_SUPERSCRIPTS).replace("_", " ")
+    plain = text.translate(SUPERSCRIPTS).replace("_", " ")
     bare = re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", _POWER.sub(" ", plain))
     words = [word for word in re.split(r"[\s/,;|]+", bare) if letters_of(word) not in ("", "pct", "percent", "x")]
     return _named(text, words, unit)

@@ -12,12 +12,21 @@ SINGLE = Fraction(1, 2**22)
 
 FULL_DIGITS = 9
 
+PERCENT = Fraction(1, 100)
+
+FRACTION_FROM = -3
+"""Exponent (`2.02e-6`) up to which a number is a fraction: in 1e-6 it would be less than a pixel of any list known."""
+
 LONGEST = 60
 """Characters of a number, at most."""
 
 _WRAPPERS = re.compile(r"\\(?:textbf|underline|mathbf|bm|textit|textcolor\{\w+\})\{([^{}]*)\}|</?\w+>|†|‡|§|↑|↓")
 _NUMBER = re.compile(r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[-+−]?\d{1,3}(?:,\d{3})+\.\d+|[-+−]?\d{1,3}(?:,\d{3}){2,}", re.ASCII)
+_POWER = re.compile(
+    r"\s*(?:×|x|·|\*|\\times|\\cdot)\s*10(?:\^\s*[{(]?\s*([-+−]?\d{1,3})\s*[})]?|([-−]\d{1,3}))$", re.ASCII
+)
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 _ABSENT = frozenset(("", "-", "–", "—", "--", "---", "/", "n/a", "na", "nan", "none", "null", "\\"))
 
 
@@ -67,6 +76,7 @@ class Printed:
         step: one of its last digit.
         digits: significant ones.
         is_mean: whether a deviation stands beside it, so that it is a mean over runs.
+        unit: what a printed 1 is, where the cell says it: by %, or by a power of ten that makes a fraction of it.
     """
 
     text: str
@@ -74,6 +84,7 @@ class Printed:
     step: Fraction
     digits: int
     is_mean: bool = False
+    unit: Fraction | None = None
 
     @property
     def rounded(self) -> Interval:
@@ -90,7 +101,7 @@ class Printed:
 
 
 def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
-    """The number in a cell, or None where it holds none; %, arrows, bold print and footnote signs are passed over.
+    """The number in a cell, or None where it holds none; arrows, bold print and footnote signs are passed over.
 
     Args:
         decimal_comma: whether `69,4` is 69.4.
@@ -105,9 +116,11 @@ def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
     True
     """
     text = cell.strip()
-    bare = _WRAPPERS.sub(lambda found: found.group(1) or "", text).replace("\xa0", " ").replace("%", "").strip(" *_$")
+    bare, unit = _without_percent(_WRAPPERS.sub(lambda found: found.group(1) or "", text).replace("\xa0", " "))
+    bare = bare.strip(" *_$")
     if bare.lower() in _ABSENT:
         return None
+    bare, power = _without_power(bare)
     value, *spread = re.split(r"±|\+/-|\+-|\\pm", bare)
     value = value.strip()
     if decimal_comma and value.count(",") == 1 and "." not in value:
@@ -117,14 +130,38 @@ def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
     if not _NUMBER.fullmatch(value) or len(value) > LONGEST:
         shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
         raise UnreadableError(f"{shown!r} is not a number")
-    return _printed(text, value.replace("−", "-"), is_mean=bool(spread))
+    if power is not None and "e" not in value.lower():
+        value = f"{value}e{power}"
+        unit = unit or (Fraction(1) if power < 0 else None)
+    return _printed(text, value.replace("−", "-"), is_mean=bool(spread), unit=unit)
 
 
-def _printed(text: str, value: str, *, is_mean: bool) -> Printed:
+def _without_percent(text: str) -> tuple[str, Fraction | None]:
+    """The text without percent signs, and the unit that they say."""
+    return text.replace("\\%", "").replace("%", ""), PERCENT if "%" in text else None
+
+
+def _without_power(text: str) -> tuple[str, int | None]:
+    """The text without a written power of ten at its end, and its exponent.
+
+    >>> [_without_power(text) for text in ("2.02×10⁻⁶", "(2.0 ± 0.1) x 10^{-6}", "2.02e-6")]
+    [('2.02', -6), ('2.0 ± 0.1', -6), ('2.02e-6', None)]
+    """
+    plain = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda found: "^" + found.group().translate(SUPERSCRIPTS), text)
+    found = _POWER.search(plain)
+    if not found:
+        return text, None
+    exponent = (found.group(1) or found.group(2)).replace("−", "-")
+    return plain[: found.start()].strip(" ()"), int(exponent)
+
+
+def _printed(text: str, value: str, *, is_mean: bool, unit: Fraction | None) -> Printed:
     mantissa, _, exponent = value.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     power = int(exponent or 0)
     if abs(power) > 300:
         raise UnreadableError(f"{text!r} is not a number that a score can be")
     digits = len(re.sub(r"[^0-9]", "", mantissa).lstrip("0"))
-    return Printed(text, Fraction(value), Fraction(10) ** (power - decimals), digits, is_mean)
+    if unit is None and power <= FRACTION_FROM:
+        unit = Fraction(1)
+    return Printed(text, Fraction(value), Fraction(10) ** (power - decimals), digits, is_mean, unit)

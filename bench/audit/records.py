@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from bench.audit.heads import PERCENT
 from bench.audit.lists import DatasetCell
-from bench.audit.numbers import Interval, Printed
+from bench.audit.numbers import PERCENT, Interval, Printed
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Claim:
         """`IoU 2.37 %`, `Fa 28.59e-6`, `Pd 0.953`."""
         number = self.printed.text.strip()
         if self.unit == PERCENT:
-            return f"{self.metric} {number.rstrip('% ')} %"
+            return f"{self.metric} {number.replace('%', '').rstrip()} %"
         power = len(str(self.unit.denominator)) - 1
         return f"{self.metric} {number}" + (f"e-{power}" if power else "")
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from bench.audit.findings import Finding, Severity
 from bench.audit.lists import KnownList, lists_of
-from bench.audit.numbers import Interval
+from bench.audit.numbers import FULL_DIGITS, Interval
 from bench.audit.records import Claim, Row
 
 ONE = Fraction(1)
@@ -219,13 +219,31 @@ def _either(check: str, holds: bool, text: str) -> Outcome:
     return Outcome(check, HOLDS) if holds else Outcome(check, "inconsistent", text)
 
 
+def _is_none(row: Row, claim: Claim) -> bool:
+    """Whether a Pd or Fa can stand for nothing but no target or no pixel, on every list that is tried.
+
+    A `0.0` beside numbers in full is one in full itself.
+    """
+    if claim.printed.value or claim.printed.is_mean:
+        return False
+    if claim.printed.text == "0.0" and any(one.printed.digits >= FULL_DIGITS for one in row.claims.values()):
+        return True
+    if _why_no_list(row):
+        return False
+    lists = lists_of(row.dataset, split=row.split)
+    totals = [one.targets for one in lists] if claim.metric == "Pd" else list(_totals(row).values())
+    return all(claim.rounded.wholes(total) == range(1) for total in totals)
+
+
 def _check_nothing_predicted(row: Row) -> Iterator[Outcome]:
-    """Where no target is found and no pixel is a false alarm, nothing was predicted, so that nothing overlaps."""
+    """Where no target is found and no pixel is a false alarm, nothing was predicted, so that nothing overlaps.
+
+    Means over images are left out: an image without targets and predictions may count in full there.
+    """
     pd, fa = row.claims.get("Pd"), row.claims.get("Fa")
-    if not pd or not fa or pd.printed.value or fa.printed.value:
+    if not pd or not fa or not _is_none(row, pd) or not _is_none(row, fa):
         return
-    others = [claim for name, claim in row.claims.items() if name in ("IoU", "nIoU", "F1", "precision", "recall")]
-    for claim in others:
+    for claim in (row.claims[name] for name in ("IoU", "recall") if name in row.claims):
         text = f"{pd.words} and {fa.words}: nothing was predicted, but {claim.words} is above 0"
         holds = claim.rounded.low <= 0
         yield Outcome("nothing predicted", HOLDS) if holds else Outcome("nothing predicted", "impossible", text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -13,8 +15,10 @@ from bench.audit.heads import (
     DEVIATION,
     FA_UNIT_HEADS,
     LIMITED_HEADS,
+    LIMITED_NOTE,
     METHOD_HEADS,
     METRICS,
+    NOTES_HEADS,
     SOURCE_HEADS,
     SPLIT_HEADS,
     Head,
@@ -45,6 +49,7 @@ class _Layout:
     sources: tuple[int, ...]
     split: int | None
     limited: int | None
+    notes: int | None
     fa_unit: int | None
 
 
@@ -80,18 +85,21 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
         layout.limited,
     }
     known.add(layout.fa_unit)
+    if any(LIMITED_NOTE in cell for _, cells in lines for cell in _at(cells, layout.notes)):
+        known.add(layout.notes)
     unused = tuple(head for index, head in enumerate(heads) if index not in known and head)
     return PublishedTable(path.name, len(lines), rows, remarks, unused)
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise TableFileError(f"{path}: {found}, expected a CSV table")
+    if reason := _why_no_file(path):
+        raise TableFileError(f"{path}: {reason}, expected a CSV table")
     if path.stat().st_size > LARGEST:
         raise TableFileError(f"{path}: {path.stat().st_size} bytes, expected a table of at most {LARGEST}")
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TableFileError(f"{path}: not readable ({error.strerror}), expected a CSV table") from None
     except UnicodeDecodeError as error:
         raise TableFileError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from None
     if "\0" in text:
@@ -99,6 +107,18 @@ def _read_text(path: Path) -> str:
     if not text.strip():
         raise TableFileError(f"{path}: empty, expected a head and rows, as CSV")
     return text
+
+
+def _why_no_file(path: Path) -> str:
+    """What stands there instead of a file; empty where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a symbolic link to nothing" if path.is_symlink() else "no such file"
+    except OSError as error:
+        return "a loop of symbolic links" if error.errno == errno.ELOOP else f"not readable ({error.strerror})"
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return "" if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _delimiter(text: str) -> str:
@@ -143,10 +163,15 @@ def _layout(heads: Sequence[str], path: Path) -> _Layout:
     if method is None:
         method = next((i for i in range(len(heads)) if i not in found and letters[i] not in DATASET_HEADS), None)
     sources = tuple(letters.index(name) for name in SOURCE_HEADS if name in letters)
-    others = (place_of(names) for names in (DATASET_HEADS, SPLIT_HEADS, LIMITED_HEADS, FA_UNIT_HEADS))
-    dataset, split, limited, fa_unit = others
+    others = (place_of(names) for names in (DATASET_HEADS, SPLIT_HEADS, LIMITED_HEADS, NOTES_HEADS, FA_UNIT_HEADS))
+    dataset, split, limited, notes, fa_unit = others
     beside = {i: heads.index(head.text + DEVIATION) for i, head in found.items() if head.text + DEVIATION in heads}
-    return _Layout(found, beside, method, dataset, sources, split, limited, fa_unit)
+    return _Layout(found, beside, method, dataset, sources, split, limited, notes, fa_unit)
+
+
+def _at(cells: Sequence[str], index: int | None) -> Sequence[str]:
+    """The cell of that column, or none where there is no such column or the row is too short."""
+    return () if index is None else cells[index : index + 1]
 
 
 def _raw_rows(
@@ -162,6 +187,7 @@ def _raw_rows(
     def cell(index: int | None) -> str:
         return "" if index is None else cells[index]
 
+    is_limited = cell(layout.limited).lower() in ("true", "1", "yes") or LIMITED_NOTE in cell(layout.notes)
     named = read_dataset(cell(layout.dataset)) if cell(layout.dataset) else fallback
     for name in dict.fromkeys(head.dataset for head in layout.metrics.values()):
         mine = {index: head for index, head in layout.metrics.items() if head.dataset == name}
@@ -174,7 +200,7 @@ def _raw_rows(
                 source=" at ".join(filter(None, map(cell, layout.sources))),
                 split=cell(layout.split),
                 skipped=skipped,
-                is_limited=cell(layout.limited).lower() in ("true", "1", "yes"),
+                is_limited=is_limited,
             ),
             numbers,
             None if layout.fa_unit is None else cell(layout.fa_unit),

@@ -1,4 +1,4 @@
-"""The units of printed numbers: what their heads say, or what their size does, a source at a time."""
+"""The units of printed numbers: what their cells or heads say, or what their size does, a source at a time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bench.audit.heads import MILLIONTH, PERCENT, Head, read_unit
-from bench.audit.numbers import Printed
+from bench.audit.heads import MILLIONTH, Head, read_unit
+from bench.audit.numbers import PERCENT, Printed
 from bench.audit.records import Claim, Row
+
+ONE = Fraction(1)
+
+LARGEST_RATE = Fraction(1, 100)
+"""Fa below it, where no unit is stated, are fractions: 0.01 in 1e-6 would be less than a pixel of any list known."""
+
+SEVERAL = 3
+"""Numbers of a column, at least, that have to be 1 or less for the column to be in doubt."""
+
+DISAGREE = "no unit in the head, and the table disagrees: others can only be"
 
 
 @dataclass(frozen=True)
@@ -22,11 +32,13 @@ class RawRow:
 
 def with_units(raws: Sequence[RawRow]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """The rows with a unit for every number; what of them was guessed, a source at a time."""
+    sources: dict[str, list[RawRow]] = {}
+    for raw in raws:
+        sources.setdefault(raw.row.source, []).append(raw)
     rows: dict[int, Row] = {}
     remarks = []
-    for source in dict.fromkeys(raw.row.source for raw in raws):
-        mine = [raw for raw in raws if raw.row.source == source]
-        guess = _guess(mine)
+    for source, mine in sources.items():
+        guess = _guess(mine, is_collected=len(sources) > 1)
         remarks += [f"{source}: {words}" if source else words for words in guess.remarks]
         rows |= {id(raw): _claimed(raw, guess) for raw in mine}
     return tuple(rows[id(raw)] for raw in raws), tuple(remarks)
@@ -34,56 +46,117 @@ def with_units(raws: Sequence[RawRow]) -> tuple[tuple[Row, ...], tuple[str, ...]
 
 @dataclass(frozen=True)
 class _Guess:
-    """The units of a source's numbers where heads say nothing or cannot be right; None: not needed."""
+    """The units of a source's numbers where neither cell nor head says them; None: not needed.
 
-    stated_percent: Fraction | None
+    Attributes:
+        collected: of numbers below a spelled percent.
+        unstated: of shares.
+        rate: of Fa.
+        percent_lines: numbers of lines whose shares without a unit can be nothing but percent.
+        low_heads: heads of shares without a unit below which no number is above 1.
+        remarks: what was guessed, as sentences.
+    """
+
+    collected: Fraction
     unstated: Fraction | None
     rate: Fraction | None
+    percent_lines: frozenset[int]
+    low_heads: frozenset[str]
     remarks: tuple[str, ...]
 
 
-def _guess(raws: Sequence[RawRow]) -> _Guess:
-    shares = [pair for raw in raws for metric, pair in raw.numbers.items() if metric != "Fa"]
-    percent = [abs(p.value) for head, p in shares if head.unit == PERCENT]
-    unstated = [abs(p.value) for head, p in shares if head.unit is None]
-    rates = [abs(pair[1].value) for raw in raws if (pair := raw.numbers.get("Fa")) and _rate_unit(raw) is None]
-    remarks = []
-    is_fraction = any(percent) and max(percent) <= 1
-    if is_fraction:
-        remarks.append("the head says percent, but no number is above 1: read as fractions")
+def _guess(raws: Sequence[RawRow], *, is_collected: bool) -> _Guess:
+    collected, *told = _guess_collected(raws, is_collected=is_collected)
+    unstated = [
+        (raw.row.number, p) for raw in raws for metric, (head, p) in raw.numbers.items() if _is_bare(metric, head)
+    ]
+    above = frozenset(line for line, p in unstated if p.unit == PERCENT or abs(p.value) > 1)
     unit = None
-    if unstated:
-        above = [value > 1 for value in unstated if value]
-        unit = Fraction(1) if 2 * sum(above) < len(above) else PERCENT
-        remarks.append(f"no unit in the head: read as {'fractions' if unit == 1 else 'percent'}, by their size")
+    if any(p.unit != PERCENT for _, p in unstated):
+        unit = PERCENT if above else ONE
+        told.append(f"no unit in the head: read as {'percent' if above else 'fractions'}, by their size")
+    rates = [abs(pair[1].value) for raw in raws if (pair := raw.numbers.get("Fa")) and _rate_unit(raw, *pair) is None]
     rate = None
     if rates and all(raw.fa_unit is None for raw in raws):
-        rate = Fraction(1) if max(rates) < Fraction(1, 100) else MILLIONTH
-        remarks.append(f"no unit of Fa in the head: read as {'fractions' if rate == 1 else '1e-6'}, by their size")
-    return _Guess(Fraction(1) if is_fraction else PERCENT, unit, rate, tuple(remarks))
+        rate = ONE if max(rates) < LARGEST_RATE else MILLIONTH
+        told.append(f"no unit of Fa in the head: read as {'fractions' if rate == 1 else '1e-6'}, by their size")
+    return _Guess(collected, unit, rate, above, _low_heads(raws), tuple(told))
 
 
-def _rate_unit(raw: RawRow) -> Fraction | None:
-    """The unit of a row's Fa, as its own cell or the head says it."""
-    if raw.fa_unit is not None:
-        return read_unit(raw.fa_unit)
-    return raw.numbers["Fa"][0].unit
+def _guess_collected(raws: Sequence[RawRow], *, is_collected: bool) -> tuple[Fraction] | tuple[Fraction, str]:
+    """The unit of numbers below heads that say percent, with what there is to say of it.
+
+    It is what the heads say, unless whoever collected several sources spelled it above fractions of one of them.
+    """
+    pairs = [pair for raw in raws for metric, pair in raw.numbers.items() if metric != "Fa"]
+    below = [(head, abs(p.value)) for head, p in pairs if head.unit == PERCENT and p.unit != PERCENT]
+    if not any(value for _, value in below) or max(value for _, value in below) > 1:
+        return (PERCENT,)
+    if is_collected and all(head.is_spelled for head, _ in below):
+        return ONE, "the head says percent, but no number is above 1: read as fractions"
+    return PERCENT, "no number below a head that says percent is above 1; were they fractions, the head must not say so"
+
+
+def _is_bare(metric: str, head: Head) -> bool:
+    """Whether it is a share whose head has no unit."""
+    return metric != "Fa" and head.unit is None
+
+
+def _rate_unit(raw: RawRow, head: Head, printed: Printed) -> Fraction | None:
+    """The unit of a row's Fa, as the number, its own cell or the head says it."""
+    if printed.unit is not None:
+        return printed.unit
+    return head.unit if raw.fa_unit is None else read_unit(raw.fa_unit)
 
 
 def _claimed(raw: RawRow, guess: _Guess) -> Row:
     claims, skipped = {}, list(raw.row.skipped)
-    for metric, (head, printed) in raw.numbers.items():
-        if metric == "Fa":
-            stated = _rate_unit(raw)
-            unit, is_guessed = (stated, False) if stated else (guess.rate, True)
-        elif head.unit == PERCENT:
-            unit, is_guessed = guess.stated_percent, guess.stated_percent != PERCENT
-        else:
-            unit, is_guessed = (head.unit, False) if head.unit else (guess.unstated, True)
+    for metric, (_, printed) in raw.numbers.items():
+        stated, guessed = _units(raw, metric, guess)
+        unit = stated or guessed
         if unit is None:
             skipped.append(f"Fa {printed.text}: its unit is {raw.fa_unit or 'nowhere'!r}, so it is no number of pixels")
-            continue
-        claims[metric] = Claim(metric, printed, unit, is_guessed)
+        elif not stated and (doubt := _doubt(raw, metric, guess)):
+            skipped.append(f"{metric} {printed.text}: {doubt}")
+        else:
+            claims[metric] = Claim(metric, printed, unit, stated is None)
     if not raw.numbers and not skipped:
         skipped.append("the whole row: no number in it")
     return replace(raw.row, claims=claims, skipped=tuple(skipped))
+
+
+def _units(raw: RawRow, metric: str, guess: _Guess) -> tuple[Fraction | None, Fraction | None]:
+    """The stated and the guessed unit of a number."""
+    head, printed = raw.numbers[metric]
+    if metric == "Fa":
+        return _rate_unit(raw, head, printed), guess.rate
+    if printed.unit == PERCENT:
+        return PERCENT, None
+    if head.unit == PERCENT and guess.collected != PERCENT:
+        return None, guess.collected
+    return head.unit, guess.unstated
+
+
+def _doubt(raw: RawRow, metric: str, guess: _Guess) -> str:
+    """Why the guessed unit of the source does not serve for a number; empty where it does."""
+    head, printed = raw.numbers[metric]
+    if not printed.value:
+        return ""
+    if metric == "Fa":
+        is_small = guess.rate == MILLIONTH and abs(printed.value) < LARGEST_RATE
+        return f"{DISAGREE} 1e-6, in which this is less than a pixel" if is_small else ""
+    if not _is_bare(metric, head) or guess.unstated != PERCENT:
+        return ""
+    if raw.row.number not in guess.percent_lines:
+        return f"{DISAGREE} percent, and no number of this row is above 1"
+    return f"{DISAGREE} percent, and no number of this column is above 1" if head.text in guess.low_heads else ""
+
+
+def _low_heads(raws: Sequence[RawRow]) -> frozenset[str]:
+    """Heads of shares without unit below which several rows have numbers and none is above 1."""
+    found: dict[str, list[bool]] = {}
+    for raw in raws:
+        for metric, (head, printed) in raw.numbers.items():
+            if _is_bare(metric, head) and printed.value:
+                found.setdefault(head.text, []).append(printed.unit == PERCENT or abs(printed.value) > 1)
+    return frozenset(head for head, above in found.items() if len(above) >= SEVERAL and not any(above))
