@@ -92,6 +92,10 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     yield Drawn("roc", curves.roc_figure(panels(sources.roc_curve)), f"ROC of pixels. {at} {rules}")
     figure = curves.precision_recall_figure(panels(sources.precision_recall_curve))
     yield Drawn("precision-recall", figure, f"Precision and recall of pixels. {at} {rules}")
+    if all(entry.row.scoring.ground_truth == "binary" for some in counted.values() for entry, _ in some):
+        figure = curves.iou_figure(panels(sources.iou_curve))
+        words = "Pooled IoU over the threshold of probability: whether a method hangs on the one it is judged at."
+        yield Drawn("iou-threshold", figure, f"{words} {at} {rules}")
     figure = curves.pd_fa_figure(panels(sources.pd_fa_curve))
     words = "Detection of targets against false alarms at every threshold, from the highest level on."
     yield Drawn("pd-fa", figure, f"{words} {at} {rules}")

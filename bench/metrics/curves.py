@@ -216,6 +216,18 @@ def pixel_counts(curves: CurveCounts, levels: IntArray) -> tuple[IntArray, IntAr
     return on, off
 
 
+def pooled_iou(curves: CurveCounts, levels: IntArray) -> FloatArray:
+    """Pooled IoU (K,) at thresholds k/65536; 0 where nothing is labelled and nothing predicted. Binary masks.
+
+    >>> curves = CurveCounts(Scoring("native"))
+    >>> curves.add(np.array([[900, 500, 100, 0]], np.uint16), np.array([[1, 0, 1, 0]], np.uint8))
+    >>> pooled_iou(curves, np.array([899, 499, 0])).round(3).tolist()  # 1/2, 1/3, 2/3
+    [0.5, 0.333, 0.667]
+    """
+    on, off = pixel_counts(curves, levels)
+    return on / np.maximum(off + int(curves.target_levels.sum()), 1)
+
+
 def levels_used(curves: CurveCounts) -> IntArray:
     """The thresholds' levels k between which predictions differ, from the highest down: one below each that occurs."""
     used = np.flatnonzero(curves.target_levels + curves.other_levels)[::-1]

@@ -63,6 +63,11 @@ def precision_recall_figure(panels: Panels) -> Figure:
     return _figure(panels, Axis("Recall of pixels", "Precision of pixels", _dress_unit_square))
 
 
+def iou_figure(panels: Panels) -> Figure:
+    """Pooled IoU over the threshold."""
+    return _figure(panels, Axis("Threshold of probability", "IoU", _dress_unit_square))
+
+
 def pd_fa_figure(panels: Panels) -> Figure:
     """Probability of detection of targets over the false-alarm rate, in 1e-6."""
     return _figure(

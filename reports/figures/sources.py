@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counts import threshold_level
-from bench.metrics.curves import CurveCounts, pd_fa, pd_fa_at, precision_recall, roc
+from bench.metrics.counts import LEVELS, threshold_level
+from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
 from bench.metrics.distances import DistanceTable, pd_fa_by_distance
 from bench.store import StoreError, load_arrays
 from bench.types import Scoring, Training
@@ -81,6 +81,15 @@ def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) ->
     at = (_share(true[above:], true), hits / (hits + alarms) if hits + alarms else float("nan"))
     keep = thin(found.recall, found.precision)
     return Curve(label, found.recall[keep], found.precision[keep], at=_known(at))
+
+
+def iou_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
+    """Pooled IoU over the threshold, at every one that makes a difference, with the point at the scoring's."""
+    levels = levels_used(counts)
+    threshold, iou = levels / LEVELS, pooled_iou(counts, levels)
+    keep = thin(threshold, iou)
+    at = (scoring.threshold, float(pooled_iou(counts, np.array([threshold_level(scoring.threshold)]))[0]))
+    return Curve(label, threshold[keep], iou[keep], at=at)
 
 
 def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:

@@ -24,6 +24,7 @@ from bench.metrics.curves import (
     pd_fa,
     pd_fa_at,
     pixel_counts,
+    pooled_iou,
     precision_recall,
     roc,
     roc_auc,
@@ -166,6 +167,21 @@ def test_pixel_curves_have_a_point_for_every_level_that_occurs(seed: int) -> Non
     precision, recall = precision_recall(curves)
     assert precision.tolist() == [t / (t + f) for t, f in zip(true, false, strict=True)]
     assert recall.tolist() == [n / true[-1] for n in true]
+
+
+def test_pooled_iou_of_nothing_against_nothing_is_zero() -> None:
+    curves = drawn(np.zeros((1, 2), np.uint16), np.zeros((1, 2), np.uint8))
+    assert pooled_iou(curves, np.array([0, 32768])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pooled_iou_is_that_of_the_counts_at_every_threshold(seed: int) -> None:
+    q, mask = noisy(seed)
+    curves = drawn(q, mask)
+    for level in levels_used(curves)[1:]:
+        counts = count_image(q, mask, scoring=dataclasses.replace(NATIVE, threshold=int(level) / 65536))
+        union = counts.predicted + counts.labelled - counts.intersection
+        assert pooled_iou(curves, np.array([level]))[0] == counts.intersection / union
 
 
 def test_at_one_half_precision_and_recall_are_those_of_the_counts() -> None:

@@ -76,7 +76,16 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
     assert {"errors.tex", "errors.csv", "errors.md", "figures/errors.pdf", "figures/errors.png"} <= set(names)
     for name in ("intervals-nudt-sirst", "strata-nudt-sirst", "scorings-nudt-sirst"):
         assert {f"{name}.tex", f"{name}.csv", f"{name}.md"} <= set(names)
-    for figure in ("roc", "precision-recall", "pd-fa", "strata-nudt-sirst", "rounds", "mask-changes", "loss"):
+    for figure in (
+        "roc",
+        "precision-recall",
+        "iou-threshold",
+        "pd-fa",
+        "strata-nudt-sirst",
+        "rounds",
+        "mask-changes",
+        "loss",
+    ):
         assert {f"figures/{figure}.pdf", f"figures/{figure}.png"} <= set(names)
     assert len([n for n in names if n.startswith("figures/pictures-")]) == 4
     assert all(path.stat().st_size for path in report.paths)
@@ -114,7 +123,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 13
+    assert len(images) == 14
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 

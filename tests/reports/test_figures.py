@@ -27,6 +27,7 @@ from reports.figures.curves import (
 )
 from reports.figures.pictures import Picture, Prediction, picture_figure, read_pictures
 from reports.figures.sources import (
+    iou_curve,
     pd_fa_curve,
     precision_recall_curve,
     read_examples,
@@ -181,6 +182,10 @@ def test_curves_and_operating_points_come_from_the_counts():
     assert roc.at == (2 / 6, 1 / 2)
     assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
     assert precision_recall_curve("A", counts, SCORING).at == (1 / 2, 1 / 3)
+    iou = iou_curve("A", counts, SCORING)
+    assert (iou.x * 65536).tolist() == [65535, 59999, 49999, 39999, 19999, 99]
+    assert iou.y.tolist() == [0, 1 / 2, 1 / 3, 1 / 4, 2 / 4, 2 / 5]
+    assert iou.at == (0.5, 1 / 4)
     curve = pd_fa_curve("A", counts, SCORING)
     assert curve.x.tolist() == [0, 1 / 8, 1 / 8]  # a target at 60000; the false alarm at 50000; the lowest level
     assert curve.y.tolist() == [1 / 2, 1 / 2, 1 / 2]
