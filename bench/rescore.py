@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from bench.data.cards import DataError
@@ -81,7 +82,7 @@ class Rescored:
         """As this scoring sees them."""
         return len(self.table.target_area)
 
-    @property
+    @cached_property
     def scores(self) -> dict[str, Score]:
         """Every score that is valid under the scoring, those of its details last."""
         return score(self.table.round(0), self.named.scoring) | self.details.scores()

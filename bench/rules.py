@@ -115,10 +115,14 @@ def settable(rules: Rules) -> dict[str, Any]:
     """Every path that `override` replaces, with its annotated type."""
     kinds: dict[str, Any] = {"rounds": int, "start": str}
     for section in SECTIONS:
-        for name, kind in typing.get_type_hints(type(getattr(rules, section))).items():
-            kinds[f"{section}.{name}"] = kind
+        kinds |= fields_of(section, type(getattr(rules, section)))
     del kinds["recipe.device"]
     return kinds
+
+
+def fields_of(section: str, record: type) -> dict[str, Any]:
+    """A record's fields by their paths, as `scoring.threshold`, with their annotated types."""
+    return {f"{section}.{name}": kind for name, kind in typing.get_type_hints(record).items()}
 
 
 def fitted(value: Any, kind: Any, *, path: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +14,11 @@ from bench.progress import Progress
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rescore import Rescored, rescore_run, score_folder
-from bench.rules import RuleError, fitted
+from bench.rules import RuleError, fields_of, fitted
 from bench.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
 from bench.store import RESULT_FILE, to_plain, write_arrays, write_json
 from bench.types import Scoring
 
-SECTION = "scoring."
 FILES = ("counts", "curves", "distances", "errors", "contrast")
 """The integers that a folder of scores holds."""
 
@@ -122,13 +120,12 @@ def changed(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScoring:
     """
     if not changes:
         return named
-    kinds = typing.get_type_hints(Scoring)
-    del kinds["name"]
-    known = {f"{SECTION}{name}": kind for name, kind in kinds.items()}
+    known = fields_of("scoring", Scoring)
+    del known["scoring.name"]
     for path in changes:
         if path not in known:
             raise RuleError(unknown("setting of a scoring", path, known))
-    fields = {path.removeprefix(SECTION): fitted(value, known[path], path=path) for path, value in changes.items()}
+    fields = {path.removeprefix("scoring."): fitted(value, known[path], path=path) for path, value in changes.items()}
     name = ", ".join([named.scoring.name, *(f"{field} {value}" for field, value in fields.items())])
     scoring = replace(named.scoring, name=name, **fields)
     if scoring.ground_truth == named.scoring.ground_truth:

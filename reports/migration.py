@@ -93,8 +93,9 @@ def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged
         for name in sorted(names, key=lambda name: name != REFERENCE):
             if any(one.printed_id(name, head) for _, one in judged):
                 numbers = [_cell(one, name, head, notes) for _, one in judged]
-                shown.setdefault(tuple(cell.plain for cell in numbers), []).append(name)
-                if len(shown[tuple(cell.plain for cell in numbers)]) == 1:
+                alike_so_far = shown.setdefault(tuple(cell.plain for cell in numbers), [])
+                alike_so_far.append(name)
+                if len(alike_so_far) == 1:
                     metric = METRICS[head]
                     columns.append(Column(name, head, metric.unit, metric.better, marks=_whose(name, notes)))
                     cells.append(numbers)

@@ -36,24 +36,6 @@ class Verdict:
     alarm_area: int
 
 
-def match_targets(targets: Components, found: Components, *, distance: float) -> IntArray:
-    """For each target, the found component it is matched with, or -1: the greedy rule of BasicIRSTD and DFINet.
-
-    Targets in raster order each take the first component, in raster order, that is still free and whose centroid is
-    nearer than `distance` pixels. That is neither the nearest component nor the best assignment.
-    Distances are Euclidean, in float64, as in the published code, so that a distance of exactly `distance` is a miss.
-
-    >>> from bench.metrics.components import find_components
-    >>> target = find_components(np.array([[0, 1, 1, 0, 0, 0]], dtype=bool))
-    >>> found = find_components(np.array([[1, 0, 0, 0, 1, 0]], dtype=bool))
-    >>> match_targets(target, found, distance=3.0).tolist()
-    [0]
-    >>> match_targets(target, found, distance=1.5).tolist()
-    [-1]
-    """
-    return pair(GREEDY, targets.centroids, found.centroids, float(distance))
-
-
 def judge(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
 ) -> Verdict:
@@ -67,8 +49,10 @@ def judge(
     >>> from bench.metrics.components import find_components
     >>> target, prediction = np.array([[0, 0, 0, 0, 0, 1]], bool), np.array([[1, 1, 1, 1, 1, 1]], bool)
     >>> parts = target, find_components(target), prediction, find_components(prediction)
-    >>> judge(*parts, Scoring("by centroid", distance=2)).is_found.tolist()
+    >>> judge(*parts, Scoring("by centroid", distance=2.5)).is_found.tolist()  # exactly 2.5 px away: a miss
     [False]
+    >>> judge(*parts, Scoring("by centroid", distance=2.6)).is_found.tolist()
+    [True]
     >>> judge(*parts, Scoring("by overlap", matching="overlap")).is_found.tolist()
     [True]
     """

@@ -28,7 +28,12 @@ def distance_of(targets: Points, target: int, found: Points, component: int) -> 
 
 @compiled
 def pair_greedily(targets: Points, found: Points, limit: float) -> IntArray:
-    """Targets in raster order each take the first component, in raster order, that is free and near enough."""
+    """Targets in raster order each take the first component, in raster order, that is free and near enough.
+
+    That is neither the nearest component nor the best assignment.
+
+    Source: the rule of BasicIRSTD, DNANet and DFINet.
+    """
     partner = np.full(len(targets), UNMATCHED, np.int64)
     is_free = np.ones(len(found), np.bool_)
     for target in range(len(targets)):

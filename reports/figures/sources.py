@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from bench.metrics.counts import LEVELS, threshold_level
 from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
 from bench.metrics.distances import DistanceTable, pd_fa_by_distance
-from bench.store import StoreError, load_arrays
+from bench.store import Arrays, StoreError, load_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
 from reports.figures.pictures import Picture, read_pictures
 from reports.figures.rounds import Panel
 from reports.frame import Entry
+
+Counted = TypeVar("Counted")
 
 BENDS = 201
 """Points put into the sides of a ROC polygon: 33 a decade."""
@@ -33,9 +35,13 @@ def read_curves(entry: Entry) -> CurveCounts:
     Raises:
         StoreError: when there are none, or they are broken.
     """
-    path = entry.folder / "curves.npz"
+    return _read(entry, "curves.npz", lambda arrays: CurveCounts.from_arrays(arrays, entry.row.scoring))
+
+
+def _read(entry: Entry, name: str, make: Callable[[Arrays], Counted]) -> Counted:
+    """What a file of an entry is made into; what is wrong with it becomes a `StoreError` that names the entry."""
     try:
-        return CurveCounts.from_arrays(load_arrays(path), entry.row.scoring)
+        return make(load_arrays(entry.folder / name))
     except ValueError as error:
         raise StoreError(f"{entry.row.label} on {entry.dataset}: {name_without_folder(error, entry)}") from None
 
@@ -132,13 +138,8 @@ def read_distances(entry: Entry) -> DistanceTable | None:
     Raises:
         StoreError: when the file is broken.
     """
-    path = entry.folder / "distances.npz"
-    if not path.is_file():
-        return None
-    try:
-        return DistanceTable.from_arrays(load_arrays(path))
-    except ValueError as error:
-        raise StoreError(f"{entry.row.label} on {entry.dataset}: {name_without_folder(error, entry)}") from None
+    is_there = (entry.folder / "distances.npz").is_file()
+    return _read(entry, "distances.npz", DistanceTable.from_arrays) if is_there else None
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> float:
