@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.metrics.array_table import ArrayTable, Shape
 from bench.metrics.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.counts import BACKGROUND_MARGIN, LEVELS, FloatArray, QArray
+from bench.metrics.counts import LEVELS, FloatArray, QArray, surroundings
 from bench.metrics.tabled import Found, TableMetrics
 from bench.types import Scoring
 
@@ -90,10 +90,7 @@ def _stand_out(
     """Signal and clutter of one target in both maps, in their levels."""
     is_own = targets.owner == index
     rows, cols = targets.rows[is_own], targets.cols[is_own]
-    window = (
-        slice(max(rows.min() - BACKGROUND_MARGIN, 0), rows.max() + BACKGROUND_MARGIN + 1),
-        slice(max(cols.min() - BACKGROUND_MARGIN, 0), cols.max() + BACKGROUND_MARGIN + 1),
-    )
+    window = surroundings(rows, cols)
     around = is_background[window]
     if not around.any():
         return np.nan, np.nan, np.nan, np.nan

@@ -183,15 +183,20 @@ def _signal_to_clutter(targets: Components, is_background: BoolArray, grey: NDAr
     ratios = np.full(len(targets), np.nan)
     for t in range(len(targets)):
         rows, cols = targets.rows[targets.owner == t], targets.cols[targets.owner == t]
-        window = (
-            slice(max(rows.min() - BACKGROUND_MARGIN, 0), rows.max() + BACKGROUND_MARGIN + 1),
-            slice(max(cols.min() - BACKGROUND_MARGIN, 0), cols.max() + BACKGROUND_MARGIN + 1),
-        )
+        window = surroundings(rows, cols)
         clutter = grey[window][is_background[window]].astype(np.float64)
         spread = clutter.std() if len(clutter) else 0.0
         if spread > 0:
             ratios[t] = abs(grey[rows, cols].astype(np.float64).mean() - clutter.mean()) / spread
     return ratios
+
+
+def surroundings(rows: IntArray, cols: IntArray) -> tuple[slice, slice]:
+    """The bounding box of a target's pixels, widened by 20 px on every side and cut at the first row and column."""
+    return (
+        slice(max(int(rows.min()) - BACKGROUND_MARGIN, 0), int(rows.max()) + BACKGROUND_MARGIN + 1),
+        slice(max(int(cols.min()) - BACKGROUND_MARGIN, 0), int(cols.max()) + BACKGROUND_MARGIN + 1),
+    )
 
 
 @dataclass(frozen=True, eq=False)
