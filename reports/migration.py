@@ -79,7 +79,7 @@ def scorings_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "ref
         mine = [(row, _judged(row.groups[dataset])) for row in rows if dataset in row.groups]
         if any(judged.found for _, judged in mine):
             own = [entry for entry in entries if entry.dataset == dataset]
-            yield dataset, scorings_table(own, mine, title=f"{title.rstrip('.')}: {dataset}")
+            yield dataset, scorings_table(own, mine, title=title.rstrip("."))
 
 
 def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged]], *, title: str) -> Table:
@@ -123,7 +123,7 @@ def _caption(entries: Sequence[Entry], title: str, count: int, alike: Sequence[s
         "Not ranked: rules are compared here, not methods."
     )
     same = f" Printed alike: {'; '.join(alike)}." if alike else ""
-    title = f"{title}: the same predictions under {count} scorings"
+    title = f"{title}: the same predictions under {count} scorings on {entries[0].dataset}"
     return " ".join([*opening(entries, title=title, several="Mean"), remarks + same])
 
 
