@@ -48,6 +48,7 @@ SPECIAL = {
     "†": r"\ensuremath{\dagger}",
     "‡": r"\ensuremath{\ddagger}",
     "§": r"\S{}",
+    "¶": r"\P{}",
     "−": r"\ensuremath{-}",
     "✓": r"\ding{51}",
     "✗": r"\ding{55}",

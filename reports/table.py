@@ -18,6 +18,7 @@ SIGNS: dict[Badge, str] = {"": "", "reproduced": "✓", "not reproduced": "✗",
 OPTIMISTIC = "†"
 LIMITED = "‡"
 ORACLE = "§"
+LEAKED = "¶"
 LIMITED_NOTICE = "limited trial: shortened image lists, not comparable with any published number"
 DASH = "—"
 
