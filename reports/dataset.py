@@ -25,15 +25,13 @@ COLUMNS = (
     Column("an image", "Targets"),
     Column("area", "Targets", "px"),
     Column("SCR", "Targets"),
-    Column("signal", "Targets", "levels"),
-    Column("to border", "Targets", "px"),
 )
 
 CAPTION = (
     "Datasets, list by list. Level: mean over images of the mean grey level ± mean of its deviation within an image. "
-    "Targets are components of 8 neighbours; of area, SCR, signal and distance to the border: median [quartiles]. "
-    "Signal: |mean of the target − mean of its surroundings|; SCR: signal over the deviation of the surroundings, "
-    "which are the bounding box widened by 20 px on every side, less all marked pixels."
+    "Targets are components of 8 neighbours; of area and signal-to-clutter ratio (SCR): median [quartiles]. "
+    "SCR: |mean of the target − mean of its surroundings| over the deviation of the surroundings, which are the "
+    "bounding box widened by 20 px on every side, less all marked pixels."
 )
 
 Paths = list[Path]
@@ -60,8 +58,6 @@ def _cells(summary: Summary) -> Iterator[Cell]:
     yield _number(summary.targets_an_image, digits=2)
     yield _quartiles(summary.area, digits=0)
     yield _quartiles(summary.ratio, digits=1)
-    yield _quartiles(summary.signal, digits=0)
-    yield _quartiles(summary.border, digits=0)
 
 
 def _sizes(summary: Summary) -> str:

@@ -77,7 +77,8 @@ def _pair_lines(report: LeakReport) -> Iterator[Sequence[object]]:
 
 def _matrix(lists: Sequence[ListName], counts: Sequence[Sequence[int]]) -> str:
     heads = [each.title for each in lists]
-    return _table([("list", *heads), *((head, *line) for head, line in zip(heads, counts, strict=True))])
+    lines = ([head, *(count if count >= 0 else "" for count in line)] for head, line in zip(heads, counts, strict=True))
+    return _table([["list", *heads], *lines])
 
 
 def _table(lines: Iterator[Sequence[object]] | Sequence[Sequence[object]]) -> str:

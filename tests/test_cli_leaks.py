@@ -62,7 +62,9 @@ def test_a_leak_is_refused_with_what_to_do_before_anything_is_written(call: Call
     answer = call("run", write_suite(DOT), *SMALL)
     assert answer.code == 2
     assert answer.err.count("\n") == 1
-    assert f"share 1 images, the first '{leaky_lists}'; choose lists that share none, or pass --allow-leak" in answer.err
+    assert (
+        f"share 1 images, the first '{leaky_lists}'; choose lists that share none, or pass --allow-leak" in answer.err
+    )
     assert not Path("runs").exists()
 
 

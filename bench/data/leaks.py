@@ -113,7 +113,8 @@ class LeakReport:
 
     Attributes:
         overlaps: names shared by any two lists.
-        near: (L, L) images of the row's list that have a twin, or an exact copy, in the column's; None without pixels.
+        near: (L, L) images of the row's list that have a twin, or an exact copy, in the column's; -1 where neither list
+            is judged on, for these are not compared; None without pixels.
         leaks: every judged list of every split against what is learnt from in it.
         pairs: of the search; None where pixels were not compared.
         crossings: lists of other datasets that share pixels with one of these.
@@ -140,7 +141,7 @@ class LeakReport:
             "clean": self.is_clean,
             "lists": [each.title for each in self.overlaps.lists],
             "shared": self.overlaps.shared.tolist(),
-            "near": None if self.near is None else self.near.tolist(),
+            "near": None if self.near is None else [[None if n < 0 else n for n in row] for row in self.near.tolist()],
             "leaks": [
                 {**asdict(leak), "judged": leak.judged.title, "learnt": leak.learnt.title} for leak in self.leaks
             ],
@@ -270,13 +271,16 @@ def _near_matrix(lists: Sequence[ListName], pairs: Pairs) -> NDArray[np.int64]:
         [sum(not partners.get(name, set()).isdisjoint(other) for name in names) for _, other in members]
         for names, _ in members
     ]
-    return np.array(counts, dtype=np.int64).reshape(len(lists), len(lists))
+    found = np.array(counts, dtype=np.int64).reshape(len(lists), len(lists))
+    is_judged = np.array([each.part in JUDGED for each in lists])
+    found[~(is_judged[:, None] | is_judged[None, :])] = -1
+    return found
 
 
 def search(
     sources: Sources, lists: Sequence[ListName], *, step: Step | None = None, cache: Path | None = None
 ) -> Pairs:
-    """Exact and near duplicates among the images of the lists, at least one of a pair in a judged list; cached.
+    """Exact and near duplicates among the images of the lists, of near ones at least one in a judged list; cached.
 
     The cache is keyed by names, file contents and thresholds, so that whatever changes is searched again.
     """

@@ -58,7 +58,7 @@ def test_different_places_are_clean(root: Path) -> None:
     assert report.is_clean
     assert report.pairs == leaks.Pairs(7)
     assert report.near is not None
-    assert not report.near.any()
+    assert report.near.tolist() == [[-1, -1, 0, 0], [-1, -1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert (leak_of(report, "test").near, leak_of(report, "held-out").near) == (0, 0)
 
 
@@ -83,7 +83,7 @@ def test_a_near_duplicate_is_reported_and_is_no_leak(root: Path) -> None:
     (twin,) = leak.first
     assert (twin.one, twin.two, twin.orientation, twin.rows, twin.cols) == ("six", "four", "upright", 0, 0)
     assert report.near is not None
-    assert report.near.tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
+    assert report.near.tolist() == [[-1, -1, 0, 1], [-1, -1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
 
 
 def test_a_name_in_both_lists_is_a_leak(root: Path) -> None:
@@ -169,6 +169,7 @@ def test_a_report_is_plain_json(root: Path) -> None:
     plain = json.loads(json.dumps(find_leaks("Toy", toy(root, seven=place(0))).plain()))
     assert (plain["dataset"], plain["clean"], plain["exact"]) == ("Toy", False, [["seven", "one"]])
     assert plain["leaks"][1]["judged"] == "a/test"
+    assert plain["near"] == [[None, None, 0, 1], [None, None, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
 
 
 def test_the_same_pixels_under_two_names_of_a_dataset_are_shared(root: Path) -> None:
