@@ -1,8 +1,8 @@
 """Near duplicates: pairs of images that show the same place, found by hash and shift search, proven at full size.
 
-Three steps, each with one threshold. A pair is proposed when its perceptual hashes are alike in one of the eight
-orientations (a copy that was turned or mirrored), or when its 64 x 64 thumbnails correlate at some shift (a camera
-that moved). It is a twin when its images correlate at full size over the part that both show.
+A pair is proposed when its perceptual hashes are alike in one of the eight orientations (a copy that was turned or
+mirrored), or when its thumbnails correlate at some shift (a camera that moved): roughly at 32 x 32 pixels, then at
+64 x 64 over the part that both show. It is a twin when its images correlate over that part at full size.
 
 All correlations are of band-pass maps: an image less its blur, over its local contrast. Raw grey levels of any two
 skies over land correlate at 0.9, band-pass maps of different places do not reach 0.8; docs/leaks.md says where the
@@ -30,15 +30,18 @@ Read = Callable[[int], Pixels]
 
 Step = Callable[[int, int], None]
 
-SIDE = 64
-"""Side of the thumbnails that every pair is compared at, in pixels."""
+SIDE, COARSE = 64, 32
+"""Sides of the thumbnails, in pixels: all pairs are compared at the coarse one, those it leaves at the other."""
 
 MOST_BITS = 14
 """Bits of 64 in which the perceptual hashes of a proposed pair differ at most."""
 
-LEAST_THUMBNAIL = 0.35
-"""Correlation at which thumbnails propose a pair. Images that share half of their area reach about half of what the
-shared part does."""
+LEAST_COARSE = 0.25
+"""Correlation of coarse thumbnails, over the whole of both, at which a pair is looked at again: images that share half
+of their area reach about half of what the shared part does."""
+
+LEAST_THUMBNAIL = 0.5
+"""Correlation of thumbnails over their common part that proposes a pair."""
 
 LEAST_CORRELATION = 0.8
 """Correlation at full size, over the common part, from which a pair is a twin."""
@@ -56,8 +59,9 @@ EVEN = 1e-3
 """Root mean square of a band-pass map below which it holds nothing but rounding."""
 
 THRESHOLDS = {
-    "side": SIDE,
+    "sides": (SIDE, COARSE),
     "bits": MOST_BITS,
+    "coarse": LEAST_COARSE,
     "thumbnail": LEAST_THUMBNAIL,
     "correlation": LEAST_CORRELATION,
     "common": LEAST_COMMON,
@@ -112,8 +116,10 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """What a search holds of one image: a thumbnail (64, 64) of mean 0 and length 1, and a hash (8,) an orientation."""
+    """What a search holds of one image: thumbnails (32, 32) and (64, 64) of mean 0 and length 1, and 8 hashes, one an
+    orientation."""
 
+    coarse: Plane
     thumbnail: Plane
     hashes: NDArray[np.uint64]
 
@@ -145,13 +151,19 @@ def oriented(plane: NDArray[np.generic], orientation: int) -> NDArray[np.generic
 
 
 def sketch(levels: Pixels) -> Sketch:
-    """Thumbnail and hashes of an image (H, W)."""
-    small = cv2.resize(levels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    thumbnail = band_pass(np.asarray(small, np.uint8), fine=0.0, coarse=4.0, around=6.0, floor=1.0)
-    thumbnail = thumbnail - thumbnail.mean()
-    length = float(np.linalg.norm(thumbnail))
+    """Thumbnails and hashes of an image (H, W)."""
+    small = np.asarray(cv2.resize(levels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     hashes = [_hash(oriented(small, index)) for index in range(len(ORIENTATIONS))]
-    return Sketch(thumbnail / length if length > EVEN * SIDE else thumbnail * 0, np.array(hashes, np.uint64))
+    return Sketch(thumbnail(levels, COARSE), thumbnail(levels, SIDE), np.array(hashes, np.uint64))
+
+
+def thumbnail(levels: Pixels, side: int) -> Plane:
+    """The band-pass map of the image at (side, side), of mean 0 and length 1; zeros where the image is even."""
+    small = np.asarray(cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    plane = band_pass(small, fine=0.0, coarse=side / 16, around=3 * side / 32, floor=1.0)
+    plane = plane - plane.mean()
+    length = float(np.linalg.norm(plane))
+    return plane / length if length > EVEN * side else np.zeros_like(plane)
 
 
 def _hash(small: NDArray[np.generic]) -> np.uint64:
@@ -169,15 +181,36 @@ def propose(sketches: Sequence[Sketch], *, judged: int, step: Step | None = None
     if not sketches:
         return []
     hashes = np.array([each.hashes for each in sketches])  # (N, 8)
-    thumbnails = np.array([each.thumbnail for each in sketches])
-    spectra = np.asarray(fft.rfft2(thumbnails), np.complex64)
+    coarse = _Spectra.of([each.coarse for each in sketches])
+    thumbnails = _Spectra.of([each.thumbnail for each in sketches])
     found: list[Proposal] = []
     for one in range(min(judged, len(sketches) - 1)):
         found += _by_hash(hashes, one)
-        found += _by_shift(spectra, one)
+        found += _by_shift(coarse, thumbnails, one)
         if step is not None:
             step(one + 1, judged)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectra:
+    """Thumbnails (N, side, side) and their Fourier transforms, with which all shifts of a pair are tried at once."""
+
+    planes: Plane
+    spectra: NDArray[np.complex64]
+
+    @staticmethod
+    def of(planes: Sequence[Plane]) -> _Spectra:
+        stacked = np.array(planes)
+        return _Spectra(stacked, np.asarray(fft.rfft2(stacked), np.complex64))
+
+    def peaks(self, one: int, others: slice | NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Of each other, the best correlation with `one` over all circular shifts, and the flat index of the shift."""
+        side = self.planes.shape[1]
+        surfaces = np.asarray(fft.irfft2(self.spectra[others] * np.conj(self.spectra[one]), s=(side, side)))
+        flat = surfaces.reshape(-1, side * side)
+        at = flat.argmax(axis=1)
+        return flat[np.arange(len(flat)), at], at
 
 
 def _by_hash(hashes: NDArray[np.uint64], one: int) -> Iterator[Proposal]:
@@ -188,20 +221,27 @@ def _by_hash(hashes: NDArray[np.uint64], one: int) -> Iterator[Proposal]:
         yield Proposal(one, one + 1 + int(index), int(best[index]))
 
 
-def _by_shift(spectra: NDArray[np.complex64], one: int) -> Iterator[Proposal]:
-    """Images behind `one` whose thumbnails correlate with its at the best of all shifts up to half a side."""
-    planes = fft.irfft2(spectra[one + 1 :] * np.conj(spectra[one]), s=(SIDE, SIDE))
-    flat = np.asarray(planes).reshape(len(planes), SIDE * SIDE)
-    peaks = flat.argmax(axis=1)
-    values = flat[np.arange(len(flat)), peaks]
-    for index in np.flatnonzero(values >= LEAST_THUMBNAIL):
-        rows, cols = divmod(int(peaks[index]), SIDE)
-        yield Proposal(one, one + 1 + int(index), 0, _signed(rows) / SIDE, _signed(cols) / SIDE)
+def _by_shift(coarse: _Spectra, thumbnails: _Spectra, one: int) -> Iterator[Proposal]:
+    """Images behind `one` whose thumbnails correlate with its over their common part, at the best shift."""
+    rough, _ = coarse.peaks(one, slice(one + 1, None))
+    others = one + 1 + np.flatnonzero(rough >= LEAST_COARSE)
+    _, peaks = thumbnails.peaks(one, others)
+    for other, peak in zip(others.tolist(), peaks.tolist(), strict=True):
+        shift = _signed(peak // SIDE), _signed(peak % SIDE)
+        if _shifted_correlation(thumbnails.planes[one], thumbnails.planes[other], shift) >= LEAST_THUMBNAIL:
+            yield Proposal(one, other, 0, shift[0] / SIDE, shift[1] / SIDE)
 
 
 def _signed(shift: int) -> int:
     """A shift from 0 to 63, as one from -31 to 32."""
     return shift - SIDE if shift > SIDE // 2 else shift
+
+
+def _shifted_correlation(one: Plane, two: Plane, shift: tuple[int, int]) -> float:
+    """The correlation over the common part when the first lies `shift` (rows, columns) lower and further right."""
+    (top, bottom), (left, right) = (_common(extent, by) for extent, by in zip(two.shape, shift, strict=True))
+    under = two[top + shift[0] : bottom + shift[0], left + shift[1] : right + shift[1]]
+    return _correlation(one[top:bottom, left:right], under)
 
 
 def confirm(proposals: Sequence[Proposal], read: Read, *, step: Step | None = None) -> list[Match]:
