@@ -95,3 +95,73 @@ def test_a_clean_run_says_nothing_of_leaks(call: Call) -> None:
     answer = call("run", write_suite(DOT), *SMALL, "--allow-leak")
     assert "leak" not in answer.out
     assert json.loads(next(Path("runs").glob("*/result.json")).read_text())["leaked"] == 0
+
+
+def test_lists_that_share_nothing_have_exit_code_0_and_say_so(call: Call) -> None:
+    answer = call("data", "leaks", "synthetic")
+    assert answer.code == 0, answer.err
+    assert "bench/test (80 images) against bench/train: 0 shared, 0 with the same pixels, 0 near (0.0%)" in answer.out
+    assert answer.out.rstrip().endswith("synthetic: no split learns from what it judges on")
+
+
+def test_a_leak_in_a_datasets_own_lists_has_exit_code_1(call: Call, leaky_lists: str) -> None:
+    answer = call("data", "leaks", "synthetic")
+    assert answer.code == 1
+    assert f"shared: {leaky_lists}" in answer.out
+    assert answer.out.rstrip().endswith("synthetic: leaks")
+
+
+def test_without_images_the_names_are_compared_and_the_answer_says_that_pixels_were_not(call: Call) -> None:
+    answer = call("data", "leaks", "NUDT-SIRST")
+    assert answer.code == 0
+    cells = [line.replace("│", " ").split() for line in answer.out.splitlines() if "basicirstd/test" in line]
+    assert cells[0] == ["4", "basicirstd/test", "·", "·", "·", "664", "417", "340", "77", "119", "128"]
+    assert "no data folder was given, so names were compared and pixels were not" in answer.out
+    assert "near duplicates not looked for" in answer.out
+
+
+def test_leaks_as_json_are_one_object_and_its_files_are_written(call: Call, tmp_path: Path) -> None:
+    answer = call("data", "leaks", "synthetic", "--split", "bench", "--json", "--out", str(tmp_path / "out"))
+    found = json.loads(answer.out)
+    assert (found["dataset"], found["clean"], found["twins"], found["exact"]) == ("synthetic", True, [], [])
+    assert found["lists"] == ["bench/train", "bench/fit", "bench/held-out", "bench/test"]
+    assert [Path(path).name for path in found["files"]] == [
+        "synthetic-overlaps.csv",
+        "synthetic-near.csv",
+        "synthetic-pairs.csv",
+    ]
+    assert all(Path(path).is_file() for path in found["files"])
+
+
+def test_statistics_are_a_line_a_list_and_files(call: Call, tmp_path: Path) -> None:
+    answer = call("data", "stats", "synthetic", "--out", str(tmp_path / "out"))
+    assert answer.code == 0, answer.err
+    (line,) = [line.replace("│", " ").split() for line in answer.out.splitlines() if "bench/test" in line]
+    assert line[:5] == ["synthetic", "bench/test", "80", "143", "1.79"]
+    assert (tmp_path / "out/datasets.tex").is_file()
+    assert (tmp_path / "out/synthetic-sheet.pdf").is_file()
+
+
+def test_statistics_as_json_are_one_object(call: Call) -> None:
+    answer = call("data", "stats", "synthetic", "synthetic", "--json")
+    found = json.loads(answer.out)
+    assert [one["list"] for one in found["lists"]] == ["all images", "bench/train", "bench/test"]
+    assert (found["lists"][0]["images"], found["lists"][0]["targets"], found["files"]) == (400, 724, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("leaks", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic?"),
+        (("leaks", "synthetic", "--split", "benck"), "no split of synthetic is called 'benck'; did you mean bench?"),
+        (("stats", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic?"),
+        (("stats", "synthetic", "--split", "benck"), "no split of synthetic is called 'benck'; did you mean bench?"),
+        (("stats", "NUDT-SIRST"), "NUDT-SIRST: no data folder was given; pass the folder that holds NUDT-SIRST"),
+        (("stats", "NUDT-SIRST", "--data", "nowhere"), "nowhere/NUDT-SIRST: no such folder"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_one_line(words: tuple[str, ...], said: str, call: Call) -> None:
+    answer = call("data", *words)
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert said in answer.err
