@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.cards import DataError
+from bench.data.naming import SUFFIXES, composed
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -35,11 +35,10 @@ def find_files(folder: Path) -> dict[str, Path]:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
     found: dict[str, Path] = {}
     for path in paths:
-        if path.stem in found:
-            raise DataError(
-                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
-            )
-        found[path.stem] = path
+        name = composed(path.stem)
+        if name in found:
+            raise DataError(f"{path}: {found[name].name} has the same name, expected one file per image; remove one")
+        found[name] = path
     return found
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import SUFFIXES, Pixels, decode_grey, decode_rgb, find_files, pixel_digest
+from bench.data.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
 from bench.data.frames import Progress
+from bench.data.naming import SUFFIXES
 from bench.data.splits import list_names, read_list
 from bench.data.synthetic import checked_scene
 
