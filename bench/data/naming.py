@@ -10,6 +10,9 @@ SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 ID_DIGITS = {"NUDT-SIRST": 6}
 """Datasets whose numbered files are called by that many digits, whatever a list says: DFINet's 0001 is 000001."""
 
+PREFIXES = {("SIRST-Aug", "test"): "w"}
+"""(dataset, part) whose files are called with that in front, so that they can lie beside the others."""
+
 
 def composed(name: str) -> str:
     """The name with every accented letter as one character (Unicode NFC), so that two spellings of it are equal."""
@@ -26,14 +29,16 @@ def stem_of(name: str) -> str:
     return stem if dot and f".{suffix.lower()}" in SUFFIXES else name
 
 
-def published_name(name: str, dataset: str) -> str:
-    """The name as the dataset's image files bear it.
+def published_name(name: str, dataset: str, part: str = "") -> str:
+    """The name as the dataset's image files bear it, from a file of the part `part` or from a list.
 
-    >>> published_name("0001", "NUDT-SIRST")
-    '000001'
+    >>> published_name("0001", "NUDT-SIRST"), published_name("000001", "SIRST-Aug", "test")
+    ('000001', 'w000001')
     """
     digits = ID_DIGITS.get(dataset)
-    return composed(name.zfill(digits) if digits and name.isdecimal() else name)
+    prefix = PREFIXES.get((dataset, part), "")
+    filled = name.zfill(digits) if digits and name.isdecimal() else name
+    return composed(filled if filled.startswith(prefix) else prefix + filled)
 
 
 def published_names(names: Sequence[str], dataset: str) -> tuple[str, ...]:
