@@ -85,7 +85,8 @@ def fetch_dataset(
 
 def instructions(card: Card, data: Path) -> tuple[str, ...]:
     """How a person gets a dataset that no program can fetch, one step a line."""
-    lines = [f"{card.name} cannot be fetched by a program; do this:"]
+    why = "has no files of its own" if card.mixture_of else "cannot be fetched by a program"
+    lines = [f"{card.name} {why}; do this:"]
     for source in card.sources:
         lines += _steps_to(card, source, data)
     return tuple(lines)
