@@ -116,7 +116,7 @@ def test_without_images_the_names_are_compared_and_the_answer_says_that_pixels_w
     assert answer.code == 0
     cells = [line.replace("│", " ").split() for line in answer.out.splitlines() if "basicirstd/test" in line]
     assert cells[0] == ["4", "basicirstd/test", "·", "·", "·", "664", "417", "340", "77", "119", "128"]
-    assert "no data folder was given, so names were compared and pixels were not" in answer.out
+    assert "names were compared and pixels were not: NUDT-SIRST: no data folder was given" in answer.out
     assert "near duplicates not looked for" in answer.out
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bench.data.cache_folder import cache_folder
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
+from bench.data.decode import Pixels, decode_grey, decode_rgb, pixel_digest
+from bench.data.folders import find_dataset
 from bench.data.overlaps import (
     JUDGED,
     Crossing,
@@ -184,19 +185,14 @@ class Sources:
 
 
 def open_sources(dataset: str, root: Path | None) -> Sources | str:
-    """The images of a dataset, or in a sentence why there are none.
-
-    Raises:
-        DataError: when the folder is there and cannot be read.
-    """
+    """The images of a dataset, or in a sentence why there are none."""
     card = load_card(dataset)
     if card.generated:
         return Sources(card)
-    folder = None if root is None else root / dataset / "images"
-    if folder is None or not folder.is_dir():
-        where = "no data folder was given" if folder is None else f"{folder}: no such folder"
-        return f"{where}, so names were compared and pixels were not; pass the folder with --data DIR"
-    return Sources(card, find_files(folder))
+    try:
+        return Sources(card, find_dataset(card, root).images)
+    except DataError as error:
+        return f"names were compared and pixels were not: {error}"
 
 
 def find_leaks(
@@ -216,7 +212,10 @@ def find_leaks(
     """
     lists = lists_of(dataset, split=split)
     if not lists:
-        raise DataError(f"{dataset}: its card has no lists, expected at least one split; nothing can be compared")
+        raise DataError(
+            f"{dataset}: no list of its images is known here, so there is nothing to compare; add yours with "
+            f"dfinet-bench data lists {dataset} TRAIN.txt TEST.txt"
+        )
     sources = open_sources(dataset, root)
     overlaps = name_overlaps(lists)
     across = tuple(crossings(dataset))

@@ -1,4 +1,4 @@
-"""Which images two lists share: by name within a dataset, by the digest of their pixels wherever digests are known.
+"""Which images two lists share: by name within a dataset and its mixtures, by their pixels' digest wherever it is known.
 
 Nothing here opens an image: names come from the lists, digests from the cards.
 """
@@ -60,7 +60,8 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class Crossing:
-    """A list of another dataset that holds images of a list of this one, by their pixels' digest."""
+    """A list of another dataset that holds images of a list of this one: by name where one is made of the other, by the
+    digest of their pixels elsewhere."""
 
     own: ListName
     other: ListName
@@ -92,18 +93,22 @@ def name_overlaps(lists: Sequence[ListName]) -> Overlaps:
 
 
 def crossings(dataset: str) -> Iterator[Crossing]:
-    """Every list of another dataset that shares pixels with a list of this one; nothing where digests are not known."""
-    own = [(each, set(pixel_digests(dataset, each.names).values())) for each in lists_of(dataset)]
+    """Every list of another dataset that is known to share images with a list of this one."""
+    own = lists_of(dataset)
     for name in card_names():
-        if name == dataset or not _shares_pixels(load_card(dataset), load_card(name)):
-            continue
-        for other in lists_of(name):
-            theirs = set(pixel_digests(name, other.names).values())
-            yield from (Crossing(one, other, len(mine & theirs)) for one, mine in own if mine & theirs)
+        if name != dataset and _may_share(load_card(dataset), load_card(name)):
+            for other in lists_of(name):
+                counts = ((each, len(_shared(other, each))) for each in own)
+                yield from (Crossing(each, other, count) for each, count in counts if count)
 
 
-def _shares_pixels(one: Card, other: Card) -> bool:
-    return bool(_image_digests(one) & _image_digests(other))
+def _may_share(one: Card, other: Card) -> bool:
+    return _are_mixed(one, other) or bool(_image_digests(one) & _image_digests(other))
+
+
+def _are_mixed(one: Card, other: Card) -> bool:
+    """Whether a name stands for one image in both: they are one dataset, or made of one."""
+    return not {one.name, *one.mixture_of}.isdisjoint({other.name, *other.mixture_of})
 
 
 def _image_digests(card: Card) -> set[str]:
@@ -111,13 +116,23 @@ def _image_digests(card: Card) -> set[str]:
 
 
 def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
-    """Names of the test images that are in the other list: by name within a dataset, by their pixels' digest in all."""
+    """Names of the test images that are in the other list: by name within a dataset and its mixtures, by the digest of
+    their pixels wherever cards know it."""
     names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
     tested = list_names(test.dataset, test.split, test.part, test.limit)
-    known = set(names) if seen.dataset == test.dataset else set()
-    pixels = set(pixel_digests(seen.dataset, names).values())
-    digests = pixel_digests(test.dataset, tested)
-    return tuple(name for name in tested if name in known or digests.get(name) in pixels)
+    return _in_both(seen.dataset, names, test.dataset, tested)
+
+
+def _shared(seen: ListName, tested: ListName) -> tuple[str, ...]:
+    return _in_both(seen.dataset, seen.names, tested.dataset, tested.names)
+
+
+def _in_both(seen: str, names: Sequence[str], tested: str, candidates: Sequence[str]) -> tuple[str, ...]:
+    """Those of a dataset's candidates that are among the names of another one, or of the same."""
+    known = set(names) if _are_mixed(load_card(seen), load_card(tested)) else set()
+    pixels = set(pixel_digests(seen, names).values())
+    digests = pixel_digests(tested, candidates)
+    return tuple(name for name in candidates if name in known or digests.get(name) in pixels)
 
 
 def pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:

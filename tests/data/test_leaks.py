@@ -101,9 +101,10 @@ def test_without_images_names_are_compared_and_the_report_says_that_pixels_were_
     assert report.is_clean
     assert (report.near, report.pairs, leak_of(report, "test").near) == (None, None, None)
     assert report.note == (
-        "no data folder was given, so names were compared and pixels were not; pass the folder with --data DIR"
+        "names were compared and pixels were not: Toy: no data folder was given; pass the folder that holds Toy with "
+        "--data DIR or DFINET_BENCH_DATA"
     )
-    assert find_leaks("Toy", root / "nowhere").note.startswith(f"{root}/nowhere/Toy/images: no such folder, so names")
+    assert f"were not: {root}/nowhere/Toy: no such folder" in find_leaks("Toy", root / "nowhere").note
 
 
 def test_one_split_alone_is_searched_when_asked_for(root: Path) -> None:
@@ -154,7 +155,9 @@ def test_a_missing_and_a_damaged_image_are_named(root: Path) -> None:
 
 def test_a_dataset_without_lists_is_refused(root: Path) -> None:
     write_card(root / "cards", "Bare", {})
-    with pytest.raises(DataError, match="Bare: its card has no lists, expected at least one split"):
+    with pytest.raises(
+        DataError, match=r"Bare: no list of its images .* add yours with dfinet-bench data lists Bare TRAIN\.txt"
+    ):
         find_leaks("Bare", None)
 
 
@@ -191,6 +194,17 @@ def test_lists_of_another_dataset_with_the_same_pixels_are_named(root: Path) -> 
     cards.load_card.cache_clear()
     (found,) = crossings("Toy")
     assert (found.own.title, found.other.dataset, found.other.title, found.count) == ("a/test", "Copy", "c/train", 1)
+
+
+def test_a_mixture_shares_the_names_of_its_parts_without_digests(root: Path) -> None:
+    toy(root)
+    write_card(root / "cards", "Mixture", {"m": {"train": ["seven", "x"], "test": ["y"]}})
+    card = root / "cards/Mixture/card.toml"
+    card.write_text(card.read_text().replace("defects = []", 'defects = []\nmixture_of = ["Toy"]'))
+    assert shared_images(image_list("Mixture", "m", "train"), image_list("Toy", "a", "test")) == ("seven",)
+    assert shared_images(image_list("Toy", "a", "test"), image_list("Mixture", "m", "test")) == ()
+    (found,) = crossings("Mixture")
+    assert (found.own.title, found.other.title, found.count) == ("m/train", "a/test", 1)
 
 
 def test_the_generated_dataset_needs_no_folder(tmp_path: Path) -> None:
