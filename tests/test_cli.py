@@ -592,4 +592,4 @@ def test_a_suite_runs_on_another_dataset_than_its_own(call: Call) -> None:
     assert [row.dataset for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic"]
     wrong = call("run", "mine.toml", "--dataset", "synthetik", *SMALL)
     assert wrong.code == 2
-    assert "did you mean synthetic?" in wrong.err
+    assert "did you mean synthetic or synthetic-s" in wrong.err

@@ -11,7 +11,8 @@ HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def test_every_folder_of_datasets_has_a_card() -> None:
-    assert card_names() == ("IRSTD-1k", "NUAA-SIRST", "NUDT-SIRST", "SIRST-Aug", "synthetic")
+    kinds = ("synthetic", "synthetic-ground", "synthetic-sea", "synthetic-sky")
+    assert card_names() == ("IRSTD-1k", "NUAA-SIRST", "NUDT-SIRST", "SIRST-Aug", *kinds)
     assert {path.name for path in datasets_root().iterdir()} == set(card_names())
 
 
