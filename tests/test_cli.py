@@ -221,6 +221,15 @@ def real_images(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_folder_called_data_is_proved_without_being_named(
+    call: Call, real_images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DFINET_BENCH_DATA", raising=False)
+    answer = call("data", "verify", "NUAA-SIRST")
+    assert answer.code == 1
+    assert answer.out.endswith("NUAA-SIRST: 16 files read, 854 differences from its card\n")
+
+
 def test_a_missing_image_is_named_before_anything_runs(call: Call, real_images: Path) -> None:
     suite = write_suite(DOT.replace("synthetic", "NUAA-SIRST"))
     lost = list_names("NUAA-SIRST", "basicirstd", "test", 2)[1]
