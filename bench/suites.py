@@ -221,6 +221,33 @@ def _items(content: Mapping[str, Any], name: str, kind: type, default: Any = Non
     return tuple(_typed({name: value}, name, kind) for value in values)
 
 
+def restricted(
+    suite: Suite,
+    *,
+    datasets: Sequence[str] = (),
+    corruptions: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+) -> Suite:
+    """The suite on other datasets, corruptions and training sets than its own, where any are given.
+
+    Of a suite with training sets, other datasets become these as well, unless others are given.
+
+    Raises:
+        SuiteError: with suggestions, when there is no such corruption.
+    """
+    sources = trained_on or (datasets if suite.trained_on else ()) or suite.trained_on
+    try:
+        names = corruption_names(corruptions) if corruptions else suite.corruptions
+    except LookupError as error:
+        raise SuiteError(f"--corruption: {error.args[0]}") from None
+    return replace(
+        suite,
+        datasets=tuple(dict.fromkeys(datasets or suite.datasets)),
+        corruptions=names,
+        trained_on=tuple(dict.fromkeys(sources)),
+    )
+
+
 def suite_stem(name_or_path: str) -> str:
     """A suite's name, given the name or its TOML file."""
     return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path
