@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from bench.types import Better
 from reports.figures.curves import FloatArray
@@ -23,13 +24,13 @@ CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19
 """Of a cell, inches; cells of few columns are wider."""
 
 WIDEST_CELL = 0.62
-LETTER = 0.062
+LETTER = 0.058
 """Width of a letter of a row's name at 7 points, inches."""
 
 TITLE, GAP, RIGHT, TOP = 0.22, 0.16, 0.08, 0.02
 """Room above a panel, between panels, at the right edge and at the top, inches."""
 
-BAR, BAR_ROOM = 0.09, 0.46
+BAR, BAR_ROOM = 0.09, 0.4
 """Height of the colour bar, and of it with its labels, inches."""
 
 AXIS_ROOM = 0.34
@@ -79,7 +80,7 @@ class Scale:
     @property
     def colours(self) -> Colormap:
         """From dark to bright, or from bright to dark, equally far apart for colour-blind eyes and in grey print."""
-        return mpl.colormaps["cividis" if self.better == "higher" else "cividis_r"]
+        return mpl.colormaps["viridis" if self.better == "higher" else "viridis_r"]
 
     def norm(self, panels: Sequence[HeatMap]) -> Normalize:
         """From the least to the largest value of all panels."""
@@ -152,7 +153,7 @@ def _draw(axes: Axes, panel: HeatMap, scale: Scale, norm: Normalize) -> None:
             ha="center",
             va="center",
             fontsize=6.5,
-            color="white" if _brightness(shade) < 0.5 else "black",
+            color="black" if _is_bright(shade) else "white",
         )
     for row, column in panel.framed:
         corner, side = (column + INSET, row + INSET), 1 - 2 * INSET
@@ -160,23 +161,35 @@ def _draw(axes: Axes, panel: HeatMap, scale: Scale, norm: Normalize) -> None:
 
 
 def printed(value: float) -> str:
-    """A number of a cell in at most five letters: `69.4`, `8.25` stays `8.2`, `1234`, `12k`; an em dash for none.
+    """A number of a cell in at most four letters, three digits of it; an em dash for none.
 
     >>> [printed(v) for v in (69.44, 0.0, 100.0, 1234.4, 12345.0, 3.1e6, float("nan"))]
-    ['69.4', '0.0', '100.0', '1234', '12k', '3.1M', '—']
+    ['69.4', '0.0', '100', '1234', '12k', '3.1M', '—']
     """
     if not np.isfinite(value):
         return DASH
-    if value >= 1e6:
-        return f"{value / 1e6:.1f}M"
     if value >= 1e4:
-        return f"{value / 1e3:.0f}k"
-    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+        return brief(float(f"{value:.2g}"))
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
-def _brightness(colour: tuple[float, ...]) -> float:
-    """Relative luminance, 0 to 1, roughly as the eye sees it (Rec. 601)."""
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+def brief(value: float) -> str:
+    """A round number with `k` for thousands and `M` for millions.
+
+    >>> [brief(v) for v in (0.1, 100.0, 1000.0, 270000.0)]
+    ['0.1', '100', '1k', '270k']
+    """
+    for size, sign in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{sign}"
+    return f"{value:g}"
+
+
+def _is_bright(colour: Sequence[float]) -> bool:
+    """Whether black stands out from a colour more than white does: by WCAG 2, which goes by luminance."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return (luminance + 0.05) ** 2 > 0.05 * 1.05
 
 
 def _dress(axes: Axes, panel: HeatMap, *, x: str, y: str, is_left: bool, lean: float) -> None:
@@ -197,11 +210,13 @@ def _dress(axes: Axes, panel: HeatMap, *, x: str, y: str, is_left: bool, lean: f
 def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, span: float) -> None:
     """The colour scale, at the lower edge."""
     height = figure.get_size_inches()[1]
-    axes = figure.add_axes((left, 0.3 / height, span, BAR / height))
+    axes = figure.add_axes((left, 0.24 / height, span, BAR / height))
     bar = figure.colorbar(ScalarMappable(norm, scale.colours), cax=axes, orientation="horizontal")
     bar.outline.set_linewidth(0.4)
     axes.tick_params(length=2, pad=1.5, labelsize=6.5)
     axes.minorticks_off()
+    if scale.is_logarithmic:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.text(1.03, 0.5, scale.label, transform=axes.transAxes, ha="left", va="center", fontsize=7)
 
 

@@ -270,8 +270,8 @@ def test_numbers_of_cells_are_readable_on_their_colours():
     panel = HeatMap("A", ("a",), ("1", "2", "3", "4"), values)
     figure = heatmap_figure([panel], scale=Scale("IoU", "higher"), x="x", y="y")
     colours = [text.get_color() for text in figure.axes[0].texts]
-    assert colours == ["white", "white", "black", "black"]
-    assert [printed(value) for value in values[0]] == ["0.0", "50.0", "100.0", "—"]
+    assert colours == ["white", "black", "black", "black"]
+    assert [printed(value) for value in values[0]] == ["0.0", "50.0", "100", "—"]
 
 
 def test_a_scale_of_false_alarms_holds_zeros():
