@@ -66,10 +66,10 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     manifest, entries = read_suite(root, suite)
     plain = plain_entries(entries)
     rule: Mixed = "mark" if mixed == "mark" else "refuse"
-    counted = read_counted(plain, mixed=rule)
+    counted, title = read_counted(plain, mixed=rule), manifest.title or suite
     tables = [
-        *_own_tables(plain, counted, title=manifest.title or suite, mixed=rule),
-        *_matrix_tables(entries, title=manifest.title or suite, mixed=rule),
+        *_matrix_tables(entries, title=title, mixed=rule),
+        *_own_tables(plain, counted, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=rule),
         *_published_tables(plain),
     ]
     notes = [
@@ -113,6 +113,16 @@ def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: 
         yield f"Strata: {dataset}", f"strata-{words_of(dataset)}", table
     for dataset, table in scorings_tables(entries, title=title, mixed=mixed):
         yield f"The same predictions under other scorings: {dataset}", f"scorings-{words_of(dataset)}", table
+
+
+def _plain_words(entries: Sequence[Entry]) -> str:
+    """What titles say of rows that are a part of the suite's; nothing where they are all of them."""
+    parts = {
+        "clean images": any(entry.row.corruption for entry in entries),
+        "trained and tested on one dataset": any(entry.row.is_transferred for entry in entries),
+    }
+    words = [word for word, is_needed in parts.items() if is_needed]
+    return f": {', '.join(words)}" if words else ""
 
 
 def _matrix_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> Iterator[Headed]:

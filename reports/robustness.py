@@ -22,7 +22,7 @@ from reports.matrices import (
 )
 from reports.table import Cell, Line, Mixed, Notes, Table
 
-ZERO = "no relative loss of a score that is 0 on clean images"
+ZERO = "no relative drop of a score that is 0 on clean images"
 
 
 def robustness_tables(
@@ -40,7 +40,7 @@ def robustness_tables(
 
 
 def summary_table(methods: Sequence[Corrupted], metrics: Sequence[Metric], *, title: str) -> Table:
-    """Each metric on clean images and its mean over corruptions; of the first one the loss, and the worst kind."""
+    """Each metric on clean images and its mean over corruptions; of the first one the drop, and the worst kind."""
     notes, first = Notes(), metrics[0]
     columns = [column for metric in metrics for column in _columns(metric, is_first=metric is first)]
     lines = [
@@ -49,7 +49,7 @@ def summary_table(methods: Sequence[Corrupted], metrics: Sequence[Metric], *, ti
     ]
     names = methods[0].names
     remarks = [
-        f"Corrupted: mean over {_kinds_words(names)}. Loss: the part of the clean {first.head} that this mean lacks. "
+        f"Corrupted: mean over {_kinds_words(names)}. Drop: the part of the clean {first.head} that this mean lacks. "
         f"Worst: the kind with the lowest mean of {first.head}, and that mean.",
         *_closing(methods),
     ]
@@ -67,7 +67,7 @@ def kinds_table(methods: Sequence[Corrupted], metric: Metric, *, title: str) -> 
     """A column a kind of corruption: the mean of one metric over its levels, after that on clean images."""
     notes, kinds = Notes(), kinds_of(methods[0].names)
     group = f"{metric.head}, mean over levels"
-    columns = [Column("Clean", metric.head, metric.unit, metric.better)]
+    columns = [Column("clean", metric.head, metric.unit, metric.better)]
     columns += [Column(kind_title(kind), group, metric.unit, metric.better) for kind in kinds]
     lines = [
         [
@@ -120,14 +120,14 @@ def _ranked(cells: Sequence[Cell], better: Better | None, rivals: Sequence[bool]
 def _columns(metric: Metric, *, is_first: bool) -> list[Column]:
     columns = [Column(head, metric.head, metric.unit, metric.better) for head in ("clean", "corrupted")]
     if is_first:
-        columns += [Column("loss", metric.head, "%", "lower"), Column("worst", metric.head, is_text=True)]
+        columns += [Column("drop", metric.head, "%", "lower"), Column("worst", metric.head, is_text=True)]
     return columns
 
 
 def _cells(method: Corrupted, metric: Metric, notes: Notes, *, is_first: bool) -> list[Cell]:
     cells = [cell_of(method.clean, metric, notes), _mean_cell(method, metric, method.names, notes)]
     if is_first:
-        cells += [_loss_cell(method, metric, notes), _worst_cell(method, metric, notes)]
+        cells += [_drop_cell(method, metric, notes), _worst_cell(method, metric, notes)]
     return cells
 
 
@@ -136,12 +136,12 @@ def _mean_cell(method: Corrupted, metric: Metric, names: Sequence[str], notes: N
     return cell_of_seeds(means, metric.printed, why=method.without(metric, names), notes=notes)
 
 
-def _loss_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:
+def _drop_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:
     """The part of the clean score that is lost, %, seed by seed."""
     clean, means = by_seed(method.clean, metric), method.mean(metric, method.names)
-    losses = {seed: 100 * (1 - mean / clean[seed]) for seed, mean in means.items() if clean[seed]}
-    why = method.without(metric, method.names) or (ZERO if len(losses) < len(means) else "")
-    return cell_of_seeds(losses, "{:.1f}".format, why=why, notes=notes)
+    drops = {seed: 100 * (1 - mean / clean[seed]) for seed, mean in means.items() if clean[seed]}
+    why = method.without(metric, method.names) or (ZERO if len(drops) < len(means) else "")
+    return cell_of_seeds(drops, "{:.1f}".format, why=why, notes=notes)
 
 
 def _worst_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:

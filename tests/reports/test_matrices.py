@@ -74,14 +74,14 @@ def tables(entries: list[Entry]) -> tuple[Table, Table]:
     return summary, kinds
 
 
-def test_a_summary_has_clean_mean_loss_and_worst_kind():
+def test_a_summary_has_clean_mean_drop_and_worst_kind():
     summary, kinds = tables([*corrupted(result(DFINET, found=scores(0.8))), *corrupted(result(found=scores(0.6)))])
     assert [line.label for line in summary.lines] == ["DFINet", "ACM"]
     assert [cell.text for cell in cells(summary, "clean", "IoU")] == ["80.00", "60.00"]
     # drift loses 6, 12, ... 30 (mean 18), stripes 10, ... 50 (mean 30): 24 of 80 and of 60
     assert [cell.text for cell in cells(summary, "corrupted", "IoU")] == ["56.00", "36.00"]
-    assert [cell.text for cell in cells(summary, "loss", "IoU")] == ["30.0", "40.0"]
-    assert [cell.rank for cell in cells(summary, "loss", "IoU")] == ["best", "second"]
+    assert [cell.text for cell in cells(summary, "drop", "IoU")] == ["30.0", "40.0"]
+    assert [cell.rank for cell in cells(summary, "drop", "IoU")] == ["best", "second"]
     assert [cell.text for cell in cells(summary, "worst", "IoU")] == ["Stripes 50.00", "Stripes 30.00"]
     assert [cell.text for cell in cells(summary, "corrupted", "Fa")] == ["30.00", "30.00"]
     assert [cell.text for cell in cells(kinds, "Stripes", "IoU, mean over levels")] == ["50.00", "30.00"]
@@ -120,15 +120,15 @@ def test_seeds_become_mean_and_deviation_of_the_mean_over_corruptions():
     summary, _ = tables(entries)
     (cell,) = cells(summary, "corrupted", "IoU")
     assert (cell.text, cell.spread) == ("51.00", "7.07")  # 56 and 46
-    (loss,) = cells(summary, "loss", "IoU")
-    assert (loss.text, loss.spread) == ("32.1", "3.0")  # 24 / 0.8 and 24 / 0.7
+    (drop,) = cells(summary, "drop", "IoU")
+    assert (drop.text, drop.spread) == ("32.1", "3.0")  # 24 / 0.8 and 24 / 0.7
 
 
-def test_a_method_that_finds_nothing_clean_has_no_loss():
+def test_a_method_that_finds_nothing_clean_has_no_drop():
     entries = corrupted(result(found=scores(0.0)), drift=0.0, stripes=0.0)
     summary, _ = tables(entries)
     assert cells(summary, "corrupted", "IoU")[0].text == "0.00"
-    assert cells(summary, "loss", "IoU")[0].plain == "—"
+    assert cells(summary, "drop", "IoU")[0].plain == "—"
 
 
 def test_limited_trials_are_marked_and_uneven_levels_named():
@@ -304,6 +304,9 @@ def test_a_report_shows_both_matrices_and_keeps_every_row(tmp_path: Path):
     page = (tmp_path / "out" / "index.html").read_text()
     assert "Robustness: NUDT-SIRST" in page
     assert "Trained on one dataset, tested on another" in page
+    assert "10 tests on corrupted images have the rules of the clean test" in page
+    assert page.count('<table class="rules one">') == 5
+    assert "ACM (trained on NUDT-SIRST), seed 42" in page
     assert len((tmp_path / "out" / "results.csv").read_text().splitlines()) == len(entries) + 1
 
 
