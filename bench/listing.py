@@ -51,7 +51,7 @@ def list_models() -> Rows:
 
 
 def list_datasets() -> Rows:
-    """Every dataset card with its splits."""
+    """Every dataset card with its splits and the number of images whose pixels it can prove."""
     cards = [load_card(name) for name in card_names()]
     return [
         {
@@ -59,7 +59,9 @@ def list_datasets() -> Rows:
             "images": card.images,
             "splits": ", ".join(
                 f"{split} ({'/'.join(str(count) for count in parts.values())})" for split, parts in card.splits.items()
-            ),
+            )
+            or "no list at hand",
+            "digests": f"{card.digested_images} of {card.images}" if card.digests else "none",
             "licence": card.licence,
             "source": card.source,
         }

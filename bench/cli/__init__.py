@@ -14,7 +14,7 @@ import typer
 from rich.logging import RichHandler
 
 from bench import __version__
-from bench.cli import data, methods, runs, scores
+from bench.cli import data, methods, obtain, runs, scores
 from bench.cli.console import err, out
 from bench.cli.options import WRONG
 
@@ -38,8 +38,11 @@ app.command("list")(methods.list_)
 app.command()(runs.publish)
 app.command()(runs.ui)
 
-data_app = typer.Typer(no_args_is_help=True, help="Prove and describe the images.")
+data_app = typer.Typer(no_args_is_help=True, help="Bring in, prove and describe the images.")
+data_app.command("import")(obtain.import_)
+data_app.command()(obtain.fetch)
 data_app.command()(data.verify)
+data_app.command()(obtain.lists)
 app.add_typer(data_app, name="data")
 
 weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")

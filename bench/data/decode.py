@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.cards import DataError
+from bench.data.naming import SUFFIXES, composed
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,18 +29,39 @@ def find_files(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: when the folder cannot be listed, or two files differ only in their extension.
     """
+    found, doubles = scan_files(folder)
+    for path in doubles:
+        raise DataError(same_name(path, found[composed(path.stem)]))
+    return found
+
+
+def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """Image files of a folder by name without extension, and those whose name another has already.
+
+    Raises:
+        DataError: when the folder cannot be listed.
+    """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
     found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise DataError(
-                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
-            )
-        found[path.stem] = path
-    return found
+    doubles = [path for path in paths if found.setdefault(composed(path.stem), path) != path]
+    return found, tuple(doubles)
+
+
+def same_name(path: Path, other: Path) -> str:
+    """The sentence about two files of one name."""
+    return f"{path}: {other.name} has the same name, expected one file per image; remove one"
+
+
+def file_format(path: Path) -> str:
+    """What the file's first bytes say it is, as Pillow names it; empty where they say nothing known."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.format or ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
 
 
 def decode_grey(path: Path) -> Pixels:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bench.data import synthetic
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import Pixels, decode_grey, decode_opencv, find_files, resize_bilinear, resize_nearest
+from bench.data.decode import Pixels, decode_grey, decode_opencv, resize_bilinear, resize_nearest
+from bench.data.folders import Files, find_dataset
 from bench.data.otsu import otsu_start
 from bench.types import Decoder
 
@@ -121,7 +122,7 @@ def open_frames(
     if decoder not in get_args(Decoder):
         raise ValueError(f"decoder is {decoder!r}, expected one of {', '.join(get_args(Decoder))}")
     card = load_card(dataset)
-    read = _generator(card, decoder) if card.generated else _reader(card, _dataset_folder(card, root), decoder)
+    read = _generator(card, decoder) if card.generated else _reader(card, find_dataset(card, root), decoder)
     frames = []
     for done, name in enumerate(names, start=1):
         frames.append(read(name))
@@ -144,33 +145,13 @@ def _generator(card: Card, decoder: Decoder) -> Callable[[str], Frame]:
     return read
 
 
-def _reader(card: Card, folder: Path, decoder: Decoder) -> Callable[[str], Frame]:
-    images, masks = find_files(folder / "images"), find_files(folder / "masks")
-
+def _reader(card: Card, files: Files, decoder: Decoder) -> Callable[[str], Frame]:
     def read(name: str) -> Frame:
-        image_path, mask_path = _path_of(name, images, folder / "images"), _path_of(name, masks, folder / "masks")
+        image_path, mask_path = files.pair(name)
         image, grey = _decode(image_path, decoder)
         return Frame(name, image, grey, _fitting_mask(card, name, decode_grey(mask_path), grey, mask_path))
 
     return read
-
-
-def _dataset_folder(card: Card, root: Path | None) -> Path:
-    pass_it = f"pass the folder that holds {card.name} with --data DIR or DFINET_BENCH_DATA"
-    if root is None:
-        raise DataError(f"{card.name}: no data folder was given; {pass_it}")
-    folder = root / card.name
-    for wanted in (folder, folder / "images", folder / "masks"):
-        if not wanted.is_dir():
-            raise DataError(f"{wanted}: no such folder, expected {card.name}/images and {card.name}/masks; {pass_it}")
-    return folder
-
-
-def _path_of(name: str, files: dict[str, Path], folder: Path) -> Path:
-    if name not in files:
-        dataset = folder.parent.name
-        raise DataError(f"{folder / name}.png: no such file, the list names it; run dfinet-bench data verify {dataset}")
-    return files[name]
 
 
 def _decode(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:

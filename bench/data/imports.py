@@ -1,0 +1,320 @@
+"""A dataset brought into the data folder from whatever people have: recognised, checked, and put in place in one step.
+
+Everything happens in a hidden folder beside the goal, on the same file system; the last step is one rename. A kill at
+any time leaves nothing or the finished folder, and what it left behind is removed by the next import.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from bench import __version__
+from bench.data.archives import Contents, Limits, open_source
+from bench.data.cards import Card, DataError, load_card
+from bench.data.convert import convert_folder, find_unread, refuse_unread
+from bench.data.frames import Progress
+from bench.data.layouts import Plan, listed_name, recognise
+from bench.data.splits import read_list
+from bench.data.verify import LISTS, Verification, verify_folder
+
+RECORD_FILE = "import.json"
+
+Steps = Callable[[str, int, int], None]
+"""Called with (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to import and how.
+
+    Attributes:
+        dataset: name of the card.
+        source: a folder or an archive.
+        data: the folder that gets `<dataset>`.
+        layout: name of the layout, where it is not to be recognised.
+        convert: whether every file becomes an 8-bit PNG; if not, bmp and jpg stay and deep images are refused.
+        origin: where the source came from, for the record; default its path.
+    """
+
+    dataset: str
+    source: Path
+    data: Path
+    layout: str | None = None
+    convert: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an import made of a source.
+
+    Attributes:
+        folder: where the dataset lies, or would.
+        origin, sha256, form: of the source; the digest only of an archive.
+        layout, root: the form that was recognised, and the folder inside the source that held it.
+        images, lists: how many pairs and lists were taken.
+        renamed: image and mask files whose name changed.
+        left_out: files of the source that are none of these.
+        conversions: what was done to pixels or formats, one sentence each.
+        proof: the folder against its card.
+    """
+
+    dataset: str
+    folder: Path
+    origin: str
+    sha256: str
+    form: str
+    layout: str
+    root: str
+    images: int
+    lists: int
+    renamed: int
+    left_out: int
+    conversions: tuple[str, ...]
+    proof: Verification
+
+
+def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """The dataset in its place, which must be free.
+
+    Raises:
+        LookupError: with suggestions, when there is no such dataset or layout.
+        DataError: when the source cannot be read, no layout fits, a file is unusable, or the place is taken.
+    """
+    goal = request.data / request.dataset
+    if goal.exists() or goal.is_symlink():
+        raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
+    with _staged(request, steps, limits) as (made, stage):
+        stage.rename(goal)
+    return made
+
+
+def replace_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """The dataset in its place, in which an older one may lie; that is removed once the new one stands.
+
+    Raises:
+        LookupError, DataError: as for `import_dataset`; the older one is as it was then.
+    """
+    goal = request.data / request.dataset
+    with _staged(request, steps, limits) as (made, stage):
+        aside = _aside(request)
+        if goal.exists() or goal.is_symlink():
+            goal.rename(aside)
+        stage.rename(goal)
+        _remove(aside)
+    return made
+
+
+def try_import(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """What an import would make of a source: everything but the last step is done, and then undone.
+
+    Raises:
+        LookupError, DataError: as for `import_dataset`.
+    """
+    with _staged(request, steps, limits) as (made, _):
+        return made
+
+
+@contextmanager
+def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Iterator[tuple[Import, Path]]:
+    """The finished folder under a hidden name, and what it holds; gone when the block ends, if it is still there."""
+    card = load_card(request.dataset)
+    if card.generated:
+        raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
+    request.data.mkdir(parents=True, exist_ok=True)
+    with _alone(request):
+        _recover(request)
+        work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
+        try:
+            stage = work / card.name
+            yield _stage(card, request, stage, _Told(steps), limits), stage
+        finally:
+            _remove(work)
+
+
+@contextmanager
+def _alone(request: Request) -> Iterator[None]:
+    """No other import of the dataset into the same folder meanwhile; a killed one holds nothing back."""
+    lock = FileLock(request.data / f".import-{request.dataset}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DataError(f"{request.data}: another import of {request.dataset} is at work there; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _recover(request: Request) -> None:
+    """Remove what a killed import left, and give an older dataset its place back if the new one never took it."""
+    goal, aside = request.data / request.dataset, _aside(request)
+    if (aside.exists() or aside.is_symlink()) and not goal.exists():
+        aside.rename(goal)
+    _remove(aside)
+    for leftover in request.data.glob(f".import-{request.dataset}-*"):
+        _remove(leftover)
+
+
+def _aside(request: Request) -> Path:
+    return request.data / f".replaced-{request.dataset}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+class _Told:
+    """Progress of each step by its name; quiet where nobody listens."""
+
+    def __init__(self, steps: Steps | None) -> None:
+        self._steps = steps
+
+    def of(self, what: str) -> Progress | None:
+        return None if self._steps is None else partial(self._steps, what)
+
+
+def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limits | None) -> Import:
+    unpacked = stage.parent / "unpacked"
+    unpacked.mkdir()
+    contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
+    plan = recognise(contents.files.keys(), card.name, layout=request.layout)
+    _check_room(contents, plan, request.data)
+    _place(contents, plan, stage, told.of("copy"))
+    lists = _write_lists(card, contents, plan, stage)
+    conversions = _settle_formats(request, stage, told)
+    proof = verify_folder(card, stage, told.of("check"))
+    _refuse_broken(proof, _origins(request, plan, stage))
+    made = Import(
+        dataset=card.name,
+        folder=request.data / card.name,
+        origin=request.origin or str(request.source),
+        sha256=contents.sha256,
+        form=contents.form,
+        layout=plan.layout.name,
+        root=str(plan.root),
+        images=len(plan.images),
+        lists=lists,
+        renamed=plan.renamed,
+        left_out=contents.total - 2 * len(plan.images) - lists,
+        conversions=conversions,
+        proof=_told_of(proof, stage, request.data / card.name),
+    )
+    (stage / RECORD_FILE).write_text(_record(made), encoding="utf-8")
+    return made
+
+
+def _check_room(contents: Contents, plan: Plan, data: Path) -> None:
+    """A folder is copied, so that its files need room once more; an archive's are there already."""
+    if contents.form != "folder":
+        return
+    needed = sum(contents.files[path].stat().st_size for path in (*plan.images.values(), *plan.masks.values()))
+    free = shutil.disk_usage(data).free
+    if needed > free:
+        raise DataError(f"{data}: {free:,} bytes free, expected {needed:,} for the copies; make room or choose another")
+
+
+def _place(contents: Contents, plan: Plan, stage: Path, progress: Progress | None) -> None:
+    """Put every image and mask under its name, its own extension in lower case behind it."""
+    pairs = [("images", *item) for item in plan.images.items()] + [("masks", *item) for item in plan.masks.items()]
+    take = shutil.copyfile if contents.form == "folder" else shutil.move
+    for kind in ("images", "masks"):
+        (stage / kind).mkdir(parents=True)
+    for done, (kind, name, path) in enumerate(pairs, start=1):
+        source = contents.files[path]
+        try:
+            take(source, stage / kind / f"{name}{path.suffix.lower()}")
+        except OSError as error:
+            raise DataError(f"{source}: cannot be taken ({(error.strerror or str(error)).lower()})") from None
+        if progress is not None:
+            progress(done, len(pairs))
+
+
+def _write_lists(card: Card, contents: Contents, plan: Plan, stage: Path) -> int:
+    """Keep the text files that name images, in the form of their names; how many there are.
+
+    Raises:
+        DataError: when a list names images that are not there.
+    """
+    kept = 0
+    for path in plan.lists:
+        names = _listed(card, contents.files[path])
+        known = [name for name in names if name in plan.images]
+        if 2 * len(known) <= len(names):
+            continue
+        absent = [name for name in names if name not in plan.images]
+        if absent:
+            shown = ", ".join(absent[:3])
+            raise DataError(f"{path}: lists {len(absent)} images that are not there: {shown}; fetch the source again")
+        target = stage / LISTS / _list_file(path, plan.root)
+        target.parent.mkdir(exist_ok=True)
+        target.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+        kept += 1
+    return kept
+
+
+def _listed(card: Card, path: Path) -> tuple[str, ...]:
+    """The names in a text file; none where it is no list."""
+    try:
+        return tuple(listed_name(line, card.name) for line in read_list(path))
+    except DataError:
+        return ()
+
+
+def _list_file(path: PurePosixPath, root: PurePosixPath) -> str:
+    """`img_idx/train.txt` as `train.txt`, `idx_427/train.txt` as `idx_427-train.txt`."""
+    folders = [part for part in path.relative_to(root).parts[:-1] if part != LISTS]
+    return "-".join((*folders, f"{path.stem}.txt"))
+
+
+def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ...]:
+    if request.convert:
+        return convert_folder(stage, told.of("convert"))
+    refuse_unread(find_unread(path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())))
+    return ()
+
+
+def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
+    """The sentences about the folder's later place."""
+    told = {
+        name: tuple(sentence.replace(str(stage), str(goal)) for sentence in getattr(proof, name))
+        for name in ("problems", "notes", "broken")
+    }
+    return replace(proof, **told)  # type: ignore[arg-type]
+
+
+def _origins(request: Request, plan: Plan, stage: Path) -> Mapping[str, str]:
+    """Where every staged file came from."""
+    return {
+        str(stage / kind / f"{name}{path.suffix.lower()}"): f"{request.source}: {path}"
+        for kind, files in (("images", plan.images), ("masks", plan.masks))
+        for name, path in files.items()
+    }
+
+
+def _refuse_broken(proof: Verification, origins: Mapping[str, str]) -> None:
+    if proof.broken:
+        file, _, rest = proof.broken[0].partition(": ")
+        more = f" (and {len(proof.broken) - 1} more such)" if len(proof.broken) > 1 else ""
+        raise DataError(f"{origins.get(file, file)}: {rest}{more}; nothing was imported")
+
+
+def _record(made: Import) -> str:
+    told: Mapping[str, object] = {
+        **{name: value for name, value in asdict(made).items() if name not in ("folder", "proof")},
+        "problems": len(made.proof.problems),
+        "made_by": f"dfinet-bench {__version__}",
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
