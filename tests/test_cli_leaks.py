@@ -166,3 +166,12 @@ def test_a_wrong_request_is_answered_in_one_line(words: tuple[str, ...], said: s
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert said in answer.err
+
+
+def test_a_mixture_shows_what_its_lists_share_with_those_of_its_parts(call: Call) -> None:
+    answer = call("data", "leaks", "SIRST3")
+    assert answer.code == 0
+    assert "images that lists of NUDT-SIRST hold too" in answer.out
+    _, _, part = answer.out.partition("images that lists of NUDT-SIRST hold too")
+    (test,) = [line.replace("│", " ").split() for line in part.splitlines() if "dfinet/test" in line]
+    assert (test[0], test[1], test[-1]) == ("dfinet/test", "138", "128")  # in SIRST3's train and test
