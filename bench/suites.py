@@ -4,6 +4,7 @@ title = "Comparison on synthetic frames"
 protocol = "native"
 datasets = ["synthetic"]
 seeds = [42]
+allow_leak = true                      # run although test images are learnt from; every table then says so
 
 [set]                                  # replaces fields of the protocol's records
 "recipe.epochs" = 20
@@ -27,7 +28,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
-from bench.data.splits import image_list, list_names
+from bench.data.overlaps import shared_images
+from bench.data.splits import image_list
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
@@ -77,6 +79,7 @@ class Suite:
     seeds: tuple[int, ...]
     rows: tuple[SuiteRow, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_leak: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def load_suite(name_or_path: str) -> Suite:
 def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
         raise SuiteError(f"the file's name {path.stem!r} becomes a folder: use letters, digits, '.', '_' and '-'")
-    _refuse_unknown(content, ("title", "protocol", "datasets", "seeds", "set", "row"), where="suite")
+    _refuse_unknown(content, ("title", "protocol", "datasets", "seeds", "allow_leak", "set", "row"), where="suite")
     rows = _typed(content, "row", list, default=[])
     if not rows:
         raise SuiteError("no [[row]]: a suite names at least one model")
@@ -138,6 +141,7 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         seeds=_seeds(content),
         rows=tuple(_row_from(row, folder=path.parent) for row in rows),
         overrides=_typed(content, "set", dict, default={}),
+        allow_leak=_typed(content, "allow_leak", bool, default=False),
     )
     labels = [row.label for row in suite.rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -248,7 +252,7 @@ def expand(
 
     Raises:
         SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit, or a list
-            that is learnt from shares an image with the test list.
+            that is learnt from shares an image with the test list and the suite does not allow it.
     """
     jobs: list[Job] = []
     try:
@@ -259,7 +263,7 @@ def expand(
                 rules = resolve_rules(protocol, card, info_of(row.model), overrides=changes)
                 rules = replace(rules, recipe=replace(rules.recipe, device=device))
                 built = replace(row, settings={**row.settings, **settings})
-                plan = _Plan(built, info_of(row.model), card, rules, limit or Limit(), protocol)
+                plan = _Plan(built, info_of(row.model), card, rules, limit or Limit(), protocol, suite.allow_leak)
                 learns = row.weights is None and plan.info.recipe
                 seeds = suite.seeds if learns else suite.seeds[:1]
                 jobs.extend(_job(plan, seed) for seed in seeds)
@@ -300,6 +304,7 @@ class _Plan:
     rules: Rules
     limit: Limit
     protocol: Protocol
+    allow_leak: bool
 
     @property
     def split(self) -> str:
@@ -322,7 +327,8 @@ def _job(plan: _Plan, seed: int) -> Job:
         rounds=rules.rounds,
         start=rules.start,
     )
-    refuse_shared_images(experiment)
+    if not plan.allow_leak:
+        refuse_shared_images(experiment)
     row = Row(
         label=plan.row.label,
         model=plan.row.model,
@@ -332,6 +338,7 @@ def _job(plan: _Plan, seed: int) -> Job:
         scoring=rules.scoring,
         seed=seed,
         key=experiment.key,
+        leaked=count_leaked(experiment),
     )
     return Job(row, experiment)
 
@@ -369,37 +376,37 @@ def _method(plan: _Plan) -> Method:
 def refuse_shared_images(experiment: Experiment) -> None:
     """Nothing, when the weights have not seen the test list.
 
-    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
-
     Raises:
         SuiteError: naming the lists, how many images they share, and the first of those.
     """
-    weights, test = experiment.weights, experiment.images
-    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
-    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
-        seen.append(weights.selection_images)
-    for images in seen:
+    test = experiment.images
+    for images in _learnt_from(experiment):
         if shared := shared_images(images, test):
             raise SuiteError(
                 f"{_list_title(images)}, which is learnt from, and {_list_title(test)}, which is tested on, share "
-                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none"
+                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none, or pass --allow-leak "
+                "and every table will say so"
             )
 
 
-def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
-    """Names of the test images that are in the other list: by name within a dataset, by their pixels' digest across."""
-    names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
-    tested = list_names(test.dataset, test.split, test.part, test.limit)
-    if seen.dataset == test.dataset:
-        known = set(names)
-        return tuple(name for name in tested if name in known)
-    pixels = set(_pixel_digests(seen.dataset, names).values())
-    return tuple(name for name, digest in _pixel_digests(test.dataset, tested).items() if digest in pixels)
+def count_leaked(experiment: Experiment) -> int:
+    """Test images that the weights have learnt from, or that chose their epoch as if they were others.
+
+    Given weights do not say what they have learnt from: 0 of them is not a proof.
+    """
+    return len({name for images in _learnt_from(experiment) for name in shared_images(images, experiment.images)})
 
 
-def _pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:
-    published = load_card(dataset).digests
-    return {name: published[f"images/{name}"].sha256 for name in names if f"images/{name}" in published}
+def _learnt_from(experiment: Experiment) -> list[ImageList]:
+    """The lists that made the weights, as far as they are known.
+
+    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
+    """
+    weights = experiment.weights
+    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
+    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
+        seen.append(weights.selection_images)
+    return seen
 
 
 def _list_title(images: ImageList) -> str:

@@ -486,6 +486,7 @@ class RunResult:
         epochs: epochs trained and the one whose weights were kept (0 for given weights).
         optimistic: whether the weights were chosen on the test list.
         tuned: of a classical detector, the level its threshold rule was used at, given or found on the training list.
+        leaked: test images that the weights learnt from; 0 where no list is known to share one.
     """
 
     key: str
@@ -504,6 +505,7 @@ class RunResult:
     tuned: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
+    leaked: int = 0
     schema: int = SCHEMA_VERSION
 
 
@@ -515,6 +517,7 @@ class Row:
         label: as the table prints it; several seeds of one label become mean and deviation.
         key: of the experiment.
         split: publisher of the test list.
+        leaked: test images that its weights learn from, which the suite allows; tables mark it.
     """
 
     label: str
@@ -525,3 +528,4 @@ class Row:
     scoring: Scoring
     seed: int
     key: str
+    leaked: int = 0

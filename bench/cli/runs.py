@@ -48,6 +48,9 @@ def run(
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Run although test images are learnt from; every table says so.")
+    ] = False,
     budget: Annotated[
         float | None, typer.Option(help="Minutes after which no further experiment is begun.", min=0)
     ] = None,
@@ -67,6 +70,7 @@ def run(
     described = load_suite(suite)
     if dataset:
         described = replace(described, datasets=tuple(dict.fromkeys(dataset)))
+    described = replace(described, allow_leak=described.allow_leak or allow_leak)
     jobs = expand(
         described,
         info_of=info_lookup(plugin),
@@ -139,6 +143,11 @@ def gate(
     described = load_suite(suite)
     if len(described.seeds) > 1:
         raise ValueError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
+    if described.allow_leak:
+        raise ValueError(
+            f"gate: suite {described.name} has allow_leak = true, expected false: what was learnt from is no test; "
+            "take it out"
+        )
     jobs = expand(described, info_of=info_lookup(plugin))
     check_names(jobs)
     with TemporaryDirectory() as runs:
@@ -210,7 +219,8 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
             continue
         values = [format_score(name, result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
-        ran = escape(f"{result.key}{state}")
+        leak = f" (leak: {job.row.leaked} of {job.experiment.images.count} test images learnt from)"
+        ran = escape(f"{result.key}{state}{leak if job.row.leaked else ''}")
         table.add_row(escape(job.row.label), job.row.dataset, *values, str(len(result.rounds) or "—"), ran)
     out.print(table)
 
