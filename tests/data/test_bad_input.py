@@ -92,14 +92,14 @@ def grey_levels() -> np.ndarray:
     return mask
 
 
-def animate() -> None:
-    Image.new("L", (30, 20)).save(IMAGE, save_all=True, append_images=[Image.new("L", (30, 20), 9)])
+def animate(path: Path = IMAGE) -> None:
+    Image.new("L", (30, 20)).save(path, save_all=True, append_images=[Image.new("L", (30, 20), 9)])
 
 
-def cmyk() -> None:
+def cmyk(path: Path = IMAGE) -> None:
     ink = np.zeros((20, 30, 4), np.uint8)
     ink[..., 3] = 205 - box(150)
-    Image.fromarray(ink, mode="CMYK").save(IMAGE, format="JPEG", quality=100)
+    Image.fromarray(ink, mode="CMYK").save(path, format="JPEG", quality=100)
 
 
 def another_size() -> None:
@@ -249,6 +249,26 @@ def test_an_import_works_or_is_refused_in_one_line(call: Call, case: Case, words
     assert answer.code == 1, answer.err  # imported, and told that 998 images are missing
     assert "new/IRSTD-1k: imported, " in answer.out
     assert call(*RUN[:2], "--data", "new", *RUN[4:]).code == 0
+
+
+UNREADABLE = [case for case in CASES if case.name in {"a mask of zero bytes", "a file cut short"}] + [
+    refused("an animated mask", lambda: animate(MASK), "2 pictures in one file, expected a still image"),
+    refused("a CMYK mask", lambda: cmyk(MASK), "pixels of mode 'CMYK', expected 8-bit grey or RGB"),
+    refused("a text called png", lambda: MASK.write_text("hello"), "not an image, expected one of PNG, BMP, JPEG"),
+    refused("two of one name", lambda: Image.new("L", (30, 20)).save(MASK.with_suffix(".bmp")), "has the same name"),
+]
+
+
+@pytest.mark.parametrize("case", UNREADABLE, ids=lambda case: case.name.replace(" ", "-"))
+def test_score_refuses_what_it_cannot_read_on_either_side(call: Call, case: Case) -> None:
+    for folder in ("images", "masks"):
+        shutil.copytree(f"data/IRSTD-1k/{folder}", f"good/{folder}")
+    case.spoil()
+    spoiled = "images" if case.name == "a file cut short" else "masks"
+    for words in ((f"data/IRSTD-1k/{spoiled}", "good/masks"), ("good/masks", f"data/IRSTD-1k/{spoiled}")):
+        answer = call("score", *words)
+        assert answer.code == 2
+        one_error(answer.err, case.run)
 
 
 def test_a_run_after_conversion_scores_deep_images_like_shallow_ones(call: Call) -> None:
