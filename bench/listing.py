@@ -1,4 +1,4 @@
-"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, starts."""
+"""What there is to choose from, as rows of plain values: models, datasets, layouts, suites, rules, metrics, starts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from bench.data.cards import card_names, load_card
+from bench.data.layouts import LAYOUTS
 from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
@@ -65,6 +66,14 @@ def list_datasets() -> Rows:
             "source": card.source,
         }
         for card in cards
+    ]
+
+
+def list_layouts() -> Rows:
+    """Every form in which `data import` recognises a dataset."""
+    return [
+        {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
+        for one in LAYOUTS
     ]
 
 
@@ -128,6 +137,7 @@ def list_scorings() -> Rows:
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "models": list_models,
     "datasets": list_datasets,
+    "layouts": list_layouts,
     "suites": list_suites,
     "protocols": list_protocols,
     "scorings": list_scorings,
