@@ -1,4 +1,4 @@
-"""What there is to choose from, as rows of plain values: models, datasets, layouts, suites, rules, metrics, starts."""
+"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from bench.data.cards import card_names, load_card
+from bench.data.corruptions import CORRUPTIONS
 from bench.data.layouts import LAYOUTS
 from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
@@ -120,6 +121,21 @@ def list_starts() -> Rows:
     return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
 
 
+def list_corruptions() -> Rows:
+    """Every kind of corruption of test images with what its five levels set, by the name that `--corruption` takes."""
+    kinds = [CORRUPTIONS.get(name) for name in CORRUPTIONS]
+    return [
+        {
+            "name": kind.name,
+            "level sets": kind.sets,
+            "levels 1 to 5": ", ".join(f"{strength:g}" for strength in kind.strengths),
+            "drawn for": {"image": "each image", "sensor": "each image size", "nothing": "nothing"}[kind.belongs_to],
+            "source": kind.source,
+        }
+        for kind in kinds
+    ]
+
+
 def list_scorings() -> Rows:
     """Every named scoring with its rules, the numbers that its code base prints, and what is wrong with it."""
     return [
@@ -143,4 +159,5 @@ LISTS: Mapping[str, Callable[[], Rows]] = {
     "scorings": list_scorings,
     "metrics": list_metrics,
     "starts": list_starts,
+    "corruptions": list_corruptions,
 }

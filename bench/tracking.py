@@ -196,7 +196,7 @@ class MlflowTracker(Tracker):
         tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
         for earlier in self._find(tags):
             self._client.delete_run(earlier.info.run_id)
-        self._child = self._create(f"{row.label} on {row.dataset}, seed {row.seed}", tags)
+        self._child = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
 
     @reaching
     def log_epoch(self, record: Mapping[str, float]) -> None:

@@ -334,6 +334,7 @@ class Experiment:
     Attributes:
         rounds: feedback rounds; 1 without feedback.
         start: first feedback mask, a name in bench.data.starts; empty for networks without feedback.
+        corruption: of the test images, `kind@level` in bench.data.corruptions; empty for none.
     """
 
     weights: Training | Weights | Method
@@ -518,6 +519,9 @@ class Row:
         key: of the experiment.
         split: publisher of the test list.
         leaked: test images that its weights learn from, which the suite allows; tables mark it.
+        corruption: of the test images, `kind@level`; empty for none.
+        trained_on: the dataset it learnt from, where the suite says so; empty where it is that of the test list, or
+            nothing was learnt.
     """
 
     label: str
@@ -529,3 +533,20 @@ class Row:
     seed: int
     key: str
     leaked: int = 0
+    corruption: str = ""
+    trained_on: str = ""
+
+    @property
+    def is_transferred(self) -> bool:
+        """Whether it is tested on another dataset than it learnt from."""
+        return self.trained_on not in ("", self.dataset)
+
+    @property
+    def title(self) -> str:
+        """Its label; where it learnt from another dataset, with that: `ACM (trained on NUAA-SIRST)`."""
+        return f"{self.label} (trained on {self.trained_on})" if self.is_transferred else self.label
+
+    @property
+    def test_set(self) -> str:
+        """The dataset it is tested on, a corruption included: `NUDT-SIRST + drift@2`."""
+        return f"{self.dataset} + {self.corruption}" if self.corruption else self.dataset

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bench.types import Cost, Score
+from bench.types import Better, Cost, Score
 from reports.columns import Column, Metric
 from reports.frame import cost_on, one_line
 from reports.grouping import Group, Rows
@@ -31,7 +31,7 @@ def dataset_cells(
     if len(rules) > 1:
         return columns, block
     rivals = [dataset in row.groups and row.groups[dataset].is_rival for row in rows]
-    ranked = [_rank([line[i] for line in block], metric, rivals) for i, metric in enumerate(metrics)]
+    ranked = [rank([line[i] for line in block], metric.better, rivals) for i, metric in enumerate(metrics)]
     return columns, [list(line) for line in zip(*ranked, strict=True)]
 
 
@@ -102,7 +102,7 @@ def _why_null(score: Score | None, metric: Metric) -> str:
     return f"{metric.id} undefined: {one_line(score.reason) or 'no reason recorded'}"
 
 
-def _rank(cells: list[Cell], metric: Metric, rivals: Sequence[bool]) -> list[Cell]:
+def rank(cells: Sequence[Cell], better: Better, rivals: Sequence[bool]) -> list[Cell]:
     """The cells of one column with best and second marked: values that print alike share, a lone value is neither.
 
     Args:
@@ -110,8 +110,8 @@ def _rank(cells: list[Cell], metric: Metric, rivals: Sequence[bool]) -> list[Cel
     """
     values = [float(cell.text) for cell, is_rival in zip(cells, rivals, strict=True) if cell.text and is_rival]
     if len(values) < 2:
-        return cells
-    order = sorted(set(values), reverse=metric.better == "higher")
+        return list(cells)
+    order = sorted(set(values), reverse=better == "higher")
     ranks: dict[float, Rank] = dict(zip(order, ("best", "second"), strict=False))
     return [
         replace(cell, rank=ranks.get(float(cell.text), "")) if cell.text and is_rival else cell

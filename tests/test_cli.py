@@ -300,6 +300,7 @@ def test_a_users_own_network_stands_beside_ours(call: Call, monkeypatch: pytest.
         ("metrics", "id", {"IoU/pooled", "nIoU/per-image", "Pd/centroid-3px", "Fa/unmatched-area"}),
         ("metrics", "id", {"legacy:IoU/cumulative-rounds", "legacy:Fa/cumulative-rounds"}),
         ("starts", "name", {"otsu", "zeros", "ones", "noise", "ground-truth"}),
+        ("corruptions", "name", {"stripes", "gaussian-noise", "dead-pixels", "drift"}),
     ],
 )
 def test_every_list_is_a_table_and_a_json_object(what: str, column: str, named: set[str], call: Call) -> None:
@@ -601,4 +602,30 @@ def test_a_suite_runs_on_another_dataset_than_its_own(call: Call) -> None:
     assert [row.dataset for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic"]
     wrong = call("run", "mine.toml", "--dataset", "synthetik", *SMALL)
     assert wrong.code == 2
-    assert "did you mean synthetic?" in wrong.err
+    assert "did you mean synthetic or synthetic-s" in wrong.err
+
+
+def test_corruptions_are_asked_for_on_the_command_line(call: Call) -> None:
+    suite = write_suite(DOT)
+    answer = call("run", suite, "--corruption", "drift@5", *SMALL)
+    assert answer.code == 0, answer.err
+    assert "synthetic + drift@5" in answer.out
+    assert [row.corruption for row in read_manifest(Path("runs"), "mine").rows] == ["", "drift@5"]
+    wrong = call("run", suite, "--corruption", "drfit", *SMALL)
+    assert (wrong.code, wrong.err) == (
+        2,
+        "error: --corruption: no corruption is called 'drfit'; did you mean drift?\n",
+    )
+
+
+def test_a_suite_of_transfer_trains_on_the_datasets_that_it_is_restricted_to(call: Call) -> None:
+    suite = write_suite('datasets = ["NUDT-SIRST"]\ntrained_on = ["NUDT-SIRST"]\n[[row]]\nmodel = "Dot"\n')
+    words = ["run", suite, "--dataset", "synthetic-sky", "--dataset", "synthetic-sea", *SMALL]
+    answer = call(*words)
+    assert answer.code == 0, answer.err
+    assert "Dot (trained on synthetic-sea)" in answer.out
+    rows = read_manifest(Path("runs"), "mine").rows
+    kinds = ("synthetic-sky", "synthetic-sea")
+    assert [(row.dataset, row.trained_on) for row in rows] == [(one, other) for one in kinds for other in kinds]
+    assert call(*words, "--trained-on", "synthetic-sea").code == 0
+    assert [row.trained_on for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic-sea"] * 2

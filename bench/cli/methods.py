@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 def list_(
-    what: Annotated[
-        str, typer.Argument(help="models, datasets, layouts, suites, protocols, scorings, metrics or starts.")
-    ],
+    what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols, scorings, metrics, starts, …")],
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -45,6 +45,16 @@ def run(
     dataset: Annotated[
         list[str] | None, typer.Option(help="Run the suite on this dataset instead of its own; repeatable.")
     ] = None,
+    corruption: Annotated[
+        list[str] | None,
+        typer.Option(help="Corrupt test images so, not as the suite says: drift, drift@3, all or clean; repeatable."),
+    ] = None,
+    trained_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Train on this dataset; repeatable. Default --dataset, where the suite says what to train on."
+        ),
+    ] = None,
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
@@ -61,15 +71,14 @@ def run(
     from bench.rules import parse_overrides
     from bench.runner import check_names, read_images
     from bench.store import write_manifest
-    from bench.suites import expand, load_suite, manifest_of, parse_limit
+    from bench.suites import expand, load_suite, manifest_of, parse_limit, restricted
     from bench.tracking import Mirror, open_tracker
 
     if executor != "local":
         raise ValueError(f"--executor {executor!r}: expected local")
     place_device = open_device(device)
     described = load_suite(suite)
-    if dataset:
-        described = replace(described, datasets=tuple(dict.fromkeys(dataset)))
+    described = restricted(described, datasets=dataset or (), corruptions=corruption or (), trained_on=trained_on or ())
     described = replace(described, allow_leak=described.allow_leak or allow_leak)
     jobs = expand(
         described,
@@ -154,7 +163,7 @@ def gate(
         place = open_place(Path(runs), data, open_device("cpu"))
         read_images(jobs, place)
         results = {
-            f"{job.row.label} on {job.row.dataset}": result.scores
+            f"{job.row.title} on {job.row.test_set}": result.scores
             for job, result in zip(jobs, run_all(jobs, place), strict=True)
             if result is not None
         }
@@ -214,14 +223,14 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
     for job, result in zip(jobs, results, strict=True):
         if result is None:
             table.add_row(
-                escape(job.row.label), job.row.dataset, *["—"] * len(names), "—", f"{job.row.key} not reached"
+                escape(job.row.title), job.row.test_set, *["—"] * len(names), "—", f"{job.row.key} not reached"
             )
             continue
         values = [format_score(name, result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
         leak = f" (leak: {job.row.leaked} of {job.experiment.images.count} test images learnt from)"
         ran = escape(f"{result.key}{state}{leak if job.row.leaked else ''}")
-        table.add_row(escape(job.row.label), job.row.dataset, *values, str(len(result.rounds) or "—"), ran)
+        table.add_row(escape(job.row.title), job.row.test_set, *values, str(len(result.rounds) or "—"), ran)
     out.print(table)
 
 

@@ -22,6 +22,9 @@ def test_every_folder_of_datasets_has_a_card() -> None:
         "SIRST-v2",
         "SIRST3",
         "synthetic",
+        "synthetic-ground",
+        "synthetic-sea",
+        "synthetic-sky",
     )
     assert {path.name for path in datasets_root().iterdir()} == set(card_names())
 

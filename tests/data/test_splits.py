@@ -47,6 +47,9 @@ def test_lists_are_as_long_as_published(dataset: str, split: str) -> None:
         ("SIRST3", "basicirstd"): (1676, 1079),
         ("NUDT-SIRST-Sea", "basicirstd"): (4961, 847),
         ("synthetic", "bench"): (320, 80),
+        ("synthetic-sky", "bench"): (106, 27),
+        ("synthetic-sea", "bench"): (107, 27),
+        ("synthetic-ground", "bench"): (107, 26),
     }
     counts = tuple(len(list_names(dataset, split, part)) for part in ("train", "test"))
     assert counts == published[dataset, split]
