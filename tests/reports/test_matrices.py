@@ -131,6 +131,23 @@ def test_a_method_that_finds_nothing_clean_has_no_drop():
     assert cells(summary, "drop", "IoU")[0].plain == "—"
 
 
+def test_what_is_better_on_corrupted_images_has_a_negative_drop():
+    entries = [*corrupted(result(found=scores(0.5)), drift=-0.02, stripes=-0.02), *corrupted(result(DFINET))]
+    summary, _ = tables(entries)
+    (gained, lost) = cells(summary, "drop", "IoU")
+    assert (gained.text, gained.rank) == ("−12.0", "best")  # 56 of 50
+    assert lost.rank == "second"
+    assert ",-12.0," in table_to_csv(summary)
+
+
+def test_a_method_without_any_result_keeps_its_panel():
+    entries = [*corrupted(result()), *map(absent, corrupted(result(DFINET)))]
+    drawn = next(iter(matrix_figures(entries)))
+    assert [axes.get_title() for axes in drawn.figure.axes[:2]] == ["ACM", "DFINet"]
+    assert {text.get_text() for text in drawn.figure.axes[1].texts} == {"—"}
+    assert "Dash: no result, of 11 of 22 tests." in drawn.caption
+
+
 def test_limited_trials_are_marked_and_uneven_levels_named():
     made = result(limit=8, found=scores(0.6))
     entries = [entry(made), entry(under(made, "drift@2", 0.5)), entry(under(made, "stripes@4", 0.4))]
@@ -268,7 +285,7 @@ def test_a_cross_map_frames_the_same_dataset():
 def test_numbers_of_cells_are_readable_on_their_colours():
     values = np.array([[0.0, 50.0, 100.0, np.nan]])
     panel = HeatMap("A", ("a",), ("1", "2", "3", "4"), values)
-    figure = heatmap_figure([panel], scale=Scale("IoU", "higher"), x="x", y="y")
+    figure = heatmap_figure([panel], scale=Scale("IoU", "higher", (0.0, 100.0)), x="x", y="y")
     colours = [text.get_color() for text in figure.axes[0].texts]
     assert colours == ["white", "black", "black", "black"]
     assert [printed(value) for value in values[0]] == ["0.0", "50.0", "100", "—"]
@@ -276,7 +293,7 @@ def test_numbers_of_cells_are_readable_on_their_colours():
 
 def test_a_scale_of_false_alarms_holds_zeros():
     panel = HeatMap("A", ("a",), ("1", "2"), np.array([[0.0, 1000.0]]))
-    figure = heatmap_figure([panel], scale=Scale("Fa", "lower", is_logarithmic=True), x="x", y="y")
+    figure = heatmap_figure([panel], scale=Scale("Fa", "lower"), x="x", y="y")
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.0", "1000"]
 
 
