@@ -191,6 +191,7 @@ def run(job: Job, place: Place) -> RunResult:
         tuned=tuned_settings(network),
         environment=environment_of(job, place),
         times=times,
+        leaked=job.row.leaked,
     )
     write_result(place.runs / job.row.key, result)
     return result
@@ -345,4 +346,5 @@ def failed_result(job: Job, place: Place, error: Exception) -> RunResult:
         reason=reason,
         optimistic=is_optimistic(job),
         environment=environment_of(job, place),
+        leaked=job.row.leaked,
     )

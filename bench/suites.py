@@ -4,8 +4,9 @@ title = "Comparison on synthetic frames"
 protocol = "native"
 datasets = ["synthetic"]
 seeds = [42]
-corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
+corruptions = ["drift", "defocus@3"]   # of the test images, beside none: kinds (all five levels), kind@level, or "all"
 trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
+allow_leak = true                      # run although test images are learnt from; every table then says so
 
 [set]                                  # replaces fields of the protocol's records
 "recipe.epochs" = 20
@@ -30,7 +31,8 @@ from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
 from bench.data.corruptions import ALL, corruption_names
-from bench.data.splits import image_list, list_names
+from bench.data.overlaps import shared_images
+from bench.data.splits import image_list
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
@@ -50,7 +52,7 @@ from bench.types import (
     freeze_config,
 )
 
-SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "corruptions", "trained_on", "set", "row")
+SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "corruptions", "trained_on", "allow_leak", "set", "row")
 SUITE_FOLDER = Path(__file__).parent / "suites"
 HELD_OUT_SHARE = 0.2
 
@@ -89,6 +91,7 @@ class Suite:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     corruptions: tuple[str, ...] = ("",)
     trained_on: tuple[str, ...] = ()
+    allow_leak: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         overrides=_typed(content, "set", dict, default={}),
         corruptions=_corruptions(content),
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
+        allow_leak=_typed(content, "allow_leak", bool, default=False),
     )
     labels = [row.label for row in suite.rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -299,7 +303,7 @@ def expand(
 
     Raises:
         SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit, or a list
-            that is learnt from shares an image with the test list.
+            that is learnt from shares an image with the test list and the suite does not allow it.
     """
     jobs: list[Job] = []
     try:
@@ -390,11 +394,14 @@ def _jobs(plan: _Plan, suite: Suite) -> Iterator[Job]:
             rounds=plan.rules.rounds,
             start=plan.rules.start,
         )
-        refuse_shared_images(clean)
-        yield from (_job(plan, replace(clean, corruption=name), seed) for name in suite.corruptions)
+        if not suite.allow_leak:
+            refuse_shared_images(clean)
+        leaked = count_leaked(clean)
+        for name in suite.corruptions:
+            yield _job(plan, replace(clean, corruption=name), seed=seed, leaked=leaked)
 
 
-def _job(plan: _Plan, experiment: Experiment, seed: int) -> Job:
+def _job(plan: _Plan, experiment: Experiment, *, seed: int, leaked: int) -> Job:
     row = Row(
         label=plan.row.label,
         model=plan.row.model,
@@ -406,6 +413,7 @@ def _job(plan: _Plan, experiment: Experiment, seed: int) -> Job:
         key=experiment.key,
         corruption=experiment.corruption,
         trained_on=plan.trained_on,
+        leaked=leaked,
     )
     return Job(row, experiment)
 
@@ -443,37 +451,37 @@ def _method(plan: _Plan) -> Method:
 def refuse_shared_images(experiment: Experiment) -> None:
     """Nothing, when the weights have not seen the test list.
 
-    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
-
     Raises:
         SuiteError: naming the lists, how many images they share, and the first of those.
     """
-    weights, test = experiment.weights, experiment.images
-    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
-    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
-        seen.append(weights.selection_images)
-    for images in seen:
+    test = experiment.images
+    for images in _learnt_from(experiment):
         if shared := shared_images(images, test):
             raise SuiteError(
                 f"{_list_title(images)}, which is learnt from, and {_list_title(test)}, which is tested on, share "
-                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none"
+                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none, or pass --allow-leak "
+                "and every table will say so"
             )
 
 
-def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
-    """Names of the test images that are in the other list: by name within a dataset, by their pixels' digest across."""
-    names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
-    tested = list_names(test.dataset, test.split, test.part, test.limit)
-    if seen.dataset == test.dataset:
-        known = set(names)
-        return tuple(name for name in tested if name in known)
-    pixels = set(_pixel_digests(seen.dataset, names).values())
-    return tuple(name for name, digest in _pixel_digests(test.dataset, tested).items() if digest in pixels)
+def count_leaked(experiment: Experiment) -> int:
+    """Test images that the weights have learnt from, or that chose their epoch as if they were others.
+
+    Given weights do not say what they have learnt from: 0 of them is not a proof.
+    """
+    return len({name for images in _learnt_from(experiment) for name in shared_images(images, experiment.images)})
 
 
-def _pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:
-    published = load_card(dataset).digests
-    return {name: published[f"images/{name}"].sha256 for name in names if f"images/{name}" in published}
+def _learnt_from(experiment: Experiment) -> list[ImageList]:
+    """The lists that made the weights, as far as they are known.
+
+    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
+    """
+    weights = experiment.weights
+    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
+    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
+        seen.append(weights.selection_images)
+    return seen
 
 
 def _list_title(images: ImageList) -> str:

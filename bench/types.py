@@ -487,6 +487,7 @@ class RunResult:
         epochs: epochs trained and the one whose weights were kept (0 for given weights).
         optimistic: whether the weights were chosen on the test list.
         tuned: of a classical detector, the level its threshold rule was used at, given or found on the training list.
+        leaked: test images that the weights learnt from; 0 where no list is known to share one.
     """
 
     key: str
@@ -505,6 +506,7 @@ class RunResult:
     tuned: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
+    leaked: int = 0
     schema: int = SCHEMA_VERSION
 
 
@@ -519,6 +521,7 @@ class Row:
         corruption: of the test images, `kind@level`; empty for none.
         trained_on: the dataset it learnt from, where the suite says so; empty where it is that of the test list, or
             nothing was learnt.
+        leaked: test images that its weights learn from, which the suite allows; tables mark it.
     """
 
     label: str
@@ -531,6 +534,7 @@ class Row:
     key: str
     corruption: str = ""
     trained_on: str = ""
+    leaked: int = 0
 
     @property
     def is_transferred(self) -> bool:

@@ -11,13 +11,13 @@ from reports.columns import Column, Metric
 from reports.frame import cost_on, one_line
 from reports.grouping import Group, Rows
 from reports.mixing import Rules, rules_of, rulings
-from reports.table import OPTIMISTIC, Cell, Notes, Rank
+from reports.table import LEAKED, OPTIMISTIC, Cell, Notes, Rank
 
 
 def dataset_cells(
     rows: Sequence[Rows], dataset: str, *, metrics: Sequence[Metric], notes: Notes
 ) -> tuple[list[Column], list[list[Cell]]]:
-    """The columns of one dataset, and per line its cells, best and second marked; an oracle is never ranked."""
+    """A dataset's columns, and per line its cells, best and second marked; oracles and leaks are never ranked."""
     entries = [entry for row in rows if dataset in row.groups for entry in row.groups[dataset].entries]
     rules = rulings(entries)
     columns = [Column(m.head, dataset, m.unit, m.better) for m in metrics]
@@ -25,11 +25,12 @@ def dataset_cells(
     for row in rows:
         group = row.groups.get(dataset)
         marks = _cell_marks(group, rules, notes) if group else ()
-        extra = (*marks, *([OPTIMISTIC] if _is_partly_optimistic(row, dataset) else []))
+        partly = {OPTIMISTIC: _is_partly_optimistic(row, dataset), LEAKED: _is_partly_leaked(row, dataset)}
+        extra = (*marks, *(sign for sign, is_there in partly.items() if is_there))
         block.append([metric_cell(group, metric, notes, extra) for metric in metrics])
     if len(rules) > 1:
         return columns, block
-    rivals = [dataset in row.groups and not row.groups[dataset].is_oracle for row in rows]
+    rivals = [dataset in row.groups and row.groups[dataset].is_rival for row in rows]
     ranked = [rank([line[i] for line in block], metric.better, rivals) for i, metric in enumerate(metrics)]
     return columns, [list(line) for line in zip(*ranked, strict=True)]
 
@@ -47,6 +48,13 @@ def _is_partly_optimistic(row: Rows, dataset: str) -> bool:
     if all(group.is_optimistic for group in row.groups.values() if group.scored):
         return False
     return dataset in row.groups and row.groups[dataset].is_optimistic
+
+
+def _is_partly_leaked(row: Rows, dataset: str) -> bool:
+    """Whether this dataset's test images were learnt from while those of another one were not."""
+    if all(group.is_leaked for group in row.groups.values()):
+        return False
+    return dataset in row.groups and row.groups[dataset].is_leaked
 
 
 def metric_cell(group: Group | None, metric: Metric, notes: Notes, extra: tuple[str, ...] = ()) -> Cell:

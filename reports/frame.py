@@ -59,10 +59,25 @@ class Entry:
         return self.result is not None and self.result.experiment.start == ORACLE_START
 
     @property
+    def leaked(self) -> int:
+        """Test images that its weights learnt from, as the suite or the result says."""
+        return max(self.row.leaked, self.result.leaked if self.result else 0)
+
+    @property
+    def leak_words(self) -> str:
+        """`417 of 664 test images were in the training list`, or nothing."""
+        if not self.leaked:
+            return ""
+        among = f" of {self.result.experiment.images.count}" if self.result else ""
+        return f"{self.leaked}{among} test images were in the training list"
+
+    @property
     def name(self) -> str:
-        """Its label as figures and captions print it: an oracle is called one."""
-        is_told = "oracle" in self.row.label.lower()
-        return f"{self.row.label} (oracle)" if self.is_oracle and not is_told else self.row.label
+        """Its label as figures and captions print it: an oracle is called one, and so is a leak."""
+        label = self.row.label
+        for word, is_so in (("oracle", self.is_oracle), ("leak", bool(self.leaked))):
+            label += f" ({word})" if is_so and word not in label.lower() else ""
+        return label
 
     @property
     def dataset(self) -> str:
@@ -258,6 +273,7 @@ def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:
         "limited": entry.is_limited,
         "start": entry.result.experiment.start if entry.result else "",
         "oracle": entry.is_oracle,
+        "leaked": entry.leaked,
     }
     if (scored := entry.scored) is None:
         return line

@@ -133,6 +133,7 @@ def _rule_row(entry: Entry) -> RuleRow:
     kept = describe_selection(experiment) + (f"; epoch {result.best_epoch}" if result.best_epoch else "")
     kept += "".join(f"; {name} {value:g}" for name, value in result.tuned.items())
     optimistic = "; optimistic: chosen on the test list" if result.optimistic else ""
+    kept += f"; leak: {entry.leak_words}" if entry.leaked else ""
     environment = _environment(result.environment)
     return RuleRow(
         status, (*words, describe_input(experiment), describe_recipe(experiment), kept + optimistic, environment)

@@ -17,7 +17,7 @@ def table_to_csv(table: Table) -> str:
     """The table as CSV: spreads, limits, differences and badges in columns of their own, notes in the last."""
     extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
-    heads = ["Method"]
+    heads = [table.first_head]
     for column, more in zip(table.columns, extras, strict=True):
         heads += [_csv_head(column), *(f"{_csv_head(column)} {name}" for name in more)]
     text = io.StringIO()
@@ -58,7 +58,7 @@ def table_to_markdown(table: Table) -> str:
     """The table as GitHub Markdown: best bold, second underlined, notes below; all text escaped."""
     alignment = ["---", *("---" if column.is_text else "---:" for column in table.columns)]
     lines = [
-        _markdown_row(["Method", *map(_markdown_head, table.columns)]),
+        _markdown_row([escape_markdown(table.first_head), *map(_markdown_head, table.columns)]),
         _markdown_row(alignment),
         *(_markdown_line(line) for line in table.lines),
     ]

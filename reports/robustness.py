@@ -99,7 +99,7 @@ def _table(
     """The table with the best and second of every judged column marked."""
     entries = [entry for method in methods for entry in method.row.entries]
     clean = [entry for method in methods for entry in method.clean.entries] or entries
-    rivals = [not method.clean.is_oracle for method in methods]
+    rivals = [method.clean.is_rival for method in methods]
     ranked = [_ranked([line[i] for line in lines], column.better, rivals) for i, column in enumerate(columns)]
     return Table(
         caption=caption(clean, title=title, remarks=remarks),

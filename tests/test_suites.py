@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import suites
-from bench.data import splits
+from bench.data import overlaps, splits
 from bench.data.cards import load_card
+from bench.data.overlaps import shared_images
 from bench.data.splits import image_list, list_names
 from bench.network import find_models
 from bench.store import read_manifest, read_result
@@ -20,12 +20,12 @@ from bench.suites import (
     Job,
     Limit,
     SuiteError,
+    count_leaked,
     expand,
     load_suite,
     manifest_of,
     parse_limit,
     refuse_shared_images,
-    shared_images,
     suite_names,
     suite_stem,
 )
@@ -361,7 +361,8 @@ def test_a_test_image_in_the_training_list_is_refused_before_anything_runs(tmp_p
         jobs_of(tmp_path, SMALL)
     assert str(caught.value) == (
         "suite mine: synthetic/bench/fit, which is learnt from, and synthetic/bench/test, which is tested on, share "
-        f"1 images, the first {learnt!r}; choose lists that share none"
+        f"1 images, the first {learnt!r}; choose lists that share none, or pass --allow-leak "
+        "and every table will say so"
     )
     jobs_of(tmp_path, SMALL, limit=Limit(test=10))
 
@@ -387,6 +388,35 @@ def test_lists_of_two_publishers_that_overlap_are_refused(tmp_path: Path) -> Non
         refuse_shared_images(Experiment(training_of(job), test, job.experiment.input))
 
 
+def test_a_leak_that_is_allowed_is_counted_on_every_row_and_changes_no_key(tmp_path: Path, list_folder: Path) -> None:
+    names = (list_folder / "test.txt").read_text().split()
+    learnt = [name for name in (list_folder / "train.txt").read_text().split() if int(name[-4:]) % 7 == 0][:3]
+    (list_folder / "test.txt").write_text("\n".join([*learnt, *names[3:]]))
+    splits._full_list.cache_clear()
+    (allowed,) = jobs_of(tmp_path, f"allow_leak = true\n{SMALL}")
+    assert allowed.row.leaked == count_leaked(allowed.experiment) == 3
+    assert allowed.row.key == allowed.experiment.key
+    with pytest.raises(SuiteError, match="share"):
+        jobs_of(tmp_path, f"allow_leak = false\n{SMALL}")
+
+
+def test_a_suite_that_allows_leaks_and_has_none_marks_nothing(tmp_path: Path) -> None:
+    (allowed,), (plain,) = jobs_of(tmp_path, f"allow_leak = true\n{SMALL}"), jobs_of(tmp_path, SMALL)
+    assert allowed == plain
+    assert plain.row.leaked == 0
+
+
+def test_a_leak_is_allowed_by_true_or_false_alone(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="'allow_leak' is 'yes', expected bool"):
+        jobs_of(tmp_path, f'allow_leak = "yes"\n{SMALL}')
+
+
+def test_given_weights_do_not_say_what_they_learnt_from(tmp_path: Path) -> None:
+    (job,) = jobs_of(tmp_path, SMALL)
+    given = replace(job.experiment, weights=Weights("Net", sha256="0" * 64))
+    assert count_leaked(given) == 0
+
+
 def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """NUAA-SIRST's first test image stands in for one of NUDT-SIRST's training images."""
     seen, test = image_list("NUDT-SIRST", "basicirstd", "train"), image_list("NUAA-SIRST", "basicirstd", "test")
@@ -394,7 +424,7 @@ def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest
     copy, original = (list_names(one.dataset, one.split, one.part)[0] for one in (seen, test))
     nudt, nuaa = load_card("NUDT-SIRST"), load_card("NUAA-SIRST")
     copied = replace(nudt, digests={**nudt.digests, f"images/{copy}": nuaa.digests[f"images/{original}"]})
-    monkeypatch.setattr(suites, "load_card", {"NUDT-SIRST": copied, "NUAA-SIRST": nuaa}.get)
+    monkeypatch.setattr(overlaps, "load_card", {"NUDT-SIRST": copied, "NUAA-SIRST": nuaa}.get)
     assert shared_images(seen, test) == (original,)
 
 
@@ -530,7 +560,7 @@ def test_a_training_set_that_holds_another_datasets_test_images_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        suites,
+        overlaps,
         "list_names",
         lambda dataset, split, part, limit=None: list_names(
             dataset, split, "test" if (dataset, part) == ("synthetic", "fit") else part, limit

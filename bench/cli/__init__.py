@@ -14,7 +14,7 @@ import typer
 from rich.logging import RichHandler
 
 from bench import __version__
-from bench.cli import data, methods, obtain, runs, scores
+from bench.cli import data, descriptions, methods, obtain, runs, scores
 from bench.cli.console import err, out
 from bench.cli.options import WRONG
 
@@ -43,6 +43,8 @@ data_app.command("import")(obtain.import_)
 data_app.command()(obtain.fetch)
 data_app.command()(data.verify)
 data_app.command()(obtain.lists)
+data_app.command()(descriptions.leaks)
+data_app.command()(descriptions.stats)
 app.add_typer(data_app, name="data")
 
 weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")

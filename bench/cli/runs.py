@@ -58,6 +58,9 @@ def run(
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Run although test images are learnt from; every table says so.")
+    ] = False,
     budget: Annotated[
         float | None, typer.Option(help="Minutes after which no further experiment is begun.", min=0)
     ] = None,
@@ -76,6 +79,7 @@ def run(
     place_device = open_device(device)
     described = load_suite(suite)
     described = restricted(described, datasets=dataset or (), corruptions=corruption or (), trained_on=trained_on or ())
+    described = replace(described, allow_leak=described.allow_leak or allow_leak)
     jobs = expand(
         described,
         info_of=info_lookup(plugin),
@@ -148,6 +152,11 @@ def gate(
     described = load_suite(suite)
     if len(described.seeds) > 1:
         raise ValueError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
+    if described.allow_leak:
+        raise ValueError(
+            f"gate: suite {described.name} has allow_leak = true, expected false: what was learnt from is no test; "
+            "take it out"
+        )
     jobs = expand(described, info_of=info_lookup(plugin))
     check_names(jobs)
     with TemporaryDirectory() as runs:
@@ -219,7 +228,8 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
             continue
         values = [format_score(name, result.scores.get(name)) for name in names]
         state = {"done": "", "limited": " (limited)", "failed": f" failed: {result.reason}"}[result.status]
-        ran = escape(f"{result.key}{state}")
+        leak = f" (leak: {job.row.leaked} of {job.experiment.images.count} test images learnt from)"
+        ran = escape(f"{result.key}{state}{leak if job.row.leaked else ''}")
         table.add_row(escape(job.row.title), job.row.test_set, *values, str(len(result.rounds) or "—"), ran)
     out.print(table)
 
