@@ -4,9 +4,9 @@ title = "Comparison on synthetic frames"
 protocol = "native"
 datasets = ["synthetic"]
 seeds = [42]
-corruptions = ["drift", "defocus@3"]   # of the test images, beside none: kinds (all five levels), kind@level, or "all"
-trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 allow_leak = true                      # run although test images are learnt from; every table then says so
+corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
+trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 
 [set]                                  # replaces fields of the protocol's records
 "recipe.epochs" = 20
@@ -52,7 +52,7 @@ from bench.types import (
     freeze_config,
 )
 
-SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "corruptions", "trained_on", "allow_leak", "set", "row")
+SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "allow_leak", "corruptions", "trained_on", "set", "row")
 SUITE_FOLDER = Path(__file__).parent / "suites"
 HELD_OUT_SHARE = 0.2
 
@@ -89,9 +89,9 @@ class Suite:
     seeds: tuple[int, ...]
     rows: tuple[SuiteRow, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_leak: bool = False
     corruptions: tuple[str, ...] = ("",)
     trained_on: tuple[str, ...] = ()
-    allow_leak: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         seeds=_seeds(content),
         rows=tuple(_row_from(row, folder=path.parent) for row in rows),
         overrides=_typed(content, "set", dict, default={}),
+        allow_leak=_typed(content, "allow_leak", bool, default=False),
         corruptions=_corruptions(content),
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
-        allow_leak=_typed(content, "allow_leak", bool, default=False),
     )
     labels = [row.label for row in suite.rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -397,11 +397,10 @@ def _jobs(plan: _Plan, suite: Suite) -> Iterator[Job]:
         if not suite.allow_leak:
             refuse_shared_images(clean)
         leaked = count_leaked(clean)
-        for name in suite.corruptions:
-            yield _job(plan, replace(clean, corruption=name), seed=seed, leaked=leaked)
+        yield from (_job(plan, replace(clean, corruption=name), seed, leaked=leaked) for name in suite.corruptions)
 
 
-def _job(plan: _Plan, experiment: Experiment, *, seed: int, leaked: int) -> Job:
+def _job(plan: _Plan, experiment: Experiment, seed: int, *, leaked: int) -> Job:
     row = Row(
         label=plan.row.label,
         model=plan.row.model,
@@ -411,9 +410,9 @@ def _job(plan: _Plan, experiment: Experiment, *, seed: int, leaked: int) -> Job:
         scoring=plan.rules.scoring,
         seed=seed,
         key=experiment.key,
+        leaked=leaked,
         corruption=experiment.corruption,
         trained_on=plan.trained_on,
-        leaked=leaked,
     )
     return Job(row, experiment)
 

@@ -518,10 +518,10 @@ class Row:
         label: as the table prints it; several seeds of one label become mean and deviation.
         key: of the experiment.
         split: publisher of the test list.
+        leaked: test images that its weights learn from, which the suite allows; tables mark it.
         corruption: of the test images, `kind@level`; empty for none.
         trained_on: the dataset it learnt from, where the suite says so; empty where it is that of the test list, or
             nothing was learnt.
-        leaked: test images that its weights learn from, which the suite allows; tables mark it.
     """
 
     label: str
@@ -532,9 +532,9 @@ class Row:
     scoring: Scoring
     seed: int
     key: str
+    leaked: int = 0
     corruption: str = ""
     trained_on: str = ""
-    leaked: int = 0
 
     @property
     def is_transferred(self) -> bool:

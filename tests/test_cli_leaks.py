@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def leaky_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Synthetic lists whose first test image is the first one that is learnt from; its name."""
+    shutil.copytree(splits.datasets_root(), tmp_path / "lists")
     folder = tmp_path / "lists" / "synthetic" / "splits" / "bench"
-    folder.mkdir(parents=True)
     named = {part: list(list_names("synthetic", "bench", part)) for part in ("train", "held-out", "test")}
     learnt = list_names("synthetic", "bench", "fit")[0]
     named["test"][0] = learnt
@@ -152,9 +153,9 @@ def test_statistics_as_json_are_one_object(call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("leaks", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic?"),
+        (("leaks", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic"),
         (("leaks", "synthetic", "--split", "benck"), "no split of synthetic is called 'benck'; did you mean bench?"),
-        (("stats", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic?"),
+        (("stats", "synthetik"), "no dataset is called 'synthetik'; did you mean synthetic"),
         (("stats", "synthetic", "--split", "benck"), "no split of synthetic is called 'benck'; did you mean bench?"),
         (("stats", "NUDT-SIRST"), "NUDT-SIRST: no data folder was given; pass the folder that holds NUDT-SIRST"),
         (("stats", "NUDT-SIRST", "--data", "nowhere"), "nowhere/NUDT-SIRST: no such folder"),
@@ -165,3 +166,12 @@ def test_a_wrong_request_is_answered_in_one_line(words: tuple[str, ...], said: s
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert said in answer.err
+
+
+def test_a_mixture_shows_what_its_lists_share_with_those_of_its_parts(call: Call) -> None:
+    answer = call("data", "leaks", "SIRST3")
+    assert answer.code == 0
+    assert "images that lists of NUDT-SIRST hold too" in answer.out
+    _, _, part = answer.out.partition("images that lists of NUDT-SIRST hold too")
+    (test,) = [line.replace("│", " ").split() for line in part.splitlines() if "dfinet/test" in line]
+    assert (test[0], test[1], test[-1]) == ("dfinet/test", "138", "128")  # in SIRST3's train and test

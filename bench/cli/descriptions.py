@@ -76,8 +76,8 @@ def show_leaks(report: LeakReport) -> None:
         say(f"{leak.judged.title} ({leak.images} images) against {leak.learnt.title}: {leak_words(leak)}")
         for line in _examples(leak):
             say(f"  {line}")
-    for crossing in report.crossings:
-        say(f"{crossing.own.title}: {crossing.count} images are in {crossing.other.dataset} {crossing.other.title}")
+    for other in dict.fromkeys(crossing.other.dataset for crossing in report.crossings):
+        out.print(crossing_table(other, report))
     if report.note:
         say(report.note)
     say(f"{report.dataset}: {'no split learns from what it judges on' if report.is_clean else 'leaks'}")
@@ -90,6 +90,19 @@ def matrix(title: str, lists: Sequence[ListName], counts: NDArray[np.int64]) -> 
         column.justify = "right"
     for at, (each, line) in enumerate(zip(lists, counts.tolist(), strict=True)):
         table.add_row(str(at + 1), each.title, *({0: "·", -1: ""}.get(count, str(count)) for count in line))
+    return table
+
+
+def crossing_table(other: str, report: LeakReport) -> Table:
+    """A table of the images that lists of another dataset, down, share with those of this one, by their numbers."""
+    counts = {(one.other, one.own): one.count for one in report.crossings if one.other.dataset == other}
+    lists = report.overlaps.lists
+    table = Table("list", *(str(at + 1) for at in range(len(lists))), title=f"images that lists of {other} hold too")
+    table.title_justify = "left"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in dict.fromkeys(theirs for theirs, _ in counts):
+        table.add_row(each.title, *(str(counts.get((each, own), "·")) for own in lists))
     return table
 
 

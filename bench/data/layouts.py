@@ -150,10 +150,10 @@ def _image_folders(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPa
     return folders
 
 
-def _roots(layout: Layout, folders: Iterable[str]) -> set[PurePosixPath]:
+def _roots(layout: Layout, folders: Iterable[str]) -> list[PurePosixPath]:
     tail = PurePosixPath(layout.parts[0].images.casefold()).parts
     found = (PurePosixPath(folder).parts for folder in folders)
-    return {PurePosixPath(*parts[: -len(tail)]) for parts in found if parts[-len(tail) :] == tail}
+    return sorted({PurePosixPath(*parts[: -len(tail)]) for parts in found if parts[-len(tail) :] == tail})
 
 
 def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePosixPath]]) -> _Fit | None:

@@ -1,4 +1,4 @@
-"""Which images two lists share: by name within a dataset and its mixtures, by their pixels' digest wherever it is known.
+"""Which images two lists share: by name within a dataset and its mixtures, by digest of pixels wherever known.
 
 Nothing here opens an image: names come from the lists, digests from the cards.
 """
