@@ -20,7 +20,7 @@ from reports.figures.heatmaps import HeatMap, Scale, heatmap_figure, printed
 from reports.frame import Entry, entry_of, plain_entries, to_frame
 from reports.plain import table_to_csv
 from reports.robustness import robustness_tables
-from reports.table import Cell, Table, TableError
+from reports.table import LEAKED, Cell, Table, TableError
 from tests.reports.fake_runs import ACM, DFINET, result, row_of, scores
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -237,6 +237,21 @@ def test_what_learns_nothing_has_one_line_and_competes_everywhere():
     assert table.lines[-1].label == "TopHat"
     assert [cell.rank for cell in cells(table, "IoU", "NUAA-SIRST")] == ["", "second", "best"]
     assert "A line without a training set learns nothing." in table.caption
+
+
+def test_a_test_on_images_that_were_learnt_from_is_marked_and_not_ranked():
+    entries = matrix()
+    leak = replace(entries[1], row=replace(entries[1].row, leaked=3))
+    table = cross_table([entries[0], leak, *entries[2:], *matrix(DFINET, values=(0.8, 0.3, 0.45, 0.9))], title="T")
+    assert table is not None
+    nuaa = cells(table, "IoU", "NUAA-SIRST")
+    assert (nuaa[1].rank, nuaa[1].marks) == ("", (LEAKED,))
+    assert table.lines[1].marks == (LEAKED,)
+    assert any(note.mark == LEAKED and note.text.startswith("leak: ") for note in table.notes)
+    leaked = [replace(one, row=replace(one.row, leaked=3)) for one in corrupted(result())]
+    summary, _ = tables([*leaked, *corrupted(result(DFINET, found=scores(0.5)))])
+    assert [cell.rank for cell in cells(summary, "clean", "IoU")] == ["", ""]
+    assert summary.lines[0].marks == (LEAKED,)
 
 
 def test_a_test_that_was_not_run_is_a_dash_and_makes_no_difference():
