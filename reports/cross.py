@@ -60,13 +60,13 @@ def _block(
 
 def _is_rival(method: Transferred, trained: str, tested: str) -> bool:
     group = method.group(trained, tested)
-    return group is None or group.is_rival
+    return group is not None and group.is_rival
 
 
 def _cells(method: Transferred, trained: str, tested: str, metrics: Sequence[Metric], notes: Notes) -> list[Cell]:
     group, home = method.group(trained, tested), method.group(tested, tested)
-    marks = (notes.mark(HOME),) if trained == tested else ()
-    marks = (*marks, LEAKED) if group is not None and group.is_leaked else marks
+    leak = (LEAKED,) if group and group.is_leaked else ()
+    marks = (*leak, *((notes.mark(HOME),) if trained == tested else ()))
     cells = [metric_cell(group, metric, notes, marks) for metric in metrics]
     if group is None or home is None or not trained or trained == tested:
         return cells
