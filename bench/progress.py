@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -41,5 +42,23 @@ def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> I
         for item in items:
             yield item
             progress.advance()
+    finally:
+        progress.end()
+
+
+@contextmanager
+def counting(what: str, *, total: int, progress: Progress) -> Iterator[Callable[[int, int], None]]:
+    """A step that is told how many of its parts are done, several at once where they went fast."""
+    done = 0
+
+    def tell(now: int, total: int) -> None:
+        nonlocal done
+        while done < now:
+            progress.advance()
+            done += 1
+
+    progress.begin(what, total)
+    try:
+        yield tell
     finally:
         progress.end()

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.data.cards import Card, DataError, load_card
 from bench.data.decode import SUFFIXES, Pixels, decode_grey, decode_rgb, find_files, pixel_digest
-from bench.data.frames import Progress
+from bench.data.shelf import Progress
 from bench.data.splits import list_names, read_list
 from bench.data.synthetic import checked_scene
 
