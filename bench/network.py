@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.registry import Registry, discover
@@ -15,6 +17,41 @@ from bench.types import Choice, Config, ModelInfo, Reported, Setting, freeze_con
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """`(logits (B, 1, H, W), mask (B, 1, H, W)) -> scalar`."""
+
+
+class Views(Protocol):
+    """Where the pixels of a batch's augmented images came from.
+
+    Attributes:
+        source: (B, 2) height and width of the images in pixels.
+        resize: (height, width) in pixels of what the network sees, where images are resized.
+    """
+
+    @property
+    def source(self) -> NDArray[np.int64]: ...
+
+    @property
+    def resize(self) -> tuple[int, int] | None: ...
+
+    def __getitem__(self, row: int, /) -> Any:
+        """The record of one image."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: NDArray[np.int64]) -> Views:
+        """Those of some images."""
+
+    def apply(self, planes: Tensor, interpolation: Literal["linear", "nearest"] = "linear") -> Tensor:
+        """Maps of the images (B, 1, H, W) as the augmented images show them.
+
+        Args:
+            planes: all of any one size where images are resized; otherwise each of its image's size and at the top
+                left, H and W being the largest image's.
+            interpolation: `nearest` makes no values that are not in the map.
+        """
+
+    def undo(self, planes: Tensor, onto: Tensor) -> Tensor:
+        """`onto`, as `apply` takes it, with maps of the augmented images written where those show the images."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +65,7 @@ class Batch:
         index: (B,) position of each image in its list.
         name: the images' names.
         size: each image's native (height, width) in pixels.
-        geometry: per image, the augmentation as a record that can be applied to another map; None when there is none.
+        geometry: the augmentation as records, one an image, that can be applied to other maps; None for whole images.
     """
 
     image: Tensor
@@ -37,7 +74,7 @@ class Batch:
     index: Tensor
     name: Sequence[str]
     size: Sequence[tuple[int, int]]
-    geometry: Sequence[Any]
+    geometry: Views | None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on `device`."""

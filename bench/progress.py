@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+Step = Callable[[int, int], None]
+"""Called with (parts done, parts in all) while one step goes on."""
 
 
 class Progress(Protocol):
@@ -41,5 +45,23 @@ def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> I
         for item in items:
             yield item
             progress.advance()
+    finally:
+        progress.end()
+
+
+@contextmanager
+def counting(what: str, *, total: int, progress: Progress) -> Iterator[Step]:
+    """A step that is told how many of its parts are done, several at once where they went fast."""
+    done = 0
+
+    def tell(now: int, total: int) -> None:
+        nonlocal done
+        while done < now:
+            progress.advance()
+            done += 1
+
+    progress.begin(what, total)
+    try:
+        yield tell
     finally:
         progress.end()

@@ -28,7 +28,7 @@ from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
 from bench.losses import get_loss
 from bench.network import Segmenter, build_model, find_models
-from bench.progress import Progress, Silent, track
+from bench.progress import Progress, Silent, counting, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
 from bench.tally import Tally
@@ -89,7 +89,8 @@ class Place:
         key = (images.dataset, images.digest, decoder)
         if key not in self.frames:
             names = list_names(images.dataset, images.split, images.part, limit=images.limit)
-            self.frames[key] = open_frames(images.dataset, names, root=self.data, decoder=decoder)
+            with counting(f"read {images.dataset}", total=len(names), progress=self.progress) as tell:
+                self.frames[key] = open_frames(images.dataset, names, root=self.data, decoder=decoder, progress=tell)
         return self.frames[key]
 
 
@@ -137,7 +138,7 @@ def read_images(jobs: Sequence[Job], place: Place) -> None:
     """
     waiting = [job for job in jobs if not is_done(job, place)]
     wanted = {(images, decoder): None for job in waiting for images, decoder in _lists_of(job)}
-    for images, decoder in track(wanted, "read images", total=len(wanted), progress=place.progress):
+    for images, decoder in wanted:
         place.frames_of(images, decoder=decoder)
 
 

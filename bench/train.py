@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.frames import Frames
-from bench.data.loader import evaluation_batches, steps_per_epoch, train_batches
+from bench.data.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.device_counts import counts_on
 from bench.losses import get_loss
 from bench.metrics.scores import find_metrics
@@ -119,6 +119,14 @@ class _Session:
         torch.manual_seed(training.seed)
         network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))
         self.network = to_device(network, device)
+        self.feed = Feed(
+            frames,
+            input=training.input,
+            recipe=training.recipe,
+            seed=training.seed,
+            needs_start=network.needs_start,
+            device=device,
+        )
         self.optimiser = make_optimiser(self.network, training.recipe)
         self.schedule = make_schedule(self.optimiser, training.recipe, steps=steps_per_epoch(frames, training.recipe))
         self.done = Progressed()
@@ -148,17 +156,9 @@ class _Session:
         if not steps:
             raise ValueError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps)
-        batches = train_batches(
-            self.frames,
-            input=self.training.input,
-            recipe=recipe,
-            seed=self.training.seed,
-            epoch=epoch,
-            needs_start=network.needs_start,
-        )
         try:
-            for batch in batches:
-                loss = network.training_loss(batch.to(self.device), loss_of, epoch=epoch)
+            for batch in self.feed.epoch(epoch):
+                loss = network.training_loss(batch, loss_of, epoch=epoch)
                 running.add(loss, batch.name)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)

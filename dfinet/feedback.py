@@ -7,14 +7,14 @@ nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from bench.network import Batch
+from bench.network import Batch, Views
 from bench.registry import unknown
 
 BYTES = 256
@@ -81,22 +81,24 @@ class Released(History):
         self._collected: dict[int, Tensor] = {}
 
     def masks_for(self, batch: Batch) -> Tensor:
-        masks = super().masks_for(batch).clone()
-        for row, index in enumerate(batch.index.tolist()):
-            if index in self._masks:
-                shown = self._show(self._masks[index], batch.geometry[row])
-                if shown.shape != masks.shape[-2:]:
-                    raise ValueError(
-                        f"history: the mask of image {index} is {_by(shown)} pixels, the batch {_by(masks)}; "
-                        "train on one size (recipe.patch or input.size)"
-                    )
-                masks[row, 0] = self._fill(masks[row, 0], shown.to(masks.device))
-        return masks
+        masks = super().masks_for(batch)
+        known = [row for row, index in enumerate(batch.index.tolist()) if index in self._masks]
+        if not known:
+            return masks
+        stored = [self._masks[index] for index in batch.index[known].tolist()]
+        shown = self._show(stored, batch.geometry, known, masks.device)
+        if shown.shape[-2:] != masks.shape[-2:]:
+            raise ValueError(
+                f"history: the mask of image {batch.index[known[0]]} is {_by(shown)} pixels, the batch {_by(masks)}; "
+                "train on one size (recipe.patch or input.size)"
+            )
+        rows = torch.tensor(known, device=masks.device)
+        return masks.index_copy(0, rows, self._fill(masks.index_select(0, rows), shown))
 
     def collect(self, batch: Batch, prob: Tensor) -> None:
-        planes = prob.detach()[:, 0].float().cpu()
-        for row, (index, plane) in enumerate(zip(batch.index.tolist(), planes, strict=True)):
-            self._collected[index] = self._keep(plane, self._masks.get(index), batch.geometry[row])
+        indices = batch.index.tolist()
+        before = [self._masks.get(index) for index in indices]
+        self._collected.update(zip(indices, self._keep(prob.detach().float(), before, batch.geometry), strict=True))
 
     def epoch_ended(self, *, improved: bool) -> None:
         if improved:
@@ -110,52 +112,17 @@ class Released(History):
         self._masks = {index: mask.cpu() for index, mask in state["masks"].items()}
         self._collected = {}
 
-    def _keep(self, prob: Tensor, before: Tensor | None, geometry: View | None) -> Tensor:
-        """A prediction (H, W) as it is stored, on the CPU."""
-        return pack(prob)
+    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Views | None) -> Sequence[Tensor]:
+        """Predictions (B, 1, H, W) as they are stored, one (H, W) an image, on the CPU."""
+        return [plane.clone() for plane in pack(prob)[:, 0].cpu()]
 
-    def _show(self, stored: Tensor, geometry: View | None) -> Tensor:
-        """A stored mask as bytes of the view (H, W) that a batch has."""
-        return stored
+    def _show(self, stored: Sequence[Tensor], views: Views | None, rows: list[int], device: torch.device) -> Tensor:
+        """Stored masks of the batch's images at `rows` as bytes (b, 1, H, W) of the views that the batch has."""
+        return _stacked(stored, device)
 
     def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
-        """Bytes as the mask (H, W) that is fed in a start mask's place."""
+        """Bytes as the masks (b, 1, H, W) that are fed in the start masks' place."""
         return unpack(shown).to(start)
-
-
-class View(Protocol):
-    """What a batch's `geometry` tells of an augmented image: where its pixels came from.
-
-    Attributes:
-        source: (height, width) of the image in pixels.
-        resize: (height, width) in pixels of what the network sees, where images are resized.
-    """
-
-    @property
-    def source(self) -> tuple[int, int]: ...
-
-    @property
-    def resize(self) -> tuple[int, int] | None: ...
-
-    def apply(self, plane: Tensor, interpolation: Literal["linear", "nearest"]) -> Tensor:
-        """A map (H, W) of the image, of size `resize` or else `source`, as the augmented image shows it."""
-
-    def undo(self, plane: Tensor, onto: Tensor) -> Tensor:
-        """`onto`, a map (H, W) of the image, with a map of the augmented image written where that shows the image."""
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The view of an image to which nothing was done."""
-
-    source: tuple[int, ...]
-    resize = None
-
-    def apply(self, plane: Tensor, interpolation: Literal["linear", "nearest"]) -> Tensor:
-        return plane
-
-    def undo(self, plane: Tensor, onto: Tensor) -> Tensor:
-        return plane
 
 
 class Aligned(Released):
@@ -169,18 +136,35 @@ class Aligned(Released):
     254 levels, at most 1/254 away and exact about which side of 0.5 a pixel is on; 255 means not known yet.
     """
 
-    def _keep(self, prob: Tensor, before: Tensor | None, geometry: View | None) -> Tensor:
-        view = geometry or Whole(tuple(prob.shape))
-        if before is None:
-            before = torch.full(view.resize or view.source, UNKNOWN, dtype=torch.uint8)
-        seen = view.undo(prob, torch.full(before.shape, UNSEEN))
-        return torch.where(seen == UNSEEN, before, pack(seen, KNOWN))
+    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Views | None) -> Sequence[Tensor]:
+        if views is None:
+            return [plane.clone() for plane in pack(prob, KNOWN)[:, 0].cpu()]
+        sizes = [views.resize] * len(prob) if views.resize is not None else views.source.tolist()
+        known = [_unknown(size) if one is None else one for one, size in zip(before, sizes, strict=True)]
+        stored = _stacked(known, prob.device)
+        seen = views.undo(prob, torch.full(stored.shape, UNSEEN, device=prob.device))
+        kept = torch.where(seen == UNSEEN, stored, pack(seen, KNOWN))[:, 0].cpu()
+        return [plane[:height, :width].clone() for plane, (height, width) in zip(kept, sizes, strict=True)]
 
-    def _show(self, stored: Tensor, geometry: View | None) -> Tensor:
-        return stored if geometry is None else geometry.apply(stored, "nearest")
+    def _show(self, stored: Sequence[Tensor], views: Views | None, rows: list[int], device: torch.device) -> Tensor:
+        planes = _stacked(stored, device)
+        return planes if views is None else views.take(np.array(rows)).apply(planes, "nearest")
 
     def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
         return torch.where(shown == UNKNOWN, start, unpack(shown, KNOWN).to(start))
+
+
+def _unknown(size: Sequence[int]) -> Tensor:
+    return torch.full(tuple(size), UNKNOWN, dtype=torch.uint8)
+
+
+def _stacked(masks: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Masks (H, W) of several sizes as one (B, 1, H, W), each at the top left."""
+    height, width = (max(mask.shape[axis] for mask in masks) for axis in range(2))
+    stacked = torch.zeros((len(masks), 1, height, width), dtype=torch.uint8)
+    for row, mask in enumerate(masks):
+        stacked[row, 0, : mask.shape[0], : mask.shape[1]] = mask
+    return stacked.to(device)
 
 
 HISTORIES: Mapping[str, Callable[[], History]] = {"released": Released, "aligned": Aligned, "none": History}

@@ -26,8 +26,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from bench.data.cards import DataError
-from bench.data.frames import Progress
 from bench.data.naming import SUFFIXES
+from bench.progress import Step
 
 WANTED = (*SUFFIXES, ".txt")
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
@@ -90,7 +90,7 @@ class Contents:
     sha256: str = ""
 
 
-def open_source(path: Path, work: Path, *, limits: Limits | None = None, progress: Progress | None = None) -> Contents:
+def open_source(path: Path, work: Path, *, limits: Limits | None = None, progress: Step | None = None) -> Contents:
     """The files under a folder as they are, or those of an archive unpacked into the empty folder `work`.
 
     Raises:
@@ -191,7 +191,7 @@ class _Intake:
             raise DataError(f"{self.path}: unpacks to more than the {_size(self.free)} free at {self.work.parent}")
 
 
-def _unpack_zip(path: Path, intake: _Intake, progress: Progress | None) -> None:
+def _unpack_zip(path: Path, intake: _Intake, progress: Step | None) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         wanted = [(member, target) for member in members if (target := _take_zipped(member, intake)) is not None]
@@ -225,7 +225,7 @@ def _zipped_name(member: zipfile.ZipInfo) -> str:
         return member.orig_filename
 
 
-def _unpack_tar(path: Path, form: str, intake: _Intake, progress: Progress | None) -> None:
+def _unpack_tar(path: Path, form: str, intake: _Intake, progress: Step | None) -> None:
     size = path.stat().st_size
     with path.open("rb") as packed, OPENERS[form](packed) as plain:
         guarded = cast(IO[bytes], _Guarded(plain, path, intake.limits))

@@ -1,199 +1,21 @@
-"""Random changes of a training image, each kept as a record that can be applied to another map of the same image."""
+"""Random changes of training images: an epoch's draws at once, each a record that can be applied to other maps too."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import conv2d, pad
 
-from bench.data.frames import Frame
+from bench.data.frames import Frames
+from bench.data.geometry import Bools, Views, changed
+from bench.data.packed import Ints
+from bench.data.sampling import Floats
 from bench.registry import Registry
 from bench.types import Input, Recipe
-
-Array = NDArray[Any]
-Map = TypeVar("Map", Array, Tensor)
-Interpolation = Literal["linear", "nearest"]
-Hole = tuple[int, int, int, int]
-
-_CV2_FLAG = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where every pixel of an augmented image came from. Steps in the order they are taken, on an image or a map of it.
-
-    Attributes:
-        source: (height, width) of the image in pixels.
-        scale: (height, width) it is resized to at first, bilinear, or None; never together with a rotation.
-        angle: rotation about the centre in degrees, counter-clockwise, borders reflected without the edge pixel.
-        crop: (top, left) of the patch in the scaled or rotated image, or None.
-        patch: side of the square patch, padded at the bottom and right with zeros where the image ends; None for all.
-        flip_ud, flip_lr, transpose: taken in this order.
-        resize: (height, width) in pixels at the end, bilinear, or None.
-    """
-
-    source: tuple[int, int]
-    scale: tuple[int, int] | None = None
-    angle: float = 0.0
-    crop: tuple[int, int] | None = None
-    patch: int | None = None
-    flip_ud: bool = False
-    flip_lr: bool = False
-    transpose: bool = False
-    resize: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if (self.crop is None) != (self.patch is None):
-            raise ValueError(f"geometry: crop {self.crop} and patch {self.patch} go together")
-        if self.patch is not None and self.resize is not None:
-            raise ValueError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
-        if self.scale is not None and (self.angle or self.resize is not None):
-            raise ValueError(f"geometry: scale {self.scale} excludes angle {self.angle} and resize {self.resize}")
-
-    @property
-    def uncropped(self) -> tuple[int, int]:
-        """(height, width) in pixels of what the patch is cut from."""
-        return self.scale or self.source
-
-    @property
-    def output(self) -> tuple[int, int]:
-        """(height, width) in pixels after all steps."""
-        if self.resize is not None:
-            return self.resize
-        if self.patch is not None:
-            return self.patch, self.patch
-        return self.uncropped[::-1] if self.transpose else self.uncropped
-
-    def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
-        """The map as the augmented image shows it: equal to what was done to the image, when applied to the image.
-
-        Args:
-            plane: (..., H, W) array or tensor in image coordinates: of the image's own size, or, where the geometry
-                resizes, of any other size over the same field of view, such as a prediction at the network's size.
-            interpolation: of rotation and resizing; `nearest` keeps a mask binary.
-
-        Raises:
-            ValueError: when the map's size is not the image's and the geometry crops.
-        """
-        if isinstance(plane, Tensor):
-            moved = self.apply(plane.detach().cpu().numpy(), interpolation)
-            return torch.from_numpy(np.ascontiguousarray(moved)).to(plane.device)
-        return self.resized(self.turned(self.placed(self.warped(plane, interpolation))), interpolation)
-
-    def undo(self, plane: Map, onto: Map) -> Map:
-        """`onto` with a map of the augmented view written back where the view showed the image.
-
-        What the view did not show (outside the patch, rotated out of the frame) stays as it is in `onto`.
-
-        Args:
-            plane: (H', W') map of the augmented view, such as a prediction; (H', W') is `output`.
-            onto: (H, W) map in image coordinates, of a size that `apply` takes.
-        """
-        if isinstance(plane, Tensor) or isinstance(onto, Tensor):
-            assert isinstance(plane, Tensor)
-            assert isinstance(onto, Tensor)
-            back = self.undo(plane.detach().cpu().numpy(), onto.detach().cpu().numpy())
-            return torch.from_numpy(np.ascontiguousarray(back)).to(onto.device)
-        shape = self.scale or onto.shape
-        size = shape[::-1] if self.transpose else shape
-        if self.resize is not None and plane.shape != size:
-            plane = cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR)
-        plane = plane.swapaxes(-1, -2) if self.transpose else plane
-        plane = plane[:, ::-1] if self.flip_lr else plane
-        plane = plane[::-1] if self.flip_ud else plane
-        top, left = self.crop or (0, 0)
-        height, width = min(plane.shape[0], shape[0] - top), min(plane.shape[1], shape[1] - left)
-        canvas: Array = np.zeros(shape, plane.dtype)
-        seen: Array = np.zeros(shape, np.uint8)
-        canvas[top : top + height, left : left + width] = plane[:height, :width]
-        seen[top : top + height, left : left + width] = 1
-        if self.scale is not None:
-            canvas = cv2.resize(canvas, onto.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            seen = cv2.resize(seen, onto.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        if self.angle:
-            inverse, across = cv2.invertAffineTransform(self._rotation(onto.shape)), onto.shape[::-1]
-            canvas = cv2.warpAffine(canvas, inverse, across, borderMode=cv2.BORDER_REPLICATE)
-            seen = cv2.warpAffine(seen, inverse, across, flags=cv2.INTER_NEAREST)
-        return np.where(seen > 0, canvas, onto)
-
-    def warped(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
-        """The first step: (..., H, W) scaled, or rotated about its centre."""
-        size: tuple[int, int] = plane.shape[-2:]
-        if size != self.source and self.resize is None:
-            raise ValueError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
-        flag = _CV2_FLAG[interpolation]
-        if self.scale is not None:
-            across = self.scale[::-1]
-            return _each_plane(plane, lambda p: cv2.resize(p, across, interpolation=flag))
-        if not self.angle:
-            return plane
-        matrix = self._rotation(size)
-        return _each_plane(
-            plane, lambda p: cv2.warpAffine(p, matrix, size[::-1], flags=flag, borderMode=cv2.BORDER_REFLECT_101)
-        )
-
-    def placed(self, plane: Array) -> Array:
-        """The second step: the patch of (..., H, W), zero where the image has ended."""
-        if self.crop is None or self.patch is None:
-            return plane
-        top, left = self.crop
-        inside = plane[..., top : top + self.patch, left : left + self.patch]
-        if inside.shape[-2:] == (self.patch, self.patch):
-            return inside
-        padded = np.zeros((*plane.shape[:-2], self.patch, self.patch), plane.dtype)
-        padded[..., : inside.shape[-2], : inside.shape[-1]] = inside
-        return padded
-
-    def turned(self, plane: Array) -> Array:
-        """The third step: (..., H, W) flipped and transposed, as a view."""
-        if self.flip_ud:
-            plane = plane[..., ::-1, :]
-        if self.flip_lr:
-            plane = plane[..., ::-1]
-        return plane.swapaxes(-1, -2) if self.transpose else plane
-
-    def resized(self, plane: Array, interpolation: Interpolation = "linear") -> Array:
-        """The last step: (..., H, W) at the network's size."""
-        if self.resize is None or plane.shape[-2:] == self.resize:
-            return plane
-        size, flag = self.resize[::-1], _CV2_FLAG[interpolation]
-        return _each_plane(plane, lambda p: cv2.resize(p, size, interpolation=flag))
-
-    def _rotation(self, size: tuple[int, ...]) -> Array:
-        """The 2x3 matrix of the rotation for a map of `size`, whose pixels may differ in shape from the image's."""
-        (height, width), (rows, columns) = self.source, size
-        turn = np.eye(3)
-        turn[:2] = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.angle, 1.0)
-        scale = np.array(
-            [
-                [columns / width, 0, (columns / width - 1) / 2],
-                [0, rows / height, (rows / height - 1) / 2],
-                [0, 0, 1.0],
-            ]
-        )
-        matrix: Array = (scale @ turn @ np.linalg.inv(scale))[:2]
-        return matrix
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """One random draw: the geometry, and what changes grey levels alone.
-
-    Attributes:
-        holes: (top, left, height, width) in the rotated image, set to grey level 0 in the image and left in the mask.
-        blur: deviation in pixels of a Gaussian over the patch; 0 is none.
-    """
-
-    geometry: Geometry
-    holes: tuple[Hole, ...] = ()
-    blur: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -227,38 +49,66 @@ HOLES, HOLE_SIDE = 10, 32
 """DFINet's CoarseDropout, as albumentations 1.3.1 carries it out: exactly 10 squares of 32 pixels."""
 
 
-def draw(frame: Frame, *, input: Input, recipe: Recipe, generator: np.random.Generator) -> Augmentation:
-    """What happens to one image in one epoch, decided by the generator alone.
+DRAWN = (
+    *("rotate", "angle", "flip_ud", "flip_lr", "transpose", "dropout", "scale"),
+    *("positive", "target", "top", "left", "blur", "deviation"),
+)
+"""What a number from 0 to 1 is drawn for, once an image and epoch, whether a recipe asks for it or not."""
+
+Numbers = dict[str, Floats]
+"""The numbers (N,) of an epoch by what they are for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What happens to N images in one epoch.
+
+    Attributes:
+        views: the geometries.
+        holes: (N, K, 4) top, left, height and width of squares in the scaled or rotated image, set to grey level 0 in
+            the image and left in the mask; of no height where there are none. K is 0 where a recipe makes none.
+        blur: (N,) deviation in pixels of a Gaussian over the patch; 0 is none.
+    """
+
+    views: Views
+    holes: Ints
+    blur: Floats
+
+    def take(self, rows: Ints) -> Draws:
+        """What happens to some of the images."""
+        return Draws(self.views.take(rows), self.holes[rows], self.blur[rows])
+
+
+def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.Generator) -> Draws:
+    """What happens to every image in one epoch, decided by the generator alone.
 
     Raises:
         LookupError: with suggestions, when there is no augmentation of the recipe's name.
         ValueError: when it scales but the recipe cuts no patch.
     """
     turns = AUGMENTATIONS.get(recipe.augmentation)
-    rotate, ud, lr, transpose, dropout = generator.random(5)
-    angle = float(generator.uniform(-turns.most_degrees, turns.most_degrees)) if rotate < turns.rotate else 0.0
-    geometry = Geometry(
-        source=frame.size,
-        angle=angle,
-        flip_ud=bool(ud < turns.flip_ud),
-        flip_lr=bool(lr < turns.flip_lr),
-        transpose=bool(transpose < turns.transpose),
+    drawn = dict(zip(DRAWN, generator.random((len(DRAWN), len(frames))), strict=True))
+    views = Views(
+        source=frames.sizes,
+        angle=np.where(drawn["rotate"] < turns.rotate, (2 * drawn["angle"] - 1) * turns.most_degrees, 0.0),
+        flip_ud=drawn["flip_ud"] < turns.flip_ud,
+        flip_lr=drawn["flip_lr"] < turns.flip_lr,
+        transpose=drawn["transpose"] < turns.transpose,
         resize=input.size,
     )
-    holes = draw_holes(frame.size, generator) if dropout < turns.dropout else ()
     if turns.scale is not None:
-        geometry = dataclasses.replace(geometry, scale=draw_scale(frame.size, turns.scale, recipe, generator))
+        views = replace(views, scale=draw_scale(frames.sizes, turns.scale, recipe, drawn["scale"]))
     if recipe.patch is not None:
-        crop = draw_crop(frame, geometry, recipe=recipe, generator=generator)
-        geometry = dataclasses.replace(geometry, crop=crop, patch=recipe.patch)
-    blur = float(generator.random()) if turns.blur and generator.random() < turns.blur else 0.0
-    return Augmentation(geometry, holes, blur)
+        views = replace(views, patch=recipe.patch, crop=draw_crop(frames, views, recipe=recipe, drawn=drawn))
+    return Draws(
+        views=views,
+        holes=draw_holes(frames.sizes, drawn["dropout"] < turns.dropout, generator) if turns.dropout else _none(frames),
+        blur=np.where(drawn["blur"] < turns.blur, drawn["deviation"], 0.0),
+    )
 
 
-def draw_scale(
-    size: tuple[int, int], lengths: tuple[float, float], recipe: Recipe, generator: np.random.Generator
-) -> tuple[int, int]:
-    """(height, width) of an image whose long side is drawn between two lengths, given in patches.
+def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn: Floats) -> Ints:
+    """(N, 2) height and width of images whose long side is drawn between two lengths, given in patches.
 
     Raises:
         ValueError: when the recipe cuts no patch.
@@ -266,64 +116,144 @@ def draw_scale(
     if recipe.patch is None:
         raise ValueError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
     least, most = (round(length * recipe.patch) for length in lengths)
-    share = int(generator.integers(least, most + 1)) / max(size)
-    return max(round(share * size[0]), 1), max(round(share * size[1]), 1)
+    share = _whole(drawn, least, most) / sizes.max(axis=1)
+    scaled: Ints = np.maximum(np.round(share[:, None] * sizes), 1).astype(np.int64)
+    return scaled
 
 
-def draw_crop(frame: Frame, geometry: Geometry, *, recipe: Recipe, generator: np.random.Generator) -> tuple[int, int]:
-    """(top, left) of a training patch: uniform, or, for the recipe's share of draws, around a random target pixel.
+def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -> Ints:
+    """(N, 2) top and left of a patch: uniform, or, for the recipe's share of draws, around a random target pixel.
 
     Args:
-        geometry: its scale or rotation comes before the crop.
+        views: their scale or rotation comes before the crop.
 
     Differs: BasicIRSTD lets a patch around a target begin one pixel too early and so miss it; here it never does.
     """
     assert recipe.patch is not None
-    height, width = geometry.uncropped
-    free = max(height - recipe.patch, 0), max(width - recipe.patch, 0)
-    if generator.random() < recipe.positive_crop:
-        targets = frame.target_pixels
-        if geometry.angle or geometry.scale is not None:
-            targets = np.flatnonzero(geometry.warped(frame.binary_mask, "nearest"))
-        if targets.size:
-            pixel = divmod(int(targets[generator.integers(targets.size)]), width)
-            top, left = (
-                int(generator.integers(max(at - recipe.patch + 1, 0), min(at, most) + 1))
-                for at, most in zip(pixel, free, strict=True)
-            )
-            return top, left
-    return int(generator.integers(free[0] + 1)), int(generator.integers(free[1] + 1))
+    most = np.maximum(views.uncropped - recipe.patch, 0)
+    rows = np.flatnonzero((drawn["positive"] < recipe.positive_crop) & (frames.target_counts > 0))
+    if views.scale is None and not views.angle.any():
+        pixels = _targets(frames, rows, drawn["target"][rows])
+    else:
+        rows, pixels = _warped_targets(frames, views, rows, drawn["target"])
+    first, last = np.zeros_like(most), most.copy()
+    first[rows] = np.maximum(pixels - recipe.patch + 1, 0)
+    last[rows] = np.minimum(pixels, most[rows])
+    corner = np.stack([drawn["top"], drawn["left"]], 1)
+    return _whole(corner, first, last)
 
 
-def draw_holes(size: tuple[int, int], generator: np.random.Generator) -> tuple[Hole, ...]:
-    """Ten 32x32 rectangles (top, left, height, width) inside an image of (height, width), smaller only if it is."""
-    height, width = min(HOLE_SIDE, size[0]), min(HOLE_SIDE, size[1])
-    tops = generator.integers(0, size[0] - height + 1, HOLES)
-    lefts = generator.integers(0, size[1] - width + 1, HOLES)
-    return tuple((int(top), int(left), height, width) for top, left in zip(tops, lefts, strict=True))
+def _targets(frames: Frames, rows: Ints, drawn: Floats) -> Ints:
+    """(n, 2) row and column of a target pixel of each of the images."""
+    flat = frames.target_pixels_at(rows, _whole(drawn, 0, frames.target_counts[rows] - 1))
+    return np.stack(np.divmod(flat, frames.sizes[rows, 1]), 1)
 
 
-def black_out(image: Array, holes: tuple[Hole, ...]) -> Array:
-    """A copy of (..., H, W) with the holes at level 0; the image itself when there are none."""
-    if not holes:
-        return image
-    image = image.copy()
-    for top, left, height, width in holes:
-        image[..., top : top + height, left : left + width] = 0
-    return image
+def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats) -> tuple[Ints, Ints]:
+    """The images of which a target pixel is shown after scaling or rotation, and (n, 2) row and column of one of each.
+
+    Every pixel whose nearest pixel in the source is a target's is as likely as every other.
+    """
+    kept, pixels = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = rows[begin : begin + _AT_ONCE]
+        owner, shown = _shown_targets(frames, views, some)
+        count = np.bincount(owner, minlength=len(some))
+        has = np.flatnonzero(count)
+        first = np.cumsum(count) - count
+        chosen = first[has] + _whole(drawn[some[has]], 0, count[has] - 1)
+        kept.append(some[has])
+        pixels.append(shown[chosen])
+    return np.concatenate(kept), np.concatenate(pixels)
 
 
-def blurred(image: Array, deviation: float) -> Array:
-    """(..., H, W) under a Gaussian; the image itself where the deviation is 0."""
-    if not deviation:
-        return image
-    return _each_plane(image, lambda plane: cv2.GaussianBlur(plane, (0, 0), deviation))
+_AT_ONCE = 64
+"""Images whose target pixels are followed at once, which bounds the memory that takes."""
 
 
-def _each_plane(planes: Array, change: Callable[[Array], Array]) -> Array:
-    """(..., H, W) with `change` done to every (H, W) plane."""
-    if planes.ndim == 2:
-        return change(np.ascontiguousarray(planes))
-    flat = planes.reshape(-1, *planes.shape[-2:])
-    changed = np.stack([change(np.ascontiguousarray(plane)) for plane in flat])
-    return changed.reshape(*planes.shape[:-2], *changed.shape[-2:])
+def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints]:
+    """The pixels (n, 2) that show a target's after scaling or rotation, and which of the images each belongs to."""
+    owner = np.repeat(np.arange(len(rows)), frames.target_counts[rows])
+    image = rows[owner]
+    numbers = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    pixel = np.stack(np.divmod(frames.target_pixels_at(image, numbers), frames.sizes[image, 1]), 1)
+    largest = 1.0 if views.scale is None else float((views.scale / views.source).max())
+    around = np.arange(-1, int(np.ceil(largest)) + 3)
+    y, x = (np.floor(at) for at in views.forward(image, *(pixel - 0.5 * (views.scale is not None)).T))
+    shown = np.stack(np.broadcast_arrays(y[:, None, None] + around[:, None], x[:, None, None] + around), -1)
+    owner, image = (np.broadcast_to(one[:, None, None], shown.shape[:3]).ravel() for one in (owner, image))
+    pixel = np.broadcast_to(pixel[:, None, None], shown.shape).reshape(-1, 2)
+    shown = shown.reshape(-1, 2)
+    back = np.stack(views.backward(image, *shown.T), 1)
+    true = (np.floor(back + 0.5) == pixel) & (shown >= 0) & (shown < views.uncropped[image])
+    hit = true.all(axis=1)
+    return owner[hit], shown[hit].astype(np.int64)
+
+
+def draw_holes(sizes: Ints, chosen: Bools, generator: np.random.Generator) -> Ints:
+    """(N, 10, 4) squares of 32 pixels inside images of (height, width), smaller only if an image is; chosen ones."""
+    sides = np.minimum(HOLE_SIDE, sizes)
+    corners = _whole(generator.random((len(sizes), HOLES, 2)), 0, (sizes - sides)[:, None])
+    return np.concatenate([corners, np.broadcast_to((sides * chosen[:, None])[:, None], corners.shape)], 2)
+
+
+def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
+    """The images (B, C, h, w) with holes (B, K, 4) at level 0.
+
+    Args:
+        corner: (B, 2) top and left of the window in the images that the holes are in; None is (0, 0).
+    """
+    begin = holes[:, :, :2] - (0 if corner is None else corner[:, None])
+    end = begin + holes[:, :, 2:]
+
+    def blacken(some: Tensor) -> Tensor:
+        down, right = (
+            torch.from_numpy(_covered(begin[has, :, axis], end[has, :, axis], length)).to(some.device)
+            for axis, length in enumerate(some.shape[-2:])
+        )
+        return some * (torch.bmm(down.transpose(1, 2), right) == 0)[:, None]
+
+    has: Bools = np.any(holes[:, :, 2] > 0, axis=1)
+    return changed(window, has, blacken)
+
+
+def _covered(begin: Ints, end: Ints, length: int) -> NDArray[np.float32]:
+    """(B, K, length) 1 where an axis is covered by a hole."""
+    at = np.arange(length)
+    return ((at >= begin[:, :, None]) & (at < end[:, :, None])).astype(np.float32)
+
+
+def blurred(images: Tensor, deviation: Floats) -> Tensor:
+    """The images (B, C, H, W) under Gaussians of the deviations (B,), borders reflected without the edge pixel.
+
+    A Gaussian has the pixels that OpenCV gives it at 8 bits: three deviations to both sides.
+    """
+
+    def blur(some: Tensor) -> Tensor:
+        count, channels, height, width = some.shape
+        kernel = torch.from_numpy(gaussians(deviation[has]).repeat(channels, axis=0)).to(some.device)
+        flat = pad(some.float().view(1, -1, height, width), (kernel.shape[1] // 2,) * 4, mode="reflect")
+        flat = conv2d(flat, kernel[:, None, :, None], groups=count * channels)
+        flat = conv2d(flat, kernel[:, None, None, :], groups=count * channels)
+        return flat.add_(0.5).to(some.dtype).view(some.shape)
+
+    has = np.asarray(deviation > 0)
+    return changed(images, has, blur)
+
+
+def gaussians(deviation: Floats) -> NDArray[np.float32]:
+    """(B, 2 R + 1) kernels that add up to 1; R is the largest radius, and what is beyond a kernel's own is 0."""
+    radius = np.round(deviation * 6 + 1).astype(int) // 2
+    at = np.arange(-radius.max(), radius.max() + 1)
+    kernel = np.exp(-(at**2) / (2 * deviation[:, None] ** 2)) * (np.abs(at) <= radius[:, None])
+    shares: NDArray[np.float32] = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _whole(drawn: Floats, first: Ints | int, last: Ints | int) -> Ints:
+    """Whole numbers from first to last, both included, from numbers from 0 to 1."""
+    return first + (drawn * (np.asarray(last) - first + 1)).astype(np.int64)
+
+
+def _none(frames: Frames) -> Ints:
+    return np.zeros((len(frames), 0, 4), np.int64)

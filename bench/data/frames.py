@@ -1,10 +1,10 @@
-"""Images and masks of a list, decoded once into memory and checked."""
+"""Images and masks of a list, decoded once, kept in the cache folder and looked at through a memory map."""
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +12,30 @@ from typing import get_args, overload
 
 import cv2
 import numpy as np
+import PIL
 from numpy.typing import NDArray
+from PIL import features
 
-from bench.data import synthetic
+from bench.data import decode, otsu, pairs, synthetic
+from bench.data.cache_folder import cache_folder
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import Pixels, decode_grey, decode_mask, decode_opencv, resize_bilinear, resize_nearest
-from bench.data.folders import Files, find_dataset
+from bench.data.contents import contents_of
+from bench.data.decode import Pixels, resize_bilinear
 from bench.data.otsu import otsu_start
+from bench.data.packed import Array, Ints
+from bench.data.pairs import Pair, PairFiles, Read, find_pairs, generated_pairs
+from bench.data.shelf import Records, Shelf, fingerprint
+from bench.progress import Step
 from bench.types import Decoder
 
-log = logging.getLogger(__name__)
+Size = tuple[int, int]
+"""(height, width) in pixels."""
 
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
+IMAGE, GREY, MASK, TARGETS = range(4)
+"""The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W), and the flat indices of target pixels.
+
+Three channels that are equal are kept as one, and grey levels that are the image's are not kept again.
+"""
 
 
 class Masked:
@@ -80,11 +91,28 @@ class Frame(Masked):
 
 
 class Frames(Sequence[Frame]):
-    """The frames of a list, in its order, with the dataset they belong to."""
+    """The frames of a list, in its order, with the dataset they belong to.
+
+    Nothing of them is held but where they lie: a frame is made when it is asked for, as a view of a memory map.
+    """
 
     def __init__(self, dataset: str, frames: Sequence[Frame]) -> None:
-        self.dataset = dataset
-        self._frames = tuple(frames)
+        """Frames made by hand, copied into memory."""
+        colour = bool(frames) and frames[0].image.ndim == 3
+        keys = [str(id(frame)).encode() for frame in frames]  # one that comes twice is kept once
+        records = Shelf(None).fetch(keys, lambda row: _record(frames[row]))
+        self._fill(dataset, [frame.name for frame in frames], records, colour=colour)
+
+    @classmethod
+    def of(cls, dataset: str, names: Sequence[str], records: Records, *, colour: bool) -> Frames:
+        """Frames of records, each of the arrays `IMAGE`, `GREY`, `MASK` and `TARGETS`."""
+        made = cls.__new__(cls)
+        made._fill(dataset, names, records, colour=colour)
+        return made
+
+    def _fill(self, dataset: str, names: Sequence[str], records: Records, *, colour: bool) -> None:
+        self.dataset, self.names, self.records, self.colour = dataset, tuple(names), records, colour
+        self._starts: dict[Size | None, Records] = {}
 
     @overload
     def __getitem__(self, index: int) -> Frame: ...
@@ -92,24 +120,67 @@ class Frames(Sequence[Frame]):
     def __getitem__(self, index: slice) -> Frames: ...
     def __getitem__(self, index: int | slice) -> Frame | Frames:
         if isinstance(index, slice):
-            return Frames(self.dataset, self._frames[index])
-        return self._frames[index]
+            rows = range(len(self))[index]
+            names = [self.names[row] for row in rows]
+            return Frames.of(self.dataset, names, self.records.take(rows), colour=self.colour)
+        row = range(len(self))[index]
+        image, mask = self.records.array(row, IMAGE), self.records.array(row, MASK)[0]
+        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else image[0]
+        grey = self.records.array(row, GREY)[0]
+        return Frame(self.names[row], shown, grey if grey.size else image[0], mask)
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self.names)
 
     def __iter__(self) -> Iterator[Frame]:
-        return iter(self._frames)
+        return (self[row] for row in range(len(self)))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(frame.name for frame in self._frames)
+    def sizes(self) -> Ints:
+        """(N, 2) native height and width in pixels."""
+        return self.records.table[:, MASK, 2:]
+
+    @property
+    def target_counts(self) -> Ints:
+        """(N,) pixels that belong to a target."""
+        return self.records.table[:, TARGETS, 3]
+
+    def target_pixels_at(self, rows: Ints, numbers: Ints) -> Ints:
+        """(n,) flat indices of target pixels: of image `rows[i]` its `numbers[i]`-th."""
+        found = np.empty(len(rows), np.int64)
+        places = self.records.table[rows, TARGETS, 0] // 4 + numbers
+        for number in np.unique(self.records.pack[rows]):
+            here = self.records.pack[rows] == number
+            flat = self.records.packs[number].flat
+            found[here] = flat[: len(flat) // 4 * 4].view(np.int32)[places[here]]
+        return found
+
+    def starts(self, size: Size | None) -> Records:
+        """Records of one array each: the Otsu starts in {0, 1}, at native size or of frames resized to (height, width).
+
+        Made once and kept like the frames themselves.
+        """
+        if size not in self._starts:
+            kept = self._shelf_of_starts(size)
+            self._starts[size] = kept.fetch(self.records.keys, lambda row: [self[row].start(size)])
+        return self._starts[size]
+
+    def _shelf_of_starts(self, size: Size | None) -> Shelf:
+        if any(len(key) != _DIGEST for key in self.records.keys):
+            return Shelf(None)
+        version = fingerprint(otsu.__file__, opencv=cv2.__version__)
+        shape = "native" if size is None else f"{size[0]}x{size[1]}"
+        return Shelf(cache_folder() / self.dataset / f"otsu-{shape}-{version}")
+
+
+_DIGEST = hashlib.sha256().digest_size
+"""Bytes of the key of a record that is kept; frames made by hand have shorter ones."""
 
 
 def open_frames(
-    dataset: str, names: Sequence[str], *, root: Path | None, decoder: Decoder, progress: Progress | None = None
+    dataset: str, names: Sequence[str], *, root: Path | None, decoder: Decoder, progress: Step | None = None
 ) -> Frames:
-    """The named images of a dataset, decoded and checked.
+    """The named images of a dataset, decoded now or by an earlier start, and checked.
 
     Args:
         root: the folder that holds `<dataset>/images` and `<dataset>/masks`; not looked at for generated datasets.
@@ -122,60 +193,68 @@ def open_frames(
     if decoder not in get_args(Decoder):
         raise ValueError(f"decoder is {decoder!r}, expected one of {', '.join(get_args(Decoder))}")
     card = load_card(dataset)
-    read = _generator(card, decoder) if card.generated else _reader(card, find_dataset(card, root), decoder)
-    frames = []
-    for done, name in enumerate(names, start=1):
-        frames.append(read(name))
-        if progress is not None:
-            progress(done, len(names))
-    return Frames(dataset, frames)
+    if card.generated:
+        read = generated_pairs(card, names, decoder=decoder)
+        keys = [_key(card, name, name, card.digest) for name in names]
+    else:
+        files = find_pairs(card, names, root=root, decoder=decoder)
+        read, keys = _unchanging(card, names, files)
+    shelf = Shelf(cache_folder() / dataset / f"{decoder}-{_decoding(decoder)}")
+    records = shelf.fetch(keys, lambda row: _record(read(row)), progress=progress)
+    return Frames.of(dataset, names, records, colour=decoder == "opencv-bgr")
 
 
 def measure_statistics(frames: Sequence[Frame]) -> tuple[float, float]:
     """Mean of the images' mean levels and mean of their standard deviations, as BasicIRSTD defines its constants."""
-    images = [frame.image.astype(np.float64) for frame in frames]
-    return float(np.mean([i.mean() for i in images])), float(np.mean([i.std() for i in images]))
+    levels = [(image.mean(), image.std()) for image in (frame.image.astype(np.float64) for frame in frames)]
+    return float(np.mean([mean for mean, _ in levels])), float(np.mean([deviation for _, deviation in levels]))
 
 
-def _generator(card: Card, decoder: Decoder) -> Callable[[str], Frame]:
-    def read(name: str) -> Frame:
-        grey, mask = synthetic.checked_scene(card, name)
-        return Frame(name, cv2.merge([grey] * 3) if decoder == "opencv-bgr" else grey, grey, mask)  # type: ignore[arg-type]
-
-    return read
-
-
-def _reader(card: Card, files: Files, decoder: Decoder) -> Callable[[str], Frame]:
-    def read(name: str) -> Frame:
-        image_path, mask_path = files.pair(name)
-        image, grey = _decode(image_path, decoder)
-        return Frame(name, image, grey, _fitting_mask(card, name, decode_mask(mask_path), grey, mask_path))
-
-    return read
+def _record(pair: Pair | Frame) -> list[Array]:
+    """The arrays that are kept of a frame."""
+    image = pair.image[None] if pair.image.ndim == 2 else pair.image.transpose(2, 0, 1)
+    if (image == image[:1]).all():
+        image = image[:1]
+    grey = np.empty((0, 0), np.uint8) if np.array_equal(pair.grey, image[0]) else pair.grey
+    return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32)]
 
 
-def _decode(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:
-    if decoder == "opencv-bgr":
-        return decode_opencv(path)
-    grey = decode_grey(path)
-    return grey, grey
+def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Read, list[bytes]]:
+    """How pairs are read whose files stay as they are meanwhile, and what their records are found by."""
+    contents = contents_of([*files.images, *files.masks], _memory_of(files.images))
+    pairs_of = list(zip(contents[: len(names)], contents[len(names) :], strict=True))
+    keys = [
+        _key(card, name, image.digest, mask.digest) if image.digest and mask.digest else os.urandom(_DIGEST)
+        for name, (image, mask) in zip(names, pairs_of, strict=True)
+    ]
+
+    def read(row: int) -> Pair:
+        pair = files.read(row)
+        for content in pairs_of[row]:
+            if content.has_changed():
+                raise DataError(f"{content.path}: changed while it was read, expected a file at rest; run again")
+        return pair
+
+    return read, keys
 
 
-def _fitting_mask(card: Card, name: str, mask: Pixels, image: Pixels, path: Path) -> Pixels:
-    """The mask, of its image's size, repaired where the card declares it."""
+def _key(card: Card, name: str, *contents: str) -> bytes:
+    """What a record is found by: all that its pixels depend on beside the decoder."""
     repair = card.repairs.get(f"masks/{name}")
-    if repair is not None and mask.shape == repair.found and image.shape == repair.becomes:
-        _report_once(f"{path}: mask {_by(mask)} over image {_by(image)}, resized to the image (declared repair)")
-        return resize_nearest(mask, repair.becomes)
-    if mask.shape != image.shape:
-        raise DataError(f"{path}: mask {_by(mask)} (height x width), its image {_by(image)}; fetch the pair again")
-    return mask
+    return hashlib.sha256(repr((contents, repair)).encode()).digest()
 
 
-def _by(pixels: Pixels) -> str:
-    return f"{pixels.shape[0]}x{pixels.shape[1]}"
+def _decoding(decoder: Decoder) -> str:
+    """12 digits that change with the library that decodes, and with this project's own code around it."""
+    libraries = {name: str(features.version(name)) for name in ("zlib", "jpg", "libtiff")}
+    opencv = cv2.__version__ if decoder == "opencv-bgr" else ""
+    sources = (decode.__file__, pairs.__file__, synthetic.__file__, __file__)
+    return fingerprint(*sources, pillow=PIL.__version__, opencv=opencv, **libraries)
 
 
-@functools.cache
-def _report_once(sentence: str) -> None:
-    log.warning(sentence)
+def _memory_of(images: Sequence[Path]) -> Path | None:
+    """The file that remembers the digests of a folder's files."""
+    if not images:
+        return None
+    folder = images[0].parents[1].resolve()
+    return cache_folder() / "files" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}.json"

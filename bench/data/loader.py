@@ -1,50 +1,135 @@
-"""Batches: frames in, normalised tensors out; order and augmentation depend on seed and epoch alone."""
+"""Batches: frames in, normalised tensors out; order and augmentation depend on seed and epoch alone.
+
+Training batches are cut, turned and normalised by tensor code over the whole batch, on the network's device.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.augment import Augmentation, Geometry, black_out, blurred, draw
-from bench.data.frames import Frame
+from bench.data.augment import Draws, black_out, blurred, draw
+from bench.data.decode import Pixels, resize_bilinear
+from bench.data.frames import IMAGE, MASK, Frame, Frames
+from bench.data.geometry import Views
+from bench.data.packed import Ints
+from bench.data.planes import Planes, flat_memory
 from bench.data.starts import OTSU, STARTS, Start
 from bench.network import Batch
 from bench.types import Input, Recipe
 
 Floats = NDArray[np.float32]
 
-_ORDER, _IMAGE = 0, 1
-"""Which random stream: the order of an epoch, or what happens to one image in it."""
+_ORDER, _IMAGES = 0, 1
+"""Which random stream: the order of an epoch, or what happens to the images in it."""
+
+
+class Feed:
+    """The training batches of a list of images, epoch by epoch, made and left on one device."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        input: Input,
+        recipe: Recipe,
+        seed: int,
+        needs_start: bool,
+        device: torch.device | None = None,
+    ) -> None:
+        """Find the images' levels, on the device where they fit, and the Otsu starts where they are needed.
+
+        Args:
+            device: default the CPU.
+
+        Raises:
+            ValueError: when the first feedback mask shall not follow the augmentation but the input is cropped.
+        """
+        if needs_start and not recipe.align_start and input.size is None:
+            raise ValueError("recipe: align_start=False needs a resized input, a patch has no un-augmented start mask")
+        self.frames, self.input, self.recipe, self.seed = frames, input, recipe, seed
+        self.device = device or torch.device("cpu")
+        flats = flat_memory(frames.records.packs, self.device)
+        self._images, self._masks = (
+            Planes.of(frames.records, number, flats=flats, device=self.device) for number in (IMAGE, MASK)
+        )
+        self._starts = self._planes_of_starts() if needs_start else None
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch; the same for the same (seed, epoch), whatever was asked for before.
+
+        Raises:
+            LookupError: with suggestions, when there is no augmentation of the recipe's name.
+            ValueError: when images of several sizes are neither cropped nor resized.
+        """
+        generator = np.random.default_rng((self.seed, _IMAGES, epoch))
+        drawn = draw(self.frames, input=self.input, recipe=self.recipe, generator=generator)
+        for chosen in _epoch_batches(len(self.frames), recipe=self.recipe, seed=self.seed, epoch=epoch):
+            yield self._batch(chosen, drawn.take(chosen))
+
+    def _planes_of_starts(self) -> Planes:
+        starts = self.frames.starts(self.input.size)
+        return Planes.of(starts, 0, flats=flat_memory(starts.packs, self.device), device=self.device)
+
+    def _batch(self, chosen: Ints, drawn: Draws) -> Batch:
+        views = drawn.views
+        return Batch(
+            image=self._image(self._images.take(chosen).distinct(), drawn),
+            mask=self._mask(self._masks.take(chosen), views),
+            start=None if self._starts is None else self._start(self._starts.take(chosen), views),
+            index=torch.from_numpy(chosen).to(self.device, non_blocking=True),
+            name=[self.frames.names[row] for row in chosen],
+            size=[(height, width) for height, width in views.source.tolist()],
+            geometry=views,
+        )
+
+    def _image(self, planes: Planes, drawn: Draws) -> Tensor:
+        """(B, C, H, W) normalised after everything but the padding, so that what is padded is zero."""
+        views = drawn.views
+        levels = black_out(views.window(planes), drawn.holes, views.crop)
+        if views.patch is not None:
+            levels = views.finish(blurred(levels, drawn.blur), planes.size)
+        else:
+            levels = blurred(views.finish(levels, planes.size), drawn.blur)
+        image = _floats(levels).sub_(self.input.mean).div_(self.input.std)
+        return _repeated(views.ended(image), self.input.channels)
+
+    def _mask(self, planes: Planes, views: Views) -> Tensor:
+        """(B, 1, H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
+        levels = views.window(planes, "nearest")
+        if views.resize is not None:
+            return _floats(views.finish(levels, planes.size)).div_(255)
+        binary = levels.bitwise_right_shift(7)  # greater than 127
+        return views.ended(_floats(views.finish(binary, planes.size, "nearest")))
+
+    def _start(self, planes: Planes, views: Views) -> Tensor:
+        """(B, 1, H, W) in {0, 1}: the Otsu start at the network's size, moved with the image where that is aligned."""
+        if not self.recipe.align_start:
+            corner = np.zeros(len(views), np.int64)
+            assert self.input.size is not None
+            return _floats(planes.cut(corner, corner, self.input.size))
+        window = views.window(planes, "nearest")
+        return views.ended(_floats(views.finish(window, planes.size, "nearest")))
 
 
 def train_batches(
-    frames: Sequence[Frame],
+    frames: Frames,
     *,
     input: Input,
     recipe: Recipe,
     seed: int,
     epoch: int,
     needs_start: bool,
+    device: torch.device | None = None,
 ) -> Iterator[Batch]:
-    """The batches of one epoch; the same for the same (seed, epoch), whatever was asked for before.
-
-    Raises:
-        LookupError: with suggestions, when there is no augmentation of the recipe's name.
-        ValueError: when the first feedback mask shall not follow the augmentation but the input is cropped.
-    """
-    if needs_start and not recipe.align_start and input.size is None:
-        raise ValueError("recipe: align_start=False needs a resized input, a patch has no un-augmented start mask")
-    for chosen in _epoch_batches(len(frames), recipe=recipe, seed=seed, epoch=epoch):
-        drawn = [
-            draw(frames[i], input=input, recipe=recipe, generator=np.random.default_rng((seed, _IMAGE, epoch, i)))
-            for i in chosen
-        ]
-        yield _train_batch(frames, chosen, drawn, input=input, recipe=recipe, needs_start=needs_start)
+    """The batches of one epoch alone, as `Feed` makes them."""
+    feed = Feed(frames, input=input, recipe=recipe, seed=seed, needs_start=needs_start, device=device)
+    return feed.epoch(epoch)
 
 
 def steps_per_epoch(frames: Sequence[Frame], recipe: Recipe) -> int:
@@ -86,119 +171,63 @@ def network_size(frame: Frame, input: Input) -> tuple[int, int]:
     return input.size or frame.size
 
 
-def _epoch_batches(count: int, *, recipe: Recipe, seed: int, epoch: int) -> Iterator[list[int]]:
+def _epoch_batches(count: int, *, recipe: Recipe, seed: int, epoch: int) -> Iterator[Ints]:
     order_key = (seed, _ORDER) if recipe.shuffle == "once" else (seed, _ORDER, epoch)
-    order = np.random.default_rng(order_key).permutation(count).tolist()
+    order = np.random.default_rng(order_key).permutation(count)
     for first in range(0, count, recipe.batch):
         chosen = order[first : first + recipe.batch]
         if len(chosen) > 1 or recipe.batch == 1 or not recipe.drop_single:
             yield chosen
 
 
-def _train_batch(
-    frames: Sequence[Frame],
-    chosen: list[int],
-    drawn: list[Augmentation],
-    *,
-    input: Input,
-    recipe: Recipe,
-    needs_start: bool,
-) -> Batch:
-    shown = [frames[i] for i in chosen]
-    pairs = list(zip(shown, drawn, strict=True))
-    starts = None
-    if needs_start:
-        starts = np.stack([_start(frame, a.geometry if recipe.align_start else None, input) for frame, a in pairs])
-    return _batch(
-        shown,
-        chosen,
-        images=np.stack([_image(frame, augmentation, input) for frame, augmentation in pairs]),
-        masks=np.stack([_mask(frame, augmentation.geometry) for frame, augmentation in pairs]),
-        starts=starts,
-        geometry=[augmentation.geometry for augmentation in drawn],
-    )
+def _floats(levels: Tensor) -> Tensor:
+    return levels.to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _test_batch(
-    frames: Sequence[Frame],
-    chosen: list[int],
-    *,
-    input: Input,
-    make_start: Start | None,
-) -> Batch:
+def _repeated(image: Tensor, channels: int) -> Tensor:
+    """An image of one channel repeated for a network of three."""
+    return image if image.shape[1] == channels else image.expand(-1, channels, -1, -1).contiguous()
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Whole images as a network is tested with them, bit for bit what OpenCV and NumPy make of them."""
+
+    input: Input
+
+    def image(self, frame: Frame) -> Floats:
+        """(C, H, W) normalised; a grey image is repeated for a network of three channels."""
+        channels = [frame.image] if frame.image.ndim == 2 else list(np.moveaxis(frame.image, -1, 0))
+        levels = np.stack([self._sized(channel) for channel in channels]).astype(np.float32)
+        normalised = (levels - np.float32(self.input.mean)) / np.float32(self.input.std)
+        return np.repeat(normalised, self.input.channels // len(levels), axis=0)
+
+    def mask(self, frame: Frame) -> Floats:
+        """(H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
+        if self.input.size is None:
+            return frame.binary_mask.astype(np.float32)
+        return self._sized(frame.mask).astype(np.float32) / np.float32(255)
+
+    def _sized(self, plane: Pixels) -> Pixels:
+        return plane if self.input.size is None else resize_bilinear(np.ascontiguousarray(plane), self.input.size)
+
+
+def _test_batch(frames: Sequence[Frame], chosen: list[int], *, input: Input, make_start: Start | None) -> Batch:
     shown = [frames[i] for i in chosen]
-    whole = [Augmentation(Geometry(source=frame.size, resize=input.size)) for frame in shown]
-    size = _padded(shown[0], input)
-    pairs = list(zip(shown, whole, strict=True))
+    whole, size = _Whole(input), _padded(shown[0], input)
     starts = None
     if make_start is not None:
         made = [make_start(frame, network_size(frame, input)).astype(np.float32) for frame in shown]
-        starts = np.stack([_pad(start, size) for start in made])
-    return _batch(
-        shown,
-        chosen,
-        images=np.stack([_pad(_image(frame, a, input), size) for frame, a in pairs]),
-        masks=np.stack([_pad(_mask(frame, a.geometry), size) for frame, a in pairs]),
-        starts=starts,
-        geometry=[None] * len(shown),
-    )
-
-
-def _batch(
-    shown: Sequence[Frame],
-    chosen: list[int],
-    *,
-    images: Floats,
-    masks: Floats,
-    starts: Floats | None,
-    geometry: Sequence[Any],
-) -> Batch:
+        starts = torch.from_numpy(np.stack([_pad(start, size) for start in made]))[:, None]
     return Batch(
-        image=torch.from_numpy(images),
-        mask=_one_channel(masks),
-        start=None if starts is None else _one_channel(starts),
+        image=torch.from_numpy(np.stack([_pad(whole.image(frame), size) for frame in shown])),
+        mask=torch.from_numpy(np.stack([_pad(whole.mask(frame), size) for frame in shown]))[:, None],
+        start=starts,
         index=torch.tensor(chosen),
         name=[frame.name for frame in shown],
         size=[frame.size for frame in shown],
-        geometry=geometry,
+        geometry=None,
     )
-
-
-def _one_channel(planes: Floats) -> Tensor:
-    return torch.from_numpy(planes)[:, None]
-
-
-def _image(frame: Frame, augmentation: Augmentation, input: Input) -> Floats:
-    """(C, H, W) of one image, normalised after everything but the padding, so that what is padded is zero."""
-    geometry = augmentation.geometry
-    levels = frame.image.transpose(2, 0, 1) if frame.image.ndim == 3 else frame.image[None]
-    levels = black_out(geometry.warped(levels), augmentation.holes)
-    if geometry.crop is None:
-        levels = blurred(geometry.resized(geometry.turned(levels)), augmentation.blur)
-        return np.ascontiguousarray(_normalise(levels, input))
-    top, left = geometry.crop
-    patch = blurred(levels[:, top : top + geometry.output[0], left : left + geometry.output[1]], augmentation.blur)
-    return np.ascontiguousarray(geometry.turned(_pad(_normalise(patch, input), geometry.output)))
-
-
-def _mask(frame: Frame, geometry: Geometry) -> Floats:
-    """(H, W): binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
-    if geometry.resize is None:
-        return geometry.apply(frame.binary_mask, "nearest").astype(np.float32)
-    turned = geometry.turned(geometry.warped(frame.mask, "nearest"))
-    return geometry.resized(turned).astype(np.float32) / np.float32(255)
-
-
-def _start(frame: Frame, geometry: Geometry | None, input: Input) -> Floats:
-    """(H, W) in {0, 1}: the Otsu start at the network's size, moved with the image if a geometry is given."""
-    start = frame.start(input.size)
-    return (start if geometry is None else geometry.apply(start, "nearest")).astype(np.float32)
-
-
-def _normalise(levels: NDArray[np.uint8], input: Input) -> Floats:
-    """(C, H, W) as the network sees it; a grey image is repeated for a network of three channels."""
-    normalised = (levels.astype(np.float32) - np.float32(input.mean)) / np.float32(input.std)
-    return np.repeat(normalised, input.channels // len(normalised), axis=0) if len(normalised) == 1 else normalised
 
 
 def _padded(frame: Frame, input: Input) -> tuple[int, int]:

@@ -35,7 +35,7 @@ def test_the_training_loss_is_the_mean_over_four_heads() -> None:
     def weighed(logits: Tensor, mask: Tensor) -> Tensor:
         return (logits * mask).sum()
 
-    batch = Batch(image, mask, None, torch.tensor([0]), ("one",), ((32, 48),), (None,))
+    batch = Batch(image, mask, None, torch.tensor([0]), ("one",), ((32, 48),), None)
     with torch.no_grad():
         by_hand = sum((logits * mask).sum().item() for logits in network.heads(image)) / 4
         assert network.training_loss(batch, weighed, epoch=1).item() == pytest.approx(by_hand, rel=1e-5)

@@ -23,7 +23,7 @@ def one_pixel(height: int, width: int) -> Batch:
     mask = torch.zeros(1, 1, height, width)
     mask[..., -1, -1] = 1
     image = rule.image(height, width, channels=3)
-    return Batch(image, mask, None, torch.tensor([0]), ("one",), ((height, width),), (None,))
+    return Batch(image, mask, None, torch.tensor([0]), ("one",), ((height, width),), None)
 
 
 def test_the_cold_logits_are_the_first_heads_and_the_judged_ones_the_fusion() -> None:

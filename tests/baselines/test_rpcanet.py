@@ -33,7 +33,7 @@ def test_the_training_loss_adds_a_hundredth_of_the_reconstructions_squared_error
     def weighed(logits: Tensor, mask: Tensor) -> Tensor:
         return (logits * mask).mean()
 
-    batch = Batch(image, mask, None, torch.tensor([0]), ("one",), ((16, 24),), (None,))
+    batch = Batch(image, mask, None, torch.tensor([0]), ("one",), ((16, 24),), None)
     with torch.no_grad():
         D, T = network.unfold(image)
         by_hand = (T * mask).mean().item() + 0.01 * ((D - image) ** 2).mean().item()

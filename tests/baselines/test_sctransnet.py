@@ -34,7 +34,7 @@ def test_forward_gives_the_last_of_the_six_maps_and_not_the_fused_one() -> None:
 def test_the_training_loss_is_the_sum_over_the_six_maps() -> None:
     network, image = filled(), rule.image(32, 48, channels=1)
     mask = (image > 0.95).float()
-    batch = Batch(image, mask, None, torch.arange(1), ("one",), ((32, 48),), (None,))
+    batch = Batch(image, mask, None, torch.arange(1), ("one",), ((32, 48),), None)
     with torch.no_grad():
         by_hand = sum(float(cross_entropy(logits, mask)) for logits in network.heads(image))
         loss = float(network.training_loss(batch, cross_entropy, epoch=1))

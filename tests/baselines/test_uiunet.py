@@ -24,7 +24,7 @@ def network() -> UIUNet:
 def batch_of(count: int, *, side: int) -> Batch:
     image = torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(1))
     names = [str(i) for i in range(count)]
-    return Batch(image, (image > 0.9).float(), None, torch.arange(count), names, [(side, side)] * count, [None] * count)
+    return Batch(image, (image > 0.9).float(), None, torch.arange(count), names, [(side, side)] * count, None)
 
 
 def sizes_in(block: RSU) -> dict[str, tuple[int, ...]]:

@@ -24,3 +24,11 @@ def made(tmp_path: Path) -> Path:
         cv2.imwrite(str(folder / "images" / f"{name}.png"), image)
         cv2.imwrite(str(folder / "masks" / f"{name}.png"), mask)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder in which nothing is yet."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DFINET_BENCH_CACHE", str(folder))
+    return folder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.frames import Frame
+from bench.data.frames import Frame, Frames
 from bench.data.loader import evaluation_batches, train_batches
 from bench.data.starts import STARTS
 from bench.types import Input, Recipe
@@ -100,7 +100,9 @@ def test_otsu_is_fed_where_nothing_is_named_and_in_training() -> None:
     assert batch.start is not None
     assert np.array_equal(batch.start[0, 0, :8, :8], frame.start())
     recipe = Recipe("adam", 1e-3, 1, 1, loss="soft-iou", augmentation="none", patch=16)
-    (learnt,) = train_batches([frame], input=GREY, recipe=recipe, seed=0, epoch=0, needs_start=True)
+    (learnt,) = train_batches(
+        Frames("synthetic", [frame]), input=GREY, recipe=recipe, seed=0, epoch=0, needs_start=True
+    )
     assert learnt.start is not None
     assert learnt.start.sum() == frame.start().sum() > 0
 

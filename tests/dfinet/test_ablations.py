@@ -121,7 +121,7 @@ def test_no_feedback_is_one_round_and_asks_for_no_mask() -> None:
 def test_no_feedback_learns_from_masks_of_zeros() -> None:
     network = build(channels=1, width=2, feedback="zero")
     image, truth = torch.rand(2, 1, 32, 32), torch.zeros(2, 1, 32, 32)
-    given = Batch(image, truth, None, torch.arange(2), ["a", "b"], [(32, 32)] * 2, [None, None])
+    given = Batch(image, truth, None, torch.arange(2), ["a", "b"], [(32, 32)] * 2, None)
     loss = network.training_loss(given, dice_bce, epoch=1)
     assert torch.equal(loss, dice_bce(network.refine(image, truth), truth))
     assert network.resume_state() == build(channels=1, width=2).resume_state()

@@ -27,7 +27,7 @@ def batch(*indices: int, start: float = 0.25, side: int = 4) -> Batch:
         index=torch.tensor(indices),
         name=[str(i) for i in indices],
         size=[(side, side)] * count,
-        geometry=[None] * count,
+        geometry=None,
     )
 
 

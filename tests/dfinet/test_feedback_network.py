@@ -37,7 +37,7 @@ def batch_of(count: int, *, height: int = 32, width: int = 32, channels: int = 3
     mask = (torch.rand(count, 1, height, width, generator=generator) > 0.9).float()
     start = (torch.rand(count, 1, height, width, generator=generator) > 0.5).float()
     names = [str(i) for i in range(count)]
-    return Batch(image, mask, start, torch.arange(count), names, [(height, width)] * count, [None] * count)
+    return Batch(image, mask, start, torch.arange(count), names, [(height, width)] * count, None)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.data.augment import Geometry
 from bench.data.frames import Frames, open_frames
+from bench.data.geometry import Geometry, Views
 from bench.data.loader import train_batches
 from bench.data.splits import list_names
 from bench.losses import dice_bce
@@ -48,7 +48,7 @@ def batch_of(*geometries: Geometry | None, side: int | None = None) -> Batch:
         index=torch.arange(len(geometries)),
         name=[str(i) for i in range(len(geometries))],
         size=[size if g is None else g.source for g in geometries],
-        geometry=geometries,
+        geometry=None if None in geometries else Views.of([g for g in geometries if g is not None]),
     )
 
 

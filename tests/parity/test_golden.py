@@ -138,5 +138,5 @@ def random_batch(network: Segmenter) -> Batch:
         index=torch.arange(2),
         name=("one", "two"),
         size=((96, 96), (96, 96)),
-        geometry=(None, None),
+        geometry=None,
     )
