@@ -311,9 +311,11 @@ def rescore_run(
                 f"{images.part} list (split {images.split}) in its order; run the suite again"
             )
 
+        frames = open_frames(images.dataset, names, root=data, decoder=result.experiment.input.decoder)
+        place = {name: row for row, name in enumerate(names)}
+
         def read(block: Sequence[str]) -> Iterator[Sample]:
-            frames = open_frames(images.dataset, block, root=data, decoder=result.experiment.input.decoder)
-            for frame in frames:
+            for frame in (frames[place[name]] for name in block):
                 yield Sample(frame.name, levels_of(maps.read(frame.name)), frame, frame.grey)
 
         found = judge_all(names, read, scorings, with_grey=True, progress=progress)

@@ -93,7 +93,7 @@ def _read(memory: Path) -> dict[str, dict[str, str]]:
         known = json.loads(memory.read_text(encoding="utf-8"))
         if all(isinstance(name, str) and isinstance(found, dict) for name, found in known.items()):
             return dict(known)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, AttributeError) as error:
         log.warning("%s: not readable (%s); files are read again", memory, error)

@@ -225,7 +225,7 @@ class Views(Sequence[Geometry]):
         plain, rows = np.flatnonzero(~warped), np.flatnonzero(warped)
         kept = planes.take(plain).cut(corner[plain, 0], corner[plain, 1], shape) if len(plain) else None
         moved = self._warped(rows, planes.take(rows), shape, interpolation) if len(rows) else None
-        return _together(kept, moved, warped)
+        return together(kept, moved, warped)
 
     def finish(self, window: Tensor, sizes: Ints, interpolation: Interpolation = "linear") -> Tensor:
         """The last steps: (B, C, H', W') flipped, transposed and resized.
@@ -254,14 +254,14 @@ class Views(Sequence[Geometry]):
         return resampled(window, down, right, interpolation)
 
     def ended(self, planes: Tensor) -> Tensor:
-        """Planes (B, C, H', W') as `finish` gives them, made zero in place where the image has ended."""
+        """Numbers (B, C, H', W') of what `finish` gives, made zero in place where the image has ended."""
         ends = self._ends()
         if ends is None:
             return planes
         first, last = (_index(ends[:, one::2], planes)[:, :, None] for one in range(2))  # (B, 2, 1)
         at = torch.arange(planes.shape[-1], device=planes.device)
-        inside = (at >= first) & (at < last)  # (B, 2, P)
-        return planes.masked_fill_(~(inside[:, 0, :, None] & inside[:, 1, None, :])[:, None], 0)
+        inside = ((at >= first) & (at < last)).to(planes.dtype)[:, :, None]  # (B, 2, 1, P)
+        return planes.mul_(inside[:, 0, :, :, None]).mul_(inside[:, 1, :, None])
 
     def forward(self, rows: Ints, y: Floats, x: Floats) -> tuple[Floats, Floats]:
         """Where points of images `rows`, in pixels of the source, come to lie in the scaled or rotated image."""
@@ -383,7 +383,7 @@ def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
     at, between = (_index(np.flatnonzero(one), planes) for one in (exact, ~exact))
     found = nearest(planes[at], y[at], x[at]) if len(at) else None
     blended = linear(planes[between], y[between], x[between]) if len(between) else None
-    return _together(found, blended, ~exact)
+    return together(found, blended, ~exact)
 
 
 def _reflect(at: Ints, length: Ints) -> Ints:
@@ -434,10 +434,10 @@ def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -
     if chosen.all():
         return change(planes)
     some, others = (planes.index_select(0, _index(np.flatnonzero(one), planes)) for one in (chosen, ~chosen))
-    return _together(others, change(some), chosen)
+    return together(others, change(some), chosen)
 
 
-def _together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tensor:
+def together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tensor:
     """(B, ...) the chosen rows from `some` and the rest from `others`; None stands for no rows.
 
     Rows are put in their places by `index_select`, which copies each whole; `index_copy` takes element by element.

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.data.augment import Draws, black_out, blurred, draw
 from bench.data.decode import Pixels, resize_bilinear
 from bench.data.frames import IMAGE, MASK, Frame, Frames
-from bench.data.geometry import Views
+from bench.data.geometry import Views, together
 from bench.data.packed import Ints
 from bench.data.planes import Planes, flat_memory
 from bench.data.starts import OTSU, STARTS, Start
@@ -79,7 +79,7 @@ class Feed:
     def _batch(self, chosen: Ints, drawn: Draws) -> Batch:
         views = drawn.views
         return Batch(
-            image=self._image(self._images.take(chosen).distinct(), drawn),
+            image=self._image(self._images.take(chosen), drawn),
             mask=self._mask(self._masks.take(chosen), views),
             start=None if self._starts is None else self._start(self._starts.take(chosen), views),
             index=torch.from_numpy(chosen).to(self.device, non_blocking=True),
@@ -89,6 +89,17 @@ class Feed:
         )
 
     def _image(self, planes: Planes, drawn: Draws) -> Tensor:
+        """(B, C, H, W) of all images; those whose channels are equal are calculated once and repeated."""
+        coloured = planes.begin[:, 0] != planes.begin[:, -1]
+        grey, colour = (
+            _repeated(self._one_kind(planes.take(rows).distinct(), drawn.take(rows)), self.input.channels)
+            if len(rows)
+            else None
+            for rows in (np.flatnonzero(~coloured), np.flatnonzero(coloured))
+        )
+        return together(grey, colour, coloured)
+
+    def _one_kind(self, planes: Planes, drawn: Draws) -> Tensor:
         """(B, C, H, W) normalised after everything but the padding, so that what is padded is zero."""
         views = drawn.views
         levels = black_out(views.window(planes), drawn.holes, views.crop)
@@ -96,8 +107,7 @@ class Feed:
             levels = views.finish(blurred(levels, drawn.blur), planes.size)
         else:
             levels = blurred(views.finish(levels, planes.size), drawn.blur)
-        image = _floats(levels).sub_(self.input.mean).div_(self.input.std)
-        return _repeated(views.ended(image), self.input.channels)
+        return views.ended(_floats(levels).sub_(self.input.mean).div_(self.input.std))
 
     def _mask(self, planes: Planes, views: Views) -> Tensor:
         """(B, 1, H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""

@@ -95,13 +95,14 @@ def resampled(planes: Tensor, down: Axis, right: Axis, interpolation: Interpolat
     device = planes.device
     left, beside = (one[:, None, None] for one in right.weights(device, whole=whole))
     above, below = (one[:, None, :, None] for one in down.weights(device, whole=whole))
-    across = _columns(planes, right.low) * left + _columns(planes, right.high) * beside  # (B, C, H, w)
+    lower, higher = (_columns(planes, one).to(left.dtype) for one in (right.low, right.high))
+    across = lower.mul_(left).add_(higher.mul_(beside))  # (B, C, H, w)
     if not whole:
         return _rounded(_rows(across, down.low) * above + _rows(across, down.high) * below, planes.dtype)
     across >>= 4
     upper = _rows(across, down.low).mul_(above).bitwise_right_shift_(16)
-    lower = _rows(across, down.high).mul_(below).bitwise_right_shift_(16)
-    return upper.add_(lower).add_(2).bitwise_right_shift_(2).to(torch.uint8)
+    under = _rows(across, down.high).mul_(below).bitwise_right_shift_(16)
+    return upper.add_(under).add_(2).bitwise_right_shift_(2).to(torch.uint8)
 
 
 def _rows(planes: Tensor, rows: Ints) -> Tensor:

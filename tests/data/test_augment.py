@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -186,6 +187,18 @@ def test_a_blur_spreads_a_pixel_over_three_deviations() -> None:
     assert spread[0, 0, 7:14, 7:14].tolist() == np.floor(200 * np.outer(kernel, kernel) + 0.5).tolist()
     assert torch.equal(spread[1], image[1].to(torch.uint8))
     assert blurred(image, np.zeros(2)) is image
+
+
+def test_a_blurred_batch_is_what_opencv_makes_of_each_image() -> None:
+    """OpenCV's own numbers before they are rounded; at 8 bits it also rounds the kernel's weights, to 1/256."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 40, 50)).astype(np.uint8)
+    deviations = np.array([0.05, 0.2, 0.0, 0.45, 0.7, 0.999])
+    found = blurred(torch.from_numpy(images), deviations).numpy().astype(np.float64)
+    for row, deviation in enumerate(deviations.tolist()):
+        side = round(6 * deviation + 1) | 1
+        for channel, plane in enumerate(images[row].astype(np.float32)):
+            expected = cv2.GaussianBlur(plane, (side, side), deviation) if deviation else plane
+            assert np.abs(found[row, channel] - expected).max() <= 0.5001  # rounding, of float32 numbers
 
 
 def test_an_images_draws_are_the_same_in_every_batch_and_of_every_epochs_own() -> None:
