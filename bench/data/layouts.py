@@ -168,9 +168,7 @@ def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePos
     suffixed = sum(path.stem.endswith(PIXELS) for path in masks)
     if (2 * suffixed > len(masks)) != (layout.mask_suffix == PIXELS):
         return None
-    written = places[0][2][0].parent
-    for _ in PurePosixPath(layout.parts[0].images).parts:
-        written = written.parent
+    written = places[0][2][0].parents[len(PurePosixPath(layout.parts[0].images).parts)]
     return _Fit(layout, written, tuple((kind, part, tuple(sorted(files))) for kind, part, files in places))
 
 

@@ -207,6 +207,7 @@ def test_more_than_the_disk_has_is_refused_before_anything_is_written(
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     refused(path, work, "unpacks to more than the 4,000 bytes free")
     assert not list(work.iterdir())
+    assert open_source(zip_of(tmp_path / "set.zip", {"video.mp4": bytes(5000)}), work).files == {}
 
 
 def test_progress_reaches_the_end(tmp_path: Path, work: Path) -> None:
