@@ -12,7 +12,7 @@ from reports.columns import Column, Metric
 from reports.frame import Entry
 from reports.grouping import Rows, datasets_of
 from reports.matrices import Transferred, matrix_metrics, transferred_methods
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import LEAKED, Cell, Line, Mixed, Notes, Table
 
 HOME = "trained on the training list of the dataset it is tested on; not ranked"
 
@@ -53,19 +53,20 @@ def _block(
 ) -> list[list[Cell]]:
     """The cells of one test set, a row a line: the best of those that have not learnt from it is marked."""
     rows = [_cells(method, trained, tested, metrics, notes) for method, trained in places]
-    rivals = [trained != tested and not _is_oracle(method, trained, tested) for method, trained in places]
+    rivals = [trained != tested and _is_rival(method, trained, tested) for method, trained in places]
     ranked = [rank([row[i] for row in rows], metric.better, rivals) for i, metric in enumerate(metrics)]
     return [list(row) for row in zip(*ranked, strict=True)]
 
 
-def _is_oracle(method: Transferred, trained: str, tested: str) -> bool:
+def _is_rival(method: Transferred, trained: str, tested: str) -> bool:
     group = method.group(trained, tested)
-    return group is not None and group.is_oracle
+    return group is not None and group.is_rival
 
 
 def _cells(method: Transferred, trained: str, tested: str, metrics: Sequence[Metric], notes: Notes) -> list[Cell]:
     group, home = method.group(trained, tested), method.group(tested, tested)
-    marks = (notes.mark(HOME),) if trained == tested else ()
+    leak = (LEAKED,) if group and group.is_leaked else ()
+    marks = (*leak, *((notes.mark(HOME),) if trained == tested else ()))
     cells = [metric_cell(group, metric, notes, marks) for metric in metrics]
     if group is None or home is None or not trained or trained == tested:
         return cells

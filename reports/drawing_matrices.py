@@ -43,12 +43,12 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
         MixedRulesError, TableError: as the comparison table does.
     """
     for dataset, methods in corrupted_methods(entries, mixed=mixed).items():
-        scored = [method for method in methods if any(entry.scored for entry in method.row.entries)]
-        metrics = matrix_metrics([entry for method in scored for entry in method.row.entries])
-        for metric in metrics if scored else ():
-            yield from _robustness_maps(dataset, scored, metric)
-        if scored and metrics:
-            yield _level_curves(dataset, scored, metrics[0])
+        scored = _scored(methods)
+        metrics = matrix_metrics(scored) if scored else ()
+        for metric in metrics:
+            yield from _robustness_maps(dataset, methods, metric)
+        if metrics:
+            yield _level_curves(dataset, methods, metrics[0])
     if transferred := transferred_methods(entries, mixed=mixed):
         yield from _cross_maps(transferred)
 
@@ -59,7 +59,7 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
 
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
-        entries = _scored(shown)
+        entries = _scored(shown) or _scored(methods)
         figure = heatmaps.heatmap_figure(
             [_robustness_map(method, metric) for method in shown],
             scale=_scale(metric),
@@ -109,7 +109,7 @@ def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) ->
     left_out = f" Not drawn: {', '.join(method.name for method in others)}." if others else ""
     caption = (
         f"{metric.head} on {dataset} over the level of each kind of corruption; level 0: clean images.{left_out} "
-        f"{_rules(_scored(shown))}"
+        f"{_rules(_scored(methods))}"
     )
     return Drawn(f"robustness-levels-{words_of(dataset)}", figure, caption)
 
@@ -154,7 +154,8 @@ def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, 
 def _scale(metric: Metric) -> Scale:
     from reports.figures.heatmaps import Scale
 
-    return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, is_logarithmic=role_of(metric) == "Fa")
+    span = None if role_of(metric) == "Fa" else (0.0, 100.0)
+    return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, span)
 
 
 def _scored(methods: Sequence[Corrupted]) -> list[Entry]:

@@ -25,11 +25,11 @@ def table_to_csv(table: Table) -> str:
     writer.writerow([*heads, "notes"])
     for line in table.lines:
         cells = [line.label]
-        for cell, more in zip(line.cells, extras, strict=True):
+        for cell, more, column in zip(line.cells, extras, table.columns, strict=True):
             low, high = (limit.replace("−", "-") for limit in cell.limits or ("", ""))
             change = cell.change.replace("−", "-")
             values = {"deviation": cell.spread, "low": low, "high": high, "difference": change, "badge": cell.badge}
-            number = cell.text.replace("−", "-") if cell.limits else cell.text
+            number = cell.text if column.is_text else cell.text.replace("−", "-")
             cells += [number.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
         writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])

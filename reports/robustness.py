@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bench.types import Better
 from reports.caption import all_notes, caption, signs
@@ -98,7 +99,7 @@ def _table(
     """The table with the best and second of every judged column marked."""
     entries = [entry for method in methods for entry in method.row.entries]
     clean = [entry for method in methods for entry in method.clean.entries] or entries
-    rivals = [not method.clean.is_oracle for method in methods]
+    rivals = [method.clean.is_rival for method in methods]
     ranked = [_ranked([line[i] for line in lines], column.better, rivals) for i, column in enumerate(columns)]
     return Table(
         caption=caption(clean, title=title, remarks=remarks),
@@ -114,7 +115,8 @@ def _table(
 
 
 def _ranked(cells: Sequence[Cell], better: Better | None, rivals: Sequence[bool]) -> list[Cell]:
-    return list(cells) if better is None else rank(cells, better, rivals)
+    ranked = list(cells) if better is None else rank(cells, better, rivals)
+    return [replace(cell, text=cell.text.replace("-", "−")) if better else cell for cell in ranked]
 
 
 def _columns(metric: Metric, *, is_first: bool) -> list[Column]:
@@ -141,7 +143,12 @@ def _drop_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:
     clean, means = by_seed(method.clean, metric), method.mean(metric, method.names)
     drops = {seed: 100 * (1 - mean / clean[seed]) for seed, mean in means.items() if clean[seed]}
     why = method.without(metric, method.names) or (ZERO if len(drops) < len(means) else "")
-    return cell_of_seeds(drops, "{:.1f}".format, why=why, notes=notes)
+    return cell_of_seeds(drops, _percent, why=why, notes=notes)
+
+
+def _percent(value: float) -> str:
+    """One digit behind the point; what rounds to nothing has no sign."""
+    return f"{value:.1f}" if abs(value) >= 0.05 else "0.0"
 
 
 def _worst_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:

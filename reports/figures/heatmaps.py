@@ -42,8 +42,6 @@ LEANING = 35.0
 INSET = 0.05
 """Of a frame from the edge of its cell, in cells, so that neighbouring frames do not touch."""
 
-SAME_SPAN = 1e-9
-
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
@@ -70,12 +68,17 @@ class Scale:
     Attributes:
         label: beside the bar, with the unit.
         better: which end is good, which is bright.
-        is_logarithmic: whether equal steps of colour are equal factors.
+        span: least and largest value; None for those of the panels, on a logarithmic scale.
     """
 
     label: str
     better: Better
-    is_logarithmic: bool = False
+    span: tuple[float, float] | None = None
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether equal steps of colour are equal factors."""
+        return self.span is None
 
     @property
     def colours(self) -> Colormap:
@@ -83,15 +86,13 @@ class Scale:
         return mpl.colormaps["viridis" if self.better == "higher" else "viridis_r"]
 
     def norm(self, panels: Sequence[HeatMap]) -> Normalize:
-        """From the least to the largest value of all panels."""
+        """Over the span, or from the least positive to the largest value of all panels."""
+        if self.span is not None:
+            return Normalize(*self.span, clip=True)
         values = np.concatenate([panel.values.ravel() for panel in panels])
-        known = values[np.isfinite(values)]
-        if self.is_logarithmic:
-            positive = known[known > 0]
-            low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
-            return LogNorm(low / 1.01, high * 1.01, clip=True)
-        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-        return Normalize(low - SAME_SPAN, high + SAME_SPAN, clip=True)
+        positive = values[np.isfinite(values) & (values > 0)]
+        low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
+        return LogNorm(low / 1.01, high * 1.01, clip=True)
 
 
 def heatmap_figure(
@@ -229,8 +230,8 @@ def _watermark(figure: Figure) -> None:
         va="center",
         rotation=24,
         fontsize=30,
-        color="0.2",
-        alpha=0.16,
+        color="0.6",
+        alpha=0.32,
         fontweight="bold",
         zorder=10,
     )

@@ -20,7 +20,7 @@ from reports.figures.heatmaps import HeatMap, Scale, heatmap_figure, printed
 from reports.frame import Entry, entry_of, plain_entries, to_frame
 from reports.plain import table_to_csv
 from reports.robustness import robustness_tables
-from reports.table import Cell, Table, TableError
+from reports.table import LEAKED, Cell, Table, TableError
 from tests.reports.fake_runs import ACM, DFINET, result, row_of, scores
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -131,6 +131,23 @@ def test_a_method_that_finds_nothing_clean_has_no_drop():
     assert cells(summary, "drop", "IoU")[0].plain == "—"
 
 
+def test_what_is_better_on_corrupted_images_has_a_negative_drop():
+    entries = [*corrupted(result(found=scores(0.5)), drift=-0.02, stripes=-0.02), *corrupted(result(DFINET))]
+    summary, _ = tables(entries)
+    (gained, lost) = cells(summary, "drop", "IoU")
+    assert (gained.text, gained.rank) == ("−12.0", "best")  # 56 of 50
+    assert lost.rank == "second"
+    assert ",-12.0," in table_to_csv(summary)
+
+
+def test_a_method_without_any_result_keeps_its_panel():
+    entries = [*corrupted(result()), *map(absent, corrupted(result(DFINET)))]
+    drawn = next(iter(matrix_figures(entries)))
+    assert [axes.get_title() for axes in drawn.figure.axes[:2]] == ["ACM", "DFINet"]
+    assert {text.get_text() for text in drawn.figure.axes[1].texts} == {"—"}
+    assert "Dash: no result, of 11 of 22 tests." in drawn.caption
+
+
 def test_limited_trials_are_marked_and_uneven_levels_named():
     made = result(limit=8, found=scores(0.6))
     entries = [entry(made), entry(under(made, "drift@2", 0.5)), entry(under(made, "stripes@4", 0.4))]
@@ -222,6 +239,21 @@ def test_what_learns_nothing_has_one_line_and_competes_everywhere():
     assert "A line without a training set learns nothing." in table.caption
 
 
+def test_a_test_on_images_that_were_learnt_from_is_marked_and_not_ranked():
+    entries = matrix()
+    leak = replace(entries[1], row=replace(entries[1].row, leaked=3))
+    table = cross_table([entries[0], leak, *entries[2:], *matrix(DFINET, values=(0.8, 0.3, 0.45, 0.9))], title="T")
+    assert table is not None
+    nuaa = cells(table, "IoU", "NUAA-SIRST")
+    assert (nuaa[1].rank, nuaa[1].marks) == ("", (LEAKED,))
+    assert table.lines[1].marks == (LEAKED,)
+    assert any(note.mark == LEAKED and note.text.startswith("leak: ") for note in table.notes)
+    leaked = [replace(one, row=replace(one.row, leaked=3)) for one in corrupted(result())]
+    summary, _ = tables([*leaked, *corrupted(result(DFINET, found=scores(0.5)))])
+    assert [cell.rank for cell in cells(summary, "clean", "IoU")] == ["", ""]
+    assert summary.lines[0].marks == (LEAKED,)
+
+
 def test_a_test_that_was_not_run_is_a_dash_and_makes_no_difference():
     entries = matrix()
     table = cross_table([absent(entries[0]), *entries[1:]], title="T")
@@ -268,7 +300,7 @@ def test_a_cross_map_frames_the_same_dataset():
 def test_numbers_of_cells_are_readable_on_their_colours():
     values = np.array([[0.0, 50.0, 100.0, np.nan]])
     panel = HeatMap("A", ("a",), ("1", "2", "3", "4"), values)
-    figure = heatmap_figure([panel], scale=Scale("IoU", "higher"), x="x", y="y")
+    figure = heatmap_figure([panel], scale=Scale("IoU", "higher", (0.0, 100.0)), x="x", y="y")
     colours = [text.get_color() for text in figure.axes[0].texts]
     assert colours == ["white", "black", "black", "black"]
     assert [printed(value) for value in values[0]] == ["0.0", "50.0", "100", "—"]
@@ -276,7 +308,7 @@ def test_numbers_of_cells_are_readable_on_their_colours():
 
 def test_a_scale_of_false_alarms_holds_zeros():
     panel = HeatMap("A", ("a",), ("1", "2"), np.array([[0.0, 1000.0]]))
-    figure = heatmap_figure([panel], scale=Scale("Fa", "lower", is_logarithmic=True), x="x", y="y")
+    figure = heatmap_figure([panel], scale=Scale("Fa", "lower"), x="x", y="y")
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.0", "1000"]
 
 
