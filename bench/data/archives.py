@@ -147,6 +147,7 @@ class _Intake:
     total: int = 0
     _members: int = 0
     _bytes: int = 0
+    _kept: int = 0
     _seen: set[str] = field(default_factory=set)
 
     def take(self, name: str, size: int) -> Path | None:
@@ -160,6 +161,9 @@ class _Intake:
         self.total += 1
         if _is_junk(inside) or inside.suffix.lower() not in WANTED:
             return None
+        self._kept += size
+        if self._kept > self.free:
+            raise DataError(f"{self.path}: unpacks to more than the {_size(self.free)} free at {self.work.parent}")
         self.files[inside] = self.work / f"{self.total:07d}{inside.suffix.lower()}"
         return self.files[inside]
 
@@ -187,8 +191,6 @@ class _Intake:
                 f"{self.path}: {_size(packed)} that unpack to more than {self.limits.ratio} times as much, "
                 "no dataset of images does; not unpacked"
             )
-        if self._bytes > self.free:
-            raise DataError(f"{self.path}: unpacks to more than the {_size(self.free)} free at {self.work.parent}")
 
 
 def _unpack_zip(path: Path, intake: _Intake, progress: Step | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.data.cards import Card, DataError, load_card
 from bench.data.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
+from bench.data.folders import no_folder
 from bench.data.naming import SUFFIXES, composed, published_name, stem_of
 from bench.data.splits import list_names, read_list
 from bench.data.synthetic import checked_scene
@@ -101,9 +102,7 @@ def verify(name: str, root: Path | None, progress: Step | None = None) -> Verifi
     if root is not None and card.mixture_of and not (root / name).is_dir():
         return _verify_parts(card, root, progress)
     if root is None or not (root / name).is_dir():
-        where = "no data folder was given" if root is None else f"{root / name}: no such folder"
-        pass_it = f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA"
-        return Verification(name, 0, (f"{where}, expected {name}/images and {name}/masks; {pass_it}",), ())
+        return Verification(name, 0, (no_folder(name, root),), ())
     return verify_folder(card, root / name, progress)
 
 
