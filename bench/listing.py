@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from bench.data.cards import card_names, load_card
 from bench.data.corruptions import CORRUPTIONS
+from bench.data.layouts import LAYOUTS
 from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
@@ -66,6 +67,14 @@ def list_datasets() -> Rows:
             "source": card.source,
         }
         for card in cards
+    ]
+
+
+def list_layouts() -> Rows:
+    """Every form in which `data import` recognises a dataset."""
+    return [
+        {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
+        for one in LAYOUTS
     ]
 
 
@@ -144,6 +153,7 @@ def list_scorings() -> Rows:
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "models": list_models,
     "datasets": list_datasets,
+    "layouts": list_layouts,
     "suites": list_suites,
     "protocols": list_protocols,
     "scorings": list_scorings,

@@ -44,12 +44,13 @@ def _sign_notes(entries: Sequence[Entry]) -> Iterator[Note]:
 def leak_words(entries: Sequence[Entry]) -> str:
     """Who learnt from how many test images of what; nothing where nobody did.
 
-    One part for all that share a count: `417 of 664 test images were in the training list (NUDT-SIRST: ACM, DNANet)`.
+    Corruptions of a list are that list. All that share a count are one part:
+    `417 of 664 test images were in the training list (NUDT-SIRST: ACM, DNANet)`.
     """
     found: dict[tuple[str, str], dict[str, None]] = {}
     for entry in entries:
         if entry.leaked:
-            found.setdefault((entry.leak_words, entry.dataset), {})[entry.row.label] = None
+            found.setdefault((entry.leak_words, entry.row.dataset), {})[entry.row.label] = None
     return "; ".join(f"{words} ({dataset}: {', '.join(labels)})" for (words, dataset), labels in found.items())
 
 

@@ -14,11 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from bench.cli.console import err, out
 from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+from bench.data.naming import counted
 
 if TYPE_CHECKING:
     from bench.data.imports import Import
 
 DOWNLOAD = "download"
+MISSING = "missing, the card names it"
 MOST_FINDINGS = 10
 """Differences told one by one after an import; `data verify` tells all."""
 
@@ -110,20 +112,31 @@ def show_import(made: Import, *, as_json: bool, kept: bool) -> None:
 def import_lines(made: Import, *, kept: bool) -> Iterator[str]:
     """An import as lines of text."""
     inside = "" if made.root == "." else f" in {made.root}"
-    yield (
-        f"{made.dataset}: {made.images} pairs and {made.lists} lists from {made.origin} "
-        f"({made.form}, layout {made.layout}{inside}); {made.renamed} files renamed, {made.left_out} left out"
-    )
+    taken = f"{counted(made.images, 'pair')} and {counted(made.lists, 'list')}"
+    changed = f"{counted(made.renamed, 'file')} renamed, {made.left_out} left out"
+    yield f"{made.dataset}: {taken} from {made.origin} ({made.form}, layout {made.layout}{inside}); {changed}"
     if made.sha256:
         yield f"SHA-256 of the archive: {made.sha256}"
     yield from made.conversions
-    yield from made.proof.problems[:MOST_FINDINGS]
-    if len(made.proof.problems) > MOST_FINDINGS:
-        more = len(made.proof.problems) - MOST_FINDINGS
-        yield f"and {more} more differences: dfinet-bench data verify {made.dataset} --data {made.folder.parent}"
+    yield from difference_lines(made)
     yield from made.proof.notes
+    kept_as = "imported" if kept else "not imported (--dry-run)"
     state = "as its card says" if made.proof.ok else f"{len(made.proof.problems)} differences from its card"
-    yield f"{made.folder}: {'imported' if kept else 'not imported (--dry-run)'}, {state}"
+    yield f"{made.folder}: {kept_as}, {state}"
+
+
+def difference_lines(made: Import) -> Iterator[str]:
+    """What differs from the card: the first few, how many files are missing, and how to see all."""
+    problems = made.proof.problems
+    missing = [problem for problem in problems if problem.endswith(MISSING)]
+    others = [problem for problem in problems if not problem.endswith(MISSING)]
+    yield from others[:MOST_FINDINGS]
+    if len(others) > MOST_FINDINGS:
+        yield f"and {len(others) - MOST_FINDINGS} more such differences"
+    if missing:
+        yield f"{counted(len(missing), 'file')} missing that the card names, {missing[0].partition(': ')[0]} the first"
+    if len(others) > MOST_FINDINGS or missing:
+        yield f"all of them: dfinet-bench data verify {made.dataset} --data {made.folder.parent}"
 
 
 class Stages:

@@ -17,7 +17,7 @@ from PIL import Image
 from bench.data.cards import DataError
 from bench.data.decode import FORMATS, Pixels, open_image
 from bench.data.frames import Progress
-from bench.data.naming import SUFFIXES
+from bench.data.naming import SUFFIXES, counted
 
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 PRINT = ("CMYK",)
@@ -42,15 +42,16 @@ def find_unread(paths: Iterable[Path]) -> Unread:
 
 
 def refuse_unread(unread: Unread) -> None:
-    """Raises:
-    DataError: when there is anything to convert, with the files and what to do.
+    """Nothing, when a run can read all the files.
+
+    Raises:
+        DataError: when there is anything to convert, with the first file, how many there are and what to do.
     """
     for paths, what in ((unread.deep, "more than 8 bits a pixel"), (unread.ink, "CMYK")):
         if paths:
-            shown = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:3])
             raise DataError(
-                f"{len(paths)} files with {what}: {shown}{' …' if len(paths) > 3 else ''}, "
-                "expected 8-bit grey or RGB; pass --convert to make PNG of them"
+                f"{paths[0]}: {what} ({counted(len(paths), 'such file')}), expected 8-bit grey or RGB; "
+                "pass --convert to make PNG of them"
             )
 
 
@@ -79,13 +80,13 @@ def _sentences(
         if span is not None:
             count = sum(path.parent.name == kind for path in unread.deep)
             yield (
-                f"{count} {kind} of more than 8 bits: level = round((value - {span[0]:g}) * 255 / "
-                f"{span[1] - span[0]:g}), the same for all of them"
+                f"{counted(count, kind[:-1])} of more than 8 bits: level = round((value - {span[0]:g}) * 255 / "
+                f"{span[1] - span[0]:g}), one rule for them all"
             )
     if unread.ink:
-        yield f"{len(unread.ink)} files from CMYK to RGB"
+        yield f"{counted(len(unread.ink), 'file')} from CMYK to RGB"
     if recoded:
-        yield f"{len(recoded)} files stored again as PNG, pixels unchanged"
+        yield f"{counted(len(recoded), 'file')} stored again as PNG, pixels unchanged"
 
 
 def _mode(path: Path) -> str:

@@ -69,6 +69,22 @@ def decode_grey(path: Path) -> Pixels:
     return np.array(open_image(path).convert("L"))
 
 
+def decode_mask(path: Path) -> Pixels:
+    """(H, W) grey levels of a mask, as `decode_grey` gives them.
+
+    Raises:
+        DataError: as `open_image`, and when no level is above 127 although some are above 0: such a mask would be read
+            as empty, although its author marked targets.
+    """
+    mask = decode_grey(path)
+    if 0 < int(mask.max(initial=0)) < 128:
+        raise DataError(
+            f"{path}: mask values reach only {mask.max()}, expected 0 and 255; it would be read as empty, "
+            "save it with 255 where a target is"
+        )
+    return mask
+
+
 def decode_rgb(path: Path) -> Pixels:
     """(H, W, 3) red, green and blue as Pillow gives them, alpha dropped."""
     return np.array(open_image(path).convert("RGB"))
@@ -119,7 +135,10 @@ def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: {image.n_frames} pictures in one file, expected a still image")  # type: ignore[attr-defined]
     if image.mode not in modes:
-        raise DataError(f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it")
+        raise DataError(
+            f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it "
+            "(dfinet-bench data import --convert does)"
+        )
     if image.width * image.height > MOST_PIXELS:
         raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
     image.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.data.cards import Card, DataError, Source, load_card
 from bench.data.download import Patience, Received, download, forget
-from bench.data.imports import Import, Request, Steps, import_dataset, replace_dataset
+from bench.data.imports import Import, Request, Steps, import_dataset, replace_dataset, work_in
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ def fetch_dataset(
     """
     request = fetch.request
     goal, part = request.data / request.dataset, request.source
-    if not replacing and (goal.exists() or goal.is_symlink()):
+    if not replacing and os.path.lexists(goal):
         raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
-    request.data.mkdir(parents=True, exist_ok=True)
+    work_in(request.data)
     try:
         with FileLock(request.data / f".fetch-{request.dataset}.lock", timeout=0):
             download(fetch.url, part, received=received, patience=patience)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data import synthetic
 from bench.data.cards import Card, DataError, load_card
-from bench.data.decode import Pixels, decode_grey, decode_opencv, resize_bilinear, resize_nearest
+from bench.data.decode import Pixels, decode_grey, decode_mask, decode_opencv, resize_bilinear, resize_nearest
 from bench.data.folders import Files, find_dataset
 from bench.data.otsu import otsu_start
 from bench.types import Decoder
@@ -149,7 +149,7 @@ def _reader(card: Card, files: Files, decoder: Decoder) -> Callable[[str], Frame
     def read(name: str) -> Frame:
         image_path, mask_path = files.pair(name)
         image, grey = _decode(image_path, decoder)
-        return Frame(name, image, grey, _fitting_mask(card, name, decode_grey(mask_path), grey, mask_path))
+        return Frame(name, image, grey, _fitting_mask(card, name, decode_mask(mask_path), grey, mask_path))
 
     return read
 

@@ -7,6 +7,7 @@ any time leaves nothing or the finished folder, and what it left behind is remov
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from bench.data.cards import Card, DataError, load_card
 from bench.data.convert import convert_folder, find_unread, refuse_unread
 from bench.data.frames import Progress
 from bench.data.layouts import Plan, listed_name, recognise
+from bench.data.naming import counted
 from bench.data.splits import read_list
 from bench.data.verify import LISTS, Verification, verify_folder
 
@@ -91,7 +93,7 @@ def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limi
         DataError: when the source cannot be read, no layout fits, a file is unusable, or the place is taken.
     """
     goal = request.data / request.dataset
-    if goal.exists() or goal.is_symlink():
+    if os.path.lexists(goal):
         raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
     with _staged(request, steps, limits) as (made, stage):
         stage.rename(goal)
@@ -107,7 +109,7 @@ def replace_dataset(request: Request, *, steps: Steps | None = None, limits: Lim
     goal = request.data / request.dataset
     with _staged(request, steps, limits) as (made, stage):
         aside = _aside(request)
-        if goal.exists() or goal.is_symlink():
+        if os.path.lexists(goal):
             goal.rename(aside)
         stage.rename(goal)
         _remove(aside)
@@ -130,7 +132,7 @@ def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Ite
     card = load_card(request.dataset)
     if card.generated:
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
-    request.data.mkdir(parents=True, exist_ok=True)
+    work_in(request.data)
     with _alone(request):
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
@@ -139,6 +141,23 @@ def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Ite
             yield _stage(card, request, stage, _Told(steps), limits), stage
         finally:
             _remove(work)
+
+
+def work_in(folder: Path) -> None:
+    """Make the data folder, if it is not there.
+
+    Raises:
+        DataError: when nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{folder}: {reason}, expected a folder that can be written; name another with --data"
+        ) from None
 
 
 @contextmanager
@@ -158,7 +177,7 @@ def _alone(request: Request) -> Iterator[None]:
 def _recover(request: Request) -> None:
     """Remove what a killed import left, and give an older dataset its place back if the new one never took it."""
     goal, aside = request.data / request.dataset, _aside(request)
-    if (aside.exists() or aside.is_symlink()) and not goal.exists():
+    if os.path.lexists(aside) and not os.path.lexists(goal):
         aside.rename(goal)
     _remove(aside)
     for leftover in request.data.glob(f".import-{request.dataset}-*"):
@@ -190,13 +209,14 @@ def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limit
     unpacked = stage.parent / "unpacked"
     unpacked.mkdir()
     contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
-    plan = recognise(contents.files.keys(), card.name, layout=request.layout)
+    plan = _recognised(request, contents)
     _check_room(contents, plan, request.data)
     _place(contents, plan, stage, told.of("copy"))
-    lists = _write_lists(card, contents, plan, stage)
-    conversions = _settle_formats(request, stage, told)
-    proof = verify_folder(card, stage, told.of("check"))
-    _refuse_broken(proof, _origins(request, plan, stage))
+    lists = _write_lists(request, contents, plan, stage)
+    with _origins_told(request, plan, stage):
+        conversions = _settle_formats(request, stage, told)
+        proof = verify_folder(card, stage, told.of("check"))
+        _refuse_broken(proof)
     made = Import(
         dataset=card.name,
         folder=request.data / card.name,
@@ -216,14 +236,28 @@ def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limit
     return made
 
 
+def _recognised(request: Request, contents: Contents) -> Plan:
+    try:
+        return recognise(contents.files.keys(), request.dataset, layout=request.layout)
+    except DataError as error:
+        raise DataError(f"{request.source}: {error}") from None
+
+
 def _check_room(contents: Contents, plan: Plan, data: Path) -> None:
     """A folder is copied, so that its files need room once more; an archive's are there already."""
     if contents.form != "folder":
         return
-    needed = sum(contents.files[path].stat().st_size for path in (*plan.images.values(), *plan.masks.values()))
+    needed = sum(_file_size(contents.files[path]) for path in (*plan.images.values(), *plan.masks.values()))
     free = shutil.disk_usage(data).free
     if needed > free:
         raise DataError(f"{data}: {free:,} bytes free, expected {needed:,} for the copies; make room or choose another")
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
 
 
 def _place(contents: Contents, plan: Plan, stage: Path, progress: Progress | None) -> None:
@@ -237,12 +271,12 @@ def _place(contents: Contents, plan: Plan, stage: Path, progress: Progress | Non
         try:
             take(source, stage / kind / f"{name}{path.suffix.lower()}")
         except OSError as error:
-            raise DataError(f"{source}: cannot be taken ({(error.strerror or str(error)).lower()})") from None
+            raise DataError(f"{source}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
         if progress is not None:
             progress(done, len(pairs))
 
 
-def _write_lists(card: Card, contents: Contents, plan: Plan, stage: Path) -> int:
+def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) -> int:
     """Keep the text files that name images, in the form of their names; how many there are.
 
     Raises:
@@ -250,14 +284,15 @@ def _write_lists(card: Card, contents: Contents, plan: Plan, stage: Path) -> int
     """
     kept = 0
     for path in plan.lists:
-        names = _listed(card, contents.files[path])
+        names = _listed(request.dataset, contents.files[path])
         known = [name for name in names if name in plan.images]
         if 2 * len(known) <= len(names):
             continue
         absent = [name for name in names if name not in plan.images]
         if absent:
             shown = ", ".join(absent[:3])
-            raise DataError(f"{path}: lists {len(absent)} images that are not there: {shown}; fetch the source again")
+            lacking = f"{path} lists {counted(len(absent), 'image')} that the source does not hold: {shown}"
+            raise DataError(f"{request.source}: {lacking}; fetch it again")
         target = stage / LISTS / _list_file(path, plan.root)
         target.parent.mkdir(exist_ok=True)
         target.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
@@ -265,10 +300,10 @@ def _write_lists(card: Card, contents: Contents, plan: Plan, stage: Path) -> int
     return kept
 
 
-def _listed(card: Card, path: Path) -> tuple[str, ...]:
+def _listed(dataset: str, path: Path) -> tuple[str, ...]:
     """The names in a text file; none where it is no list."""
     try:
-        return tuple(listed_name(line, card.name) for line in read_list(path))
+        return tuple(listed_name(line, dataset) for line in read_list(path))
     except DataError:
         return ()
 
@@ -282,7 +317,8 @@ def _list_file(path: PurePosixPath, root: PurePosixPath) -> str:
 def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ...]:
     if request.convert:
         return convert_folder(stage, told.of("convert"))
-    refuse_unread(find_unread(path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())))
+    paths = [path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())]
+    refuse_unread(find_unread(paths))
     return ()
 
 
@@ -295,20 +331,23 @@ def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
     return replace(proof, **told)  # type: ignore[arg-type]
 
 
-def _origins(request: Request, plan: Plan, stage: Path) -> Mapping[str, str]:
-    """Where every staged file came from."""
-    return {
-        str(stage / kind / f"{name}{path.suffix.lower()}"): f"{request.source}: {path}"
-        for kind, files in (("images", plan.images), ("masks", plan.masks))
-        for name, path in files.items()
-    }
+@contextmanager
+def _origins_told(request: Request, plan: Plan, stage: Path) -> Iterator[None]:
+    """Errors about a staged file as errors about the file that it came from."""
+    try:
+        yield
+    except DataError as error:
+        staged, _, rest = str(error).partition(": ")
+        file = Path(staged)
+        files = plan.images if file.parent.name == "images" else plan.masks
+        found = file.is_relative_to(stage) and files.get(file.stem)
+        raise DataError(f"{f'{request.source}: {found}' if found else staged}: {rest}; nothing was imported") from None
 
 
-def _refuse_broken(proof: Verification, origins: Mapping[str, str]) -> None:
+def _refuse_broken(proof: Verification) -> None:
     if proof.broken:
-        file, _, rest = proof.broken[0].partition(": ")
         more = f" (and {len(proof.broken) - 1} more such)" if len(proof.broken) > 1 else ""
-        raise DataError(f"{origins.get(file, file)}: {rest}{more}; nothing was imported")
+        raise DataError(f"{proof.broken[0]}{more}")
 
 
 def _record(made: Import) -> str:

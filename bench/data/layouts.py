@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bench.data.cards import DataError
-from bench.data.naming import SUFFIXES, published_name, stem_of
+from bench.data.naming import SUFFIXES, counted, published_name, stem_of
 from bench.registry import unknown
 
 PIXELS = "_pixels0"
@@ -216,7 +216,7 @@ def _check_partners(images: Mapping[str, PurePosixPath], masks: Mapping[str, Pur
         alone = sorted(one.keys() - other.keys())
         if alone:
             shown = ", ".join(str(one[name]) for name in alone[:3])
-            raise DataError(f"{len(alone)} files without their {wanted}: {shown}; expected a pair for every name")
+            raise DataError(f"{counted(len(alone), 'file')} without {wanted}: {shown}; expected a pair for every name")
 
 
 def _list_files(paths: Iterable[PurePosixPath], root: PurePosixPath) -> tuple[PurePosixPath, ...]:

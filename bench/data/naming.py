@@ -19,6 +19,15 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def counted(count: int, noun: str) -> str:
+    """The number and what is counted.
+
+    >>> counted(1, "image"), counted(2, "image")
+    ('1 image', '2 images')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def stem_of(name: str) -> str:
     """The name without an image's extension, however it is written; other dots stay.
 

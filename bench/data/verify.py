@@ -261,7 +261,7 @@ def _check_file(card: Card, file: str, path: Path, pixels: Pixels, findings: Fin
 def _check_levels(path: Path, mask: Pixels, findings: Findings) -> None:
     values = np.unique(mask)
     if values[-1] in range(1, 128):
-        findings.problem(f"{path}: mask values reach only {values[-1]}, expected 0 and 255; it would be read as empty")
+        findings.unusable(f"{path}: mask values reach only {values[-1]}, expected 0 and 255; it would be read as empty")
     elif values[0] > 127:
         findings.problem(f"{path}: the whole mask is target, expected 0 where there is none; fetch the pair again")
     elif not np.isin(values, (0, 255)).all():

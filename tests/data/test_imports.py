@@ -156,9 +156,13 @@ def spoil(path: Path, content: bytes) -> None:
         ("images/XDU0.png", b"", r"source: images/XDU0\.png: empty file, expected an image; nothing was imported"),
         ("masks/XDU0.png", picture("masks/a.png")[:-30], r"source: masks/XDU0\.png: damaged or cut short"),
         ("images/XDU1.png", b"text", r"source: images/XDU1\.png: not an image"),
-        ("img_idx/test.txt", b"XDU0\nXDU1\nXDU9\n", r"img_idx/test\.txt: lists 1 images that are not there: XDU9"),
+        (
+            "img_idx/test.txt",
+            b"XDU0\nXDU1\nXDU9\n",
+            r"source: img_idx/test\.txt lists 1 image that the source does not hold: XDU9",
+        ),
         ("images/XDU0.bmp", picture("a.bmp"), "would be called 'XDU0' as images/XDU0.bmp is"),
-        ("images/XDU3.png", picture("a.png"), "1 files without their mask: images/XDU3.png"),
+        ("images/XDU3.png", picture("a.png"), "1 file without mask: images/XDU3.png"),
     ],
 )
 def test_what_no_run_could_read_is_refused(request_: Request, name: str, content: bytes, sentence: str) -> None:
@@ -193,14 +197,14 @@ def test_deep_and_cmyk_files_are_refused_with_what_to_do(request_: Request) -> N
         Image.fromarray(np.full((20, 30), 300, np.uint16)).save(request_.source / name)
     refused(
         request_,
-        r"4 files with more than 8 bits a pixel: images/D0.png, images/D1.png, images/D2.png …, expected 8-bit grey or "
-        "RGB; pass --convert",
+        r"source: images/D0\.png: more than 8 bits a pixel \(4 such files\), expected 8-bit grey or RGB; "
+        "pass --convert to make PNG of them; nothing was imported",
     )
 
 
 def test_a_cmyk_file_is_refused_with_what_to_do(request_: Request) -> None:
     Image.new("CMYK", (30, 20)).save(request_.source / "images/XDU0.png", format="JPEG")
-    refused(request_, r"1 files with CMYK: images/XDU0.png, expected 8-bit grey or RGB; pass --convert")
+    refused(request_, r"images/XDU0\.png: CMYK \(1 such file\), expected 8-bit grey or RGB; pass --convert")
 
 
 def converted(request: Request) -> Import:
@@ -221,8 +225,8 @@ def test_sixteen_bits_become_eight_by_one_rule_over_all_images(request_: Request
     assert [int(image[0, 0]) for image in images] == [2, 2]
     assert np.unique(decode_grey(made.folder / "masks/XDU0.png")).tolist() == [0, 255]
     assert made.conversions == (
-        "2 images of more than 8 bits: level = round((value - 1000) * 255 / 510), the same for all of them",
-        "1 masks of more than 8 bits: level = round((value - 0) * 255 / 7), the same for all of them",
+        "2 images of more than 8 bits: level = round((value - 1000) * 255 / 510), one rule for them all",
+        "1 mask of more than 8 bits: level = round((value - 0) * 255 / 7), one rule for them all",
     )
     assert json.loads((made.folder / "import.json").read_text())["conversions"] == list(made.conversions)
 
@@ -231,10 +235,25 @@ def test_cmyk_becomes_rgb(request_: Request) -> None:
     path = request_.source / "images/XDU0.png"
     Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(path, format="JPEG", quality=100)
     made = converted(request_)
-    assert made.conversions == ("1 files from CMYK to RGB",)
+    assert made.conversions == ("1 file from CMYK to RGB",)
     red = decode_rgb(made.folder / "images/XDU0.png")[3, 3]
     assert red[0] > 250
     assert max(red[1:]) < 5
+
+
+def test_a_damaged_file_is_named_by_its_source_when_formats_are_converted(request_: Request) -> None:
+    (request_.source / "masks/XDU1.png").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"source: masks/XDU1\.png: empty file, expected an image; nothing was imported"
+    ):
+        converted(request_)
+
+
+def test_masks_that_would_be_read_as_empty_are_refused(request_: Request) -> None:
+    cv2.imwrite(str(request_.source / "masks/XDU1.png"), np.eye(20, 30, dtype=np.uint8))
+    refused(
+        request_, r"masks/XDU1\.png: mask values reach only 1, expected 0 and 255; it would be read as empty; nothing"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".tif"])
@@ -245,7 +264,7 @@ def test_other_formats_stay_as_they_are_or_become_png_without_losing_a_level(req
     kept = import_dataset(request_)
     assert (kept.folder / f"images/XDU0{suffix}").read_bytes() == path.read_bytes()
     made = replace_dataset(replace(request_, convert=True))
-    assert made.conversions == ("1 files stored again as PNG, pixels unchanged",)
+    assert made.conversions == ("1 file stored again as PNG, pixels unchanged",)
     assert file_format(made.folder / "images/XDU0.png") == "PNG"
     assert not (made.folder / f"images/XDU0{suffix}").exists()
     assert np.array_equal(decode_rgb(made.folder / "images/XDU0.png"), decode_rgb(path))

@@ -90,8 +90,8 @@ def test_where_none_fits_what_was_found_and_what_is_known_are_said() -> None:
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        (("images/a.png", "images/b.png", "masks/a.png"), "1 files without their mask: images/b.png"),
-        (("images/a.png", "masks/a.png", "masks/b.png"), "1 files without their image: masks/b.png"),
+        (("images/a.png", "images/b.png", "masks/a.png"), "1 file without mask: images/b.png"),
+        (("images/a.png", "masks/a.png", "masks/b.png"), "1 file without image: masks/b.png"),
         (("images/a.png", "images/a.bmp", "masks/a.png"), "images/a.png: would be called 'a' as images/a.bmp is"),
         (("images/a.png", "images/A.png", "masks/a.png"), "would be called 'a' as images/A.png is"),
         (("images/\u00fc.png", "images/u\u0308.png", "masks/\u00fc.png"), "would be called"),

@@ -13,9 +13,11 @@ from bench.types import RunResult
 from reports.build import build_report
 from reports.caption import leak_words
 from reports.comparison import comparison_table
+from reports.cross import cross_table
 from reports.frame import Entry, entry_of, to_frame
 from reports.latex import table_to_latex
 from reports.plain import table_to_csv, table_to_markdown
+from reports.robustness import robustness_tables
 from reports.table import Table
 from tests.reports.fake_ablation import FULL, variant
 from tests.reports.fake_runs import ACM, DFINET, result, row_of, scores, write_realistic_suite
@@ -79,6 +81,50 @@ def test_methods_that_share_a_count_are_told_in_one_part() -> None:
         f"{SENTENCE} (NUDT-SIRST: ACM, second); 1 of 214 test images were in the training list (NUAA-SIRST: DFINet)"
     )
     assert leak_words([entry(HONEST)]) == ""
+
+
+def test_corruptions_of_a_list_are_told_once() -> None:
+    clean = entry(LEAKY)
+    experiment = replace(LEAKY.experiment, corruption="stripes@1")
+    made = replace(LEAKY, key=experiment.key, experiment=experiment)
+    striped = Entry(replace(row_of(made), leaked=417, corruption="stripes@1"), Path(made.key), made)
+    assert striped.dataset == "NUDT-SIRST + stripes@1"
+    assert leak_words([clean, striped]) == f"{SENTENCE} (NUDT-SIRST: ACM)"
+
+
+def transferred(made: RunResult, trained_on: str) -> Entry:
+    row = replace(row_of(made), leaked=made.leaked, trained_on=trained_on)
+    return Entry(row, Path(made.key), made)
+
+
+def test_a_leak_between_datasets_is_marked_in_its_cells_and_is_the_best_of_no_transfer() -> None:
+    """ACM trained on a mixture has learnt from NUDT-SIRST's test images; ACM and DFINet trained on NUAA-SIRST not."""
+    leaky = transferred(result(ACM, found=scores(0.99), leaked=417, seed=1), "SIRST3")
+    honest = [transferred(result(model, found=scores(iou)), "NUAA-SIRST") for model, iou in ((ACM, 0.6), (DFINET, 0.7))]
+    table = cross_table([leaky, *honest], title="T")
+    assert table is not None
+    ranks = {line.label: (line.cells[0].rank, "¶" in line.cells[0].marks, line.marks) for line in table.lines}
+    assert ranks == {
+        "ACM, from SIRST3": ("", True, ("¶",)),
+        "ACM, from NUAA-SIRST": ("second", False, ()),
+        "DFINet, from NUAA-SIRST": ("best", False, ()),
+    }
+    assert any(SENTENCE in note.text for note in table.notes)
+
+
+def test_a_leak_is_the_best_of_no_robustness_table() -> None:
+    def both(made: RunResult) -> list[Entry]:
+        experiment = replace(made.experiment, corruption="drift@1")
+        lower = replace(made, key=experiment.key, experiment=experiment)
+        rows = (row_of(made), replace(row_of(lower), corruption="drift@1"))
+        return [Entry(replace(r, leaked=m.leaked), Path(m.key), m) for r, m in zip(rows, (made, lower), strict=True)]
+
+    entries = [*both(LEAKY), *both(HONEST), *both(replace(variant(FULL, iou=0.5), model=replace(DFINET, name="Third")))]
+    entries[-2:] = [replace(e, row=replace(e.row, label="Third")) for e in entries[-2:]]
+    ((_, summary, kinds),) = robustness_tables(entries, title="T")
+    for table in (summary, kinds):
+        assert [line.cells[0].rank for line in table.lines] == ["", "best", "second"]
+        assert table.lines[0].marks == ("¶",)
 
 
 def test_the_frame_of_a_suite_has_the_number() -> None:
