@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.frames import Frame, Frames
+from bench.data.frames import Frame
 from bench.data.loader import evaluation_batches, network_size
 from bench.data.starts import OTSU
 from bench.detector import Detector, Grey
@@ -38,7 +38,7 @@ class Prediction:
 
 def predict(
     network: Segmenter,
-    frames: Frames,
+    frames: Sequence[Frame],
     *,
     input: Input,
     rounds: int,
@@ -72,7 +72,7 @@ def predict(
             yield Prediction(one.name[place], _quantise(one.name[place], maps[:, :height, :width]), start=fed)
 
 
-def _detect(detector: Detector, frames: Frames, *, input: Input) -> Iterator[Prediction]:
+def _detect(detector: Detector, frames: Sequence[Frame], *, input: Input) -> Iterator[Prediction]:
     maps = score_maps(detector, grey_levels(frames, input), count=len(frames))
     for frame, scores in zip(frames, maps, strict=True):
         try:
@@ -82,7 +82,7 @@ def _detect(detector: Detector, frames: Frames, *, input: Input) -> Iterator[Pre
         yield Prediction(frame.name, quantise(probs[None]))
 
 
-def grey_levels(frames: Frames, input: Input) -> Iterator[Grey]:
+def grey_levels(frames: Sequence[Frame], input: Input) -> Iterator[Grey]:
     """Every frame's grey levels (H, W) as the input makes them, for a classical detector."""
     for batch in evaluation_batches(frames, input=input, needs_start=False):
         yield batch.image[0, 0].numpy().astype(np.float64)
@@ -95,7 +95,7 @@ def _quantise(name: str, maps: NDArray[np.float32]) -> Levels:
         raise ValueError(f"image {name}: {error}") from None
 
 
-def choose_examples(frames: Frames, *, count: int) -> tuple[str, ...]:
+def choose_examples(frames: Sequence[Frame], *, count: int) -> tuple[str, ...]:
     """Names of images to show: the ones with targets, spread evenly over the list."""
     shown: Sequence[Frame] = [frame for frame in frames if frame.binary_mask.any()] or list(frames)
     if len(shown) <= count:

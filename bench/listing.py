@@ -1,4 +1,4 @@
-"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, starts."""
+"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …"""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from bench.data.cards import card_names, load_card
+from bench.data.corruptions import CORRUPTIONS
+from bench.data.layouts import LAYOUTS
 from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
@@ -50,7 +52,7 @@ def list_models() -> Rows:
 
 
 def list_datasets() -> Rows:
-    """Every dataset card with its splits."""
+    """Every dataset card with its splits and the number of images whose pixels it can prove."""
     cards = [load_card(name) for name in card_names()]
     return [
         {
@@ -58,11 +60,21 @@ def list_datasets() -> Rows:
             "images": card.images,
             "splits": ", ".join(
                 f"{split} ({'/'.join(str(count) for count in parts.values())})" for split, parts in card.splits.items()
-            ),
+            )
+            or "no list at hand",
+            "digests": f"{card.digested_images} of {card.images}" if card.digests else "none",
             "licence": card.licence,
             "source": card.source,
         }
         for card in cards
+    ]
+
+
+def list_layouts() -> Rows:
+    """Every form in which `data import` recognises a dataset."""
+    return [
+        {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
+        for one in LAYOUTS
     ]
 
 
@@ -109,6 +121,21 @@ def list_starts() -> Rows:
     return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
 
 
+def list_corruptions() -> Rows:
+    """Every kind of corruption of test images with what its five levels set, by the name that `--corruption` takes."""
+    kinds = [CORRUPTIONS.get(name) for name in CORRUPTIONS]
+    return [
+        {
+            "name": kind.name,
+            "level sets": kind.sets,
+            "levels 1 to 5": ", ".join(f"{strength:g}" for strength in kind.strengths),
+            "drawn for": {"image": "each image", "sensor": "each image size", "nothing": "nothing"}[kind.belongs_to],
+            "source": kind.source,
+        }
+        for kind in kinds
+    ]
+
+
 def list_scorings() -> Rows:
     """Every named scoring with its rules, the numbers that its code base prints, and what is wrong with it."""
     return [
@@ -126,9 +153,11 @@ def list_scorings() -> Rows:
 LISTS: Mapping[str, Callable[[], Rows]] = {
     "models": list_models,
     "datasets": list_datasets,
+    "layouts": list_layouts,
     "suites": list_suites,
     "protocols": list_protocols,
     "scorings": list_scorings,
     "metrics": list_metrics,
     "starts": list_starts,
+    "corruptions": list_corruptions,
 }

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.cards import DataError
-from bench.data.decode import FORMATS, MOST_PIXELS, SUFFIXES, Pixels, open_image
+from bench.data.decode import FORMATS, MOST_PIXELS, Pixels, open_image
+from bench.data.naming import SUFFIXES
 from bench.metrics.counts import LEVELS, QArray, quantise
 
 Kind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from bench.data.augment import AUGMENTATIONS
 from bench.data.cards import load_card
+from bench.data.corrupted import as_seen
+from bench.data.corruptions import parse_corruption
 from bench.data.decode import resize_bilinear
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.splits import list_names
@@ -96,7 +98,8 @@ def check_names(jobs: Sequence[Job]) -> None:
     """Nothing, when all that the jobs' records name exists, so that a slip of the pen is found before anything runs.
 
     Raises:
-        LookupError: with suggestions, for a loss, augmentation, threshold rule or start mask that does not exist.
+        LookupError: with suggestions, for a loss, augmentation, threshold rule, start mask or corruption that does not
+            exist.
         ValueError: for a setting that the model does not have, or a value that a setting cannot take.
     """
     tried: set[tuple[str, Config, int]] = set()
@@ -108,6 +111,8 @@ def check_names(jobs: Sequence[Job]) -> None:
             tried.add(design)
         if find_models().get(weights.model).info.rounds > 1:
             STARTS.get(job.experiment.start)
+        if job.experiment.corruption:
+            parse_corruption(job.experiment.corruption)
         if isinstance(weights, Training):
             get_loss(weights.recipe.loss)
             AUGMENTATIONS.get(weights.recipe.augmentation)
@@ -187,6 +192,7 @@ def run(job: Job, place: Place) -> RunResult:
         tuned=tuned_settings(network),
         environment=environment_of(job, place),
         times=times,
+        leaked=job.row.leaked,
     )
     write_result(place.runs / job.row.key, result)
     return result
@@ -248,30 +254,35 @@ class Judged:
 
 
 def predict_and_score(job: Job, network: Segmenter, frames: Frames, place: Place) -> Judged:
-    """Predict every image once; keep, count and judge it on the way, holding one batch of maps at a time."""
+    """Predict every image once; keep, count and judge it on the way, holding one batch of maps at a time.
+
+    Of a corrupted test list the network sees the corrupted images. Contrast, and the strata made of it, is that of the
+    clean ones, as a re-scoring has them: a target stays in its stratum at every level.
+    """
     experiment, folder = job.experiment, place.runs / job.row.key
     tally = Tally(job.row.scoring)
     examples: list[tuple[Frame, Prediction]] = []
     shown = choose_examples(frames, count=EXAMPLES)
     began, scoring_seconds = time.perf_counter(), 0.0
+    seen = as_seen(frames, experiment.corruption)
     predictions = predict(
         network,
-        frames,
+        seen,
         input=experiment.input,
         rounds=experiment.rounds,
         device=place.device,
         start=experiment.start or OTSU,
     )
-    what = f"predict {job.row.label} on {job.row.dataset}"
+    what = f"predict {job.row.title} on {job.row.test_set}"
     watched = track(predictions, what, total=len(frames), progress=place.progress)
     with ArrayWriter(folder / "predictions.npz") as kept:
-        for frame, prediction in zip(frames, watched, strict=True):
+        for index, (frame, prediction) in enumerate(zip(frames, watched, strict=True)):
             kept.add(frame.name, prediction.rounds[-1])
             scored = time.perf_counter()
             tally.add(frame, prediction.rounds, start=prediction.start)
             scoring_seconds += time.perf_counter() - scored
             if frame.name in shown:
-                examples.append((frame, prediction))
+                examples.append((seen[index], prediction))
     rounds = tally.write(folder)
     write_arrays(folder / "examples.npz", example_arrays(examples))
     seconds = time.perf_counter() - began
@@ -336,4 +347,5 @@ def failed_result(job: Job, place: Place, error: Exception) -> RunResult:
         reason=reason,
         optimistic=is_optimistic(job),
         environment=environment_of(job, place),
+        leaked=job.row.leaked,
     )

@@ -4,6 +4,9 @@ title = "Comparison on synthetic frames"
 protocol = "native"
 datasets = ["synthetic"]
 seeds = [42]
+allow_leak = true                      # run although test images are learnt from; every table then says so
+corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
+trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 
 [set]                                  # replaces fields of the protocol's records
 "recipe.epochs" = 20
@@ -21,13 +24,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
-from bench.data.splits import image_list, list_names
+from bench.data.corruptions import ALL, corruption_names
+from bench.data.overlaps import shared_images
+from bench.data.splits import image_list
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
@@ -47,6 +52,7 @@ from bench.types import (
     freeze_config,
 )
 
+SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "allow_leak", "corruptions", "trained_on", "set", "row")
 SUITE_FOLDER = Path(__file__).parent / "suites"
 HELD_OUT_SHARE = 0.2
 
@@ -68,7 +74,13 @@ class SuiteRow:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite as its file says it."""
+    """A suite as its file says it.
+
+    Attributes:
+        corruptions: of the test images, the clean ones (empty) first; by default these alone.
+        trained_on: what each row that learns anything learns from, one after the other; empty: each dataset from its
+            own training list.
+    """
 
     name: str
     title: str
@@ -77,6 +89,9 @@ class Suite:
     seeds: tuple[int, ...]
     rows: tuple[SuiteRow, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_leak: bool = False
+    corruptions: tuple[str, ...] = ("",)
+    trained_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +141,7 @@ def load_suite(name_or_path: str) -> Suite:
 def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
         raise SuiteError(f"the file's name {path.stem!r} becomes a folder: use letters, digits, '.', '_' and '-'")
-    _refuse_unknown(content, ("title", "protocol", "datasets", "seeds", "set", "row"), where="suite")
+    _refuse_unknown(content, SUITE_FIELDS, where="suite")
     rows = _typed(content, "row", list, default=[])
     if not rows:
         raise SuiteError("no [[row]]: a suite names at least one model")
@@ -138,6 +153,9 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         seeds=_seeds(content),
         rows=tuple(_row_from(row, folder=path.parent) for row in rows),
         overrides=_typed(content, "set", dict, default={}),
+        allow_leak=_typed(content, "allow_leak", bool, default=False),
+        corruptions=_corruptions(content),
+        trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
     )
     labels = [row.label for row in suite.rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -175,6 +193,16 @@ def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
     return seeds
 
 
+def _corruptions(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is done to the test images, the clean ones first."""
+    found = content.get("corruptions", [])
+    words = [ALL] if found == ALL else _typed({"corruptions": found}, "corruptions", list)
+    try:
+        return corruption_names([_typed({"corruptions": word}, "corruptions", str) for word in words])
+    except LookupError as error:
+        raise SuiteError(f"'corruptions': {error.args[0]}") from None
+
+
 def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
     for name in content:
         if name not in known:
@@ -195,6 +223,33 @@ def _items(content: Mapping[str, Any], name: str, kind: type, default: Any = Non
     if not values or len(set(map(repr, values))) != len(values):
         raise SuiteError(f"{name!r} is {values!r}, expected a list of different values, at least one")
     return tuple(_typed({name: value}, name, kind) for value in values)
+
+
+def restricted(
+    suite: Suite,
+    *,
+    datasets: Sequence[str] = (),
+    corruptions: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+) -> Suite:
+    """The suite on other datasets, corruptions and training sets than its own, where any are given.
+
+    Of a suite with training sets, other datasets become these as well, unless others are given.
+
+    Raises:
+        SuiteError: with suggestions, when there is no such corruption.
+    """
+    sources = trained_on or (datasets if suite.trained_on else ()) or suite.trained_on
+    try:
+        names = corruption_names(corruptions) if corruptions else suite.corruptions
+    except LookupError as error:
+        raise SuiteError(f"--corruption: {error.args[0]}") from None
+    return replace(
+        suite,
+        datasets=tuple(dict.fromkeys(datasets or suite.datasets)),
+        corruptions=names,
+        trained_on=tuple(dict.fromkeys(sources)),
+    )
 
 
 def suite_stem(name_or_path: str) -> str:
@@ -237,7 +292,7 @@ def expand(
     limit: Limit | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> list[Job]:
-    """Every experiment of a suite, resolved: dataset by dataset, row by row, seed by seed.
+    """Every experiment of a suite, resolved: by dataset, row, what it learns from, seed, and corruption.
 
     Args:
         suite: what to run.
@@ -248,7 +303,7 @@ def expand(
 
     Raises:
         SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit, or a list
-            that is learnt from shares an image with the test list.
+            that is learnt from shares an image with the test list and the suite does not allow it.
     """
     jobs: list[Job] = []
     try:
@@ -256,18 +311,25 @@ def expand(
         for card in map(load_card, suite.datasets):
             for row in suite.rows:
                 settings, changes = _parted({**suite.overrides, **row.overrides, **(overrides or {})})
-                rules = resolve_rules(protocol, card, info_of(row.model), overrides=changes)
-                rules = replace(rules, recipe=replace(rules.recipe, device=device))
-                built = replace(row, settings={**row.settings, **settings})
-                plan = _Plan(built, info_of(row.model), card, rules, limit or Limit(), protocol)
-                learns = row.weights is None and plan.info.recipe
-                seeds = suite.seeds if learns else suite.seeds[:1]
-                jobs.extend(_job(plan, seed) for seed in seeds)
+                info, built = info_of(row.model), replace(row, settings={**row.settings, **settings})
+                for source in _sources(suite, built, info):
+                    learnt = load_card(source) if source else card
+                    rules = resolve_rules(protocol, learnt, info, overrides=changes)
+                    rules = replace(rules, recipe=replace(rules.recipe, device=device))
+                    plan = _Plan(built, info, card, learnt, rules, limit or Limit(), protocol, trained_on=source)
+                    jobs.extend(_jobs(plan, suite))
     except (LookupError, ValueError) as error:
         message = error.args[0] if error.args else str(error)
         raise SuiteError(f"suite {suite.name}: {message}") from error
     _refuse_two_judges(suite, jobs)
     return jobs
+
+
+def _sources(suite: Suite, row: SuiteRow, info: ModelInfo) -> tuple[str, ...]:
+    """What a row learns from, one after the other; empty: from the dataset it is tested on, or from nothing at all."""
+    settings = {**dict(info.config), **row.settings}
+    learns = row.weights is None and (info.recipe or settings.get("level") == TUNED)
+    return suite.trained_on if learns and suite.trained_on else ("",)
 
 
 def _parted(overrides: Mapping[str, Any]) -> tuple[dict[str, Setting], dict[str, Any]]:
@@ -292,18 +354,26 @@ def _refuse_two_judges(suite: Suite, jobs: Sequence[Job]) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """One row on one dataset, before its seed."""
+    """One row on one dataset, before its seed and corruption.
+
+    Attributes:
+        card: of the dataset it is tested on.
+        learnt: of the dataset it learns from, and whose normalisation it keeps.
+        trained_on: that one's name, where the suite says what is learnt from.
+    """
 
     row: SuiteRow
     info: ModelInfo
     card: Card
+    learnt: Card
     rules: Rules
     limit: Limit
     protocol: Protocol
+    trained_on: str = ""
 
-    @property
-    def split(self) -> str:
-        return str(dict(self.protocol.splits).get(self.card.name, self.card.default_split))
+    def split_of(self, card: Card) -> str:
+        """The split that the protocol uses of a dataset."""
+        return str(dict(self.protocol.splits).get(card.name, card.default_split))
 
     @property
     def config(self) -> Config:
@@ -313,25 +383,36 @@ class _Plan:
         return freeze_config({name: value for name, value in settings.items() if value != defaults.get(name)})
 
 
-def _job(plan: _Plan, seed: int) -> Job:
-    rules = plan.rules
-    experiment = Experiment(
-        weights=_weights(plan, seed),
-        images=image_list(plan.card.name, plan.split, "test", limit=plan.limit.test),
-        input=rules.input,
-        rounds=rules.rounds,
-        start=rules.start,
-    )
-    refuse_shared_images(experiment)
+def _jobs(plan: _Plan, suite: Suite) -> Iterator[Job]:
+    """The clean test list and every corruption of it, seed by seed; without a seed where nothing is trained."""
+    is_trained = plan.row.weights is None and plan.info.recipe
+    for seed in suite.seeds if is_trained else suite.seeds[:1]:
+        clean = Experiment(
+            weights=_weights(plan, seed),
+            images=image_list(plan.card.name, plan.split_of(plan.card), "test", limit=plan.limit.test),
+            input=plan.rules.input,
+            rounds=plan.rules.rounds,
+            start=plan.rules.start,
+        )
+        if not suite.allow_leak:
+            refuse_shared_images(clean)
+        leaked = count_leaked(clean)
+        yield from (_job(plan, replace(clean, corruption=name), seed, leaked=leaked) for name in suite.corruptions)
+
+
+def _job(plan: _Plan, experiment: Experiment, seed: int, *, leaked: int) -> Job:
     row = Row(
         label=plan.row.label,
         model=plan.row.model,
         dataset=plan.card.name,
-        split=plan.split,
+        split=experiment.images.split,
         protocol=plan.protocol.name,
-        scoring=rules.scoring,
+        scoring=plan.rules.scoring,
         seed=seed,
         key=experiment.key,
+        leaked=leaked,
+        corruption=experiment.corruption,
+        trained_on=plan.trained_on,
     )
     return Job(row, experiment)
 
@@ -342,7 +423,7 @@ def _weights(plan: _Plan, seed: int) -> Training | Weights | Method:
     if plan.row.weights is not None:
         path = plan.row.weights
         return Weights(plan.row.model, sha256=_file_digest(path), config=plan.config, path=str(path))
-    images, chosen = _training_lists(plan.card.name, plan.split, plan.rules, plan.limit)
+    images, chosen = _training_lists(plan.learnt.name, plan.split_of(plan.learnt), plan.rules, plan.limit)
     return Training(
         model=plan.row.model,
         config=plan.config,
@@ -362,44 +443,44 @@ def _method(plan: _Plan) -> Method:
         )
     if dict(plan.config).get("level") != TUNED:
         return Method(plan.row.model, plan.config)
-    images = image_list(plan.card.name, plan.split, "train", limit=plan.limit.train)
+    images = image_list(plan.learnt.name, plan.split_of(plan.learnt), "train", limit=plan.limit.train)
     return Method(plan.row.model, plan.config, images=images, input=plan.rules.input)
 
 
 def refuse_shared_images(experiment: Experiment) -> None:
     """Nothing, when the weights have not seen the test list.
 
-    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
-
     Raises:
         SuiteError: naming the lists, how many images they share, and the first of those.
     """
-    weights, test = experiment.weights, experiment.images
-    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
-    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
-        seen.append(weights.selection_images)
-    for images in seen:
+    test = experiment.images
+    for images in _learnt_from(experiment):
         if shared := shared_images(images, test):
             raise SuiteError(
                 f"{_list_title(images)}, which is learnt from, and {_list_title(test)}, which is tested on, share "
-                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none"
+                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none, or pass --allow-leak "
+                "and every table will say so"
             )
 
 
-def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
-    """Names of the test images that are in the other list: by name within a dataset, by their pixels' digest across."""
-    names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
-    tested = list_names(test.dataset, test.split, test.part, test.limit)
-    if seen.dataset == test.dataset:
-        known = set(names)
-        return tuple(name for name in tested if name in known)
-    pixels = set(_pixel_digests(seen.dataset, names).values())
-    return tuple(name for name, digest in _pixel_digests(test.dataset, tested).items() if digest in pixels)
+def count_leaked(experiment: Experiment) -> int:
+    """Test images that the weights have learnt from, or that chose their epoch as if they were others.
+
+    Given weights do not say what they have learnt from: 0 of them is not a proof.
+    """
+    return len({name for images in _learnt_from(experiment) for name in shared_images(images, experiment.images)})
 
 
-def _pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:
-    published = load_card(dataset).digests
-    return {name: published[f"images/{name}"].sha256 for name in names if f"images/{name}" in published}
+def _learnt_from(experiment: Experiment) -> list[ImageList]:
+    """The lists that made the weights, as far as they are known.
+
+    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
+    """
+    weights = experiment.weights
+    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
+    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
+        seen.append(weights.selection_images)
+    return seen
 
 
 def _list_title(images: ImageList) -> str:

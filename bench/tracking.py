@@ -196,7 +196,7 @@ class MlflowTracker(Tracker):
         tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
         for earlier in self._find(tags):
             self._client.delete_run(earlier.info.run_id)
-        self._child = self._create(f"{row.label} on {row.dataset}, seed {row.seed}", tags)
+        self._child = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
 
     @reaching
     def log_epoch(self, record: Mapping[str, float]) -> None:
@@ -212,7 +212,7 @@ class MlflowTracker(Tracker):
         for name in (RESULT_FILE, ERROR_LOG):
             if (folder / name).is_file():
                 self._client.log_artifact(self._child, str(folder / name))
-        self._client.set_tag(self._child, "mlflow.note.content", result.reason)
+        self._client.set_tag(self._child, "mlflow.note.content", _note(result))
         self._client.set_tag(self._child, RESULT_TAG, _digest(result))
         self._client.set_terminated(self._child, "FAILED" if result.status == "failed" else "FINISHED")
 
@@ -271,6 +271,12 @@ class MlflowTracker(Tracker):
             )
             tag = entities.InputTag("mlflow.data.context", context)
             self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
+
+
+def _note(result: RunResult) -> str:
+    """Why it failed, and how many test images it learnt from; empty where there is nothing to say."""
+    leak = f"leak: {result.leaked} of {result.experiment.images.count} test images were in the training list"
+    return "; ".join(filter(None, (result.reason, leak if result.leaked else "")))
 
 
 def _digest(result: RunResult) -> str:

@@ -20,8 +20,9 @@ from bench.data.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.device_counts import counts_on
 from bench.losses import get_loss
 from bench.metrics.scores import find_metrics
-from bench.network import Batch, Segmenter, build_model, to_device
+from bench.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
+from bench.running_loss import NonFiniteLossError, RunningLoss
 from bench.store import StoreError, first_line, replacing, write_text
 from bench.types import Recipe, Training
 from bench.weights import save_weights
@@ -29,10 +30,6 @@ from bench.weights import save_weights
 log = logging.getLogger(__name__)
 
 EpochListener = Callable[[Mapping[str, float]], None]
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The loss became NaN or infinite, so that training stopped."""
 
 
 @dataclass
@@ -155,30 +152,23 @@ class _Session:
         recipe, network = self.training.recipe, self.network
         loss_of = get_loss(recipe.loss, epoch=epoch)
         network.train()
-        total, seen = torch.zeros((), device=self.device, dtype=torch.float64), 0
-        progress.begin(f"epoch {epoch}/{recipe.epochs}", steps_per_epoch(self.frames, recipe))
+        running, steps = RunningLoss(epoch=epoch), steps_per_epoch(self.frames, recipe)
+        if not steps:
+            raise ValueError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
+        progress.begin(f"epoch {epoch}/{recipe.epochs}", steps)
         try:
             for batch in self.feed.epoch(epoch):
                 loss = network.training_loss(batch, loss_of, epoch=epoch)
-                self._refuse_non_finite(loss, batch, epoch)
+                running.add(loss, batch.name)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 self.optimiser.step()
                 if recipe.stepped == "iteration" and self.schedule is not None:
                     self.schedule.step()
-                total += loss.detach() * len(batch.name)
-                seen += len(batch.name)
-                progress.advance(f"loss {total.item() / seen:.4f}")
+                progress.advance(running.note)
         finally:
             progress.end()
-        if not seen:
-            raise ValueError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
-        return total.item() / seen
-
-    def _refuse_non_finite(self, loss: Tensor, batch: Batch, epoch: int) -> None:
-        if not torch.isfinite(loss):
-            names = ", ".join(batch.name)
-            raise NonFiniteLossError(f"the loss is {loss.item()} in epoch {epoch} on the batch of images {names}")
+        return running.mean()
 
     def _select(self, epoch: int, record: dict[str, float]) -> bool:
         """Judge the epoch on the selection list and keep its weights when they are the best so far."""

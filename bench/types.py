@@ -334,6 +334,7 @@ class Experiment:
     Attributes:
         rounds: feedback rounds; 1 without feedback.
         start: first feedback mask, a name in bench.data.starts; empty for networks without feedback.
+        corruption: of the test images, `kind@level` in bench.data.corruptions; empty for none.
     """
 
     weights: Training | Weights | Method
@@ -486,6 +487,7 @@ class RunResult:
         epochs: epochs trained and the one whose weights were kept (0 for given weights).
         optimistic: whether the weights were chosen on the test list.
         tuned: of a classical detector, the level its threshold rule was used at, given or found on the training list.
+        leaked: test images that the weights learnt from; 0 where no list is known to share one.
     """
 
     key: str
@@ -504,6 +506,7 @@ class RunResult:
     tuned: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
+    leaked: int = 0
     schema: int = SCHEMA_VERSION
 
 
@@ -515,6 +518,10 @@ class Row:
         label: as the table prints it; several seeds of one label become mean and deviation.
         key: of the experiment.
         split: publisher of the test list.
+        leaked: test images that its weights learn from, which the suite allows; tables mark it.
+        corruption: of the test images, `kind@level`; empty for none.
+        trained_on: the dataset it learnt from, where the suite says so; empty where it is that of the test list, or
+            nothing was learnt.
     """
 
     label: str
@@ -525,3 +532,21 @@ class Row:
     scoring: Scoring
     seed: int
     key: str
+    leaked: int = 0
+    corruption: str = ""
+    trained_on: str = ""
+
+    @property
+    def is_transferred(self) -> bool:
+        """Whether it is tested on another dataset than it learnt from."""
+        return self.trained_on not in ("", self.dataset)
+
+    @property
+    def title(self) -> str:
+        """Its label; where it learnt from another dataset, with that: `ACM (trained on NUAA-SIRST)`."""
+        return f"{self.label} (trained on {self.trained_on})" if self.is_transferred else self.label
+
+    @property
+    def test_set(self) -> str:
+        """The dataset it is tested on, a corruption included: `NUDT-SIRST + drift@2`."""
+        return f"{self.dataset} + {self.corruption}" if self.corruption else self.dataset

@@ -11,10 +11,12 @@ from bench.store import Manifest, write_text
 from reports.ablation import ablation_tables
 from reports.comparison import comparison_table
 from reports.counted import Counted, missing_counts, read_counted
+from reports.cross import cross_table
 from reports.drawing import draw_figures
+from reports.drawing_matrices import matrix_figures
 from reports.drawn import Drawn, words_of
 from reports.errors import errors_table
-from reports.frame import Entry, read_suite, to_frame
+from reports.frame import Entry, plain_entries, read_suite, to_frame
 from reports.html import EmbeddedFigure, page
 from reports.intervals import interval_tables
 from reports.judging import judge
@@ -23,6 +25,7 @@ from reports.migration import scorings_tables, unrecorded
 from reports.plain import table_to_csv, table_to_markdown
 from reports.published import compare_published
 from reports.published_tables import elsewhere_tables, published_table
+from reports.robustness import robustness_tables
 from reports.rounds import rounds_table
 from reports.strata import strata_tables
 from reports.table import Mixed, Table
@@ -61,22 +64,25 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     if mixed not in get_args(Mixed):
         raise ValueError(f"mixed is {mixed!r}, expected refuse or mark")
     manifest, entries = read_suite(root, suite)
-    counted = read_counted(entries, mixed="mark" if mixed == "mark" else "refuse")
+    plain = plain_entries(entries)
+    rule: Mixed = "mark" if mixed == "mark" else "refuse"
+    counted, title = read_counted(plain, mixed=rule), manifest.title or suite
     tables = [
-        *_own_tables(entries, counted, title=manifest.title or suite, mixed="mark" if mixed == "mark" else "refuse"),
-        *_published_tables(entries),
+        *_matrix_tables(entries, title=title, mixed=rule),
+        *_own_tables(plain, counted, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=rule),
+        *_published_tables(plain),
     ]
     notes = [
-        f"{entry.row.label} on {entry.dataset}, seed {entry.row.seed}: {entry.reason}"
+        f"{entry.row.title} on {entry.dataset}, seed {entry.row.seed}: {entry.reason}"
         for entry in entries
         if entry.reason
     ]
     notes += filter(None, [missing_counts(counted)])
-    notes += unrecorded(entries)
+    notes += unrecorded(plain)
     paths = [write_text(out / "results.csv", to_frame(entries).to_csv(index=False, lineterminator="\n"))]
     for _, name, table in tables:
         paths += write_table(table, out / name)
-    drawn = draw_figures(entries, notes)
+    drawn = [*matrix_figures(entries, mixed=rule), *draw_figures(plain, notes)]
     files = [(each, *_write_figure(each, out)) for each in drawn]
     paths += [path for _, pdf, png in files for path in (pdf, png)]
     paths += _write_document(manifest, tables, [(each, pdf) for each, pdf, _ in files], out, compile_pdf, notes)
@@ -87,7 +93,12 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
 
 
 def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: str, mixed: Mixed) -> Iterator[Headed]:
-    """The tables of the suite's own numbers: comparison, intervals, ablations, errors, rounds, strata, scorings."""
+    """The tables of the suite's own numbers: comparison, intervals, ablations, errors, rounds, strata, scorings.
+
+    They are about clean test images of the dataset that a row learnt from; nothing where the suite has none.
+    """
+    if not entries:
+        return
     judgement = judge(counted)
     yield "Comparison", "table", comparison_table(entries, title=title, mixed=mixed, judgement=judgement)
     for dataset, table in interval_tables(counted, judgement, title=title):
@@ -102,6 +113,25 @@ def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: 
         yield f"Strata: {dataset}", f"strata-{words_of(dataset)}", table
     for dataset, table in scorings_tables(entries, title=title, mixed=mixed):
         yield f"The same predictions under other scorings: {dataset}", f"scorings-{words_of(dataset)}", table
+
+
+def _plain_words(entries: Sequence[Entry]) -> str:
+    """What titles say of rows that are a part of the suite's; nothing where they are all of them."""
+    parts = {
+        "clean images": any(entry.row.corruption for entry in entries),
+        "trained and tested on one dataset": any(entry.row.is_transferred for entry in entries),
+    }
+    words = [word for word, is_needed in parts.items() if is_needed]
+    return f": {', '.join(words)}" if words else ""
+
+
+def _matrix_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> Iterator[Headed]:
+    """The tables of corrupted test images, and of tests on other datasets."""
+    for dataset, summary, kinds in robustness_tables(entries, title=title, mixed=mixed):
+        yield f"Robustness: {dataset}", f"robustness-{words_of(dataset)}", summary
+        yield f"Robustness by kind of corruption: {dataset}", f"robustness-kinds-{words_of(dataset)}", kinds
+    if (cross := cross_table(entries, title=title, mixed=mixed)) is not None:
+        yield "Trained on one dataset, tested on another", "cross", cross
 
 
 def _published_tables(entries: Sequence[Entry]) -> Iterator[Headed]:

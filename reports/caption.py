@@ -8,17 +8,18 @@ from bench.scorings import describe_scoring
 from reports.frame import Entry, cost_on, one_line
 from reports.grouping import Rows, datasets_of
 from reports.mixing import rules_of, rulings
-from reports.table import LIMITED, LIMITED_NOTICE, OPTIMISTIC, ORACLE, Note, Notes
+from reports.table import LEAKED, LIMITED, LIMITED_NOTICE, OPTIMISTIC, ORACLE, Note, Notes
 
 ORACLE_NOTICE = "oracle: its first feedback mask is the ground truth; not a result, and not ranked"
 
 
 def signs(row: Rows) -> tuple[str, ...]:
-    """The marks of a line's label: optimistic, where all of it is; oracle; limited."""
+    """The marks of a line's label: optimistic, where all of it is; oracle; leak, where any of it is; limited."""
     scored = [group for group in row.groups.values() if group.scored]
     found = {
         OPTIMISTIC: bool(scored) and all(group.is_optimistic for group in scored),
         ORACLE: any(group.is_oracle for group in scored),
+        LEAKED: any(group.is_leaked for group in row.groups.values()),
         LIMITED: any(entry.is_limited for entry in row.entries),
     }
     return tuple(sign for sign, is_there in found.items() if is_there)
@@ -34,8 +35,23 @@ def _sign_notes(entries: Sequence[Entry]) -> Iterator[Note]:
         yield Note(OPTIMISTIC, "optimistic: the weights were chosen on the test list")
     if any(entry.is_oracle for entry in entries):
         yield Note(ORACLE, ORACLE_NOTICE)
+    if leaks := leak_words(entries):
+        yield Note(LEAKED, f"leak: {leaks}; not a result, and not ranked")
     if any(entry.is_limited for entry in entries):
         yield Note(LIMITED, LIMITED_NOTICE)
+
+
+def leak_words(entries: Sequence[Entry]) -> str:
+    """Who learnt from how many test images of what; nothing where nobody did.
+
+    Corruptions of a list are that list. All that share a count are one part:
+    `417 of 664 test images were in the training list (NUDT-SIRST: ACM, DNANet)`.
+    """
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for entry in entries:
+        if entry.leaked:
+            found.setdefault((entry.leak_words, entry.row.dataset), {})[entry.row.label] = None
+    return "; ".join(f"{words} ({dataset}: {', '.join(labels)})" for (words, dataset), labels in found.items())
 
 
 def caption(

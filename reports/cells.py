@@ -6,18 +6,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bench.types import Cost, Score
+from bench.types import Better, Cost, Score
 from reports.columns import Column, Metric
 from reports.frame import cost_on, one_line
 from reports.grouping import Group, Rows
 from reports.mixing import Rules, rules_of, rulings
-from reports.table import OPTIMISTIC, Cell, Notes, Rank
+from reports.table import LEAKED, OPTIMISTIC, Cell, Notes, Rank
 
 
 def dataset_cells(
     rows: Sequence[Rows], dataset: str, *, metrics: Sequence[Metric], notes: Notes
 ) -> tuple[list[Column], list[list[Cell]]]:
-    """The columns of one dataset, and per line its cells, best and second marked; an oracle is never ranked."""
+    """A dataset's columns, and per line its cells, best and second marked; oracles and leaks are never ranked."""
     entries = [entry for row in rows if dataset in row.groups for entry in row.groups[dataset].entries]
     rules = rulings(entries)
     columns = [Column(m.head, dataset, m.unit, m.better) for m in metrics]
@@ -25,12 +25,13 @@ def dataset_cells(
     for row in rows:
         group = row.groups.get(dataset)
         marks = _cell_marks(group, rules, notes) if group else ()
-        extra = (*marks, *([OPTIMISTIC] if _is_partly_optimistic(row, dataset) else []))
+        partly = {OPTIMISTIC: _is_partly_optimistic(row, dataset), LEAKED: _is_partly_leaked(row, dataset)}
+        extra = (*marks, *(sign for sign, is_there in partly.items() if is_there))
         block.append([metric_cell(group, metric, notes, extra) for metric in metrics])
     if len(rules) > 1:
         return columns, block
-    rivals = [dataset in row.groups and not row.groups[dataset].is_oracle for row in rows]
-    ranked = [_rank([line[i] for line in block], metric, rivals) for i, metric in enumerate(metrics)]
+    rivals = [dataset in row.groups and row.groups[dataset].is_rival for row in rows]
+    ranked = [rank([line[i] for line in block], metric.better, rivals) for i, metric in enumerate(metrics)]
     return columns, [list(line) for line in zip(*ranked, strict=True)]
 
 
@@ -47,6 +48,13 @@ def _is_partly_optimistic(row: Rows, dataset: str) -> bool:
     if all(group.is_optimistic for group in row.groups.values() if group.scored):
         return False
     return dataset in row.groups and row.groups[dataset].is_optimistic
+
+
+def _is_partly_leaked(row: Rows, dataset: str) -> bool:
+    """Whether this dataset's test images were learnt from while those of another one were not."""
+    if all(group.is_leaked for group in row.groups.values()):
+        return False
+    return dataset in row.groups and row.groups[dataset].is_leaked
 
 
 def metric_cell(group: Group | None, metric: Metric, notes: Notes, extra: tuple[str, ...] = ()) -> Cell:
@@ -94,7 +102,7 @@ def _why_null(score: Score | None, metric: Metric) -> str:
     return f"{metric.id} undefined: {one_line(score.reason) or 'no reason recorded'}"
 
 
-def _rank(cells: list[Cell], metric: Metric, rivals: Sequence[bool]) -> list[Cell]:
+def rank(cells: Sequence[Cell], better: Better, rivals: Sequence[bool]) -> list[Cell]:
     """The cells of one column with best and second marked: values that print alike share, a lone value is neither.
 
     Args:
@@ -102,8 +110,8 @@ def _rank(cells: list[Cell], metric: Metric, rivals: Sequence[bool]) -> list[Cel
     """
     values = [float(cell.text) for cell, is_rival in zip(cells, rivals, strict=True) if cell.text and is_rival]
     if len(values) < 2:
-        return cells
-    order = sorted(set(values), reverse=metric.better == "higher")
+        return list(cells)
+    order = sorted(set(values), reverse=better == "higher")
     ranks: dict[float, Rank] = dict(zip(order, ("best", "second"), strict=False))
     return [
         replace(cell, rank=ranks.get(float(cell.text), "")) if cell.text and is_rival else cell

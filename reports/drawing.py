@@ -26,6 +26,8 @@ def draw_figures(entries: Sequence[Entry], notes: list[str]) -> list[Drawn]:
 
     Of many methods, ablations are drawn beside their full network alone, in a figure of their own.
     """
+    if not entries:
+        return []
     shown = without_ablations(entries)
     drawn = [
         *_tradeoff_figures(shown.entries),

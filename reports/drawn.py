@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reports.caption import leak_words
 from reports.frame import Entry
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Drawn:
 
 
 def rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of seeds") -> str:
-    """Split, protocol and scoring of a figure's rows, and which are limited, optimistic or oracles, as sentences."""
+    """Split, protocol and scoring of a figure's rows, and which are limited, optimistic, oracles or leaks."""
     splits = ", ".join(dict.fromkeys(f"{e.dataset} (split {e.row.split})" for e in entries if e.scored))
     protocols = ", ".join(dict.fromkeys(e.row.protocol for e in entries if e.scored))
     scorings = ", ".join(dict.fromkeys(e.row.scoring.name for e in entries if e.scored))
@@ -37,6 +38,8 @@ def rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of
     chosen = f" Weights chosen on the test list (optimistic): {', '.join(optimistic)}." if optimistic else ""
     oracles = dict.fromkeys(e.row.label for e in entries if e.is_oracle and e.scored)
     chosen += f" Oracle, its first feedback mask is the ground truth: {', '.join(oracles)}." if oracles else ""
+    leaks = leak_words([e for e in entries if e.scored])
+    chosen += f" Leak, no result: {leaks}." if leaks else ""
     numbers = sorted({e.row.seed for e in entries if e.scored})
     drawn = f"{seeds} {', '.join(map(str, numbers))}" if len(numbers) > 1 else f"seed {numbers[0]}"
     return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"

@@ -87,7 +87,7 @@ def _lines(rows: Sequence[Rows], dataset: str, notes: Notes) -> Iterator[Line]:
     _, block = dataset_cells(shown, dataset, metrics=METRICS, notes=notes)
     for row, cells in zip(shown, block, strict=True):
         told = [_plain(cell, metric) for cell, metric in zip(cells, METRICS, strict=True)]
-        yield Line(row.label, (Cell(dataset), *told), signs(row))
+        yield Line(row.label, (Cell(dataset), *told), signs(row.on(dataset)))
 
 
 def _plain(cell: Cell, metric: Metric) -> Cell:

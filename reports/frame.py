@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,16 +59,40 @@ class Entry:
         return self.result is not None and self.result.experiment.start == ORACLE_START
 
     @property
+    def leaked(self) -> int:
+        """Test images that its weights learnt from, as the suite or the result says."""
+        return max(self.row.leaked, self.result.leaked if self.result else 0)
+
+    @property
+    def leak_words(self) -> str:
+        """`417 of 664 test images were in the training list`, or nothing."""
+        if not self.leaked:
+            return ""
+        among = f" of {self.result.experiment.images.count}" if self.result else ""
+        return f"{self.leaked}{among} test images were in the training list"
+
+    @property
     def name(self) -> str:
-        """Its label as figures and captions print it: an oracle is called one."""
-        is_told = "oracle" in self.row.label.lower()
-        return f"{self.row.label} (oracle)" if self.is_oracle and not is_told else self.row.label
+        """Its label as figures and captions print it: an oracle is called one, and so is a leak."""
+        label = self.row.label
+        for word, is_so in (("oracle", self.is_oracle), ("leak", bool(self.leaked))):
+            label += f" ({word})" if is_so and word not in label.lower() else ""
+        return label
 
     @property
     def dataset(self) -> str:
         """What it was tested on, a corruption included."""
-        corruption = self.result.experiment.corruption if self.result else ""
-        return f"{self.row.dataset} + {corruption}" if corruption else self.row.dataset
+        return self.row.test_set
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was tested on clean images of the dataset that it learnt from, if from any."""
+        return not self.row.corruption and not self.row.is_transferred
+
+
+def plain_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """What is left without corrupted test images and without other datasets' weights: these have matrices."""
+    return tuple(entry for entry in entries if entry.is_plain)
 
 
 def read_suite(root: Path, suite: str) -> tuple[Manifest, tuple[Entry, ...]]:
@@ -119,6 +144,8 @@ def _contradiction(row: Row, result: RunResult) -> str:
         ("key", result.key, row.key),
         ("model", result.experiment.model, row.model),
         ("test set", f"{images.dataset}/{images.split}", f"{row.dataset}/{row.split}"),
+        ("corruption", result.experiment.corruption, row.corruption),
+        ("training set", _learnt_from(result.experiment) if row.trained_on else "", row.trained_on),
         ("protocol", result.protocol, row.protocol),
     )
     for name, found, expected in pairs:
@@ -130,6 +157,12 @@ def _contradiction(row: Row, result: RunResult) -> str:
             f"the suite expects {describe_scoring(row.scoring)}"
         )
     return ""
+
+
+def _learnt_from(experiment: Experiment) -> str:
+    """Name of the dataset that the weights, or a detector's level, were learnt from; empty where it is not known."""
+    weights = experiment.weights
+    return weights.images.dataset if not isinstance(weights, Weights) and weights.images else ""
 
 
 def one_line(text: str, *, limit: int = 240) -> str:
@@ -227,6 +260,8 @@ def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:
         "label": row.label,
         "model": row.model,
         "dataset": entry.dataset,
+        "corruption": row.corruption,
+        "trained_on": row.trained_on,
         "split": row.split,
         "protocol": row.protocol,
         "scoring": row.scoring.name,
@@ -238,6 +273,7 @@ def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:
         "limited": entry.is_limited,
         "start": entry.result.experiment.start if entry.result else "",
         "oracle": entry.is_oracle,
+        "leaked": entry.leaked,
     }
     if (scored := entry.scored) is None:
         return line

@@ -31,6 +31,16 @@ class Group:
         """Whether its numbers start from the ground truth, so that they are ranked with no other."""
         return any(entry.is_oracle for entry in self.entries)
 
+    @property
+    def is_leaked(self) -> bool:
+        """Whether the weights of any seed learnt from test images, so that its numbers are ranked with no other."""
+        return any(entry.leaked for entry in self.entries)
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether its numbers are results, which can be ranked."""
+        return not self.is_oracle and not self.is_leaked
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -43,6 +53,10 @@ class Rows:
     def entries(self) -> tuple[Entry, ...]:
         """The entries of all datasets."""
         return tuple(entry for group in self.groups.values() for entry in group.entries)
+
+    def on(self, dataset: str) -> Rows:
+        """What the line is made of on one dataset alone."""
+        return Rows(self.label, {name: group for name, group in self.groups.items() if name == dataset})
 
     @property
     def results(self) -> tuple[RunResult, ...]:

@@ -80,6 +80,7 @@ def page(
         tables: heading and table.
         sentences: what the reader should know first, such as why a table was refused.
     """
+    told = [entry for entry in entries if not (entry.row.corruption and entry.scored)]
     template = html_templates().get_template("index.html.j2")
     return template.render(
         title=manifest.title or manifest.suite,
@@ -95,7 +96,8 @@ def page(
         units=UNITS,
         signs=SIGNS,
         rule_heads=RULE_HEADS,
-        rules=[_rule_row(entry) for entry in entries],
+        rules=[_rule_row(entry) for entry in told],
+        untold=len(entries) - len(told),
         networks=list({e.result.model.name: e.result.model for e in entries if e.result}.values()),
     )
 
@@ -115,7 +117,7 @@ def _rule_row(entry: Entry) -> RuleRow:
     row, result = entry.row, entry.result
     status = status_of(entry)
     words = [
-        f"{row.label}, seed {row.seed}",
+        f"{row.title}, seed {row.seed}",
         f"{status}: {_whole_reason(entry)}" if entry.reason else status,
         row.model,
         f"{entry.dataset}, split {row.split}",
@@ -131,6 +133,7 @@ def _rule_row(entry: Entry) -> RuleRow:
     kept = describe_selection(experiment) + (f"; epoch {result.best_epoch}" if result.best_epoch else "")
     kept += "".join(f"; {name} {value:g}" for name, value in result.tuned.items())
     optimistic = "; optimistic: chosen on the test list" if result.optimistic else ""
+    kept += f"; leak: {entry.leak_words}" if entry.leaked else ""
     environment = _environment(result.environment)
     return RuleRow(
         status, (*words, describe_input(experiment), describe_recipe(experiment), kept + optimistic, environment)

@@ -36,7 +36,7 @@ def interval_table(each: Counted, judgement: Judgement, *, title: str) -> Table:
         Line(
             method.row.label,
             tuple(cell for metric in metrics for cell in _cells(each, method, metric, judgement, notes)),
-            signs(method.row),
+            signs(method.row.on(each.dataset)),
         )
         for method in each.methods
     ]

@@ -81,8 +81,9 @@ class _Open:
 def judge(counted: Sequence[Counted]) -> Judgement:
     """Intervals of all values, and tests of all values against the best of their column.
 
-    The best is that of the comparison table: where it has no counts, no value of its column is compared. Oracles are
-    never the best and never compared. The draws come from one seed, so that the same results give the same numbers.
+    The best is that of the comparison table: where it has no counts, no value of its column is compared. Oracles and
+    leaks are never the best and never compared. The draws come from one seed, so that the same results give the same
+    numbers.
     """
     found: dict[str, dict[Place, Judged]] = {}
     tests: list[_Open] = []
@@ -148,11 +149,11 @@ def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
 
 
 def _best(each: Counted, metric: Metric) -> Method | None:
-    """The method with the best mean over seeds, with counts or without; an oracle is none."""
+    """The method with the best mean over seeds, with counts or without; an oracle is none, nor is a leak."""
     values = {
         id(method): plain.fmean(found)
         for method in each.methods
-        if not method.group.is_oracle and (found := values_of(method.group, metric)[0])
+        if method.group.is_rival and (found := values_of(method.group, metric)[0])
     }
     sign = 1 if metric.better == "higher" else -1
     ranked = [method for method in each.methods if id(method) in values]
@@ -175,6 +176,8 @@ def _obstacle(each: Counted, best: Method | None, drawn: Mapping[int, Bootstrap]
 def _why_not_compared(each: Counted, method: Method) -> str:
     if method.group.is_oracle:
         return "not compared: an oracle is no result"
+    if method.group.is_leaked:
+        return "not compared: what was learnt from is no test"
     return "" if each.is_on_list(method) else "not compared: tested on other images or targets than the best"
 
 

@@ -48,6 +48,7 @@ SPECIAL = {
     "†": r"\ensuremath{\dagger}",
     "‡": r"\ensuremath{\ddagger}",
     "§": r"\S{}",
+    "¶": r"\P{}",
     "−": r"\ensuremath{-}",
     "✓": r"\ding{51}",
     "✗": r"\ding{55}",
@@ -224,7 +225,7 @@ def _panel(table: Table, span: range) -> Panel:
         width=len(columns) + 1 + is_loose,
         groups=groups,
         rules=rules,
-        heads=" & ".join(["Method", *(_head(column) for column in columns)]),
+        heads=" & ".join([escape(table.first_head), *(_head(column) for column in columns)]),
         units=" & ".join(["", *(_unit(column) for column in columns)]) if any(c.unit for c in columns) else "",
         rows=tuple(_row(table, line, span) for line in table.lines),
     )

@@ -108,7 +108,8 @@ def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged
         caption=_caption(entries, title, len(names), alike),
         columns=tuple(columns),
         lines=tuple(
-            Line(row.label, tuple(column[i] for column in cells), signs(row)) for i, (row, _) in enumerate(judged)
+            Line(row.label, tuple(column[i] for column in cells), signs(row.on(entries[0].dataset)))
+            for i, (row, _) in enumerate(judged)
         ),
         notes=all_notes(entries, notes),
         limited=any(entry.is_limited for entry in entries),

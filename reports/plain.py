@@ -17,7 +17,7 @@ def table_to_csv(table: Table) -> str:
     """The table as CSV: spreads, limits, differences and badges in columns of their own, notes in the last."""
     extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
-    heads = ["Method"]
+    heads = [table.first_head]
     for column, more in zip(table.columns, extras, strict=True):
         heads += [_csv_head(column), *(f"{_csv_head(column)} {name}" for name in more)]
     text = io.StringIO()
@@ -25,11 +25,11 @@ def table_to_csv(table: Table) -> str:
     writer.writerow([*heads, "notes"])
     for line in table.lines:
         cells = [line.label]
-        for cell, more in zip(line.cells, extras, strict=True):
+        for cell, more, column in zip(line.cells, extras, table.columns, strict=True):
             low, high = (limit.replace("−", "-") for limit in cell.limits or ("", ""))
             change = cell.change.replace("−", "-")
             values = {"deviation": cell.spread, "low": low, "high": high, "difference": change, "badge": cell.badge}
-            number = cell.text.replace("−", "-") if cell.limits else cell.text
+            number = cell.text if column.is_text else cell.text.replace("−", "-")
             cells += [number.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
         writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])
@@ -58,7 +58,7 @@ def table_to_markdown(table: Table) -> str:
     """The table as GitHub Markdown: best bold, second underlined, notes below; all text escaped."""
     alignment = ["---", *("---" if column.is_text else "---:" for column in table.columns)]
     lines = [
-        _markdown_row(["Method", *map(_markdown_head, table.columns)]),
+        _markdown_row([escape_markdown(table.first_head), *map(_markdown_head, table.columns)]),
         _markdown_row(alignment),
         *(_markdown_line(line) for line in table.lines),
     ]

@@ -112,6 +112,8 @@ def _why_not(entry: Entry) -> str:
         return entry.reason
     if entry.is_limited:
         return "only a limited trial was run"
+    if entry.leaked:
+        return entry.leak_words
     return _why_not_the_published(result)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.store import write_text
 from reports.comparison import comparison_table
 from reports.counted import read_counted
-from reports.frame import read_suite
+from reports.frame import plain_entries, read_suite
 from reports.judging import judge
 from reports.plain import table_to_markdown
 
@@ -30,8 +30,9 @@ def with_tables(text: str, results: Path) -> str:
 
     def made(match: re.Match[str]) -> str:
         manifest, entries = read_suite(results, match["suite"])
-        judgement = judge(read_counted(entries, mixed="refuse"))
-        table = comparison_table(entries, title=manifest.title, judgement=judgement)
+        shown = plain_entries(entries)
+        judgement = judge(read_counted(shown, mixed="refuse"))
+        table = comparison_table(shown, title=manifest.title, judgement=judgement)
         return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
 
     return MARKED.sub(made, text)

@@ -45,7 +45,7 @@ def strata_table(each: Counted, *, title: str) -> Table:
     lines = [Line("number in the list", tuple(Cell(str(reference[key][0])) for key in shown))]
     for method in each.methods:
         cells = tuple(_cell(each, method, found[method.position].get(key), key, notes) for key in shown)
-        lines.append(Line(method.row.label, cells, signs(method.row)))
+        lines.append(Line(method.row.label, cells, signs(method.row.on(each.dataset))))
     return Table(
         caption=caption(
             each.entries,

@@ -18,6 +18,7 @@ SIGNS: dict[Badge, str] = {"": "", "reproduced": "✓", "not reproduced": "✗",
 OPTIMISTIC = "†"
 LIMITED = "‡"
 ORACLE = "§"
+LEAKED = "¶"
 LIMITED_NOTICE = "limited trial: shortened image lists, not comparable with any published number"
 DASH = "—"
 
@@ -92,6 +93,7 @@ class Table:
     notes: tuple[Note, ...] = ()
     limited: bool = False
     label: str = "tab:results"
+    first_head: str = "Method"
 
     def has_changes(self, index: int) -> bool:
         """Whether cells of that column say how far they are from the full network."""

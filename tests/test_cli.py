@@ -221,6 +221,15 @@ def real_images(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_folder_called_data_is_proved_without_being_named(
+    call: Call, real_images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DFINET_BENCH_DATA", raising=False)
+    answer = call("data", "verify", "NUAA-SIRST")
+    assert answer.code == 1
+    assert answer.out.endswith("NUAA-SIRST: 16 files read, 854 differences from its card\n")
+
+
 def test_a_missing_image_is_named_before_anything_runs(call: Call, real_images: Path) -> None:
     suite = write_suite(DOT.replace("synthetic", "NUAA-SIRST"))
     lost = list_names("NUAA-SIRST", "basicirstd", "test", 2)[1]
@@ -291,6 +300,7 @@ def test_a_users_own_network_stands_beside_ours(call: Call, monkeypatch: pytest.
         ("metrics", "id", {"IoU/pooled", "nIoU/per-image", "Pd/centroid-3px", "Fa/unmatched-area"}),
         ("metrics", "id", {"legacy:IoU/cumulative-rounds", "legacy:Fa/cumulative-rounds"}),
         ("starts", "name", {"otsu", "zeros", "ones", "noise", "ground-truth"}),
+        ("corruptions", "name", {"stripes", "gaussian-noise", "dead-pixels", "drift"}),
     ],
 )
 def test_every_list_is_a_table_and_a_json_object(what: str, column: str, named: set[str], call: Call) -> None:
@@ -509,7 +519,7 @@ BLOCKER = """
 import sys
 from importlib.machinery import PathFinder
 
-BLOCKED = {"mlflow", "fvcore", "safetensors", "seaborn", "ray"}
+BLOCKED = {"mlflow", "fvcore", "safetensors", "seaborn", "ray", "imagehash", "pywt"}
 
 
 class Without(PathFinder):
@@ -535,7 +545,7 @@ def test_the_engine_runs_without_optional_packages(tmp_path: Path) -> None:
     words = ("-m", "bench", "run", "quick", "--set", "recipe.epochs=1", "--limit", "train=4,test=2")
     done = python(*words, "--mlflow", "off", "--json", env=path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [one["result"]["status"] for one in json.loads(done.stdout)["results"]] == ["limited", "limited"]
+    assert [one["result"]["status"] for one in json.loads(done.stdout)["results"]] == 5 * ["limited"]
 
 
 @pytest.mark.slow
@@ -592,4 +602,30 @@ def test_a_suite_runs_on_another_dataset_than_its_own(call: Call) -> None:
     assert [row.dataset for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic"]
     wrong = call("run", "mine.toml", "--dataset", "synthetik", *SMALL)
     assert wrong.code == 2
-    assert "did you mean synthetic?" in wrong.err
+    assert "did you mean synthetic or synthetic-s" in wrong.err
+
+
+def test_corruptions_are_asked_for_on_the_command_line(call: Call) -> None:
+    suite = write_suite(DOT)
+    answer = call("run", suite, "--corruption", "drift@5", *SMALL)
+    assert answer.code == 0, answer.err
+    assert "synthetic + drift@5" in answer.out
+    assert [row.corruption for row in read_manifest(Path("runs"), "mine").rows] == ["", "drift@5"]
+    wrong = call("run", suite, "--corruption", "drfit", *SMALL)
+    assert (wrong.code, wrong.err) == (
+        2,
+        "error: --corruption: no corruption is called 'drfit'; did you mean drift?\n",
+    )
+
+
+def test_a_suite_of_transfer_trains_on_the_datasets_that_it_is_restricted_to(call: Call) -> None:
+    suite = write_suite('datasets = ["NUDT-SIRST"]\ntrained_on = ["NUDT-SIRST"]\n[[row]]\nmodel = "Dot"\n')
+    words = ["run", suite, "--dataset", "synthetic-sky", "--dataset", "synthetic-sea", *SMALL]
+    answer = call(*words)
+    assert answer.code == 0, answer.err
+    assert "Dot (trained on synthetic-sea)" in answer.out
+    rows = read_manifest(Path("runs"), "mine").rows
+    kinds = ("synthetic-sky", "synthetic-sea")
+    assert [(row.dataset, row.trained_on) for row in rows] == [(one, other) for one in kinds for other in kinds]
+    assert call(*words, "--trained-on", "synthetic-sea").code == 0
+    assert [row.trained_on for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic-sea"] * 2

@@ -17,6 +17,7 @@ from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
 from bench.data.cards import DataError, load_card
+from bench.data.corruptions import parse_corruption
 from bench.data.frames import Frame, Frames
 from bench.data.splits import image_list
 from bench.data.starts import STARTS
@@ -32,7 +33,7 @@ from bench.metrics.scores import score, score_rounds
 from bench.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
-from bench.suites import Job, SuiteError, expand, load_suite
+from bench.suites import Job, Limit, SuiteError, expand, load_suite
 from bench.tracking import Tracker
 from bench.tuning import best_level
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
@@ -512,3 +513,80 @@ def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: p
     first = run(jobs[0], place).costs
     monkeypatch.setattr("bench.runner.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
     assert run(jobs[0], place).costs == first
+
+
+def corrupted_jobs(folder: Path, *models: str) -> list[Job]:
+    """The models on three clean and three corrupted synthetic images."""
+    rows = "".join(f'[[row]]\nmodel = "{model}"\n' for model in models)
+    path = folder / "corrupted.toml"
+    path.write_text(f'datasets = ["synthetic"]\ncorruptions = ["drift@5", "dead-pixels@5"]\n{rows}')
+    return expand(
+        load_suite(str(path)),
+        info_of=lambda name: MODELS.get(name).info,
+        overrides={"recipe.epochs": 1, "recipe.patch": 32},
+        limit=Limit(train=7, test=fakes.TEST),
+    )
+
+
+def test_a_corruption_changes_predictions_and_neither_weights_nor_ground_truth(tmp_path: Path) -> None:
+    jobs = corrupted_jobs(tmp_path, "Dot")
+    results, told = run_here(jobs, tmp_path)
+    assert [result.status for result in results] == ["limited"] * 3
+    assert [line for line in told if line.startswith("epoch")] == ["epoch 1"] * 3
+    assert len(list((tmp_path / "trainings").iterdir())) == 1
+    state = next((tmp_path / "trainings").iterdir()) / "state.pt"
+    written = state.stat().st_mtime_ns  # every epoch writes it
+    clean, *others = (load_arrays(tmp_path / job.row.key / "predictions.npz") for job in jobs)
+    tables = [CountTable.from_arrays(load_arrays(tmp_path / job.row.key / "counts.npz")) for job in jobs]
+    for other, table in zip(others, tables[1:], strict=True):
+        assert all(not np.array_equal(clean[name], other[name]) for name in clean)
+        assert np.array_equal(table.target_area, tables[0].target_area)
+        assert np.array_equal(table.target_scr, tables[0].target_scr, equal_nan=True)
+    shutil.rmtree(tmp_path / jobs[1].row.key)
+    again, _ = run_here(jobs, tmp_path)
+    assert again[1].scores == results[1].scores
+    assert state.stat().st_mtime_ns == written
+
+
+def test_a_corrupted_frame_is_predicted_as_if_it_had_been_taken_so(tmp_path: Path) -> None:
+    jobs = corrupted_jobs(tmp_path, "Bright")
+    run_here(jobs, tmp_path)
+    corruption = parse_corruption("dead-pixels@5")
+    maps = load_arrays(tmp_path / jobs[2].row.key / "predictions.npz")
+    detector = fakes.Bright()
+    for frame in synthetic_frames("test", fakes.TEST):
+        scores = detector.score(corruption(frame.grey, name=frame.name).astype(float))
+        above = detector.logits(scores) > 0
+        assert np.array_equal(maps[frame.name] > 32768, above)
+
+
+def test_pictures_show_what_the_network_saw(tmp_path: Path) -> None:
+    jobs = corrupted_jobs(tmp_path, "Bright")
+    run_here(jobs, tmp_path)
+    shown = load_arrays(tmp_path / jobs[1].row.key / "examples.npz")
+    frames = {frame.name: frame for frame in synthetic_frames("test", fakes.TEST)}
+    name = str(shown["names"][0])
+    assert np.array_equal(shown["image_0"], parse_corruption("drift@5")(frames[name].grey, name=name))
+
+
+def test_a_corruption_that_does_not_exist_is_found_before_anything_runs(tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot")
+    slip = replace(job, experiment=replace(job.experiment, corruption="drfit@3"))
+    with pytest.raises(LookupError, match="did you mean drift"):
+        check_names([slip])
+
+
+def test_a_network_tested_elsewhere_is_trained_once(tmp_path: Path) -> None:
+    path = tmp_path / "cross.toml"
+    names = '["synthetic-sky", "synthetic-sea"]'
+    path.write_text(f'datasets = {names}\ntrained_on = {names}\n[[row]]\nmodel = "Dot"\n')
+    jobs = expand(
+        load_suite(str(path)),
+        info_of=lambda name: MODELS.get(name).info,
+        overrides={"recipe.epochs": 1, "recipe.patch": 32},
+        limit=Limit(train=7, test=fakes.TEST),
+    )
+    results, told = run_here(jobs, tmp_path)
+    assert [result.status for result in results] == ["limited"] * 4
+    assert "begin Dot" in told
+    assert len(list((tmp_path / "trainings").iterdir())) == 2

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import suites
-from bench.data import splits
+from bench.data import overlaps, splits
 from bench.data.cards import load_card
+from bench.data.overlaps import shared_images
 from bench.data.splits import image_list, list_names
 from bench.network import find_models
 from bench.store import read_manifest, read_result
@@ -20,12 +20,12 @@ from bench.suites import (
     Job,
     Limit,
     SuiteError,
+    count_leaked,
     expand,
     load_suite,
     manifest_of,
     parse_limit,
     refuse_shared_images,
-    shared_images,
     suite_names,
     suite_stem,
 )
@@ -361,7 +361,8 @@ def test_a_test_image_in_the_training_list_is_refused_before_anything_runs(tmp_p
         jobs_of(tmp_path, SMALL)
     assert str(caught.value) == (
         "suite mine: synthetic/bench/fit, which is learnt from, and synthetic/bench/test, which is tested on, share "
-        f"1 images, the first {learnt!r}; choose lists that share none"
+        f"1 images, the first {learnt!r}; choose lists that share none, or pass --allow-leak "
+        "and every table will say so"
     )
     jobs_of(tmp_path, SMALL, limit=Limit(test=10))
 
@@ -387,6 +388,35 @@ def test_lists_of_two_publishers_that_overlap_are_refused(tmp_path: Path) -> Non
         refuse_shared_images(Experiment(training_of(job), test, job.experiment.input))
 
 
+def test_a_leak_that_is_allowed_is_counted_on_every_row_and_changes_no_key(tmp_path: Path, list_folder: Path) -> None:
+    names = (list_folder / "test.txt").read_text().split()
+    learnt = [name for name in (list_folder / "train.txt").read_text().split() if int(name[-4:]) % 7 == 0][:3]
+    (list_folder / "test.txt").write_text("\n".join([*learnt, *names[3:]]))
+    splits._full_list.cache_clear()
+    (allowed,) = jobs_of(tmp_path, f"allow_leak = true\n{SMALL}")
+    assert allowed.row.leaked == count_leaked(allowed.experiment) == 3
+    assert allowed.row.key == allowed.experiment.key
+    with pytest.raises(SuiteError, match="share"):
+        jobs_of(tmp_path, f"allow_leak = false\n{SMALL}")
+
+
+def test_a_suite_that_allows_leaks_and_has_none_marks_nothing(tmp_path: Path) -> None:
+    (allowed,), (plain,) = jobs_of(tmp_path, f"allow_leak = true\n{SMALL}"), jobs_of(tmp_path, SMALL)
+    assert allowed == plain
+    assert plain.row.leaked == 0
+
+
+def test_a_leak_is_allowed_by_true_or_false_alone(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="'allow_leak' is 'yes', expected bool"):
+        jobs_of(tmp_path, f'allow_leak = "yes"\n{SMALL}')
+
+
+def test_given_weights_do_not_say_what_they_learnt_from(tmp_path: Path) -> None:
+    (job,) = jobs_of(tmp_path, SMALL)
+    given = replace(job.experiment, weights=Weights("Net", sha256="0" * 64))
+    assert count_leaked(given) == 0
+
+
 def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """NUAA-SIRST's first test image stands in for one of NUDT-SIRST's training images."""
     seen, test = image_list("NUDT-SIRST", "basicirstd", "train"), image_list("NUAA-SIRST", "basicirstd", "test")
@@ -394,7 +424,7 @@ def test_images_of_two_datasets_are_compared_by_their_pixels(monkeypatch: pytest
     copy, original = (list_names(one.dataset, one.split, one.part)[0] for one in (seen, test))
     nudt, nuaa = load_card("NUDT-SIRST"), load_card("NUAA-SIRST")
     copied = replace(nudt, digests={**nudt.digests, f"images/{copy}": nuaa.digests[f"images/{original}"]})
-    monkeypatch.setattr(suites, "load_card", {"NUDT-SIRST": copied, "NUAA-SIRST": nuaa}.get)
+    monkeypatch.setattr(overlaps, "load_card", {"NUDT-SIRST": copied, "NUAA-SIRST": nuaa}.get)
     assert shared_images(seen, test) == (original,)
 
 
@@ -431,3 +461,132 @@ def test_the_ablation_suite_compares_every_ablation_with_the_released_network_an
     ablations = {name for name in models if models.get(name).info.ablates == "DFINet"}
     assert rows[:2] == ["DFINet", "FANet"]
     assert set(rows[2:]) == ablations
+
+
+CORRUPTED = 'corruptions = ["drift", "defocus@3"]\n' + SMALL
+
+
+def test_one_training_serves_the_clean_images_and_every_corruption(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, CORRUPTED)
+    (clean,) = jobs_of(tmp_path, SMALL)
+    names = ["", *(f"drift@{level}" for level in (1, 2, 3, 4, 5)), "defocus@3"]
+    assert [job.row.corruption for job in jobs] == [job.experiment.corruption for job in jobs] == names
+    assert jobs[0] == clean
+    assert {training_of(job) for job in jobs} == {training_of(clean)}
+    assert len({job.row.key for job in jobs}) == 7
+    assert jobs[2].row.test_set == "synthetic + drift@2"
+    assert jobs[2].row.title == "Net"
+
+
+def test_all_corruptions_are_fifty_and_the_clean_images(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, 'corruptions = "all"\nseeds = [1, 2]\n' + SMALL)
+    assert len(jobs) == 2 * 51
+    assert [job.row.seed for job in jobs] == [1] * 51 + [2] * 51
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('corruptions = "some"\n', "'corruptions' is 'some', expected list"),
+        ("corruptions = [3]\n", "'corruptions' is 3, expected str"),
+        ('corruptions = ["drfit"]\n', "'corruptions': no corruption is called 'drfit'; did you mean drift"),
+        ('corruptions = ["drift@7"]\n', "'corruptions': corruption 'drift@7': expected a level from 1 to 5"),
+        ("trained_on = []\n", "'trained_on' is .*at least one"),
+        ('trained_on = "synthetic"\n', "expected list"),
+    ],
+)
+def test_corruptions_and_training_sets_that_are_written_wrong_are_refused(
+    tmp_path: Path, text: str, named: str
+) -> None:
+    with pytest.raises(SuiteError, match=named) as caught:
+        load_suite(write_suite(tmp_path, text + SMALL))
+    assert "\n" not in str(caught.value)
+
+
+CROSS = 'datasets = ["synthetic-sky", "synthetic-sea"]\ntrained_on = ["synthetic-sky", "synthetic-sea"]\n'
+
+
+def test_a_row_is_trained_on_each_dataset_and_tested_on_all(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, CROSS + '[[row]]\nmodel = "Net"\n')
+    assert [(job.row.trained_on, job.row.dataset, job.row.is_transferred) for job in jobs] == [
+        ("synthetic-sky", "synthetic-sky", False),
+        ("synthetic-sea", "synthetic-sky", True),
+        ("synthetic-sky", "synthetic-sea", True),
+        ("synthetic-sea", "synthetic-sea", False),
+    ]
+    for job in jobs:
+        training, card = training_of(job), load_card(job.row.trained_on)
+        assert training.images.dataset == job.row.trained_on
+        assert training.selection_images is not None
+        assert training.selection_images.dataset == job.row.trained_on
+        assert job.experiment.images.dataset == job.row.dataset
+        assert job.experiment.input == training.input
+        assert (training.input.mean, training.input.std) == (card.mean, card.std)
+    assert training_of(jobs[0]) == training_of(jobs[2])
+    assert jobs[1].row.title == "Net (trained on synthetic-sea)"
+
+
+def test_the_diagonal_is_what_a_suite_without_training_sets_runs(tmp_path: Path) -> None:
+    row = '[[row]]\nmodel = "Net"\n'
+    alone = jobs_of(tmp_path, 'datasets = ["synthetic-sky", "synthetic-sea"]\n' + row)
+    cross = jobs_of(tmp_path, CROSS + row)
+    assert [job.experiment for job in cross if not job.row.is_transferred] == [job.experiment for job in alone]
+
+
+def test_what_learns_nothing_is_tested_once_on_every_dataset(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    rows = '[[row]]\nmodel = "TopHat"\n[[row]]\nmodel = "Net"\nweights = "w.safetensors"\n'
+
+    def look_up(name: str) -> ModelInfo:
+        return find_models().get(name).info if name == "TopHat" else info_of(name)
+
+    jobs = expand(load_suite(write_suite(tmp_path, CROSS + rows)), info_of=look_up)
+    assert [(job.row.label, job.row.dataset, job.row.trained_on) for job in jobs] == [
+        (label, dataset, "") for dataset in ("synthetic-sky", "synthetic-sea") for label in ("TopHat", "Net")
+    ]
+
+
+def test_a_detector_whose_level_is_learnt_learns_it_on_each_training_set(tmp_path: Path) -> None:
+    text = CROSS + '[[row]]\nmodel = "TopHat"\nsettings = { level = "best" }\n'
+    jobs = expand(load_suite(write_suite(tmp_path, text)), info_of=lambda name: find_models().get(name).info)
+    found = [(job.row.trained_on, job.experiment.weights.images) for job in jobs]  # type: ignore[union-attr]
+    assert [(name, images.dataset) for name, images in found if images] == [
+        ("synthetic-sky", "synthetic-sky"),
+        ("synthetic-sea", "synthetic-sea"),
+    ] * 2
+
+
+def test_a_training_set_that_holds_another_datasets_test_images_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        overlaps,
+        "list_names",
+        lambda dataset, split, part, limit=None: list_names(
+            dataset, split, "test" if (dataset, part) == ("synthetic", "fit") else part, limit
+        ),
+    )
+    text = 'datasets = ["synthetic-sky"]\ntrained_on = ["synthetic"]\n[[row]]\nmodel = "Net"\n'
+    with pytest.raises(SuiteError, match="synthetic/bench/fit, which is learnt from, and synthetic-sky/bench/test"):
+        jobs_of(tmp_path, text)
+
+
+def test_a_training_set_that_does_not_exist_is_answered_with_the_nearest_names(tmp_path: Path) -> None:
+    text = 'datasets = ["synthetic"]\ntrained_on = ["synthetic-sae"]\n[[row]]\nmodel = "Net"\n'
+    with pytest.raises(SuiteError, match="no dataset is called 'synthetic-sae'; did you mean synthetic-sea"):
+        jobs_of(tmp_path, text)
+
+
+def test_the_suites_of_robustness_and_of_transfer_cover_what_they_say() -> None:
+    def info_here(name: str) -> ModelInfo:
+        return find_models().get(name).info
+
+    robustness, cross = load_suite("table-robustness"), load_suite("table-cross")
+    jobs = expand(robustness, info_of=info_here)
+    assert len(jobs) == 2 * 51 * len(robustness.rows)
+    assert len({job.row.key for job in jobs}) == len(jobs)
+    trained = [job for job in jobs if isinstance(job.experiment.weights, Training)]
+    assert len({training_of(job).key for job in trained}) == 2 * 7
+    matrix = [job for job in expand(cross, info_of=info_here) if job.row.trained_on]
+    assert len(matrix) == 4 * 7
+    assert len({training_of(job).key for job in matrix}) == 2 * 7

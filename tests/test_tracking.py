@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def metrics_of(uri: str, run: Any) -> dict[str, list[tuple[int, float]]]:
         name: sorted((one.step, one.value) for one in client.get_metric_history(run.info.run_id, name))
         for name in run.data.metrics
     }
+
+
+def test_the_note_of_a_run_says_how_many_test_images_it_learnt_from(tmp_path: Path, uri: str) -> None:
+    (job,) = make_jobs(tmp_path, "Dot", recipe__epochs=1)
+    leaky = replace(job, row=replace(job.row, leaked=1))
+    run_suite([leaky], tmp_path, uri)
+    count = job.experiment.images.count
+    note = child_of(uri, job.row.key).data.tags["mlflow.note.content"]
+    assert note == f"leak: 1 of {count} test images were in the training list"
 
 
 def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, uri: str) -> None:

@@ -19,8 +19,9 @@ from bench.checkpoint import read_checkpoint
 from bench.data.frames import Frame, Frames
 from bench.network import build_model
 from bench.progress import Silent
+from bench.running_loss import NonFiniteLossError
 from bench.store import StoreError
-from bench.train import NonFiniteLossError, Trained, judge_epoch, seed_of_epoch, train
+from bench.train import Trained, judge_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights import read_metadata
 

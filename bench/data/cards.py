@@ -6,10 +6,10 @@ import functools
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from bench.registry import unknown
 
@@ -51,6 +51,38 @@ class Repair:
             raise DataError(f"repair of {self.file}: rule is {self.rule!r}, expected 'nearest'")
 
 
+Kind = Literal["direct", "page", "mixture"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that a dataset can be had from.
+
+    Attributes:
+        url: the file itself, or the page that leads to it.
+        kind: `direct`: one request gives an archive; `page`: a person follows a link there (a shared drive, a form);
+            `mixture`: nothing of its own, the parts are fetched.
+        holds: which file or folder to take, and how it is laid out.
+        layout: what `data import` calls that layout; empty where nobody has seen the file.
+        sha256, size: of the archive, in bytes; empty and None where nobody has recorded them.
+        tried: whether a download from there was made and imported when the card was written.
+    """
+
+    url: str
+    kind: Kind
+    holds: str
+    layout: str = ""
+    sha256: str = ""
+    size: int | None = None
+    tried: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise DataError(f"source {self.url}: kind is {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
+        if self.sha256 and len(self.sha256) != 64:
+            raise DataError(f"source {self.url}: sha256 has {len(self.sha256)} digits, expected 64")
+
+
 @dataclass(frozen=True)
 class Card:
     """A dataset as its authors published it and as this project reads it.
@@ -64,7 +96,7 @@ class Card:
         measured_mean, measured_std: the same, measured on the copy the digests were taken from; None without a copy.
         statistics: where mean and std come from and whether they reproduce.
         naming: how image and mask files are called.
-        default_split: the split a protocol uses that names none.
+        default_split: the split a protocol uses that names none; empty where no list is at hand.
         splits: split to part to number of names.
         split_sources: split to who published it.
         defects: known defects, one sentence each.
@@ -72,6 +104,10 @@ class Card:
         digests: `images/<name>` and `masks/<name>` to what the file decodes to; empty where no copy was at hand.
         digest_note: which copy the digests come from, or why there are none.
         generated: whether the images are made by a program and no folder is needed.
+        height, width: smallest and largest of the images in pixels; None where nobody has recorded them.
+        empty_masks: masks without a target; None where nobody has counted them here.
+        mixture_of: the datasets that it is made of; their digests and repairs are its own.
+        sources: where it can be had, the best first.
     """
 
     name: str
@@ -94,6 +130,11 @@ class Card:
     repairs: Mapping[str, Repair]
     digest_note: str
     generated: bool = False
+    height: tuple[int, int] | None = None
+    width: tuple[int, int] | None = None
+    empty_masks: int | None = None
+    mixture_of: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     digests: Mapping[str, FileDigest] = field(default_factory=dict, repr=False)
 
     @property
@@ -103,6 +144,11 @@ class Card:
             return ""
         lines = [f"{name}\t{self.digests[name].sha256}\n" for name in sorted(self.digests)]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def digested_images(self) -> int:
+        """Number of images whose pixels can be proven."""
+        return sum(file.startswith("images/") for file in self.digests)
 
 
 def datasets_root() -> Path:
@@ -127,7 +173,18 @@ def load_card(name: str) -> Card:
     """
     if name not in card_names():
         raise LookupError(unknown("dataset", name, card_names()))
-    return read_card(datasets_root() / name)
+    card = read_card(datasets_root() / name)
+    return _mixed(card) if card.mixture_of else card
+
+
+def _mixed(card: Card) -> Card:
+    """The card with its parts' digests and repairs."""
+    parts = [load_card(name) for name in card.mixture_of]
+    return replace(
+        card,
+        repairs=MappingProxyType({file: repair for part in parts for file, repair in part.repairs.items()}),
+        digests=MappingProxyType({file: digest for part in parts for file, digest in part.digests.items()}),
+    )
 
 
 def read_card(folder: Path) -> Card:
@@ -140,15 +197,22 @@ def read_card(folder: Path) -> Card:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         repairs = [
-            Repair(**{**item, "found": _size(item["found"]), "becomes": _size(item["becomes"])})
+            Repair(**{**item, "found": _pair(item["found"]), "becomes": _pair(item["becomes"])})
             for item in raw.pop("repairs", [])
         ]
         splits = raw.pop("splits")
+        listed = {
+            "defects": tuple(raw.pop("defects", [])),
+            "mixture_of": tuple(raw.pop("mixture_of", [])),
+            "sources": tuple(Source(**item) for item in raw.pop("sources", [])),
+            "height": _pair(raw.pop("height")) if "height" in raw else None,
+            "width": _pair(raw.pop("width")) if "width" in raw else None,
+        }
         sources = {split: parts.pop("source") for split, parts in splits.items()}
         for optional in ("targets", "mean", "std", "measured_mean", "measured_std"):
             raw.setdefault(optional, None)
         card = Card(
-            **{**raw, "defects": tuple(raw.pop("defects", []))},
+            **{**raw, **listed},
             repairs=MappingProxyType({repair.file: repair for repair in repairs}),
             splits=_freeze(splits),
             split_sources=MappingProxyType(sources),
@@ -156,7 +220,9 @@ def read_card(folder: Path) -> Card:
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, expected the dataset's card") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except DataError:
+        raise
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a dataset card ({error}); restore it with git checkout") from None
     if card.name != folder.name:
         raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
@@ -180,9 +246,9 @@ def read_digests(path: Path) -> dict[str, FileDigest]:
     return digests
 
 
-def _size(pair: Any) -> tuple[int, int]:
-    height, width = pair
-    return int(height), int(width)
+def _pair(numbers: Any) -> tuple[int, int]:
+    first, second = numbers
+    return int(first), int(second)
 
 
 def _freeze(splits: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:

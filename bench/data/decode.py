@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.cards import DataError
+from bench.data.naming import SUFFIXES, composed
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,23 +29,60 @@ def find_files(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: when the folder cannot be listed, or two files differ only in their extension.
     """
+    found, doubles = scan_files(folder)
+    for path in doubles:
+        raise DataError(same_name(path, found[composed(path.stem)]))
+    return found
+
+
+def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """Image files of a folder by name without extension, and those whose name another has already.
+
+    Raises:
+        DataError: when the folder cannot be listed.
+    """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
     found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise DataError(
-                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
-            )
-        found[path.stem] = path
-    return found
+    doubles = [path for path in paths if found.setdefault(composed(path.stem), path) != path]
+    return found, tuple(doubles)
+
+
+def same_name(path: Path, other: Path) -> str:
+    """The sentence about two files of one name."""
+    return f"{path}: {other.name} has the same name, expected one file per image; remove one"
+
+
+def file_format(path: Path) -> str:
+    """What the file's first bytes say it is, as Pillow names it; empty where they say nothing known."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.format or ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
 
 
 def decode_grey(path: Path) -> Pixels:
     """(H, W) grey levels as Pillow's mode L gives them: alpha dropped, colour weighted by ITU-R 601-2."""
     return np.array(open_image(path).convert("L"))
+
+
+def decode_mask(path: Path) -> Pixels:
+    """(H, W) grey levels of a mask, as `decode_grey` gives them.
+
+    Raises:
+        DataError: as `open_image`, and when no level is above 127 although some are above 0: such a mask would be read
+            as empty, although its author marked targets.
+    """
+    mask = decode_grey(path)
+    if 0 < int(mask.max(initial=0)) < 128:
+        raise DataError(
+            f"{path}: mask values reach only {mask.max()}, expected 0 and 255; it would be read as empty, "
+            "save it with 255 where a target is"
+        )
+    return mask
 
 
 def decode_rgb(path: Path) -> Pixels:
@@ -98,7 +135,10 @@ def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: {image.n_frames} pictures in one file, expected a still image")  # type: ignore[attr-defined]
     if image.mode not in modes:
-        raise DataError(f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it")
+        raise DataError(
+            f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it "
+            "(dfinet-bench data import --convert does)"
+        )
     if image.width * image.height > MOST_PIXELS:
         raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
     image.load()

@@ -22,7 +22,7 @@ from bench.data.contents import contents_of
 from bench.data.decode import Pixels, resize_bilinear
 from bench.data.otsu import otsu_start
 from bench.data.packed import Array, Ints
-from bench.data.pairs import Files, Pair, Read, find_pairs, generated_pairs
+from bench.data.pairs import Located, Pair, Read, find_pairs, generated_pairs
 from bench.data.shelf import Progress, Records, Shelf, cache_root, fingerprint
 from bench.types import Decoder
 
@@ -123,9 +123,10 @@ class Frames(Sequence[Frame]):
             return Frames.of(self.dataset, names, self.records.take(rows), colour=self.colour)
         row = range(len(self))[index]
         image, mask = self.records.array(row, IMAGE), self.records.array(row, MASK)[0]
-        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else image[0]
+        first = image[0]
+        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else first
         grey = self.records.array(row, GREY)[0]
-        return Frame(self.names[row], shown, grey if grey.size else image[0], mask)
+        return Frame(self.names[row], shown, grey if grey.size else first, mask)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -217,7 +218,7 @@ def _record(pair: Pair | Frame) -> list[Array]:
     return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32)]
 
 
-def _unchanging(card: Card, names: Sequence[str], files: Files) -> tuple[Read, list[bytes]]:
+def _unchanging(card: Card, names: Sequence[str], files: Located) -> tuple[Read, list[bytes]]:
     """How pairs are read whose files stay as they are meanwhile, and what their records are found by."""
     contents = contents_of([*files.images, *files.masks], _memory_of(files.images))
     pairs_of = list(zip(contents[: len(names)], contents[len(names) :], strict=True))

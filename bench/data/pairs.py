@@ -12,7 +12,8 @@ import numpy as np
 
 from bench.data import synthetic
 from bench.data.cards import Card, DataError
-from bench.data.decode import Pixels, decode_grey, decode_opencv, find_files, resize_nearest
+from bench.data.decode import Pixels, decode_grey, decode_mask, decode_opencv, resize_nearest
+from bench.data.folders import find_dataset
 from bench.types import Decoder
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ Read = Callable[[int], Pair]
 
 
 @dataclass(frozen=True)
-class Files:
+class Located:
     """Where the pairs of a list lie.
 
     Attributes:
@@ -51,7 +52,7 @@ class Files:
     read: Read
 
 
-def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: Decoder) -> Files:
+def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: Decoder) -> Located:
     """The files of the named images of a dataset, none of them decoded yet.
 
     Args:
@@ -60,18 +61,15 @@ def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: 
     Raises:
         DataError: when the folder is not there, or an image or mask is missing.
     """
-    folder = _dataset_folder(card, root)
-    found = find_files(folder / "images"), find_files(folder / "masks")
-    pairs = [
-        (_path_of(name, found[0], folder / "images"), _path_of(name, found[1], folder / "masks")) for name in names
-    ]
+    files = find_dataset(card, root)
+    pairs = [files.pair(name) for name in names]
 
     def read(row: int) -> Pair:
         image_path, mask_path = pairs[row]
         image, grey = _decode(image_path, decoder)
-        return Pair(image, grey, _fitting_mask(card, names[row], decode_grey(mask_path), grey, mask_path))
+        return Pair(image, grey, _fitting_mask(card, names[row], decode_mask(mask_path), grey, mask_path))
 
-    return Files(tuple(image for image, _ in pairs), tuple(mask for _, mask in pairs), read)
+    return Located(tuple(image for image, _ in pairs), tuple(mask for _, mask in pairs), read)
 
 
 def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Read:
@@ -82,24 +80,6 @@ def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Re
         return Pair(np.repeat(grey[..., None], 3, axis=-1) if decoder == "opencv-bgr" else grey, grey, mask)
 
     return read
-
-
-def _dataset_folder(card: Card, root: Path | None) -> Path:
-    pass_it = f"pass the folder that holds {card.name} with --data DIR or DFINET_BENCH_DATA"
-    if root is None:
-        raise DataError(f"{card.name}: no data folder was given; {pass_it}")
-    folder = root / card.name
-    for wanted in (folder, folder / "images", folder / "masks"):
-        if not wanted.is_dir():
-            raise DataError(f"{wanted}: no such folder, expected {card.name}/images and {card.name}/masks; {pass_it}")
-    return folder
-
-
-def _path_of(name: str, files: dict[str, Path], folder: Path) -> Path:
-    if name not in files:
-        dataset = folder.parent.name
-        raise DataError(f"{folder / name}.png: no such file, the list names it; run dfinet-bench data verify {dataset}")
-    return files[name]
 
 
 def _decode(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:

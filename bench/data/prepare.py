@@ -1,19 +1,25 @@
 """Write the split lists and digest tables that lie beside the cards: how `datasets/` was made and is made again.
 
 `python -m bench.data.prepare lists PUBLISHED` reads the lists as their publishers keep them, under PUBLISHED;
-`python -m bench.data.prepare digests NAME [ROOT]` reads the images, or generates them.
+`python -m bench.data.prepare digests NAME [ROOT]` reads the images, or generates them. `add_split` puts lists of one's
+own beside the published ones.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
-from bench.data.cards import DIGEST_FILE, datasets_root, load_card
+from bench.data.cards import CARD_FILE, DIGEST_FILE, DataError, datasets_root, load_card
 from bench.data.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
+from bench.data.naming import published_names, stem_of
 from bench.data.splits import HELD_OUT, choose_held_out, read_list
 from bench.data.synthetic import named_scene
+from bench.store import write_text
 
 PUBLISHED = {
     ("NUAA-SIRST", "basicirstd", "train"): "basicirstd/NUAA-SIRST/train_NUAA-SIRST.txt",
@@ -32,28 +38,42 @@ PUBLISHED = {
     ("IRSTD-1k", "dfinet", "test"): "dfinet/IRSTD-1k/test.txt",
     ("SIRST-Aug", "dfinet", "train"): "dfinet/SIRST Aug/train.txt",
     ("SIRST-Aug", "dfinet", "test"): "dfinet/SIRST Aug/test.txt",
+    ("SIRST-UAVB", "dfinet", "train"): "dfinet/SIRST-UAVB/train.txt",
+    ("SIRST-UAVB", "dfinet", "test"): "dfinet/SIRST-UAVB/test.txt",
+    ("SIRST-v2", "full", "train"): "sirst-v2/train_full.txt",
+    ("SIRST-v2", "full", "val"): "sirst-v2/val_full.txt",
+    ("SIRST-v2", "full", "test"): "sirst-v2/test_full.txt",
+    ("SIRST-v2", "v1", "train"): "sirst-v2/train_v1.txt",
+    ("SIRST-v2", "v1", "val"): "sirst-v2/val_v1.txt",
+    ("SIRST-v2", "v1", "test"): "sirst-v2/test_v1.txt",
+    ("SIRST-v2", "v1fullv2target", "train"): "sirst-v2/trainval_v1fullv2target.txt",
+    ("SIRST-v2", "v1fullv2target", "val"): "sirst-v2/val_v1fullv2target.txt",
+    ("SIRST-v2", "v1fullv2target", "test"): "sirst-v2/test_v1fullv2target.txt",
+    ("SIRST3", "basicirstd", "train"): "basicirstd/SIRST3/train_SIRST3.txt",
+    ("SIRST3", "basicirstd", "test"): "basicirstd/SIRST3/test_SIRST3.txt",
+    ("NUDT-SIRST-Sea", "basicirstd", "train"): "basicirstd/NUDT-SIRST-Sea/train_NUDT-SIRST-Sea.txt",
+    ("NUDT-SIRST-Sea", "basicirstd", "test"): "basicirstd/NUDT-SIRST-Sea/test_NUDT-SIRST-Sea.txt",
 }
 """(dataset, split, part) to the list's place under the publishers' folder."""
 
-ID_DIGITS = {"NUDT-SIRST": 6}
-"""Datasets whose numbered files are called by that many digits, whatever a list says: DFINet's 0001 is 000001."""
+WITHOUT = {("SIRST-v2", "v1fullv2target", "train"): "val"}
+"""Training lists that are published together with another part only, which is taken out of them."""
 
 SYNTHETIC_COUNTS = {"train": 320, "test": 80}
 
 
-def published_names(names: Sequence[str], dataset: str) -> tuple[str, ...]:
-    """The names as the image files bear them."""
-    digits = ID_DIGITS.get(dataset)
-    return tuple(name.zfill(digits) if digits and name.isdecimal() else name for name in names)
-
-
 def write_lists(published: Path) -> None:
     """Write every list of every card, and beside each training list its held-out fifth."""
-    for (dataset, split, part), place in PUBLISHED.items():
-        _write_part(dataset, split, part, published_names(read_list(published / place), dataset))
+    for dataset, split, part in PUBLISHED:
+        names = _published(published, (dataset, split, part))
+        taken_out = _published(published, (dataset, split, WITHOUT.get((dataset, split, part), "")))
+        _write_part(
+            datasets_root() / dataset / "splits" / split, part, [name for name in names if name not in taken_out]
+        )
     first = 1
     for part, count in SYNTHETIC_COUNTS.items():
-        _write_part("synthetic", "bench", part, [f"scene-{number:04d}" for number in range(first, first + count)])
+        folder = datasets_root() / "synthetic" / "splits" / "bench"
+        _write_part(folder, part, [f"scene-{number:04d}" for number in range(first, first + count)])
         first += count
 
 
@@ -64,6 +84,60 @@ def write_digests(dataset: str, root: Path | None) -> None:
         height, width = pixels.shape[:2]
         lines.append(f"{file}\t{height}\t{width}\t{pixel_digest(pixels)}\n")
     (datasets_root() / dataset / DIGEST_FILE).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _published(folder: Path, key: tuple[str, str, str]) -> tuple[str, ...]:
+    return published_names(read_list(folder / PUBLISHED[key]), key[0]) if key in PUBLISHED else ()
+
+
+def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: str, folder: Path | None = None) -> None:
+    """Put lists of one's own beside a dataset's card, with a held-out fifth, and name them in it.
+
+    Args:
+        parts: `train`, `test` and perhaps `val` to the list's file; an extension behind a name is taken off.
+        source: who made the lists.
+        folder: the dataset's folder of cards; default the one that is in use.
+
+    Raises:
+        LookupError: with suggestions, when no dataset has that name.
+        DataError: when a list cannot be read, is empty or shares a name with another, or the split is there already.
+    """
+    card = load_card(dataset)
+    if split in card.splits or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", split) is None:
+        raise DataError(
+            f"{dataset}: {split!r} is a split already or no name for one; "
+            f"choose another of letters, digits, '-', beside {', '.join(card.splits) or 'none'}"
+        )
+    names = {part: _own_names(path, dataset) for part, path in parts.items()}
+    for (one, path), (other, _) in combinations(parts.items(), 2):
+        if shared := set(names[one]) & set(names[other]):
+            raise DataError(
+                f"{path}: {min(shared)!r} stands in {other} too ({len(shared)} in all), expected disjoint lists"
+            )
+    folder = folder or datasets_root() / dataset
+    for part, content in names.items():
+        _write_part(folder / "splits" / split, part, content)
+    _name_split(folder / CARD_FILE, split, {part: len(content) for part, content in names.items()}, source)
+    load_card.cache_clear()
+
+
+def _own_names(path: Path, dataset: str) -> tuple[str, ...]:
+    names = tuple(stem_of(name) for name in read_list(path))
+    if not names:
+        raise DataError(f"{path}: no name in it, expected image names, one a line")
+    return published_names(names, dataset)
+
+
+def _name_split(card: Path, split: str, counts: Mapping[str, int], source: str) -> None:
+    """Write the split into a card, and make it the default where there is none."""
+    text = card.read_text(encoding="utf-8").rstrip("\n")
+    text = text.removesuffix("[splits]").replace('default_split = ""', f'default_split = "{split}"').rstrip("\n")
+    lines = [f'[splits."{split}"]', f"source = {json.dumps(source, ensure_ascii=False)}"]
+    for part, count in counts.items():
+        lines.append(f"{part} = {count}")
+        if part == "train":
+            lines.append(f"{HELD_OUT} = {count // 5}")
+    write_text(card, f"{text}\n\n" + "\n".join(lines) + "\n")
 
 
 def _decoded_files(dataset: str, root: Path | None) -> list[tuple[str, Pixels]]:
@@ -79,8 +153,7 @@ def _decoded_files(dataset: str, root: Path | None) -> list[tuple[str, Pixels]]:
     ]
 
 
-def _write_part(dataset: str, split: str, part: str, names: Sequence[str]) -> None:
-    folder = datasets_root() / dataset / "splits" / split
+def _write_part(folder: Path, part: str, names: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     parts = {part: names, HELD_OUT: choose_held_out(names)} if part == "train" else {part: names}
     for name, content in parts.items():

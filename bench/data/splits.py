@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.cards import Card, DataError, datasets_root, load_card
+from bench.data.naming import composed
 from bench.registry import unknown
 from bench.types import ImageList
 
@@ -64,7 +65,7 @@ def read_list(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path}: {error.strerror or error}, expected a list of image names") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text, expected a list of image names, one a line") from None
-    names = tuple(line.strip() for line in lines if line.strip())
+    names = tuple(composed(line.strip()) for line in lines if line.strip())
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -78,6 +79,11 @@ def read_list(path: Path) -> tuple[str, ...]:
 @functools.cache
 def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
     card = load_card(dataset)
+    if not card.splits:
+        raise DataError(
+            f"{dataset}: no list of its images is known here, expected train and test lists; add yours with "
+            f"dfinet-bench data lists {dataset} TRAIN.txt TEST.txt"
+        )
     if split not in card.splits:
         raise LookupError(unknown(f"split of {dataset}", split, card.splits))
     if part == FIT:

@@ -34,7 +34,7 @@ def run_all(jobs: Sequence[Job], place: Place, *, budget: float | None = None) -
 def _run_one(job: Job, place: Place) -> RunResult:
     folder = place.runs / job.row.key
     if is_done(job, place):
-        log.info("%s on %s: done already (%s)", job.row.label, job.row.dataset, job.row.key)
+        log.info("%s on %s: done already (%s)", job.row.title, job.row.test_set, job.row.key)
         result = read_result(folder)
         place.tracker.log_stored(job.row, result, folder)
         return result
@@ -43,7 +43,7 @@ def _run_one(job: Job, place: Place) -> RunResult:
     try:
         result = run(job, place)
     except Exception as error:
-        log.error("%s on %s failed: %s", job.row.label, job.row.dataset, error)
+        log.error("%s on %s failed: %s", job.row.title, job.row.test_set, error)
         result = failed_result(job, place, error)
         write_text(folder / ERROR_LOG, traceback.format_exc())
         write_result(folder, result)

@@ -90,17 +90,21 @@ def _stand_out(
     """Signal and clutter of one target in both maps, in their levels."""
     is_own = targets.owner == index
     rows, cols = targets.rows[is_own], targets.cols[is_own]
+    return *stand_out(rows, cols, is_background, before), *stand_out(rows, cols, is_background, after)
+
+
+def stand_out(rows: IntArray, cols: IntArray, is_background: BoolArray, levels: IntArray) -> tuple[float, float]:
+    """Signal and clutter of one target on a map (H, W), in its levels; NaN for a target without surroundings.
+
+    Args:
+        rows, cols: of the target's pixels.
+        is_background: (H, W) where nothing is marked.
+    """
     window = surroundings(rows, cols)
-    around = is_background[window]
-    if not around.any():
-        return np.nan, np.nan, np.nan, np.nan
-    grey, prob = before[window][around], after[window][around]
-    return (
-        abs(float(before[rows, cols].mean() - grey.mean())),
-        _spread(grey),
-        abs(float(after[rows, cols].mean() - prob.mean())),
-        _spread(prob),
-    )
+    around = levels[window][is_background[window]]
+    if not len(around):
+        return np.nan, np.nan
+    return abs(float(levels[rows, cols].mean() - around.mean())), _spread(around)
 
 
 def _spread(values: IntArray) -> float:

@@ -103,6 +103,8 @@ def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) ->
         return "made under other rules"
     if any(row.is_oracle for row in rows):
         return "oracle, its first feedback mask is the ground truth"
+    if any(row.leaked for row in rows):
+        return "test images were in its training list"
     scored = [row.scored for row in rows if row.scored]
     scores = [metric.score(result.scores) for result in scored]
     values = [score.value * metric.scale for score in scores if score is not None and score.value is not None]

@@ -72,7 +72,7 @@ def variant_panels(entries: Sequence[Entry], metric: Metric) -> Iterator[tuple[F
             for dataset, group in row.groups.items():
                 full = family.full_group(group, dataset)
                 curve = _difference(dataset, group, full, metric) if full else None
-                if row.label in variants_of(family) and curve is not None and not group.is_oracle:
+                if row.label in variants_of(family) and curve is not None and group.is_rival:
                     panels.setdefault(row.label, []).append(curve)
         if panels:
             yield family, panels

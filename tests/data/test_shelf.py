@@ -153,7 +153,7 @@ def test_what_was_decoded_before_a_broken_file_is_kept(made: Path, decoded: list
 
 
 def test_a_file_that_changes_while_it_is_read_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pairs.decode_grey
+    real = pairs.decode_mask
 
     def decode(path: Path) -> object:
         found = real(path)
@@ -161,7 +161,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(made: Path, monkeypatch: 
             write(made, "XDU0", 1, size=(40, 40))
         return found
 
-    monkeypatch.setattr(pairs, "decode_grey", decode)
+    monkeypatch.setattr(pairs, "decode_mask", decode)
     with pytest.raises(DataError, match=r"XDU0\.png: changed while it was read, expected a file at rest; run again"):
         opened(made)
 

@@ -23,6 +23,18 @@ def test() -> Frames:
     return open_frames("synthetic", list_names("synthetic", "bench", "test"), root=None, decoder="pillow-grey")
 
 
+@pytest.mark.parametrize("kind", ["sky", "sea", "ground"])
+def test_a_card_of_one_kind_holds_the_scenes_of_that_kind_in_the_same_lists(kind: str) -> None:
+    card = load_card(f"synthetic-{kind}")
+    for part in ("train", "test"):
+        whole = list_names("synthetic", "bench", part)
+        assert list_names(card.name, "bench", part) == tuple(n for n in whole if named_scene(n).kind == kind)
+    train = open_frames(card.name, list_names(card.name, "bench", "train"), root=None, decoder="pillow-grey")
+    test = open_frames(card.name, list_names(card.name, "bench", "test"), root=None, decoder="pillow-grey")
+    assert sum(components(frame.mask) for frame in [*train, *test]) == card.targets
+    assert measure_statistics(train) == pytest.approx((card.mean, card.std), abs=5e-6)  # five published digits
+
+
 def components(mask: np.ndarray) -> int:
     return int(cv2.connectedComponents(mask, connectivity=8)[0]) - 1
 

@@ -32,14 +32,20 @@ def folder(made: Path) -> Path:
 
 @pytest.fixture
 def card(folder: Path) -> Card:
-    return dataclasses.replace(load_card("IRSTD-1k"), images=3, digests=digests_of(folder))
+    return dataclasses.replace(load_card("IRSTD-1k"), images=3, splits={}, digests=digests_of(folder))
 
 
 def sentences(card: Card, folder: Path) -> list[str]:
     report = verify_folder(card, folder)
     assert not report.ok
+    assert set(report.broken) <= set(report.problems)
     assert report.findings == report.problems + report.notes
     return [problem.replace(f"{folder}/", "") for problem in report.problems]
+
+
+def unproven(card: Card) -> Card:
+    """The card without digests, lists and sizes."""
+    return dataclasses.replace(card, digests={}, splits={}, height=None, width=None)
 
 
 def test_an_untouched_folder_has_no_findings(card: Card, folder: Path) -> None:
@@ -111,11 +117,12 @@ def test_what_cannot_be_read_is_one_finding(card: Card, folder: Path, kind: str,
 
 
 def test_masks_of_zeros_and_ones_would_be_read_as_empty(card: Card, folder: Path) -> None:
-    without = dataclasses.replace(card, digests={}, splits={})
+    without = unproven(card)
     path = folder / "masks/XDU0.png"
     cv2.imwrite(str(path), decode_grey(path) // 255)
-    problems = [p for p in verify_folder(without, folder).problems if "extra" not in p]
-    assert problems == [f"{path}: mask values reach only 1, expected 0 and 255; it would be read as empty"]
+    assert list(verify_folder(without, folder).problems) == [
+        f"{path}: mask values reach only 1, expected 0 and 255; it would be read as empty"
+    ]
 
 
 def test_grey_mask_borders_are_noted_and_no_problem(card: Card, folder: Path) -> None:
@@ -131,11 +138,16 @@ def test_grey_mask_borders_are_noted_and_no_problem(card: Card, folder: Path) ->
 def test_a_card_without_digests_says_that_it_proves_no_pixels(folder: Path, made: Path) -> None:
     report = verify("IRSTD-1k", made)
     assert not report.ok
-    assert len(report.problems) == 2 * (1001 - 3)
+    missing = [problem for problem in report.problems if problem.endswith("missing, the card names it")]
+    assert len(missing) == 2 * (1001 - 3)
+    assert [problem for problem in report.problems if problem not in missing] == [
+        f"{folder}/images/{name}.png: 20x30 (height x width), the card says 512 x 512" for name in NAMES
+    ]
     assert report.notes == (
-        "IRSTD-1k: no digests to prove pixels with (none: no copy of the images was at hand when the card was "
-        "written); files were only decoded",
+        "IRSTD-1k: no digests to prove pixels of 1001 images with (none: no copy of the images was at hand when the "
+        "card was written); they were only decoded",
     )
+    assert report.broken == ()
 
 
 def test_lists_that_came_with_the_folder_are_checked(card: Card, folder: Path) -> None:
@@ -150,12 +162,102 @@ def test_lists_that_came_with_the_folder_are_checked(card: Card, folder: Path) -
 
 def test_the_declared_repair_is_a_note(card: Card, folder: Path) -> None:
     path = folder / "masks/XDU0.png"
-    cv2.imwrite(str(path), np.zeros((40, 60), np.uint8))
+    cv2.imwrite(str(path), cv2.resize(decode_grey(path), (60, 40), interpolation=cv2.INTER_NEAREST))
     repair = Repair("masks/XDU0", "nearest", (40, 60), (20, 30), "it is twice as large")
     repaired = dataclasses.replace(card, digests=digests_of(folder), repairs={"masks/XDU0": repair})
     report = verify_folder(repaired, folder)
     assert report.ok
     assert report.findings == (f"{path}: mask 40x60 over image 20x30, repaired on reading: it is twice as large",)
+
+
+def test_a_repair_that_is_not_needed_is_a_note(card: Card, folder: Path) -> None:
+    repair = Repair("masks/XDU0", "nearest", (40, 60), (20, 30), "it is twice as large")
+    report = verify_folder(dataclasses.replace(card, repairs={"masks/XDU0": repair}), folder)
+    path = folder / "masks/XDU0.png"
+    assert report.findings == (f"{path}: its declared repair is not needed, mask and image are 20x30",)
+
+
+@pytest.mark.parametrize(
+    ("counted", "problem", "note"),
+    [
+        (0, "no target in the mask, the card counts 0 such masks", None),
+        (1, None, None),
+        (None, None, "no target in the mask; the card does not say how many are"),
+    ],
+)
+def test_an_empty_mask_is_what_the_card_makes_of_it(
+    card: Card, folder: Path, counted: int | None, problem: str | None, note: str | None
+) -> None:
+    path = folder / "masks/XDU1.png"
+    cv2.imwrite(str(path), np.zeros((20, 30), np.uint8))
+    given = dataclasses.replace(card, digests=digests_of(folder), empty_masks=counted)
+    report = verify_folder(given, folder)
+    assert report.problems == ((f"{path}: {problem}",) if problem else ())
+    assert report.notes == ((f"{path}: {note}",) if note else ())
+
+
+def test_a_counted_empty_mask_that_is_not_there_is_found(card: Card, folder: Path) -> None:
+    assert sentences(dataclasses.replace(card, empty_masks=2), folder) == [
+        "IRSTD-1k: every mask has a target, the card counts 2 without"
+    ]
+
+
+def test_a_mask_that_is_all_target_is_found(card: Card, folder: Path) -> None:
+    path = folder / "masks/XDU1.png"
+    cv2.imwrite(str(path), np.full((20, 30), 255, np.uint8))
+    assert sentences(dataclasses.replace(card, digests=digests_of(folder)), folder) == [
+        "masks/XDU1.png: the whole mask is target, expected 0 where there is none; fetch the pair again"
+    ]
+
+
+def test_many_notes_of_a_kind_are_three_and_a_number(card: Card, folder: Path) -> None:
+    for number in range(5):
+        cv2.imwrite(str(folder / f"images/{number}.png"), np.zeros((20, 30), np.uint8))
+        cv2.imwrite(str(folder / f"masks/{number}.png"), np.zeros((20, 30), np.uint8))
+    report = verify_folder(dataclasses.replace(unproven(card), images=8), folder)
+    told = [note for note in report.notes if "target" in note]
+    assert [note.split(":")[0].removeprefix(f"{folder}/") for note in told] == [
+        "masks/0.png",
+        "masks/1.png",
+        "masks/2.png",
+        "and 2 more",
+    ]
+
+
+def test_a_jpeg_called_png_is_read_and_noted(card: Card, folder: Path) -> None:
+    path = folder / "images/XDU1.png"
+    Image.open(path).convert("L").save(path, format="JPEG", quality=100, subsampling=0)
+    report = verify_folder(dataclasses.replace(card, digests=digests_of(folder)), folder)
+    assert report.findings == (f"{path}: is a JPEG file by its content and is read as one",)
+
+
+def test_without_names_in_the_card_the_count_and_the_pairs_are_checked(card: Card, folder: Path) -> None:
+    (folder / "masks/XDU1.png").rename(folder / "masks/other.png")
+    assert sentences(dataclasses.replace(unproven(card), images=4), folder) == [
+        "images: 3 images, the card says 4",
+        "images/XDU1.png: nothing of that name in masks, expected a pair",
+        "masks/other.png: nothing of that name in images, expected a pair",
+    ]
+
+
+def test_two_files_of_one_name_are_one_finding(card: Card, folder: Path) -> None:
+    Image.open(folder / "images/XDU1.png").save(folder / "images/XDU1.bmp")
+    (problem,) = sentences(card, folder)
+    assert problem == "images/XDU1.png: XDU1.bmp has the same name, expected one file per image; remove one"
+
+
+def test_images_that_stand_in_no_list_of_the_folder_are_noted(card: Card, folder: Path) -> None:
+    (folder / "img_idx").mkdir()
+    (folder / "img_idx/train.txt").write_text("XDU0.png\nXDU2")
+    report = verify_folder(card, folder)
+    assert report.findings == (f"{folder}/img_idx: in no list: XDU1 (images: 1)",)
+
+
+def test_a_mixture_without_a_folder_is_its_parts(made: Path) -> None:
+    report = verify("SIRST3", made)
+    assert report.files == 6
+    assert report.notes[0] == (f"{made}/SIRST3: no such folder, SIRST3 is read from NUAA-SIRST, NUDT-SIRST, IRSTD-1k")
+    assert report.problems[0].startswith(f"{made}/NUAA-SIRST: no such folder")
 
 
 def test_other_files_are_noted(card: Card, folder: Path) -> None:

@@ -229,6 +229,17 @@ def test_an_oracle_is_neither_the_best_nor_compared(tmp_path: Path):
     assert ALIKE not in texts(comparison, comparison.lines[0].cells[0].marks)
 
 
+def test_a_leak_is_neither_the_best_nor_compared(tmp_path: Path):
+    label, made, row = method(tmp_path, "leaky", counted_table(1.0, seed=1))
+    rows = [(label, replace(made, leaked=3), row), method(tmp_path, "good", counted_table(0.9, seed=2))]
+    rows += [method(tmp_path, "poor", counted_table(0.3, seed=3))]
+    comparison, table, judgement = tables_of(entries_of(tmp_path, rows))
+    assert texts(table, table.lines[0].cells[1].marks) == "not compared: what was learnt from is no test"
+    assert table.lines[0].marks == comparison.lines[0].marks == ("¶",)
+    assert table.lines[1].cells[1].text == "best"
+    assert judgement.tests == 5
+
+
 def test_counts_that_are_not_those_of_the_scores_are_told(tmp_path: Path):
     rows = [method(tmp_path, "good", counted_table(0.9, seed=7)), method(tmp_path, "poor", counted_table(0.3, seed=3))]
     write_arrays(tmp_path / rows[1][1].key / "counts.npz", counted_table(0.5, seed=3).to_arrays())

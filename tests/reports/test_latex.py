@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.data.describe import describe
 from bench.types import RunResult
 from reports.ablation import ablation_tables
 from reports.build import build_report
 from reports.columns import Column
 from reports.comparison import comparison_table
+from reports.dataset import dataset_table
 from reports.frame import Entry, entry_of, read_suite
 from reports.latex import (
     FigureFile,
@@ -273,3 +275,12 @@ def test_a_document_of_a_hundred_figures_compiles(tmp_path: Path):
     source = tmp_path / "report.tex"
     source.write_text(document(title="Many", tables=[], figures=figures, limited=False), encoding="utf-8")
     assert "Figure of method 99." in text_of(compile_document(source))
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_of_datasets_stands_in_one_panel_and_compiles(tmp_path: Path):
+    table = dataset_table([describe("synthetic")])
+    assert table_to_latex(table).count(r"\begin{tabular*}") == 1
+    text = " ".join(text_of(compiled(tmp_path, table)).split())
+    assert "Dataset and list number height × width level no target number an image area SCR" in text
+    assert "synthetic bench/test 80 128 × 128" in text

@@ -1,0 +1,82 @@
+"""Where words go: the two consoles, the progress bar, and a score as people read it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from bench.types import Score
+
+FILE_WIDTH = 200  # columns where output goes to a file or a pipe, which have no width of their own
+out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
+
+
+class Bar:
+    """Progress on a terminal: what is done, how fast, how long still. Quiet where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def begin(self, what: str, total: int) -> None:
+        """Show a new bar."""
+        self._bar.start()
+        self._task = self._bar.add_task(what, total=total, note="", rate="")
+
+    def advance(self, note: str = "") -> None:
+        """Move the bar by one."""
+        if self._task is None:
+            return
+        speed = next((task.speed for task in self._bar.tasks if task.id == self._task), None)
+        self._bar.update(self._task, advance=1, note=note, rate=f"{speed:.1f}/s" if speed else "")
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        self._bar.stop()
+
+
+@contextmanager
+def shown_steps(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback `(done, total)` that moves a bar."""
+    bar = Bar()
+    started = False
+
+    def step(done: int, total: int) -> None:
+        nonlocal started
+        if not started:
+            bar.begin(what, total)
+            started = True
+        bar.advance()
+
+    try:
+        yield step
+    finally:
+        bar.end()
+
+
+def format_score(name: str, score: Score | None) -> str:
+    """A metric's value as people read it: false alarms over pixels in 1e-6, the rest as it is."""
+    if score is None or score.value is None:
+        return "—"
+    is_over_pixels = name.startswith(("Fa/unmatched-area", "legacy:Fa/"))
+    return f"{score.value * 1e6:.2f}e-6" if is_over_pixels else f"{score.value:.4f}"

@@ -1,0 +1,120 @@
+"""Commands about numbers: score anybody's predictions, audit anybody's table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from bench.cli.console import Bar, err, format_score, out
+from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+
+if TYPE_CHECKING:
+    from bench.rescore import Rescored
+
+
+def score_(
+    predictions: Annotated[
+        Path, typer.Argument(help="Folder of maps (PNG, BMP, TIFF, JPEG, .npy, .npz), an .npz file, or runs/KEY.")
+    ],
+    masks: Annotated[Path | None, typer.Argument(help="Folder of masks; of runs/KEY default its dataset's.")] = None,
+    scoring: Annotated[list[str] | None, typer.Option(help="A named scoring; repeatable. Default native.")] = None,
+    protocol: Annotated[str, typer.Option(help="A protocol whose scoring is to be used.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, to measure contrast on.")] = None,
+    list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
+    data: DataOption = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Folder that takes scores.json and the integers (counts.npz, …).")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write a run's scorings.json anew, under every named scoring.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score anybody's predictions, or a run's once more, under any named scorings; no network is needed."""
+    from bench.rules import parse_overrides
+    from bench.scored import Request, judge, write_record, write_scored
+
+    request = Request(
+        predictions,
+        masks,
+        scorings=tuple(scoring or ()),
+        protocol=protocol,
+        changes=parse_overrides(set_ or []),
+        images=images,
+        names=list_file,
+        data=data_folder(data),
+        out=to,
+        record=record,
+    )
+    found = judge(request, progress=Bar())
+    written = write_scored(found, to) if to is not None else []
+    if record:
+        written.append(write_record(found, predictions))
+    show_scored(found, as_json=as_json)
+    for path in written:
+        err.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def audit(
+    table: Annotated[Path, typer.Argument(help="CSV file: a table of published numbers, or a report's results.csv.")],
+    dataset: Annotated[str, typer.Option(help="What rows are about that name no dataset.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check a table of numbers by arithmetic; exit code 1 when something in it cannot be."""
+    from bench.audit import audit_file
+
+    found = audit_file(table, dataset=dataset)
+    if as_json:
+        out.print_json(json.dumps(found.to_plain()))
+    else:
+        for sentence in found.sentences():
+            out.print(sentence, markup=False, soft_wrap=True)
+    if not found.is_sound:
+        raise typer.Exit(FAILED)
+
+
+def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
+    """Print all scores under one scoring, or under several what the code base of each would print."""
+    from bench.scored import scored_json
+    from bench.scorings import describe_scoring
+
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    if as_json:
+        out.print_json(json.dumps(scored_json(found)))
+        return
+    if len(found) > 1:
+        show_side_by_side(found)
+        return
+    (one,) = found
+    counted = ", ".join(
+        f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in ((one.images, "image"), (one.targets, "target"))
+    )
+    out.print(f"{counted}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
+    table = Table("metric", "value", "better", "note")
+    for name, value in one.scores.items():
+        table.add_row(escape(name), format_score(name, value), value.better, escape(value.reason))
+    out.print(table)
+
+
+def show_side_by_side(found: Sequence[Rescored]) -> None:
+    """Print a line a scoring: what its code base would print for the same predictions."""
+    from bench.scorings import HEADS
+
+    out.print(f"{found[0].images} images; rules: dfinet-bench list scorings", markup=False)
+    table = Table("scoring", "targets", *HEADS)
+    for one in found:
+        ids, scores = one.named.printed_ids(), one.scores
+        printed = (format_score(ids[head], scores.get(ids[head])) if head in ids else "" for head in HEADS)
+        table.add_row(escape(one.named.scoring.name), str(one.targets), *printed)
+    out.print(table)
+    out.print("—: undefined; empty: that code base prints no such number", markup=False)

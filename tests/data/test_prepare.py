@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.data.cards import DataError, datasets_root, load_card, read_card
+from bench.data.prepare import add_split
+
+
+@pytest.fixture
+def cards(tmp_path: Path) -> Iterator[Path]:
+    """A copy of IRDST's card, and two lists of its images beside it."""
+    shutil.copytree(datasets_root() / "IRDST", tmp_path / "IRDST")
+    (tmp_path / "train.txt").write_bytes("".join(f"{n}.png\r\n" for n in range(10)).encode())
+    (tmp_path / "test.txt").write_text("a b\nü", encoding="utf-8")
+    yield tmp_path
+    load_card.cache_clear()
+
+
+def add(cards: Path, split: str = "own") -> None:
+    parts = {part: cards / f"{part}.txt" for part in ("train", "test")}
+    add_split("IRDST", split, parts, source='mine, "by hand"', folder=cards / "IRDST")
+
+
+def test_lists_of_ones_own_make_a_split_with_a_held_out_fifth(cards: Path) -> None:
+    add(cards)
+    card = read_card(cards / "IRDST")
+    assert card.splits == {"own": {"train": 10, "held-out": 2, "test": 2}}
+    assert card.default_split == "own"
+    assert card.split_sources == {"own": 'mine, "by hand"'}
+    folder = cards / "IRDST/splits/own"
+    assert (folder / "train.txt").read_text() == "".join(f"{n}\n" for n in range(10))
+    assert (folder / "test.txt").read_text(encoding="utf-8") == "a b\nü\n"
+    assert len((folder / "held-out.txt").read_text().split()) == 2
+
+
+def test_a_second_split_leaves_the_first_the_default(cards: Path) -> None:
+    add(cards)
+    add(cards, "other.1")
+    card = read_card(cards / "IRDST")
+    assert tuple(card.splits) == ("own", "other.1")
+    assert card.default_split == "own"
+
+
+def test_lists_that_share_an_image_are_refused_and_nothing_is_written(cards: Path) -> None:
+    (cards / "test.txt").write_text("7\n")
+    with pytest.raises(DataError, match=r"'7' stands in test too \(1 in all\), expected disjoint lists"):
+        add(cards)
+    assert not (cards / "IRDST/splits").exists()
+
+
+@pytest.mark.parametrize("split", ["../own", "", "a b"])
+def test_a_split_needs_a_plain_name(cards: Path, split: str) -> None:
+    with pytest.raises(DataError, match="or no name for one"):
+        add(cards, split)
+
+
+def test_a_published_split_is_not_written_over(cards: Path) -> None:
+    with pytest.raises(DataError, match="NUAA-SIRST: 'sirst-v1' is a split already"):
+        add_split("NUAA-SIRST", "sirst-v1", {"train": cards / "train.txt"}, source="", folder=cards)
+
+
+def test_an_empty_list_is_refused(cards: Path) -> None:
+    (cards / "train.txt").write_text("\n")
+    with pytest.raises(DataError, match="no name in it"):
+        add(cards)
