@@ -9,8 +9,8 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.packed import unfinished
 from bench.processors import usable_processors
@@ -24,8 +24,7 @@ Stamp = tuple[int, int, int, int]
 """Size in bytes, times of the last change of content and of state in ns, and the file's number."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """What a file held when it was looked at.
 
     Attributes:

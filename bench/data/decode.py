@@ -42,7 +42,8 @@ def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
         DataError: when the folder cannot be listed.
     """
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        images = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(images, key=lambda path: path.name)
     except OSError as error:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
     found: dict[str, Path] = {}

@@ -125,9 +125,10 @@ class Frames(Sequence[Frame]):
             return Frames.of(self.dataset, names, self.records.take(rows), colour=self.colour)
         row = range(len(self))[index]
         image, mask = self.records.array(row, IMAGE), self.records.array(row, MASK)[0]
-        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else image[0]
+        first = image[0]
+        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else first
         grey = self.records.array(row, GREY)[0]
-        return Frame(self.names[row], shown, grey if grey.size else image[0], mask)
+        return Frame(self.names[row], shown, grey if grey.size else first, mask)
 
     def __len__(self) -> int:
         return len(self.names)
