@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bench.detector import Detector
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
+from bench.leaking import PixelComparison, learnt_from, refuse
 from bench.losses import get_loss
 from bench.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, counting, track
@@ -64,6 +65,7 @@ class Place:
         data: folder with one folder a dataset; None where only generated images are used.
         device: where networks train, predict and are measured.
         frames: decoded images, by dataset, list and decoder, so that experiments share them.
+        digests: of the images' grey levels, by list, so that experiments share them.
         trainings: what each training left, by its key, so that experiments share it.
         costs: what was measured, by network and size, so that datasets share it.
         environment: versions, processor and commit as they were at the start, whatever is committed in the meantime.
@@ -75,6 +77,7 @@ class Place:
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
+    digests: dict[ImageList, dict[str, str]] = field(default_factory=dict)
     trainings: dict[str, Trained] = field(default_factory=dict)
     costs: dict[tuple[Any, ...], Cost] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(init=False)
@@ -142,6 +145,30 @@ def read_images(jobs: Sequence[Job], place: Place) -> None:
     wanted = {(images, decoder): None for job in waiting for images, decoder in _lists_of(job)}
     for images, decoder in wanted:
         place.frames_of(images, decoder=decoder)
+
+
+def with_leaks(jobs: Sequence[Job], place: Place, *, allowed: bool) -> list[Job]:
+    """The jobs, their rows told what the weights have seen of the test list where only the pixels can tell.
+
+    Raises:
+        LeakError: naming the lists, when they share images and that is not allowed.
+    """
+    return [_with_leak(job, place, allowed=allowed) for job in jobs]
+
+
+def _with_leak(job: Job, place: Place, *, allowed: bool) -> Job:
+    experiment = job.experiment
+    if is_done(job, place):
+        leaked = read_result(place.runs / job.row.key).leaked
+        return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
+    decoder = experiment.input.decoder
+    compare = PixelComparison(lambda images: place.frames_of(images, decoder=decoder), known=place.digests)
+    shared = {images: compare.shared(images, experiment.images) for images in learnt_from(experiment)}
+    if not allowed:
+        for images, names in shared.items():
+            refuse(images, experiment.images, names)
+    leaked = len({name for names in shared.values() for name in names})
+    return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
 
 
 def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:

@@ -31,8 +31,8 @@ from typing import Any, Literal
 
 from bench.data.cards import Card, load_card
 from bench.data.corruptions import ALL, corruption_names
-from bench.data.overlaps import shared_images
 from bench.data.splits import image_list
+from bench.leaking import count_leaked, refuse_shared_images
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.rules import Rules, resolve_rules
@@ -445,46 +445,6 @@ def _method(plan: _Plan) -> Method:
         return Method(plan.row.model, plan.config)
     images = image_list(plan.learnt.name, plan.split_of(plan.learnt), "train", limit=plan.limit.train)
     return Method(plan.row.model, plan.config, images=images, input=plan.rules.input)
-
-
-def refuse_shared_images(experiment: Experiment) -> None:
-    """Nothing, when the weights have not seen the test list.
-
-    Raises:
-        SuiteError: naming the lists, how many images they share, and the first of those.
-    """
-    test = experiment.images
-    for images in _learnt_from(experiment):
-        if shared := shared_images(images, test):
-            raise SuiteError(
-                f"{_list_title(images)}, which is learnt from, and {_list_title(test)}, which is tested on, share "
-                f"{len(shared)} images, the first {shared[0]!r}; choose lists that share none, or pass --allow-leak "
-                "and every table will say so"
-            )
-
-
-def count_leaked(experiment: Experiment) -> int:
-    """Test images that the weights have learnt from, or that chose their epoch as if they were others.
-
-    Given weights do not say what they have learnt from: 0 of them is not a proof.
-    """
-    return len({name for images in _learnt_from(experiment) for name in shared_images(images, experiment.images)})
-
-
-def _learnt_from(experiment: Experiment) -> list[ImageList]:
-    """The lists that made the weights, as far as they are known.
-
-    The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
-    """
-    weights = experiment.weights
-    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
-    if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
-        seen.append(weights.selection_images)
-    return seen
-
-
-def _list_title(images: ImageList) -> str:
-    return f"{images.dataset}/{images.split}/{images.part}"
 
 
 def _training_lists(dataset: str, split: str, rules: Rules, limit: Limit) -> tuple[ImageList, ImageList | None]:

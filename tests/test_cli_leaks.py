@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import fakes
+import numpy as np
 import pytest
 from commands import Call, caller
 
@@ -90,6 +92,47 @@ def test_a_gate_is_never_held_on_images_that_were_learnt_from(call: Call) -> Non
     allowed = call("gate", write_suite(f"allow_leak = true\n{DOT}"), "--reference", "x.json", "--update")
     assert (allowed.code, "has allow_leak = true, expected false" in allowed.err) == (2, True)
     assert not Path("x.json").exists()
+
+
+CROSS = 'datasets = ["SIRST-UAVB"]\ntrained_on = ["IRSTD-1k"]\n[[row]]\nmodel = "Dot"\n'
+
+
+@pytest.fixture
+def same_pixels() -> str:
+    """Two datasets without digests, one of whose test images is a training image of the other; its name there."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 40, 40), dtype=np.uint8)
+    lists = {("IRSTD-1k", "basicirstd"): {"fit": 6, "held-out": 1}, ("SIRST-UAVB", "dfinet"): {"test": 3}}
+    number = 0
+    for (dataset, split), parts in lists.items():
+        for part, count in parts.items():
+            for name in list_names(dataset, split, part, count):
+                planes = {"images": noise[number], "masks": (noise[number] > 250).astype(np.uint8) * 255}
+                for kind, plane in planes.items():
+                    path = Path("data") / dataset / kind / f"{name}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    assert cv2.imwrite(str(path), plane)
+                number += 1
+    copy = list_names("SIRST-UAVB", "dfinet", "test", 3)[1]
+    assert cv2.imwrite(f"data/SIRST-UAVB/images/{copy}.png", noise[3])
+    return copy
+
+
+def test_a_copy_in_another_dataset_is_found_by_its_pixels_where_cards_have_no_digests(
+    call: Call, same_pixels: str
+) -> None:
+    refused = call("run", write_suite(CROSS), *SMALL)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert (
+        "IRSTD-1k/basicirstd/fit, which is learnt from, and SIRST-UAVB/dfinet/test, which is tested on, share 1 "
+        f"images, the first {same_pixels!r}" in refused.err
+    )
+    assert not Path("runs").exists()
+    for _ in range(2):
+        allowed = call("run", write_suite(CROSS), *SMALL, "--allow-leak")
+        assert allowed.code == 0, allowed.err
+        assert "(leak: 1 of 3 test images learnt from)" in " ".join(allowed.out.split())
+        (row,) = read_manifest(Path("runs"), "mine").rows
+        assert (row.leaked, read_result(Path("runs") / row.key).leaked) == (1, 1)
 
 
 def test_a_clean_run_says_nothing_of_leaks(call: Call) -> None:

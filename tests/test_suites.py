@@ -14,18 +14,17 @@ from bench.data import overlaps, splits
 from bench.data.cards import load_card
 from bench.data.overlaps import shared_images
 from bench.data.splits import image_list, list_names
+from bench.leaking import LeakError, count_leaked, refuse_shared_images
 from bench.network import find_models
 from bench.store import read_manifest, read_result
 from bench.suites import (
     Job,
     Limit,
     SuiteError,
-    count_leaked,
     expand,
     load_suite,
     manifest_of,
     parse_limit,
-    refuse_shared_images,
     suite_names,
     suite_stem,
 )
@@ -383,7 +382,7 @@ def test_lists_of_two_publishers_that_overlap_are_refused(tmp_path: Path) -> Non
     shared = shared_images(training_of(job).images, test)
     assert len(shared) == 417
     with pytest.raises(
-        SuiteError, match=f"dfinet/train, .*basicirstd/test, .* share 417 images, the first '{shared[0]}'"
+        LeakError, match=f"dfinet/train, .*basicirstd/test, .* share 417 images, the first '{shared[0]}'"
     ):
         refuse_shared_images(Experiment(training_of(job), test, job.experiment.input))
 

@@ -69,7 +69,7 @@ def run(
     """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
     from bench.executors.local import run_all
     from bench.rules import parse_overrides
-    from bench.runner import check_names, read_images
+    from bench.runner import check_names, read_images, with_leaks
     from bench.store import write_manifest
     from bench.suites import expand, load_suite, manifest_of, parse_limit, restricted
     from bench.tracking import Mirror, open_tracker
@@ -90,6 +90,7 @@ def run(
     check_names(jobs)
     place = open_place(runs, data, place_device)
     read_images(jobs, place)
+    jobs = with_leaks(jobs, place, allowed=described.allow_leak)
     place.tracker = Mirror(open_tracker(mlflow))
     manifest = manifest_of(described, jobs)
     write_manifest(runs, manifest)
