@@ -8,6 +8,9 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
+Step = Callable[[int, int], None]
+"""Called with (parts done, parts in all) while one step goes on."""
+
 
 class Progress(Protocol):
     """Receives the start, the advance and the end of one step at a time."""
@@ -47,7 +50,7 @@ def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> I
 
 
 @contextmanager
-def counting(what: str, *, total: int, progress: Progress) -> Iterator[Callable[[int, int], None]]:
+def counting(what: str, *, total: int, progress: Progress) -> Iterator[Step]:
     """A step that is told how many of its parts are done, several at once where they went fast."""
     done = 0
 

@@ -64,6 +64,7 @@ class Place:
         data: folder with one folder a dataset; None where only generated images are used.
         device: where networks train, predict and are measured.
         frames: decoded images, by dataset, list and decoder, so that experiments share them.
+        trainings: what each training left, by its key, so that experiments share it.
         costs: what was measured, by network and size, so that datasets share it.
         environment: versions, processor and commit as they were at the start, whatever is committed in the meantime.
     """
@@ -74,6 +75,7 @@ class Place:
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
+    trainings: dict[str, Trained] = field(default_factory=dict)
     costs: dict[tuple[Any, ...], Cost] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(init=False)
 
@@ -205,18 +207,33 @@ def obtain_weights(job: Job, place: Place) -> tuple[Segmenter, Trained | None]:
         return obtain_detector(weights, place), None
     if isinstance(weights, Weights):
         return _given_weights(weights, channels=job.experiment.input.channels).to(place.device), None
-    decoder = weights.input.decoder
-    chosen = weights.selection_images
+    trained = train_once(weights, place)
+    return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(place.device), trained
+
+
+def train_once(training: Training, place: Place) -> Trained:
+    """What a training leaves: carried out or taken from its folder the first time, told of again for every experiment.
+
+    Raises:
+        NonFiniteLossError: when it diverges.
+    """
+    known = place.trainings.get(training.key)
+    if known is not None:
+        for record in known.log:
+            place.tracker.log_epoch(record)
+        return known
+    decoder, chosen = training.input.decoder, training.selection_images
     trained = train(
-        weights,
-        place.frames_of(weights.images, decoder=decoder),
-        folder=place.runs / "trainings" / weights.key,
+        training,
+        place.frames_of(training.images, decoder=decoder),
+        folder=place.runs / "trainings" / training.key,
         selection_frames=None if chosen is None else place.frames_of(chosen, decoder=decoder),
         device=place.device,
         progress=place.progress,
         on_epoch=place.tracker.log_epoch,
     )
-    return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(place.device), trained
+    place.trainings[training.key] = trained
+    return trained
 
 
 def obtain_detector(method: Method, place: Place) -> Detector:

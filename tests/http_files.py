@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ class Served:
         etag, modified: what it calls this version; empty for no such header.
         ranges: whether it gives parts.
         cuts: for each coming answer, after how many bytes the connection is cut.
+        silence: seconds that it says nothing before it cuts.
         statuses: for each coming answer, an error to give instead.
         length: whether it says how long the answer is.
         asked: the `Range` header of every request so far, empty for none.
@@ -31,6 +33,7 @@ class Served:
     length: bool = True
     kind: str = "application/zip"
     wrong_range: bool = False
+    silence: float = 0.0
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -97,6 +100,8 @@ def _answer(handler: BaseHTTPRequestHandler, served: Served) -> None:
     handler.end_headers()
     end = start + served.cuts.pop(0) if served.cuts else total
     handler.wfile.write(served.content[start:end])
+    if end < total:
+        time.sleep(served.silence)
 
 
 def _matches(handler: BaseHTTPRequestHandler, served: Served) -> bool:

@@ -251,6 +251,20 @@ def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_p
     assert (values[1], values[2], values[4]) == (0.0, 1.0, 1.0), "after two turns the start mask is back"
 
 
+def test_a_training_is_read_from_its_folder_once_and_told_of_with_every_experiment(tmp_path: Path) -> None:
+    first, second = (make_jobs(tmp_path, "Parrot", rounds=2, start=start)[0] for start in ("otsu", "zeros"))
+    diary = Diary()
+    place = Place(runs=tmp_path, data=None, device=torch.device("cpu"), tracker=diary)
+    run_all([first], place)
+    once = [line for line in diary.told if line.startswith("epoch")]
+    next((tmp_path / "trainings").glob("*/state.pt")).write_bytes(b"broken, and nobody looks")
+    (result,) = run_all([second], place)
+    assert result is not None
+    assert result.status == "limited"
+    assert once
+    assert [line for line in diary.told if line.startswith("epoch")] == 2 * once
+
+
 def test_rounds_so_far_are_scored_beside_every_round(tmp_path: Path) -> None:
     """From the mask itself the odd rounds are turned over and miss all; of k rounds, k // 2 find every target."""
     (job,) = make_jobs(tmp_path, "Parrot", rounds=4, start="ground-truth")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    from bench.progress import Step
     from bench.types import Score
 
 FILE_WIDTH = 200  # columns where output goes to a file or a pipe, which have no width of their own
@@ -56,7 +57,7 @@ class Bar:
 
 
 @contextmanager
-def shown_steps(what: str) -> Iterator[Callable[[int, int], None]]:
+def shown_steps(what: str) -> Iterator[Step]:
     """A callback `(done, total)` that moves a bar."""
     bar = Bar()
     started = False

@@ -27,7 +27,7 @@ from typing import IO, Any, cast
 
 from bench.data.cards import DataError
 from bench.data.naming import SUFFIXES
-from bench.data.shelf import Progress
+from bench.progress import Step
 
 WANTED = (*SUFFIXES, ".txt")
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
@@ -90,7 +90,7 @@ class Contents:
     sha256: str = ""
 
 
-def open_source(path: Path, work: Path, *, limits: Limits | None = None, progress: Progress | None = None) -> Contents:
+def open_source(path: Path, work: Path, *, limits: Limits | None = None, progress: Step | None = None) -> Contents:
     """The files under a folder as they are, or those of an archive unpacked into the empty folder `work`.
 
     Raises:
@@ -147,6 +147,7 @@ class _Intake:
     total: int = 0
     _members: int = 0
     _bytes: int = 0
+    _kept: int = 0
     _seen: set[str] = field(default_factory=set)
 
     def take(self, name: str, size: int) -> Path | None:
@@ -160,6 +161,9 @@ class _Intake:
         self.total += 1
         if _is_junk(inside) or inside.suffix.lower() not in WANTED:
             return None
+        self._kept += size
+        if self._kept > self.free:
+            raise DataError(f"{self.path}: unpacks to more than the {_size(self.free)} free at {self.work.parent}")
         self.files[inside] = self.work / f"{self.total:07d}{inside.suffix.lower()}"
         return self.files[inside]
 
@@ -187,11 +191,9 @@ class _Intake:
                 f"{self.path}: {_size(packed)} that unpack to more than {self.limits.ratio} times as much, "
                 "no dataset of images does; not unpacked"
             )
-        if self._bytes > self.free:
-            raise DataError(f"{self.path}: unpacks to more than the {_size(self.free)} free at {self.work.parent}")
 
 
-def _unpack_zip(path: Path, intake: _Intake, progress: Progress | None) -> None:
+def _unpack_zip(path: Path, intake: _Intake, progress: Step | None) -> None:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         wanted = [(member, target) for member in members if (target := _take_zipped(member, intake)) is not None]
@@ -225,7 +227,7 @@ def _zipped_name(member: zipfile.ZipInfo) -> str:
         return member.orig_filename
 
 
-def _unpack_tar(path: Path, form: str, intake: _Intake, progress: Progress | None) -> None:
+def _unpack_tar(path: Path, form: str, intake: _Intake, progress: Step | None) -> None:
     size = path.stat().st_size
     with path.open("rb") as packed, OPENERS[form](packed) as plain:
         guarded = cast(IO[bytes], _Guarded(plain, path, intake.limits))

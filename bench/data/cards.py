@@ -139,7 +139,7 @@ class Card:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the digests of all files, in the order of their names; empty where there are none."""
+        """SHA-256 over the digests of all files that have one, in the order of their names; empty where none has."""
         if not self.digests:
             return ""
         lines = [f"{name}\t{self.digests[name].sha256}\n" for name in sorted(self.digests)]

@@ -17,7 +17,7 @@ from PIL import Image
 from bench.data.cards import DataError
 from bench.data.decode import FORMATS, Pixels, open_image
 from bench.data.naming import SUFFIXES, counted
-from bench.data.shelf import Progress
+from bench.progress import Step
 
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 PRINT = ("CMYK",)
@@ -55,7 +55,7 @@ def refuse_unread(unread: Unread) -> None:
             )
 
 
-def convert_folder(folder: Path, progress: Progress | None = None) -> tuple[str, ...]:
+def convert_folder(folder: Path, progress: Step | None = None) -> tuple[str, ...]:
     """Store every image under `folder/images` and `folder/masks` as an 8-bit PNG; what was done, one sentence each.
 
     Raises:

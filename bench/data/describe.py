@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from bench.data.cards import load_card
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.overlaps import lists_of
-from bench.data.shelf import Progress
 from bench.data.splits import FIT, HELD_OUT
 from bench.data.verify import expected_files
 from bench.metrics.components import BoolArray, IntArray
 from bench.metrics.contrast import stand_out
 from bench.metrics.counts import FloatArray, read_truth
+from bench.progress import Step
 from bench.types import Scoring
 
 MEASURE = Scoring("native")
@@ -116,9 +116,7 @@ class Description:
         )
 
 
-def describe(
-    dataset: str, root: Path | None = None, *, split: str = "", progress: Progress | None = None
-) -> Description:
+def describe(dataset: str, root: Path | None = None, *, split: str = "", progress: Step | None = None) -> Description:
     """Everything measured on all images of a dataset, or on those of one split.
 
     Args:
@@ -141,7 +139,7 @@ def describe(
     return measure(dataset, frames, lists={**everything, **positions})
 
 
-def _frames(dataset: str, names: Sequence[str], *, root: Path | None, progress: Progress | None) -> Iterator[Frame]:
+def _frames(dataset: str, names: Sequence[str], *, root: Path | None, progress: Step | None) -> Iterator[Frame]:
     """The frames, a few of them held at a time; of none, at least the folder is looked for."""
     for at in range(0, max(len(names), 1), AT_ONCE):
         for done, frame in enumerate(_open(dataset, names[at : at + AT_ONCE], root), start=at + 1):

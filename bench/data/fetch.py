@@ -93,12 +93,6 @@ def instructions(card: Card, data: Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def describe_source(source: Source) -> str:
-    """A source in one line, with what nobody has checked about it."""
-    proven = "" if source.tried else " (this address was not tried when the card was written)"
-    return f"{source.url}{proven}: {source.holds}"
-
-
 def _steps_to(card: Card, source: Source, data: Path) -> list[str]:
     if source.kind == "mixture":
         return [f"  dfinet-bench data fetch {part} --data {shlex.quote(str(data))}" for part in card.mixture_of] + [
@@ -106,11 +100,17 @@ def _steps_to(card: Card, source: Source, data: Path) -> list[str]:
         ]
     hint = [f"     if its layout is not recognised, add --layout {source.layout}"] if source.layout else []
     return [
-        f"  1. open {describe_source(source)}",
+        f"  1. open {_describe(source)}",
         "  2. save the file and note where; a folder, zip or tar can be imported as it is",
         f"  3. dfinet-bench data import {card.name} FILE --data {shlex.quote(str(data))}",
         *hint,
     ]
+
+
+def _describe(source: Source) -> str:
+    """A source in one line, with what nobody has checked about it."""
+    proven = "" if source.tried else " (this address was not tried when the card was written)"
+    return f"{source.url}{proven}: {source.holds}"
 
 
 def _check_archive(fetch: Fetch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.data.cards import Card, DataError, load_card
 from bench.data.decode import find_files
+from bench.data.naming import plain
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,29 @@ def _find_parts(card: Card, root: Path) -> Files:
     return Files(card.name, root, images, {name: path for part in parts for name, path in part.masks.items()})
 
 
-def _dataset_folder(card: Card, root: Path | None) -> Path:
-    pass_it = f"pass the folder that holds {card.name} with --data DIR or DFINET_BENCH_DATA"
+def no_folder(name: str, root: Path | None) -> str:
+    """The sentence about a dataset that is not where it was looked for, with what lies there under another spelling."""
+    pass_it = f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA"
     if root is None:
-        raise DataError(f"{card.name}: no data folder was given; {pass_it}")
+        return f"{name}: no data folder was given; {pass_it}"
+    alike = [path for path in _folders(root) if plain(path.name) == plain(name) and path.name != name]
+    if alike:
+        pass_it = f"{alike[0].name} lies there: dfinet-bench data import {name} {alike[0]} --data {root}"
+    return f"{root / name}: no such folder, expected {name}/images and {name}/masks; {pass_it}"
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def _dataset_folder(card: Card, root: Path | None) -> Path:
+    if root is None or not (root / card.name).is_dir():
+        raise DataError(no_folder(card.name, root))
     folder = root / card.name
-    for wanted in (folder, folder / "images", folder / "masks"):
+    for wanted in (folder / "images", folder / "masks"):
         if not wanted.is_dir():
-            raise DataError(f"{wanted}: no such folder, expected {card.name}/images and {card.name}/masks; {pass_it}")
+            raise DataError(
+                f"{wanted}: no such folder, expected {card.name}/images and {card.name}/masks; pass the folder that "
+                f"holds {card.name} with --data DIR or DFINET_BENCH_DATA, or bring it in with dfinet-bench data import"
+            )
     return folder

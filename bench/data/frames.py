@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from PIL import features
 
 from bench.data import decode, otsu, pairs, synthetic
+from bench.data.cache_folder import cache_folder
 from bench.data.cards import Card, DataError, load_card
 from bench.data.contents import contents_of
 from bench.data.decode import Pixels, resize_bilinear
 from bench.data.otsu import otsu_start
 from bench.data.packed import Array, Ints
-from bench.data.pairs import Located, Pair, Read, find_pairs, generated_pairs
-from bench.data.shelf import Progress, Records, Shelf, cache_root, fingerprint
+from bench.data.pairs import Pair, PairFiles, Read, find_pairs, generated_pairs
+from bench.data.shelf import Records, Shelf, fingerprint
+from bench.progress import Step
 from bench.types import Decoder
 
 Size = tuple[int, int]
@@ -169,7 +171,7 @@ class Frames(Sequence[Frame]):
             return Shelf(None)
         version = fingerprint(otsu.__file__, opencv=cv2.__version__)
         shape = "native" if size is None else f"{size[0]}x{size[1]}"
-        return Shelf(cache_root() / self.dataset / f"otsu-{shape}-{version}")
+        return Shelf(cache_folder() / self.dataset / f"otsu-{shape}-{version}")
 
 
 _DIGEST = hashlib.sha256().digest_size
@@ -177,7 +179,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def open_frames(
-    dataset: str, names: Sequence[str], *, root: Path | None, decoder: Decoder, progress: Progress | None = None
+    dataset: str, names: Sequence[str], *, root: Path | None, decoder: Decoder, progress: Step | None = None
 ) -> Frames:
     """The named images of a dataset, decoded now or by an earlier start, and checked.
 
@@ -198,7 +200,7 @@ def open_frames(
     else:
         files = find_pairs(card, names, root=root, decoder=decoder)
         read, keys = _unchanging(card, names, files)
-    shelf = Shelf(cache_root() / dataset / f"{decoder}-{_decoding(decoder)}")
+    shelf = Shelf(cache_folder() / dataset / f"{decoder}-{_decoding(decoder)}")
     records = shelf.fetch(keys, lambda row: _record(read(row)), progress=progress)
     return Frames.of(dataset, names, records, colour=decoder == "opencv-bgr")
 
@@ -218,7 +220,7 @@ def _record(pair: Pair | Frame) -> list[Array]:
     return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32)]
 
 
-def _unchanging(card: Card, names: Sequence[str], files: Located) -> tuple[Read, list[bytes]]:
+def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Read, list[bytes]]:
     """How pairs are read whose files stay as they are meanwhile, and what their records are found by."""
     contents = contents_of([*files.images, *files.masks], _memory_of(files.images))
     pairs_of = list(zip(contents[: len(names)], contents[len(names) :], strict=True))
@@ -256,4 +258,4 @@ def _memory_of(images: Sequence[Path]) -> Path | None:
     if not images:
         return None
     folder = images[0].parents[1].resolve()
-    return cache_root() / "files" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}.json"
+    return cache_folder() / "files" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}.json"

@@ -24,9 +24,9 @@ from bench.data.cards import Card, DataError, load_card
 from bench.data.convert import convert_folder, find_unread, refuse_unread
 from bench.data.layouts import Plan, listed_name, recognise
 from bench.data.naming import counted
-from bench.data.shelf import Progress
 from bench.data.splits import read_list
 from bench.data.verify import LISTS, Verification, verify_folder
+from bench.progress import Step
 
 RECORD_FILE = "import.json"
 
@@ -201,7 +201,7 @@ class _Told:
     def __init__(self, steps: Steps | None) -> None:
         self._steps = steps
 
-    def of(self, what: str) -> Progress | None:
+    def of(self, what: str) -> Step | None:
         return None if self._steps is None else partial(self._steps, what)
 
 
@@ -260,7 +260,7 @@ def _file_size(path: Path) -> int:
         raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
 
 
-def _place(contents: Contents, plan: Plan, stage: Path, progress: Progress | None) -> None:
+def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -> None:
     """Put every image and mask under its name, its own extension in lower case behind it."""
     pairs = [("images", *item) for item in plan.images.items()] + [("masks", *item) for item in plan.masks.items()]
     take = shutil.copyfile if contents.form == "folder" else shutil.move

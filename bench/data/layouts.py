@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bench.data.cards import DataError
-from bench.data.naming import SUFFIXES, counted, published_name, stem_of
+from bench.data.naming import SUFFIXES, counted, plain, published_name, stem_of
 from bench.registry import unknown
 
 PIXELS = "_pixels0"
@@ -168,15 +168,13 @@ def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePos
     suffixed = sum(path.stem.endswith(PIXELS) for path in masks)
     if (2 * suffixed > len(masks)) != (layout.mask_suffix == PIXELS):
         return None
-    written = places[0][2][0].parent
-    for _ in PurePosixPath(layout.parts[0].images).parts:
-        written = written.parent
+    written = places[0][2][0].parents[len(PurePosixPath(layout.parts[0].images).parts)]
     return _Fit(layout, written, tuple((kind, part, tuple(sorted(files))) for kind, part, files in places))
 
 
 def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) -> _Fit:
     """The only fit; of several the one in a folder of the dataset's name."""
-    named = [fit for fit in fits if _plain(fit.root.name) == _plain(dataset)]
+    named = [fit for fit in fits if plain(fit.root.name) == plain(dataset)]
     chosen = named if len(fits) > 1 and named else fits
     if len(chosen) == 1:
         return chosen[0]
@@ -191,10 +189,6 @@ def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) ->
         f"no known layout: images lie in {', '.join(found[:6]) or 'no folder'}{' …' if len(found) > 6 else ''}, "
         f"expected one of {known}"
     )
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _named(fit: _Fit, kind: str, dataset: str) -> dict[str, PurePosixPath]:

@@ -28,7 +28,8 @@ from bench.data.overlaps import (
 )
 from bench.data.splits import FIT, HELD_OUT
 from bench.data.synthetic import checked_scene
-from bench.data.twins import ORIENTATIONS, SAME_VIEW, THRESHOLDS, Step, confirm, propose, sketch
+from bench.data.twins import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
+from bench.progress import Step
 from bench.store import StoreError, from_plain, read_json, to_plain, write_json
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,15 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def plain(name: str) -> str:
+    """Letters and digits in lower case: by what folders of one dataset are alike.
+
+    >>> plain("SIRST-Aug") == plain("sirst_aug")
+    True
+    """
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
 def counted(count: int, noun: str) -> str:
     """The number and what is counted.
 

@@ -39,7 +39,7 @@ Read = Callable[[int], Pair]
 
 
 @dataclass(frozen=True)
-class Located:
+class PairFiles:
     """Where the pairs of a list lie.
 
     Attributes:
@@ -52,7 +52,7 @@ class Located:
     read: Read
 
 
-def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: Decoder) -> Located:
+def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: Decoder) -> PairFiles:
     """The files of the named images of a dataset, none of them decoded yet.
 
     Args:
@@ -61,15 +61,15 @@ def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: 
     Raises:
         DataError: when the folder is not there, or an image or mask is missing.
     """
-    files = find_dataset(card, root)
-    pairs = [files.pair(name) for name in names]
+    found = find_dataset(card, root)
+    pairs = [found.pair(name) for name in names]
 
     def read(row: int) -> Pair:
         image_path, mask_path = pairs[row]
         image, grey = _decode(image_path, decoder)
         return Pair(image, grey, _fitting_mask(card, names[row], decode_mask(mask_path), grey, mask_path))
 
-    return Located(tuple(image for image, _ in pairs), tuple(mask for _, mask in pairs), read)
+    return PairFiles(tuple(image for image, _ in pairs), tuple(mask for _, mask in pairs), read)
 
 
 def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Read:

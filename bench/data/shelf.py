@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 import warnings
 from collections import deque
@@ -19,21 +18,12 @@ from numpy.typing import NDArray
 
 from bench.data.packed import SUFFIX, Array, DamagedPackError, Ints, Pack, PackWriter, read_pack
 from bench.processors import usable_processors
+from bench.progress import Step
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
-
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file is taken to be of a process that was killed."""
-
-
-def cache_root() -> Path:
-    """The folder of everything that may be deleted at any time: DFINET_BENCH_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("DFINET_BENCH_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dfinet-bench"
 
 
 def fingerprint(*files: str, **versions: str) -> str:
@@ -97,7 +87,7 @@ class Shelf:
         keys: Sequence[bytes],
         make: Callable[[int], Sequence[Array]],
         *,
-        progress: Progress | None = None,
+        progress: Step | None = None,
     ) -> Records:
         """The records of these keys, found, or made and kept for the next time.
 
@@ -116,7 +106,7 @@ class Shelf:
         return Records.of(keys, packs)
 
     def _make(
-        self, keys: Sequence[bytes], missing: Sequence[int], make: Callable[[int], Sequence[Array]], tell: Progress
+        self, keys: Sequence[bytes], missing: Sequence[int], make: Callable[[int], Sequence[Array]], tell: Step
     ) -> Pack:
         """A pack of what was missing; what was made before an error is kept too."""
         self._sweep()

@@ -23,12 +23,11 @@ from PIL import Image
 from scipy import fft
 
 from bench.data.decode import Pixels
+from bench.progress import Step
 
 Plane = NDArray[np.float32]
 Read = Callable[[int], Pixels]
 """The grey levels (H, W) of the image at a position."""
-
-Step = Callable[[int, int], None]
 
 SIDE, COARSE = 64, 32
 """Sides of the thumbnails, in pixels: all pairs are compared at the coarse one, those it leaves at the other."""

@@ -11,10 +11,11 @@ import numpy as np
 
 from bench.data.cards import Card, DataError, load_card
 from bench.data.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
+from bench.data.folders import no_folder
 from bench.data.naming import SUFFIXES, composed, published_name, stem_of
-from bench.data.shelf import Progress
 from bench.data.splits import list_names, read_list
 from bench.data.synthetic import checked_scene
+from bench.progress import Step
 
 FOLDERS = ("images", "masks")
 LISTS = "img_idx"
@@ -86,7 +87,7 @@ class Findings:
         return Verification(card.name, files, tuple(self.problems), tuple(self.notes), tuple(self.broken))
 
 
-def verify(name: str, root: Path | None, progress: Progress | None = None) -> Verification:
+def verify(name: str, root: Path | None, progress: Step | None = None) -> Verification:
     """A dataset's folder compared with its card: names, sizes, decoded pixels, mask values, list entries and repairs.
 
     Args:
@@ -101,13 +102,11 @@ def verify(name: str, root: Path | None, progress: Progress | None = None) -> Ve
     if root is not None and card.mixture_of and not (root / name).is_dir():
         return _verify_parts(card, root, progress)
     if root is None or not (root / name).is_dir():
-        where = "no data folder was given" if root is None else f"{root / name}: no such folder"
-        pass_it = f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA"
-        return Verification(name, 0, (f"{where}, expected {name}/images and {name}/masks; {pass_it}",), ())
+        return Verification(name, 0, (no_folder(name, root),), ())
     return verify_folder(card, root / name, progress)
 
 
-def verify_folder(card: Card, folder: Path, progress: Progress | None = None) -> Verification:
+def verify_folder(card: Card, folder: Path, progress: Step | None = None) -> Verification:
     """A folder that holds `images` and `masks`, compared with a card."""
     findings = Findings()
     found = {kind: _list_folder(folder / kind, findings) for kind in FOLDERS}
@@ -131,7 +130,7 @@ def expected_files(card: Card) -> frozenset[str]:
     return frozenset(listed | {file.partition("/")[2] for file in card.digests})
 
 
-def _verify_generated(card: Card, progress: Progress | None) -> Verification:
+def _verify_generated(card: Card, progress: Step | None) -> Verification:
     problems = []
     names = sorted(expected_files(card))
     for done, name in enumerate(names, start=1):
@@ -144,7 +143,7 @@ def _verify_generated(card: Card, progress: Progress | None) -> Verification:
     return Verification(card.name, 2 * len(names), tuple(problems), ("generated from a seed, no folder is needed",))
 
 
-def _verify_parts(card: Card, root: Path, progress: Progress | None) -> Verification:
+def _verify_parts(card: Card, root: Path, progress: Step | None) -> Verification:
     reports = [verify(part, root, progress) for part in card.mixture_of]
     note = f"{root / card.name}: no such folder, {card.name} is read from {', '.join(card.mixture_of)}"
     return Verification(
@@ -212,7 +211,7 @@ def _check_own_lists(card: Card, folder: Path, images: dict[str, Path], findings
         findings.note("unlisted", f"{folder / LISTS}: in no list: {', '.join(unlisted[:3])} (images: {len(unlisted)})")
 
 
-def _check_pixels(card: Card, found: dict[str, dict[str, Path]], findings: Findings, progress: Progress | None) -> int:
+def _check_pixels(card: Card, found: dict[str, dict[str, Path]], findings: Findings, progress: Step | None) -> int:
     names = sorted(found["images"].keys() | found["masks"].keys())
     files = 0
     empty: list[Path] = []

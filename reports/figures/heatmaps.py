@@ -23,7 +23,7 @@ from reports.table import DASH
 CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19
 """Of a cell, inches; cells of few columns are wider."""
 
-WIDEST_CELL = 0.62
+WIDEST_CELL = 0.68
 LETTER = 0.058
 """Width of a letter of a row's name at 7 points, inches."""
 
@@ -229,7 +229,7 @@ def _watermark(figure: Figure) -> None:
         ha="center",
         va="center",
         rotation=24,
-        fontsize=30,
+        fontsize=min(30.0, 9.0 * float(figure.get_size_inches()[1])),
         color="0.6",
         alpha=0.32,
         fontweight="bold",

@@ -176,6 +176,15 @@ def test_nothing_at_the_path_is_one_line(tmp_path: Path, work: Path) -> None:
     refused(tmp_path / "none.zip", work, "no such file or directory, expected a folder or an archive")
 
 
+def test_a_packing_that_python_does_not_know_is_one_line(tmp_path: Path, work: Path) -> None:
+    path = zip_of(tmp_path / "set.zip", {"images/a.png": b"x"})
+    content = bytearray(path.read_bytes())
+    for head, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(head) + at] = 9  # Deflate64
+    path.write_bytes(content)
+    refused(path, work, "unpack it with another program and import the folder")
+
+
 def test_names_in_utf_8_are_read_where_a_zip_forgot_to_say_so(tmp_path: Path, work: Path) -> None:
     path = zip_of(tmp_path / "set.zip", {"images/ü.png": b"x"})
     content = bytearray(path.read_bytes())
@@ -198,6 +207,7 @@ def test_more_than_the_disk_has_is_refused_before_anything_is_written(
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     refused(path, work, "unpacks to more than the 4,000 bytes free")
     assert not list(work.iterdir())
+    assert open_source(zip_of(tmp_path / "set.zip", {"video.mp4": bytes(5000)}), work).files == {}
 
 
 def test_progress_reaches_the_end(tmp_path: Path, work: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_a_later_command_goes_on_where_an_earlier_one_gave_up(served: Served, pa
 def download_until_cut(served: Served, part: Path) -> None:
     with pytest.raises(DataError, match=r"200,000 bytes are kept in .*, the same command goes on from there"):
         download(served.url, part, patience=Patience(tries=1, wait=0.0, timeout=5.0))
+
+
+def test_a_server_that_falls_silent_is_asked_again(served: Served, part: Path) -> None:
+    served.cuts, served.silence = [200_000], 1.0
+    assert download(served.url, part, patience=replace(AT_ONCE, timeout=0.2)).read_bytes() == CONTENT
+    assert served.asked == ["", "bytes=200000-"]
 
 
 def test_progress_renews_the_patience(served: Served, part: Path) -> None:

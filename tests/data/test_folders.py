@@ -44,3 +44,13 @@ def test_an_accent_spelled_in_two_characters_is_found(made: Path) -> None:
     for kind in ("images", "masks"):
         (made / "IRSTD-1k" / kind / "XDU0.png").rename(made / "IRSTD-1k" / kind / "u\u0308.png")
     assert find_dataset(load_card("IRSTD-1k"), made).pair("ü")[0].is_file()
+
+
+def test_a_folder_in_another_spelling_is_named(made: Path) -> None:
+    (made / "IRSTD-1k").rename(made / "irstd_1K")
+    with pytest.raises(DataError) as caught:
+        find_dataset(load_card("IRSTD-1k"), made)
+    assert str(caught.value) == (
+        f"{made}/IRSTD-1k: no such folder, expected IRSTD-1k/images and IRSTD-1k/masks; "
+        f"irstd_1K lies there: dfinet-bench data import IRSTD-1k {made}/irstd_1K --data {made}"
+    )

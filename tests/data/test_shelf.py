@@ -20,7 +20,6 @@ from bench.data import contents, pairs
 from bench.data.cards import DataError
 from bench.data.frames import Frames, open_frames
 from bench.data.packed import PackWriter, read_pack
-from bench.data.shelf import cache_root
 
 NAMES = ("XDU0", "XDU1", "XDU2")
 
@@ -303,15 +302,6 @@ def test_otsu_starts_are_made_once(made: Path, empty_cache: Path, monkeypatch: p
     again = opened(made).starts((16, 8))
     assert np.array_equal(first.array(1, 0), again.array(1, 0))
     assert again.array(1, 0).shape == (1, 16, 8)
-
-
-def test_the_cache_is_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_root() == Path(os.environ["DFINET_BENCH_CACHE"])
-    monkeypatch.delenv("DFINET_BENCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/tmp/xdg")
-    assert cache_root() == Path("/var/tmp/xdg/dfinet-bench")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_root() == Path("~/.cache/dfinet-bench").expanduser()
 
 
 LARGE = """
