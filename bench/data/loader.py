@@ -91,13 +91,12 @@ class Feed:
     def _image(self, planes: Planes, drawn: Draws) -> Tensor:
         """(B, C, H, W) of all images; those whose channels are equal are calculated once and repeated."""
         coloured = planes.begin[:, 0] != planes.begin[:, -1]
-        grey, colour = (
-            _repeated(self._one_kind(planes.take(rows).distinct(), drawn.take(rows)), self.input.channels)
-            if len(rows)
-            else None
-            for rows in (np.flatnonzero(~coloured), np.flatnonzero(coloured))
-        )
-        return together(grey, colour, coloured)
+        if not coloured.any():
+            return _repeated(self._one_kind(planes.distinct(), drawn), self.input.channels)
+        colour, rows = np.flatnonzero(coloured), np.flatnonzero(~coloured)
+        grey = self._one_kind(planes.take(rows).distinct(), drawn.take(rows)) if len(rows) else None
+        repeated = None if grey is None else _repeated(grey, self.input.channels)
+        return together(repeated, self._one_kind(planes.take(colour), drawn.take(colour)), coloured)
 
     def _one_kind(self, planes: Planes, drawn: Draws) -> Tensor:
         """(B, C, H, W) normalised after everything but the padding, so that what is padded is zero."""

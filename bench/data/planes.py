@@ -90,19 +90,20 @@ class Planes:
         """(B C h, across) elements from every start on."""
         if len(self.flats) == 1:
             return self._gather(self.flats[0], starts.reshape(-1), across)
-        first = self.flats[0]
-        found = torch.zeros((len(starts), starts[0].size, across), dtype=first.dtype, device=first.device)
+        parts, places = [], []
         for number in np.unique(self.which):
             here = np.flatnonzero(self.which == number)
             own = min(across, self.widest[number])
             rows = self._gather(self.flats[number], starts[here].reshape(-1), own)
-            found[torch.from_numpy(here).to(found.device), :, :own] = rows.view(len(here), -1, own)
-        return found
+            parts.append(pad(rows.view(len(here), -1, own), (0, across - own)))
+            places.append(here)
+        order = torch.from_numpy(np.argsort(np.concatenate(places)))
+        return torch.cat(parts).index_select(0, order.to(parts[0].device))
 
     def _gather(self, flat: Tensor, starts: Ints, across: int) -> Tensor:
         index = torch.from_numpy(starts).to(flat.device, non_blocking=True)
         overlapping = flat.as_strided((len(flat) - across + 1, across), (1, 1))
-        if flat.device == self.device:
+        if flat.device.type == self.device.type:
             return overlapping.index_select(0, index)
         rows = torch.empty((len(starts), across), dtype=flat.dtype, pin_memory=True)
         return torch.index_select(overlapping, 0, index, out=rows)

@@ -99,9 +99,10 @@ def resampled(planes: Tensor, down: Axis, right: Axis, interpolation: Interpolat
     across = lower.mul_(left).add_(higher.mul_(beside))  # (B, C, H, w)
     if not whole:
         return _rounded(_rows(across, down.low) * above + _rows(across, down.high) * below, planes.dtype)
-    across >>= 4
-    upper = _rows(across, down.low).mul_(above).bitwise_right_shift_(16)
-    under = _rows(across, down.high).mul_(below).bitwise_right_shift_(16)
+    across = across.bitwise_right_shift_(4).to(torch.int16)  # at most 255 * 2048 / 16
+    upper, under = (_rows(across, one).to(torch.int32) for one in (down.low, down.high))
+    upper.mul_(above).bitwise_right_shift_(16)
+    under.mul_(below).bitwise_right_shift_(16)
     return upper.add_(under).add_(2).bitwise_right_shift_(2).to(torch.uint8)
 
 

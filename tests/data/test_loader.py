@@ -12,6 +12,7 @@ from bench.data.geometry import Geometry
 from bench.data.loader import evaluation_batches, network_size, steps_per_epoch, train_batches
 from bench.data.splits import list_names
 from bench.network import Batch
+from bench.recipes import RECIPES
 from bench.types import Input, Recipe
 
 GREY = Input("pillow-grey", 1, mean=100.0, std=10.0, multiple=16)
@@ -208,3 +209,58 @@ def test_dropout_blackens_the_image_and_not_the_mask(frames: Frames) -> None:
         blackened += bool((np.abs(changed) > 0.1).any())
         assert np.array_equal(batch.mask[0, 0] * 255, geometry.apply(frames[index].mask, "nearest"))
     assert 0 < blackened < 10
+
+
+def coloured(level: int) -> Frame:
+    image = np.empty((40, 40, 3), np.uint8)
+    image[:] = (level, level + 20, level + 90)
+    return Frame(f"colour {level}", image, image[..., 0].copy(), np.zeros((40, 40), np.uint8))
+
+
+def in_three_channels(level: int) -> Frame:
+    image = np.full((40, 40, 3), level, np.uint8)
+    return Frame(f"grey {level}", image, image[..., 0].copy(), np.zeros((40, 40), np.uint8))
+
+
+def test_images_with_and_without_colours_share_a_batch() -> None:
+    shown = [in_three_channels(10), coloured(20), in_three_channels(30), coloured(40), coloured(50)]
+    given = Input("opencv-bgr", 3, mean=0.0, std=1.0)
+    (batch,) = train_batches(
+        Frames("synthetic", shown),
+        input=given,
+        recipe=dataclasses.replace(PATCHES, batch=5),
+        seed=1,
+        epoch=0,
+        needs_start=False,
+    )
+    levels = {
+        name: image.flatten(1).unique(dim=1).flatten().tolist()
+        for name, image in zip(batch.name, batch.image, strict=True)
+    }
+    assert levels == {frame.name: frame.image[0, 0].tolist() for frame in shown}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["kept on the device", "sent batch by batch"])
+@pytest.mark.parametrize("recipe", ["basicirstd", "dfinet", "dnanet"])
+def test_a_gpu_makes_the_batches_that_a_cpu_makes(
+    frames: Frames, recipe: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.data.planes.MOST_OF_FREE_MEMORY", share)
+    rule = RECIPES.get(recipe)
+    given = GREY if rule.patch else RESIZED
+    made = [
+        list(
+            train_batches(frames, input=given, recipe=rule, seed=2, epoch=0, needs_start=True, device=torch.device(one))
+        )
+        for one in ("cpu", "cuda")
+    ]
+    for one, other in zip(*made, strict=True):
+        assert other.image.device.type == other.mask.device.type == "cuda"
+        level = 1.001 / given.std  # what is interpolated may be rounded to the next level
+        torch.testing.assert_close(other.image.cpu(), one.image, rtol=0, atol=level)
+        assert (other.mask.cpu() != one.mask).float().mean() < 0.001
+        assert one.start is not None
+        assert other.start is not None
+        assert (other.start.cpu() != one.start).float().mean() < 0.001
