@@ -333,6 +333,16 @@ def test_a_scale_of_false_alarms_holds_zeros():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.0", "1000"]
 
 
+def test_a_caption_says_how_false_alarms_of_zero_are_painted():
+    """Fa, on a logarithmic scale, has to; an IoU of 0 has a colour of its own."""
+    made = result(found=scores(0.8))
+    entries = [entry(made), entry(under(made, "drift@1", 0.0, fa=0.0))]
+    drawn = {one.name: one.caption for one in matrix_figures(entries)}
+    words = "Fa of 0, which a logarithmic scale lacks, is painted as the bar's lower end."
+    assert [name for name, caption in drawn.items() if words in caption] == ["robustness-fa-nudt-sirst"]
+    assert not any("is painted" in one.caption for one in matrix_figures(corrupted(made)))
+
+
 def write_rows(root: Path, entries: list[Entry]) -> None:
     """A manifest of these rows, with the results that are there."""
     for one in entries:
