@@ -67,7 +67,8 @@ DNANET = RECIPES.add(
 """DNANet's script: random scale, crop, flip and blur at a constant rate.
 
 It makes a cosine schedule and steps it once, before training. Differs: what a crop shows beyond the image is the mean
-grey here and black there; a last batch that is not full is left out there.
+grey here and black there; images are flipped after the crop here and before it there, so that a flipped image smaller
+than the patch has its padding on the left here and on the right there; a last batch that is not full is left out there.
 """
 
 MSHNET = RECIPES.add("mshnet", replace(DNANET, epochs=400, loss="sls"))

@@ -60,8 +60,9 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
         entries = _scored(shown) or _scored(methods)
+        panels = [_robustness_map(method, metric) for method in shown]
         figure = heatmaps.heatmap_figure(
-            [_robustness_map(method, metric) for method in shown],
+            panels,
             scale=_scale(metric),
             x="Level",
             y="",
@@ -69,7 +70,7 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
         )
         caption = (
             f"{metric.head} on {dataset} by kind and level of corruption; level 0: clean images. "
-            f"One training for all. {_dashes(shown, metric)}{_rules(entries)}"
+            f"One training for all. {_zeros(panels, metric)}{_dashes(shown, metric)}{_rules(entries)}"
         )
         name = f"robustness-{role_of(metric).lower()}-{words_of(dataset)}"
         yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
@@ -125,8 +126,9 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
     for metric in matrix_metrics(scored) if scored else ():
         for number, first in enumerate(range(0, len(learning), SHOWN)):
             shown = learning[first : first + SHOWN]
+            panels = [_cross_map(method, sources, tests, metric) for method in shown]
             figure = heatmaps.heatmap_figure(
-                [_cross_map(method, sources, tests, metric) for method in shown],
+                panels,
                 scale=_scale(metric),
                 x="Tested on",
                 y="Trained on",
@@ -136,7 +138,7 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
             caption = (
                 f"{metric.head} of networks trained on one dataset (line) and tested on another (column). Framed: the "
                 f"same dataset. A network keeps the normalisation of its training set. "
-                f"{rules_words(scored, seeds=SEEDS)}"
+                f"{_zeros(panels, metric)}{rules_words(scored, seeds=SEEDS)}"
             )
             name = f"cross-{role_of(metric).lower()}"
             yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
@@ -156,6 +158,14 @@ def _scale(metric: Metric) -> Scale:
 
     span = None if role_of(metric) == "Fa" else (0.0, 100.0)
     return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, span)
+
+
+def _zeros(panels: Sequence[HeatMap], metric: Metric) -> str:
+    """How zeros are painted on a scale that has none, as a sentence; nothing where no cell is zero."""
+    is_any = any(bool(np.any(panel.values <= 0)) for panel in panels)
+    if not is_any or not _scale(metric).is_logarithmic:
+        return ""
+    return f"{role_of(metric)} of 0, which a logarithmic scale lacks, is painted as the bar's lower end. "
 
 
 def _scored(methods: Sequence[Corrupted]) -> list[Entry]:

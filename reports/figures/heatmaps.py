@@ -39,8 +39,17 @@ AXIS_ROOM = 0.34
 LEANING = 35.0
 """Degrees by which names of columns lean that are wider than a cell."""
 
-INSET = 0.05
-"""Of a frame from the edge of its cell, in cells, so that neighbouring frames do not touch."""
+FRAME = 1.4
+"""Width of a frame's line, points."""
+
+INSET = 0.014
+"""Of a frame from every edge of its cell, inches: half its line and half the white one between cells."""
+
+LABEL_GAP = 0.07
+"""Between the colour bar and its label, inches."""
+
+WIDEST_BAR = 3.0
+"""Of the colour bar, inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +136,7 @@ def heatmap_figure(
             axes = figure.add_axes((corner[0] / width, corner[1] / height, size[0] / width, size[1] / height))
             _draw(axes, panel, scale, norm)
             _dress(axes, panel, x=x, y=y if column == 0 else "", is_left=column == 0, lean=lean)
-        _bar(figure, scale, norm, left=left / width, span=min(across * size[0] + GAP * (across - 1), 3.0) / width)
+        _bar(figure, scale, norm, left=left, widest=across * size[0] + GAP * (across - 1))
         if limited:
             _watermark(figure)
     return figure
@@ -156,9 +165,17 @@ def _draw(axes: Axes, panel: HeatMap, scale: Scale, norm: Normalize) -> None:
             fontsize=6.5,
             color="black" if _is_bright(shade) else "white",
         )
+    across, down = _inset(axes, panel)
     for row, column in panel.framed:
-        corner, side = (column + INSET, row + INSET), 1 - 2 * INSET
-        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="#d55e00", linewidth=1.4, zorder=5))
+        frame = Rectangle((column + across, row + down), 1 - 2 * across, 1 - 2 * down, fill=False, edgecolor="#d55e00")
+        frame.set(linewidth=FRAME, joinstyle="miter", zorder=5)
+        axes.add_patch(frame)
+
+
+def _inset(axes: Axes, panel: HeatMap) -> tuple[float, float]:
+    """`INSET` in cells across and down: the same length on paper, however wide a cell is."""
+    dots = INSET * axes.figure.dpi
+    return dots * len(panel.columns) / axes.bbox.width, dots * len(panel.rows) / axes.bbox.height
 
 
 def printed(value: float) -> str:
@@ -208,17 +225,19 @@ def _dress(axes: Axes, panel: HeatMap, *, x: str, y: str, is_left: bool, lean: f
         spine.set_visible(False)
 
 
-def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, span: float) -> None:
-    """The colour scale, at the lower edge."""
-    height = figure.get_size_inches()[1]
-    axes = figure.add_axes((left, 0.24 / height, span, BAR / height))
+def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, widest: float) -> None:
+    """The colour scale, at the lower edge, with room for its label beside it."""
+    width, height = figure.get_size_inches()
+    room = LABEL_GAP + LETTER * len(scale.label) + RIGHT
+    span = min(widest, WIDEST_BAR, width - left - room)
+    axes = figure.add_axes((left / width, 0.24 / height, span / width, BAR / height))
     bar = figure.colorbar(ScalarMappable(norm, scale.colours), cax=axes, orientation="horizontal")
     bar.outline.set_linewidth(0.4)
     axes.tick_params(length=2, pad=1.5, labelsize=6.5)
     axes.minorticks_off()
     if scale.is_logarithmic:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
-    axes.text(1.03, 0.5, scale.label, transform=axes.transAxes, ha="left", va="center", fontsize=7)
+    axes.text(1 + LABEL_GAP / span, 0.5, scale.label, transform=axes.transAxes, ha="left", va="center", fontsize=7)
 
 
 def _watermark(figure: Figure) -> None:

@@ -294,7 +294,28 @@ def test_a_cross_map_frames_the_same_dataset():
     assert [one.name for one in drawn] == ["cross-iou", "cross-pd", "cross-fa"]
     axes = drawn[0].figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["70.0", "40.0", "50.0", "60.0"]
-    assert [(round(p.get_x(), 2), round(p.get_y(), 2)) for p in axes.patches] == [(0.05, 0.05), (1.05, 1.05)]
+    assert [(int(p.get_x()), int(p.get_y())) for p in axes.patches] == [(0, 0), (1, 1)]
+
+
+def test_a_frame_lies_as_far_inside_its_cell_on_every_side():
+    figure = next(iter(matrix_figures(matrix()))).figure
+    axes = figure.axes[0]
+    frame = axes.patches[0].get_window_extent()
+    (x0, y0), (x1, y1) = axes.transData.transform([(0, 1), (1, 0)])
+    sides = np.array([frame.x0 - x0, x1 - frame.x1, frame.y0 - y0, y1 - frame.y1]) / figure.dpi
+    assert sides.tolist() == pytest.approx([0.014] * 4)  # inches: half of 1.4 points and a little
+
+
+@pytest.mark.parametrize("methods", [1, 2, 4])
+@pytest.mark.parametrize("label", ["IoU (×10⁻²)", "Fa (×10⁻⁶)"])
+def test_the_label_of_the_colour_bar_stays_inside_the_figure(methods: int, label: str):
+    names = ("NUAA-SIRST", "NUDT-SIRST", "IRSTD-1k")
+    panels = [HeatMap(f"A{number}", names, names, np.full((3, 3), 50.0)) for number in range(methods)]
+    figure = heatmap_figure(panels, scale=Scale(label, "higher", (0.0, 100.0)), x="Tested on", y="Trained on")
+    bar = figure.axes[-1]
+    box = bar.texts[-1].get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    assert bar.texts[-1].get_text() == label
+    assert bar.bbox.x1 < box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_numbers_of_cells_are_readable_on_their_colours():
@@ -310,6 +331,16 @@ def test_a_scale_of_false_alarms_holds_zeros():
     panel = HeatMap("A", ("a",), ("1", "2"), np.array([[0.0, 1000.0]]))
     figure = heatmap_figure([panel], scale=Scale("Fa", "lower"), x="x", y="y")
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.0", "1000"]
+
+
+def test_a_caption_says_how_false_alarms_of_zero_are_painted():
+    """Fa, on a logarithmic scale, has to; an IoU of 0 has a colour of its own."""
+    made = result(found=scores(0.8))
+    entries = [entry(made), entry(under(made, "drift@1", 0.0, fa=0.0))]
+    drawn = {one.name: one.caption for one in matrix_figures(entries)}
+    words = "Fa of 0, which a logarithmic scale lacks, is painted as the bar's lower end."
+    assert [name for name, caption in drawn.items() if words in caption] == ["robustness-fa-nudt-sirst"]
+    assert not any("is painted" in one.caption for one in matrix_figures(corrupted(made)))
 
 
 def write_rows(root: Path, entries: list[Entry]) -> None:
