@@ -83,6 +83,8 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
     for _, name, table in tables:
         paths += write_table(table, out / name)
     drawn = [*matrix_figures(entries, mixed=rule), *draw_figures(plain, notes)]
+    if manifest.limited or any(entry.is_limited for entry in entries):
+        _mark_limited(drawn)
     files = [(each, *_write_figure(each, out)) for each in drawn]
     paths += [path for _, pdf, png in files for path in (pdf, png)]
     paths += _write_document(manifest, tables, [(each, pdf) for each, pdf, _ in files], out, compile_pdf, notes)
@@ -150,6 +152,14 @@ def write_table(table: Table, stem: Path) -> list[Path]:
         write_text(stem.with_name(f"{stem.name}.csv"), table_to_csv(table)),
         write_text(stem.with_name(f"{stem.name}.md"), table_to_markdown(table)),
     ]
+
+
+def _mark_limited(drawn: Sequence[Drawn]) -> None:
+    """Every figure of a limited suite has the watermark that its page has."""
+    from reports.figures.style import mark_limited  # matplotlib only when there is something to draw
+
+    for each in drawn:
+        mark_limited(each.figure)
 
 
 def _write_figure(drawn: Drawn, out: Path) -> tuple[Path, Path]:

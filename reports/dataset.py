@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.data.describe import ALL, Description, Summary, image_lines, summarise, target_lines
@@ -14,7 +15,7 @@ from reports.columns import Column
 from reports.drawn import words_of
 from reports.latex import table_to_latex
 from reports.plain import table_to_csv, table_to_markdown
-from reports.table import BLANK, Cell, Line, Table
+from reports.table import Cell, Line, Note, Notes, Table
 
 COLUMNS = (
     Column("number", "Images"),
@@ -34,14 +35,19 @@ CAPTION = (
     "bounding box widened by 20 px on every side, less all marked pixels."
 )
 
+NO_IMAGES = "no images"
+NO_TARGETS = "no targets"
+EVEN = "no target has surroundings whose grey levels differ, so none has an SCR"
+
 Paths = list[Path]
 
 
 def dataset_table(described: Sequence[Description]) -> Table:
-    """A line for every list of every dataset, and one for all its images."""
-    summaries = [summary for each in described for summary in summarise(each)]
-    lines = tuple(Line(_label(summary), tuple(_cells(summary))) for summary in summaries)
-    return Table(CAPTION, COLUMNS, lines, label="tab:datasets", first_head="Dataset and list")
+    """A line for every list of every dataset, and one for all its images; an em dash with a note where none is."""
+    summaries, notes = [summary for each in described for summary in summarise(each)], Notes()
+    lines = tuple(Line(_label(summary), _cells(summary, notes)) for summary in summaries)
+    below = tuple(Note(mark, text) for text, mark in notes.texts.items())
+    return Table(CAPTION, COLUMNS, lines, notes=below, label="tab:datasets", first_head="Dataset and list")
 
 
 def _label(summary: Summary) -> str:
@@ -49,15 +55,36 @@ def _label(summary: Summary) -> str:
     return summary.dataset if summary.list == ALL else f"{summary.dataset} {summary.list}"
 
 
-def _cells(summary: Summary) -> Iterator[Cell]:
-    yield Cell(f"{summary.images}")
-    yield Cell(_sizes(summary))
-    yield _number(summary.level, digits=1, spread=summary.deviation)
-    yield _number(100 * summary.without_targets, digits=1)
-    yield Cell(f"{summary.targets}")
-    yield _number(summary.targets_an_image, digits=2)
-    yield _quartiles(summary.area, digits=0)
-    yield _quartiles(summary.ratio, digits=1)
+def _cells(summary: Summary, notes: Notes) -> tuple[Cell, ...]:
+    if not summary.images:
+        absent, zero = Cell(marks=(notes.mark(NO_IMAGES),)), Cell("0")
+        return zero, absent, absent, absent, zero, absent, absent, absent
+    return (
+        Cell(f"{summary.images}"),
+        Cell(_sizes(summary)),
+        _number(summary.level, digits=1, spread=summary.deviation),
+        _number(100 * summary.without_targets, digits=1),
+        Cell(f"{summary.targets}"),
+        _number(summary.targets_an_image, digits=2),
+        *_target_cells(summary, notes),
+    )
+
+
+def _target_cells(summary: Summary, notes: Notes) -> tuple[Cell, Cell]:
+    """Area and ratio."""
+    if not summary.targets:
+        absent = Cell(marks=(notes.mark(NO_TARGETS),))
+        return absent, absent
+    return _quartiles(summary.area, digits=0), _ratio(summary, notes)
+
+
+def _ratio(summary: Summary, notes: Notes) -> Cell:
+    """The quartiles of the targets that have a ratio, and a note of those that have none."""
+    without, targets = summary.undefined_ratios, summary.targets
+    if without == targets:
+        return Cell(marks=(notes.mark(EVEN),))
+    marks = (notes.mark(f"without {without} of {targets} targets, whose surroundings are even"),) if without else ()
+    return replace(_quartiles(summary.ratio, digits=1), marks=marks)
 
 
 def _sizes(summary: Summary) -> str:
@@ -73,15 +100,11 @@ def _range(low: int, high: int) -> str:
 
 
 def _number(value: float, *, digits: int, spread: float = math.nan) -> Cell:
-    if math.isnan(value):
-        return BLANK
     return Cell(f"{value:.{digits}f}", "" if math.isnan(spread) else f"{spread:.{digits}f}")
 
 
 def _quartiles(values: tuple[float, float, float], *, digits: int) -> Cell:
     low, median, high = values
-    if math.isnan(median):
-        return BLANK
     return Cell(f"{median:.{digits}f}", limits=(f"{low:.{digits}f}", f"{high:.{digits}f}"))
 
 

@@ -66,7 +66,6 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
             scale=_scale(metric),
             x="Level",
             y="",
-            limited=any(entry.is_limited for entry in entries),
         )
         caption = (
             f"{metric.head} on {dataset} by kind and level of corruption; level 0: clean images. "
@@ -133,7 +132,6 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
                 x="Tested on",
                 y="Trained on",
                 most=max(1, min(4, 9 // max(len(tests), 1))),
-                limited=any(entry.is_limited for entry in scored),
             )
             caption = (
                 f"{metric.head} of networks trained on one dataset (line) and tested on another (column). Framed: the "

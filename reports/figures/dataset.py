@@ -35,6 +35,12 @@ BINS, CELLS = 22, 10
 MOST_COUNTED = 5
 """Targets an image from which on images are counted together."""
 
+AREA_TICKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000)
+RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100)
+
+MOST_DECADES = 2.3
+"""That an axis spans with a tick at every 3 as well; beyond, the labels would touch."""
+
 Values = NDArray[np.generic]
 
 
@@ -71,19 +77,25 @@ def _panels(lists: Sequence[Description]) -> list[Callable[[Axes], None]]:
 
 
 def _draw_areas(axes: Axes, lists: Sequence[Description]) -> None:
-    _steps(axes, [own.areas for own in lists], edges=_area_edges(lists))
+    edges = _area_edges(lists)
+    _steps(axes, [own.areas for own in lists], edges=edges)
     axes.set_xscale("log")
-    _plain_ticks(axes, (1, 3, 10, 30, 100, 300, 1000))
-    for edge in SIZE_EDGES:
+    axes.set_xlim(edges[0], edges[-1])
+    _plain_ticks(axes, AREA_TICKS)
+    for edge in (edge for edge in SIZE_EDGES if edges[0] < edge - 0.5 < edges[-1]):
         axes.axvline(edge - 0.5, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
     _dress(axes, "Target area (px)", "targets", lists, lambda own: own.areas)
 
 
 def _area_edges(lists: Sequence[Description]) -> NDArray[np.float64]:
-    """Edges between whole pixels, evenly by ratio as far as these allow, so that no bar crosses a size class."""
-    most = max((int(own.areas.max()) for own in lists if len(own.areas)), default=1) + 1
-    classes = [1, *(edge for edge in SIZE_EDGES if edge < most), most]
-    width = np.log(most) / BINS if most > 1 else 1.0
+    """Edges between whole pixels from the smallest area to the largest, so that no bar crosses a size class.
+
+    They are evenly apart by ratio, as far as whole pixels allow.
+    """
+    areas = np.concatenate([own.areas for own in lists])
+    least, most = (int(areas.min()), int(areas.max()) + 1) if len(areas) else (1, 2)
+    classes = [least, *(edge for edge in SIZE_EDGES if least < edge < most), most]
+    width = np.log(most / least) / BINS
     parts = [
         np.geomspace(low, high, max(2, 1 + round(float(np.log(high / low)) / width))) for low, high in pairwise(classes)
     ]
@@ -94,7 +106,7 @@ def _draw_ratios(axes: Axes, lists: Sequence[Description]) -> None:
     found = [_positive(own.ratios) for own in lists]
     _steps(axes, found, edges=_log_edges(found))
     axes.set_xscale("log")
-    _plain_ticks(axes, (0.1, 0.3, 1, 3, 10, 30, 100))
+    _plain_ticks(axes, RATIO_TICKS)
     _dress(axes, "Signal-to-clutter ratio", "targets", lists, lambda own: _positive(own.ratios))
 
 
@@ -113,17 +125,20 @@ def _log_edges(found: Sequence[Values]) -> NDArray[np.float64]:
 
 
 def _draw_sizes_against_ratios(axes: Axes, lists: Sequence[Description]) -> None:
+    axes.set_xlabel("Target area (px)", labelpad=2)
+    axes.set_ylabel("Signal-to-clutter ratio", labelpad=2)
+    if not any(len(_positive(own.ratios)) for own in lists):
+        _draw_absence(axes, _absence(lists))
+        return
     for index, own in enumerate(lists):
         known = own.ratios > 0
         _scatter(axes, own.areas[known], own.ratios[known], index)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _plain_ticks(axes, (1, 3, 10, 30, 100, 300, 1000))
-    axes.yaxis.set_major_locator(FixedLocator([0.1, 0.3, 1, 3, 10, 30, 100]))
+    _plain_ticks(axes, AREA_TICKS)
+    axes.yaxis.set_major_locator(FixedLocator(RATIO_TICKS))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("Target area (px)", labelpad=2)
-    axes.set_ylabel("Signal-to-clutter ratio", labelpad=2)
     axes.grid(True, which="major")
     axes.set_axisbelow(True)
 
@@ -149,7 +164,8 @@ def _draw_borders(axes: Axes, lists: Sequence[Description]) -> None:
 
 def _draw_over_frame(axes: Axes, lists: Sequence[Description]) -> None:
     _draw_histogram(axes, "Target less image (grey levels)", "targets", lists, lambda own: own.over_frame)
-    axes.axvline(0, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
+    if any(len(own.areas) for own in lists):
+        axes.axvline(0, color="0.6", linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
 
 
 def _draw_histogram(
@@ -172,7 +188,7 @@ def _draw_brightness(axes: Axes, lists: Sequence[Description]) -> None:
     for index, own in enumerate(lists):
         _scatter(axes, own.means, own.deviations, index)
     axes.set_xlim(0, 255)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max([1.0, *(float(own.deviations.max()) for own in lists if len(own.names))]))
     axes.xaxis.set_major_locator(FixedLocator([0, 64, 128, 192, 255]))
     axes.set_xlabel("Mean level of an image", labelpad=2)
     axes.set_ylabel("Deviation of its levels", labelpad=2)
@@ -205,6 +221,8 @@ def _draw_places(axes: Axes, own: Description, *, most: float) -> None:
     axes.set_yticks([0, 0.5, 1])
     (title,) = own.lists
     axes.set_title(f"{drawable(title, limit=26)}: % a cell", pad=3, fontsize=7)
+    if not len(own.areas):
+        axes.text(0.5, 0.5, _absence([own]), transform=axes.transAxes, ha="center", va="center", color="0.4")
     axes.set_xlabel("Column / width", labelpad=2)
     axes.set_ylabel("Row / height", labelpad=2)
 
@@ -225,12 +243,30 @@ def _dress(
 ) -> None:
     axes.set_xlabel(title, labelpad=2)
     axes.set_ylabel(f"% of {of}", labelpad=2)
+    if not any(len(values_of(own)) for own in lists):
+        _draw_absence(axes, _absence(lists, of))
+        return
     axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
     distance = axes.text(0.975, 0.965, _distance(lists, values_of), transform=axes.transAxes, ha="right", va="top")
     distance.set(fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.grid(True, axis="y", which="major")
     axes.set_axisbelow(True)
+
+
+def _absence(lists: Sequence[Description], of: str = "targets") -> str:
+    """Why a panel of targets or images is empty: `no targets`, or `undefined` where there are some."""
+    held = [len(own.names if of == "images" else own.areas) for own in lists]
+    return "undefined" if any(held) else f"no {of}"
+
+
+def _draw_absence(axes: Axes, words: str) -> None:
+    """An empty panel that says why it is empty."""
+    for patch in list(axes.patches):
+        patch.remove()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
 def _distance(lists: Sequence[Description], values_of: Callable[[Description], Values]) -> str:
@@ -243,7 +279,12 @@ def _distance(lists: Sequence[Description], values_of: Callable[[Description], V
 
 def _plain_ticks(axes: Axes, places: Sequence[float]) -> None:
     low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(FixedLocator([place for place in places if low <= place <= high]))
+    inside = [place for place in places if low <= place <= high]
+    if high > low * 10**MOST_DECADES:
+        inside = [place for place in inside if float(np.log10(place)).is_integer()]
+    if len(inside) < 2:
+        inside = [n * 10.0**power for power in range(-1, 6) for n in range(1, 10) if low <= n * 10.0**power <= high]
+    axes.xaxis.set_major_locator(FixedLocator(inside))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

@@ -104,15 +104,12 @@ class Scale:
         return LogNorm(low / 1.01, high * 1.01, clip=True)
 
 
-def heatmap_figure(
-    panels: Sequence[HeatMap], *, scale: Scale, x: str, y: str, most: int = 3, limited: bool = False
-) -> Figure:
+def heatmap_figure(panels: Sequence[HeatMap], *, scale: Scale, x: str, y: str, most: int = 3) -> Figure:
     """All panels, at most `most` beside each other; the lines' names stand at the left ones, which all share.
 
     Args:
         x, y: what columns and lines are.
         most: panels beside each other.
-        limited: whether a watermark says that the numbers are those of a trial.
     """
     across = min(most, len(panels))
     down = -(-len(panels) // across)
@@ -137,8 +134,6 @@ def heatmap_figure(
             _draw(axes, panel, scale, norm)
             _dress(axes, panel, x=x, y=y if column == 0 else "", is_left=column == 0, lean=lean)
         _bar(figure, scale, norm, left=left, widest=across * size[0] + GAP * (across - 1))
-        if limited:
-            _watermark(figure)
     return figure
 
 
@@ -238,19 +233,3 @@ def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, widest: 
     if scale.is_logarithmic:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.text(1 + LABEL_GAP / span, 0.5, scale.label, transform=axes.transAxes, ha="left", va="center", fontsize=7)
-
-
-def _watermark(figure: Figure) -> None:
-    figure.text(
-        0.5,
-        0.55,
-        "LIMITED TRIAL",
-        ha="center",
-        va="center",
-        rotation=24,
-        fontsize=min(30.0, 9.0 * float(figure.get_size_inches()[1])),
-        color="0.6",
-        alpha=0.32,
-        fontweight="bold",
-        zorder=10,
-    )

@@ -130,6 +130,14 @@ def panel_axes(count: int, *, height: float, legend_rows: int = 0, most: int = 2
     return figure, axes
 
 
+def mark_limited(figure: Figure) -> None:
+    """Write LIMITED TRIAL across the figure, as wide as it allows, so that it is no result even without its caption."""
+    width, height = figure.get_size_inches()
+    with house_style():
+        mark = figure.text(0.5, 0.5, "LIMITED TRIAL", ha="center", va="center", rotation=24, zorder=10)
+        mark.set(fontsize=min(30.0, 6.5 * width, 9.0 * height), color="0.6", alpha=0.32, fontweight="bold")
+
+
 def write_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `stem`.pdf and `stem`.png; the same figure gives the same bytes, for no date is stored."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")

@@ -9,8 +9,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench.store import Manifest, StoreError, write_manifest
 from bench.types import RunResult, Scoring
@@ -164,6 +166,22 @@ def test_the_same_results_give_the_same_bytes(runs: Path, out: Path, tmp_path: P
     files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
     assert [name.as_posix() for name in files if (out / name).read_bytes() != (tmp_path / name).read_bytes()] == []
     assert (Path("report.pdf") in files) == has_pdflatex()
+
+
+def test_every_figure_of_a_limited_suite_is_watermarked(tmp_path: Path):
+    """The same results with and without a limit: each picture differs in its middle, and in size not at all."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, limit in (("whole", None), ("limited", 3)):
+        root = tmp_path / name
+        made = measured(result(DFINET, limit=limit), root, skill=0.9, frames=3)
+        write_suite(root, [("DFINet", made, None)])
+        build_report(root, "trial", out=root / "out", compile_pdf=False)
+        pictures = (root / "out" / "figures").glob("*.png")
+        found[name] = {re.sub("-[0-9a-f]{12}", "", p.stem): np.asarray(Image.open(p).convert("RGB")) for p in pictures}
+    assert {"roc", "loss", "errors", "rounds"} <= set(found["whole"]) == set(found["limited"])
+    for name, picture in found["whole"].items():
+        rows, cols = (slice(size * 4 // 10, size * 6 // 10) for size in picture.shape[:2])
+        assert (picture[rows, cols] != found["limited"][name][rows, cols]).any(), name
 
 
 def test_a_limited_suite_is_watermarked_on_the_page(tmp_path: Path):

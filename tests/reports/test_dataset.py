@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from bench.data.describe import ALL, Description, measure
 from bench.data.frames import Frame
 from reports.dataset import against_each_other, dataset_table, write_datasets
 from reports.figures.dataset import SIZE_EDGES, dataset_sheet
-from reports.table import BLANK
+from reports.plain import table_to_csv
+from reports.table import Table
 
 
 def frame(name: str, *corners: tuple[int, int], side: int = 2) -> Frame:
@@ -51,12 +53,39 @@ def test_the_table_has_a_line_a_list_with_its_numbers() -> None:
     assert table.lines[0].cells[6].text == "4"
 
 
-def test_a_list_without_targets_has_blanks() -> None:
-    empty = measure("Bare", [frame("a")], lists={"s/test": np.arange(1)})
-    cells = dataset_table([empty]).lines[0].cells
-    assert cells[6] == cells[7] == BLANK
-    nothing = measure("Void", [], lists={"s/test": np.arange(0)})
-    assert dataset_table([nothing]).lines[0].cells[2] == BLANK
+def notes_of(table: Table) -> list[list[str]]:
+    """What the notes of each cell of the first line say."""
+    texts = {note.mark: note.text for note in table.notes}
+    return [[texts[mark] for mark in cell.marks] for cell in table.lines[0].cells]
+
+
+def test_a_list_without_targets_has_dashes_that_say_why() -> None:
+    table = dataset_table([measure("Bare", [frame("a")], lists={"s/test": np.arange(1)})])
+    assert [cell.plain for cell in table.lines[0].cells[3:]] == ["100.0", "0", "0.00", "—", "—"]
+    assert notes_of(table)[5:] == [[], ["no targets"], ["no targets"]]
+    assert "Bare s/test,1,64 × 80,50.0,10.0,100.0,0,0.00,,,no targets" in table_to_csv(table)
+
+
+def test_a_list_without_images_has_dashes_that_say_why() -> None:
+    table = dataset_table([measure("Void", [], lists={"s/test": np.arange(0)})])
+    assert [cell.plain for cell in table.lines[0].cells] == ["0", "—", "—", "—", "0", "—", "—", "—"]
+    assert notes_of(table) == [[], *[["no images"]] * 3, [], *[["no images"]] * 3]
+
+
+def flat(name: str, row: int) -> Frame:
+    """A target of 4 px on even ground, which has no clutter."""
+    image, mask = np.full((64, 80), 40, np.uint8), np.zeros((64, 80), np.uint8)
+    image[row : row + 2, 10:12], mask[row : row + 2, 10:12] = 200, 255
+    return Frame(name, image, image, mask)
+
+
+def test_targets_without_a_ratio_are_counted_in_a_note() -> None:
+    some = dataset_table([measure("Some", [frame("a", (10, 10), (30, 60)), flat("b", 9)], lists={ALL: np.arange(2)})])
+    assert some.lines[0].cells[7].text == "15.0"  # (200 - 50) / 10
+    assert notes_of(some)[7] == ["without 1 of 3 targets, whose surroundings are even"]
+    none = dataset_table([measure("None", [flat("a", 9)], lists={ALL: np.arange(1)})])
+    assert none.lines[0].cells[7].plain == "—"
+    assert notes_of(none)[6:] == [[], ["no target has surroundings whose grey levels differ, so none has an SCR"]]
 
 
 def test_a_sheet_draws_the_training_list_against_the_test_list() -> None:
@@ -91,7 +120,41 @@ def test_the_largest_distance_of_two_lists_is_told() -> None:
 
 def test_lists_without_any_target_are_drawn() -> None:
     empty = measure("Bare", [frame("a"), frame("b")], lists={"s/train": np.arange(1), "s/test": np.arange(1, 2)})
-    assert len(dataset_sheet(against_each_other(empty, "s")).axes) == 11  # nine panels and two scales of colour
+    axes = dataset_sheet(against_each_other(empty, "s")).axes
+    assert len(axes) == 11  # nine panels and two scales of colour
+    words = [[text.get_text() for text in panel.texts if text.get_text()] for panel in axes[:9]]
+    targets = ["no targets"]
+    assert words == [targets, targets, targets, ["D = 0.00"], targets, targets, targets, targets, []]
+    assert all(list(axes[at].get_xticks()) == list(axes[at].get_yticks()) == [] for at in (0, 1, 2, 4, 5))
+
+
+def test_a_sheet_says_where_no_ratio_is_defined() -> None:
+    axes = dataset_sheet({"all": measure("Even", [flat("a", 9)], lists={ALL: np.arange(1)})}).axes
+    words = [[text.get_text() for text in panel.texts if text.get_text()] for panel in axes[:4]]
+    assert words == [[], ["undefined"], ["undefined"], []]
+
+
+def test_the_axis_of_areas_begins_at_the_smallest_target() -> None:
+    areas = dataset_sheet(against_each_other(described(), "s")).axes[0]
+    assert areas.get_xlim() == (3.5, 9.5)  # 4 and 9 px
+    assert [tick.get_text() for tick in areas.get_xticklabels()] == ["4", "5", "6", "7", "8", "9"]
+
+
+def test_the_ticks_of_areas_do_not_touch() -> None:
+    """From 4 px to a whole mask of 5120."""
+    whole = frame("w", (0, 0), side=80)
+    held = measure("Wide", [frame("a", (10, 10)), whole], lists={ALL: np.arange(2)})
+    figure = dataset_sheet({"all": held})
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    labels = figure.axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == ["10", "100", "1000"]
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    assert all(left.x1 + 3 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_every_mark_of_brightness_lies_inside_its_panel() -> None:
+    axes = dataset_sheet({"all": described().take(ALL)}).axes[8]
+    assert axes.get_ylim()[1] > 1.05 * max(described().deviations)
 
 
 def test_no_label_of_a_sheet_leaves_the_figure_or_meets_another_panel() -> None:

@@ -35,7 +35,7 @@ from reports.figures.sources import (
     roc_curve,
     thin,
 )
-from reports.figures.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, stroke, write_figure
+from reports.figures.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, mark_limited, stroke, write_figure
 from reports.frame import Entry, entry_of
 from tests.reports.fake_runs import result, row_of
 
@@ -149,6 +149,17 @@ def test_files_have_the_same_bytes_every_time_and_embedded_truetype(tmp_path: Pa
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
     assert b"CreationDate" not in pdf
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_the_watermark_of_a_trial_stays_inside_its_figure(panels: int):
+    figure = roc_figure({str(number): [A] for number in range(panels)})
+    mark_limited(figure)
+    (mark,) = figure.texts
+    box = mark.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    assert mark.get_text() == "LIMITED TRIAL"
+    assert 0 < box.x0 < box.x1 < figure.bbox.x1
+    assert 0 < box.y0 < box.y1 < figure.bbox.y1
 
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path):
