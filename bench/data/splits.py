@@ -66,14 +66,32 @@ def read_list(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text, expected a list of image names, one a line") from None
     names = tuple(composed(line.strip()) for line in lines if line.strip())
+    check_names(path, names)
+    return names
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse the names of a list that cannot be used.
+
+    Raises:
+        DataError: when a name occurs twice or is a path.
+    """
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise DataError(f"{path}: {name!r} stands twice, expected every name once")
-        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise DataError(f"{path}: {name!r} is a path, expected an image name without folder or extension")
         seen.add(name)
-    return names
+
+
+def known_names(card: Card) -> frozenset[str]:
+    """The names of all images of a dataset; none where neither its digests nor its lists name every one."""
+    digested = frozenset(file.removeprefix("images/") for file in card.digests if file.startswith("images/"))
+    listed = frozenset(
+        name for split, parts in card.splits.items() for part in parts for name in list_names(card.name, split, part)
+    )
+    return next((names for names in (digested, listed) if len(names) == card.images), frozenset())
 
 
 @functools.cache
