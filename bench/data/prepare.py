@@ -110,6 +110,8 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
             f"choose another of letters, digits, '-', beside {', '.join(card.splits) or 'none'}"
         )
     names = {part: _own_names(path, card) for part, path in parts.items()}
+    if len(names["train"]) < 2:
+        raise DataError(f"{parts['train']}: 1 name, expected at least 2, one image to learn from and one to hold out")
     for (one, path), (other, _) in combinations(parts.items(), 2):
         if shared := set(names[one]) & set(names[other]):
             raise DataError(
@@ -118,7 +120,8 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
     folder = folder or datasets_root() / dataset
     for part, content in names.items():
         _write_part(folder / "splits" / split, part, content)
-    _name_split(folder / CARD_FILE, split, {part: len(content) for part, content in names.items()}, source)
+    counts = {part: len(content) for part, content in names.items()}
+    _name_split(folder / CARD_FILE, split, counts, held_out=len(choose_held_out(names["train"])), source=source)
     load_card.cache_clear()
 
 
@@ -142,7 +145,7 @@ def _own_names(path: Path, card: Card) -> tuple[str, ...]:
     return names
 
 
-def _name_split(card: Path, split: str, counts: Mapping[str, int], source: str) -> None:
+def _name_split(card: Path, split: str, counts: Mapping[str, int], *, held_out: int, source: str) -> None:
     """Write the split into a card, and make it the default where there is none."""
     text = card.read_text(encoding="utf-8").rstrip("\n")
     text = text.removesuffix("[splits]").replace('default_split = ""', f'default_split = "{split}"').rstrip("\n")
@@ -150,7 +153,7 @@ def _name_split(card: Path, split: str, counts: Mapping[str, int], source: str) 
     for part, count in counts.items():
         lines.append(f"{part} = {count}")
         if part == "train":
-            lines.append(f"{HELD_OUT} = {count // 5}")
+            lines.append(f"{HELD_OUT} = {held_out}")
     write_text(card, f"{text}\n\n" + "\n".join(lines) + "\n")
 
 

@@ -104,3 +104,18 @@ def test_names_are_taken_where_nobody_knows_all_of_them() -> None:
 @pytest.mark.parametrize("dataset", [name for name in card_names() if name != "IRDST"])
 def test_every_other_card_knows_its_images(dataset: str) -> None:
     assert len(known_names(load_card(dataset))) == load_card(dataset).images
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_short_training_list_holds_one_image_out(cards: Path, count: int) -> None:
+    (cards / "train.txt").write_text("".join(f"{n}\n" for n in range(count)))
+    add(cards)
+    assert read_card(cards / "IRDST").splits["own"] == {"train": count, "held-out": 1, "test": 2}
+    assert len((cards / "IRDST/splits/own/held-out.txt").read_text().split()) == 1
+
+
+def test_a_training_list_of_one_name_is_refused_and_nothing_is_written(cards: Path) -> None:
+    (cards / "train.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"train\.txt: 1 name, expected at least 2, one image to learn from and one to"):
+        add(cards)
+    assert not (cards / "IRDST/splits").exists()
