@@ -16,9 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock, Timeout
-
 from bench import __version__
+from bench.data.alone import alone
 from bench.data.archives import Contents, Limits, open_source
 from bench.data.cards import Card, DataError, load_card
 from bench.data.convert import convert_folder, find_unread, refuse_unread
@@ -133,7 +132,8 @@ def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Ite
     if card.generated:
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
     work_in(request.data)
-    with _alone(request):
+    busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
+    with alone(request.data / f".import-{card.name}.lock", busy):
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
         try:
@@ -158,20 +158,6 @@ def work_in(folder: Path) -> None:
         raise DataError(
             f"{folder}: {reason}, expected a folder that can be written; name another with --data"
         ) from None
-
-
-@contextmanager
-def _alone(request: Request) -> Iterator[None]:
-    """No other import of the dataset into the same folder meanwhile; a killed one holds nothing back."""
-    lock = FileLock(request.data / f".import-{request.dataset}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise DataError(f"{request.data}: another import of {request.dataset} is at work there; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _recover(request: Request) -> None:
