@@ -115,3 +115,9 @@ def test_lists_that_share_a_name_are_one_line(call: Call) -> None:
     answer = call("lists", "IRDST", "a.txt", "b.txt")
     assert answer.code == 2
     assert answer.err == "error: a.txt: 'y' stands in test too (1 in all), expected disjoint lists\n"
+
+
+def test_an_import_says_which_lists_it_did_not_keep(call: Call) -> None:
+    write_files(Path("source"), LAYOUT_FILES["irstd-1k"][1], {"train.txt": b"XDU0\nXDU0\n"})
+    answer = call("import", "IRSTD-1k", "source")
+    assert "train.txt: not kept as a list, 'XDU0' stands twice, expected every name once" in answer.out.splitlines()

@@ -118,6 +118,7 @@ def import_lines(made: Import, *, kept: bool) -> Iterator[str]:
     if made.sha256:
         yield f"SHA-256 of the archive: {made.sha256}"
     yield from made.conversions
+    yield from made.notes
     yield from difference_lines(made)
     yield from made.proof.notes
     kept_as = "imported" if kept else "not imported (--dry-run)"

@@ -105,6 +105,8 @@ def parse_corruption(text: str) -> Corruption:
         LookupError: with suggestions, when there is no such kind, or no such level of it.
     """
     name, at, level = text.partition("@")
+    if name in (CLEAN, ALL):
+        raise LookupError(f"corruption {text!r}: {name!r} has no levels, expected it alone")
     if name not in CORRUPTIONS:
         raise LookupError(unknown("corruption", name, list(CORRUPTIONS)))
     if not at or level not in map(str, LEVELS):

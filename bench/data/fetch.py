@@ -8,8 +8,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench.data.alone import alone
 from bench.data.cards import Card, DataError, Source, load_card
 from bench.data.download import Patience, Received, download, forget
 from bench.data.imports import Import, Request, Steps, import_dataset, replace_dataset, work_in
@@ -73,14 +72,12 @@ def fetch_dataset(
     if not replacing and os.path.lexists(goal):
         raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
     work_in(request.data)
-    try:
-        with FileLock(request.data / f".fetch-{request.dataset}.lock", timeout=0):
-            download(fetch.url, part, received=received, patience=patience)
-            _check_archive(fetch)
-            made = _bring_in(request, part, replacing=replacing, steps=steps)
-            forget(part)
-    except Timeout:
-        raise DataError(f"{request.data}: another fetch of {request.dataset} is at work there; wait for it") from None
+    busy = f"{request.data}: another fetch of {request.dataset} is at work there; wait for it"
+    with alone(request.data / f".fetch-{request.dataset}.lock", busy):
+        download(fetch.url, part, received=received, patience=patience)
+        _check_archive(fetch)
+        made = _bring_in(request, part, replacing=replacing, steps=steps)
+        forget(part)
     return made
 
 

@@ -10,21 +10,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock, Timeout
-
 from bench import __version__
+from bench.data.alone import alone
 from bench.data.archives import Contents, Limits, open_source
 from bench.data.cards import Card, DataError, load_card
 from bench.data.convert import convert_folder, find_unread, refuse_unread
 from bench.data.layouts import Plan, listed_name, recognise
 from bench.data.naming import counted
-from bench.data.splits import read_list
+from bench.data.splits import check_names, read_list
 from bench.data.verify import LISTS, Verification, verify_folder
 from bench.progress import Step
 
@@ -67,6 +67,7 @@ class Import:
         renamed: image and mask files whose name changed.
         left_out: files of the source that are none of these.
         conversions: what was done to pixels or formats, one sentence each.
+        notes: lists that were renamed, or left out although they name images, one sentence each.
         proof: the folder against its card.
     """
 
@@ -82,6 +83,7 @@ class Import:
     renamed: int
     left_out: int
     conversions: tuple[str, ...]
+    notes: tuple[str, ...]
     proof: Verification
 
 
@@ -133,7 +135,8 @@ def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Ite
     if card.generated:
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
     work_in(request.data)
-    with _alone(request):
+    busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
+    with alone(request.data / f".import-{card.name}.lock", busy):
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
         try:
@@ -158,20 +161,6 @@ def work_in(folder: Path) -> None:
         raise DataError(
             f"{folder}: {reason}, expected a folder that can be written; name another with --data"
         ) from None
-
-
-@contextmanager
-def _alone(request: Request) -> Iterator[None]:
-    """No other import of the dataset into the same folder meanwhile; a killed one holds nothing back."""
-    lock = FileLock(request.data / f".import-{request.dataset}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise DataError(f"{request.data}: another import of {request.dataset} is at work there; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _recover(request: Request) -> None:
@@ -212,7 +201,7 @@ def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limit
     plan = _recognised(request, contents)
     _check_room(contents, plan, request.data)
     _place(contents, plan, stage, told.of("copy"))
-    lists = _write_lists(request, contents, plan, stage)
+    lists, told_lists = _write_lists(request, contents, plan, stage)
     with _origins_told(request, plan, stage):
         conversions = _settle_formats(request, stage, told)
         proof = verify_folder(card, stage, told.of("check"))
@@ -230,6 +219,7 @@ def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limit
         renamed=plan.renamed,
         left_out=contents.total - 2 * len(plan.images) - lists,
         conversions=conversions,
+        notes=told_lists,
         proof=_told_of(proof, stage, request.data / card.name),
     )
     (stage / RECORD_FILE).write_text(_record(made), encoding="utf-8")
@@ -276,42 +266,81 @@ def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -
             progress(done, len(pairs))
 
 
-def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) -> int:
-    """Keep the text files that name images, in the form of their names; how many there are.
+def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) -> tuple[int, tuple[str, ...]]:
+    """Keep the text files that name images, in the form of their names; how many there are, and what is to be told.
 
     Raises:
-        DataError: when a list names images that are not there.
+        DataError: when a list names images that are not there, or a text file cannot be read.
     """
-    kept = 0
+    kept: set[str] = set()
+    notes = []
     for path in plan.lists:
-        names = _listed(request.dataset, contents.files[path])
+        names, broken = _listed(request.dataset, contents.files[path])
         known = [name for name in names if name in plan.images]
-        if 2 * len(known) <= len(names):
+        if not known:
             continue
-        absent = [name for name in names if name not in plan.images]
-        if absent:
-            shown = ", ".join(absent[:3])
-            lacking = f"{path} lists {counted(len(absent), 'image')} that the source does not hold: {shown}"
-            raise DataError(f"{request.source}: {lacking}; fetch it again")
-        target = stage / LISTS / _list_file(path, plan.root)
-        target.parent.mkdir(exist_ok=True)
-        target.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
-        kept += 1
-    return kept
+        if broken or 2 * len(known) <= len(names):
+            few = f"{len(known)} of its {counted(len(names), 'line')} {'names' if len(known) == 1 else 'name'} images"
+            notes.append(f"{path}: not kept as a list, {broken or few}")
+            continue
+        _refuse_absent(request, plan, path, names)
+        target = _free_name(_list_file(path, plan.root), kept)
+        kept.add(target.casefold())
+        if target != _list_file(path, plan.root):
+            notes.append(f"{path}: kept as {LISTS}/{target}, as another list has its name")
+        (stage / LISTS).mkdir(exist_ok=True)
+        (stage / LISTS / target).write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+    return len(kept), tuple(notes)
 
 
-def _listed(dataset: str, path: Path) -> tuple[str, ...]:
-    """The names in a text file; none where it is no list."""
+def _refuse_absent(request: Request, plan: Plan, path: PurePosixPath, names: Sequence[str]) -> None:
+    absent = [name for name in names if name not in plan.images]
+    if absent:
+        shown = ", ".join(absent[:3])
+        lacking = f"{path} lists {counted(len(absent), 'image')} that the source does not hold: {shown}"
+        raise DataError(f"{request.source}: {lacking}; fetch it again")
+
+
+def _listed(dataset: str, path: Path) -> tuple[tuple[str, ...], str]:
+    """The names in a text file; and why it cannot be a list, with the names that it seems to hold."""
     try:
-        return tuple(listed_name(line, dataset) for line in read_list(path))
-    except DataError:
-        return ()
+        names = tuple(listed_name(line, dataset) for line in read_list(path))
+        check_names(path, names)
+    except DataError as error:
+        return _seeming_names(dataset, path), str(error).removeprefix(f"{path}: ")
+    return names, ""
+
+
+def _seeming_names(dataset: str, path: Path) -> tuple[str, ...]:
+    """The lines of a file that is no list, folders taken off, and the zeros of UTF-16.
+
+    Raises:
+        DataError: when it cannot be read at all.
+    """
+    try:
+        text = path.read_bytes().replace(b"\0", b"").decode(errors="ignore")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: {reason}, expected a readable file; make it so or take it out") from None
+    lines = (line.strip().replace("\\", "/").rpartition("/")[2] for line in text.splitlines())
+    return tuple(listed_name(line, dataset) for line in lines if line)
 
 
 def _list_file(path: PurePosixPath, root: PurePosixPath) -> str:
     """`img_idx/train.txt` as `train.txt`, `idx_427/train.txt` as `idx_427-train.txt`."""
     folders = [part for part in path.relative_to(root).parts[:-1] if part != LISTS]
     return "-".join((*folders, f"{path.stem}.txt"))
+
+
+def _free_name(file: str, taken: Collection[str]) -> str:
+    """The file's name, or with the first number behind it that makes it no other list's; letter case aside.
+
+    >>> _free_name("train.txt", ["train.txt"])
+    'train-2.txt'
+    """
+    stem = file.removesuffix(".txt")
+    names = chain([file], (f"{stem}-{number}.txt" for number in count(2)))
+    return next(name for name in names if name.casefold() not in taken)
 
 
 def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from bench.data.cards import CARD_FILE, DIGEST_FILE, DataError, datasets_root, load_card
+from bench.data.cards import CARD_FILE, DIGEST_FILE, Card, DataError, datasets_root, load_card
 from bench.data.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
 from bench.data.naming import published_names, stem_of
-from bench.data.splits import HELD_OUT, choose_held_out, read_list
+from bench.data.splits import HELD_OUT, check_names, choose_held_out, known_names, read_list
 from bench.data.synthetic import named_scene
 from bench.store import write_text
 
@@ -100,7 +100,8 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
 
     Raises:
         LookupError: with suggestions, when no dataset has that name.
-        DataError: when a list cannot be read, is empty or shares a name with another, or the split is there already.
+        DataError: when a list cannot be read, is empty, names an image twice or one that the dataset does not have, or
+            shares a name with another, or the split is there already; nothing is written then.
     """
     card = load_card(dataset)
     if split in card.splits or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", split) is None:
@@ -108,7 +109,9 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
             f"{dataset}: {split!r} is a split already or no name for one; "
             f"choose another of letters, digits, '-', beside {', '.join(card.splits) or 'none'}"
         )
-    names = {part: _own_names(path, dataset) for part, path in parts.items()}
+    names = {part: _own_names(path, card) for part, path in parts.items()}
+    if len(names["train"]) < 2:
+        raise DataError(f"{parts['train']}: 1 name, expected at least 2, one image to learn from and one to hold out")
     for (one, path), (other, _) in combinations(parts.items(), 2):
         if shared := set(names[one]) & set(names[other]):
             raise DataError(
@@ -117,18 +120,32 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
     folder = folder or datasets_root() / dataset
     for part, content in names.items():
         _write_part(folder / "splits" / split, part, content)
-    _name_split(folder / CARD_FILE, split, {part: len(content) for part, content in names.items()}, source)
+    counts = {part: len(content) for part, content in names.items()}
+    _name_split(folder / CARD_FILE, split, counts, held_out=len(choose_held_out(names["train"])), source=source)
     load_card.cache_clear()
 
 
-def _own_names(path: Path, dataset: str) -> tuple[str, ...]:
-    names = tuple(stem_of(name) for name in read_list(path))
-    if not names:
+def _own_names(path: Path, card: Card) -> tuple[str, ...]:
+    written = read_list(path)
+    if not written:
         raise DataError(f"{path}: no name in it, expected image names, one a line")
-    return published_names(names, dataset)
+    names = published_names([stem_of(name).strip() for name in written], card.name)
+    first: dict[str, str] = {}
+    for name, line in zip(names, written, strict=True):
+        if (other := first.setdefault(name, line)) != line:
+            raise DataError(f"{path}: {other!r} and {line!r} are one image, expected every name once")
+    check_names(path, names)
+    known = known_names(card)
+    foreign = [name for name in names if known and name not in known]
+    if foreign:
+        raise DataError(
+            f"{path}: {foreign[0]!r} is no image of {card.name} ({len(foreign)} such names in all), "
+            f"expected names as {min(known)!r}; take them out or correct them"
+        )
+    return names
 
 
-def _name_split(card: Path, split: str, counts: Mapping[str, int], source: str) -> None:
+def _name_split(card: Path, split: str, counts: Mapping[str, int], *, held_out: int, source: str) -> None:
     """Write the split into a card, and make it the default where there is none."""
     text = card.read_text(encoding="utf-8").rstrip("\n")
     text = text.removesuffix("[splits]").replace('default_split = ""', f'default_split = "{split}"').rstrip("\n")
@@ -136,7 +153,7 @@ def _name_split(card: Path, split: str, counts: Mapping[str, int], source: str) 
     for part, count in counts.items():
         lines.append(f"{part} = {count}")
         if part == "train":
-            lines.append(f"{HELD_OUT} = {count // 5}")
+            lines.append(f"{HELD_OUT} = {held_out}")
     write_text(card, f"{text}\n\n" + "\n".join(lines) + "\n")
 
 

@@ -33,8 +33,16 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
 
 
 def image_list(dataset: str, split: str, part: str, *, limit: int | None = None) -> ImageList:
-    """The record of one part of a split: names counted and digested, after `limit`."""
+    """The record of one part of a split: names counted and digested, after `limit`.
+
+    Raises:
+        LookupError, DataError, ValueError: as for `list_names`, and when no name is in it.
+    """
     names = list_names(dataset, split, part, limit)
+    if not names:
+        raise DataError(
+            f"{dataset}: no image in the {part} list of {split!r}, expected at least 1; choose another split"
+        )
     return ImageList(dataset, split, part, digest=names_digest(names), count=len(names), limit=limit)
 
 
@@ -44,12 +52,12 @@ def names_digest(names: Sequence[str]) -> str:
 
 
 def choose_held_out(train: Sequence[str]) -> tuple[str, ...]:
-    """A fifth of a training list (rounded down), in its order: the names whose SHA-256 is smallest.
+    """A fifth of a training list, rounded down but at least one of two names, in its order: the smallest SHA-256.
 
     The rule sees the name alone, so an image is chosen alike whichever list it stands in.
     """
     ranked = sorted(train, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    chosen = set(ranked[: len(train) // 5])
+    chosen = set(ranked[: len(train) // 5 or int(len(train) > 1)])
     return tuple(name for name in train if name in chosen)
 
 
@@ -66,14 +74,32 @@ def read_list(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text, expected a list of image names, one a line") from None
     names = tuple(composed(line.strip()) for line in lines if line.strip())
+    check_names(path, names)
+    return names
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse the names of a list that cannot be used.
+
+    Raises:
+        DataError: when a name occurs twice or is a path.
+    """
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise DataError(f"{path}: {name!r} stands twice, expected every name once")
-        if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise DataError(f"{path}: {name!r} is a path, expected an image name without folder or extension")
         seen.add(name)
-    return names
+
+
+def known_names(card: Card) -> frozenset[str]:
+    """The names of all images of a dataset; none where neither its digests nor its lists name every one."""
+    digested = frozenset(file.removeprefix("images/") for file in card.digests if file.startswith("images/"))
+    listed = frozenset(
+        name for split, parts in card.splits.items() for part in parts for name in list_names(card.name, split, part)
+    )
+    return next((names for names in (digested, listed) if len(names) == card.images), frozenset())
 
 
 @functools.cache

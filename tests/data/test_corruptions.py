@@ -215,6 +215,12 @@ def test_a_name_is_answered_with_suggestions() -> None:
     assert parse_corruption("drift@3").strength == 20
 
 
+@pytest.mark.parametrize("word", ["clean", "all"])
+def test_a_word_that_is_no_kind_has_no_levels(word: str) -> None:
+    with pytest.raises(LookupError, match=f"corruption '{word}@1': '{word}' has no levels, expected it alone"):
+        corruption_names([f"{word}@1"])
+
+
 def test_words_stand_for_levels_kinds_and_all_with_the_clean_image_first() -> None:
     assert corruption_names([]) == ("",)
     assert corruption_names(["drift@2", "clean"]) == ("", "drift@2")

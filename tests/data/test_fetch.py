@@ -33,8 +33,8 @@ def fetch(served: Served, tmp_path: Path) -> Fetch:
 
 
 def left(fetch: Fetch) -> list[str]:
-    """What lies in the data folder, locks aside."""
-    return sorted(path.name for path in fetch.request.data.iterdir() if path.suffix != ".lock")
+    """What lies in the data folder."""
+    return sorted(path.name for path in fetch.request.data.iterdir())
 
 
 def test_a_dataset_is_downloaded_checked_and_imported(fetch: Fetch, served: Served) -> None:

@@ -32,8 +32,8 @@ def request_(tmp_path: Path) -> Request:
 
 
 def hidden(data: Path) -> list[str]:
-    """What lies in a data folder besides datasets, locks aside."""
-    return sorted(path.name for path in data.iterdir() if path.name.startswith(".") and not path.name.endswith(".lock"))
+    """What lies in a data folder besides datasets."""
+    return sorted(path.name for path in data.iterdir() if path.name.startswith("."))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,6 +72,7 @@ def test_a_folder_becomes_the_dataset_and_is_left_as_it_is(request_: Request) ->
         "renamed": 0,
         "left_out": 2,
         "conversions": [],
+        "notes": [],
         "problems": len(made.proof.problems),
         "made_by": record["made_by"],
     }
@@ -103,7 +104,7 @@ def test_what_verify_would_say_is_said_about_the_later_place(request_: Request) 
 
 def test_a_trial_leaves_nothing_and_says_the_same(request_: Request) -> None:
     tried = try_import(request_)
-    assert list(request_.data.iterdir()) == [request_.data / ".import-IRSTD-1k.lock"]
+    assert list(request_.data.iterdir()) == []
     assert tried == import_dataset(request_)
 
 
@@ -324,7 +325,7 @@ def test_a_kill_at_any_step_leaves_nothing_that_counts_as_a_dataset(tmp_path: Pa
     killed = subprocess.run(words, capture_output=True, check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (data / "IRSTD-1k").exists()
-    assert len(hidden(data)) == 1
+    assert len(hidden(data)) == 2  # the stage, and the lock that nobody holds any more
     assert import_dataset(Request("IRSTD-1k", source, data)).images == 2
     assert hidden(data) == []
 
@@ -357,3 +358,51 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_copied(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     refused(request_, r"data: 10 bytes free, expected [0-9,]+ for the copies; make room")
+
+
+def test_lists_that_would_get_one_name_are_all_kept_and_told(request_: Request) -> None:
+    write_files(request_.source, [], {"train.txt": b"XDU0\n", "train.TXT": b"XDU1\n"})
+    made = import_dataset(request_)
+    lists = {name: text for name, text in contents(made.folder).items() if name.startswith("img_idx/")}
+    assert lists == {
+        "img_idx/train.txt": b"XDU0\nXDU1\n",
+        "img_idx/train-2.txt": b"XDU1\n",
+        "img_idx/train-3.txt": b"XDU0\n",
+    }
+    assert made.lists == 3
+    assert made.notes == (
+        "train.TXT: kept as img_idx/train-2.txt, as another list has its name",
+        "train.txt: kept as img_idx/train-3.txt, as another list has its name",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"XDU0\nXDU0\nXDU1\n", "'XDU0' stands twice, expected every name once"),
+        (b"XDU0\nXDU0.png\n", "'XDU0' stands twice, expected every name once"),
+        ("XDU0\nXDU1\n".encode("utf-16"), "not UTF-8 text, expected a list of image names, one a line"),
+        (b"images/XDU0.png\n", "'images/XDU0.png' is a path, expected an image name without folder or extension"),
+        (b"XDU0\nXDU8\n", "1 of its 2 lines names images"),
+        (b"XDU0\nXDU1\nXDU7\nXDU8\nXDU9", "2 of its 5 lines name images"),
+    ],
+)
+def test_a_text_that_names_images_and_is_not_kept_is_told_with_the_reason(
+    request_: Request, content: bytes, reason: str
+) -> None:
+    write_files(request_.source, [], {"some.txt": content})
+    made = import_dataset(request_)
+    assert made.notes == (f"some.txt: not kept as a list, {reason}",)
+    assert (made.lists, made.left_out) == (1, 3)
+    assert json.loads((made.folder / "import.json").read_text())["notes"] == list(made.notes)
+
+
+def test_texts_that_name_no_image_are_left_out_without_a_word(request_: Request) -> None:
+    write_files(request_.source, [], {"NOTES.txt": b"see images/ and masks/\nsee images/ and masks/\n\xff\n"})
+    assert import_dataset(request_).notes == ()
+
+
+def test_a_text_that_cannot_be_read_is_named(request_: Request) -> None:
+    (request_.source / "loop.txt").symlink_to("loop.txt")
+    with pytest.raises(DataError, match=r"loop\.txt"):
+        import_dataset(request_)

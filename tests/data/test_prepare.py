@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cards import DataError, datasets_root, load_card, read_card
+from bench.data.cards import DataError, card_names, datasets_root, load_card, read_card
 from bench.data.prepare import add_split
+from bench.data.splits import known_names
 
 
 @pytest.fixture
@@ -67,3 +68,54 @@ def test_an_empty_list_is_refused(cards: Path) -> None:
     (cards / "train.txt").write_text("\n")
     with pytest.raises(DataError, match="no name in it"):
         add(cards)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "content", "sentence"),
+    [
+        ("IRDST", "x1\nx1.png\n", r"train\.txt: 'x1' and 'x1\.png' are one image, expected every name once"),
+        ("IRDST", "x1\nx1 .png\n", r"'x1' and 'x1 \.png' are one image"),
+        ("IRDST", "..png\n", r"'\.' is a path"),
+        ("NUDT-SIRST", "1\n000001\n", "'1' and '000001' are one image"),
+        (
+            "NUAA-SIRST",
+            "Misc_1\nnosuch1\nnosuch2\n",
+            r"'nosuch1' is no image of NUAA-SIRST \(2 such names in all\), expected names as 'Misc_1'; take",
+        ),
+        ("IRSTD-1k", "XDU0\nXDU1001\n", "'XDU1001' is no image of IRSTD-1k"),
+    ],
+)
+def test_a_list_that_would_spoil_the_dataset_is_refused_and_nothing_is_written(
+    tmp_path: Path, dataset: str, content: str, sentence: str
+) -> None:
+    folder = tmp_path / dataset
+    shutil.copytree(datasets_root() / dataset, folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (tmp_path / "train.txt").write_text(content)
+    with pytest.raises(DataError, match=sentence):
+        add_split(dataset, "own", {"train": tmp_path / "train.txt"}, source="", folder=folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_names_are_taken_where_nobody_knows_all_of_them() -> None:
+    assert known_names(load_card("IRDST")) == frozenset()
+
+
+@pytest.mark.parametrize("dataset", [name for name in card_names() if name != "IRDST"])
+def test_every_other_card_knows_its_images(dataset: str) -> None:
+    assert len(known_names(load_card(dataset))) == load_card(dataset).images
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_short_training_list_holds_one_image_out(cards: Path, count: int) -> None:
+    (cards / "train.txt").write_text("".join(f"{n}\n" for n in range(count)))
+    add(cards)
+    assert read_card(cards / "IRDST").splits["own"] == {"train": count, "held-out": 1, "test": 2}
+    assert len((cards / "IRDST/splits/own/held-out.txt").read_text().split()) == 1
+
+
+def test_a_training_list_of_one_name_is_refused_and_nothing_is_written(cards: Path) -> None:
+    (cards / "train.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"train\.txt: 1 name, expected at least 2, one image to learn from and one to"):
+        add(cards)
+    assert not (cards / "IRDST/splits").exists()

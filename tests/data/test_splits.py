@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from bench.data.cards import DataError, card_names, load_card
+from bench.data import cards, splits
+from bench.data.cards import DataError, card_names, datasets_root, load_card
 from bench.data.splits import choose_held_out, image_list, list_names, names_digest, read_list
 
 SPLITS = [(name, split) for name in card_names() for split in load_card(name).splits]
@@ -142,3 +144,29 @@ def test_the_held_out_rule_looks_at_names_alone() -> None:
     assert set(chosen) == set(choose_held_out(names[::-1]))
     worst_chosen = max(hashlib.sha256(name.encode()).hexdigest() for name in chosen)
     assert all(hashlib.sha256(n.encode()).hexdigest() > worst_chosen for n in names if n not in chosen)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(0, 0), (1, 0), (2, 1), (4, 1), (5, 1), (9, 1), (10, 2)])
+def test_a_fifth_is_held_out_and_at_least_one_of_two(count: int, held_out: int) -> None:
+    assert len(choose_held_out([f"image-{n}" for n in range(count)])) == held_out
+
+
+def test_a_list_without_a_name_is_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "IRDST"
+    shutil.copytree(datasets_root() / "IRDST", folder)
+    card = folder / "card.toml"
+    card.write_text(card.read_text(encoding="utf-8") + '[splits.own]\nsource = ""\ntrain = 1\nheld-out = 0\n', "utf-8")
+    (folder / "splits/own").mkdir(parents=True)
+    (folder / "splits/own/train.txt").write_text("1\n")
+    (folder / "splits/own/held-out.txt").write_text("")
+    for module in (cards, splits):
+        monkeypatch.setattr(module, "datasets_root", lambda: tmp_path)
+    for cached in (load_card, splits._full_list):
+        cached.cache_clear()
+    try:
+        assert image_list("IRDST", "own", "fit").count == 1
+        with pytest.raises(DataError, match="IRDST: no image in the held-out list of 'own', expected at least 1"):
+            image_list("IRDST", "own", "held-out")
+    finally:
+        for cached in (load_card, splits._full_list):
+            cached.cache_clear()
