@@ -373,9 +373,17 @@ def is_optimistic(job: Job) -> bool:
 
 
 def environment_of(job: Job, place: Place) -> dict[str, Any]:
-    """Versions, processor, commit, and the digest of the test dataset's files as its card has them."""
-    card = load_card(job.row.dataset)
-    return {**place.environment, "dataset_digest": card.digest}
+    """Versions, processor, commit; the dataset's digest as its card has it, and what the test images really were.
+
+    `images_digest` is that of the files that were read, and `other_images` how many of them are known not to have the
+    published pixels; both are left out where no image could be read.
+    """
+    images, decoder = job.experiment.images, job.experiment.input.decoder
+    found = {**place.environment, "dataset_digest": load_card(job.row.dataset).digest}
+    frames = place.frames.get((images.dataset, images.digest, decoder))
+    if frames is not None:
+        found |= {"images_digest": frames.digest, "other_images": len(frames.others)}
+    return found
 
 
 def failed_result(job: Job, place: Place, error: Exception) -> RunResult:

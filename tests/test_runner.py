@@ -100,6 +100,8 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.scores == result.rounds[-1]
     assert (result.costs[0].size, result.costs[0].rounds, result.costs[0].parameters) == ((256, 256), 3, 3)
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
+    assert result.environment["images_digest"] == synthetic_frames("test", fakes.TEST).digest
+    assert result.environment["other_images"] == 0
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
     assert written == {"result.json", "scorings.json", *FILES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +29,14 @@ from bench.data.shelf import Records, Shelf, fingerprint
 from bench.progress import Step
 from bench.types import Decoder
 
+log = logging.getLogger(__name__)
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
-IMAGE, GREY, MASK, TARGETS = range(4)
-"""The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W), and the flat indices of target pixels.
+IMAGE, GREY, MASK, TARGETS, OTHER = range(5)
+"""The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W), the flat indices of target pixels, and a one
+where the pixels are known not to be the published ones, else nothing.
 
 Three channels that are equal are kept as one, and grey levels that are the image's are not kept again.
 """
@@ -137,6 +141,16 @@ class Frames(Sequence[Frame]):
         return (self[row] for row in range(len(self)))
 
     @property
+    def digest(self) -> str:
+        """SHA-256 over the contents of the files, and how they are repaired, in the order of the list."""
+        return hashlib.sha256(b"".join(self.records.keys)).hexdigest()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of images that, or whose masks, are known not to have the published pixels."""
+        return tuple(self.names[row] for row in np.flatnonzero(self.records.table[:, OTHER, 3]))
+
+    @property
     def sizes(self) -> Ints:
         """(N, 2) native height and width in pixels."""
         return self.records.table[:, MASK, 2:]
@@ -202,7 +216,18 @@ def open_frames(
         read, keys = _unchanging(card, names, files)
     shelf = Shelf(cache_folder() / dataset / f"{decoder}-{_decoding(decoder)}")
     records = shelf.fetch(keys, lambda row: _record(read(row)), progress=progress)
-    return Frames.of(dataset, names, records, colour=decoder == "opencv-bgr")
+    frames = Frames.of(dataset, names, records, colour=decoder == "opencv-bgr")
+    _tell_of_others(frames)
+    return frames
+
+
+def _tell_of_others(frames: Frames) -> None:
+    if others := frames.others:
+        log.warning(
+            "%s: %d of %d images or their masks do not have the published pixels, the first %r; "
+            "run dfinet-bench data verify %s",
+            *(frames.dataset, len(others), len(frames), others[0], frames.dataset),
+        )
 
 
 def measure_statistics(frames: Sequence[Frame]) -> tuple[float, float]:
@@ -217,7 +242,8 @@ def _record(pair: Pair | Frame) -> list[Array]:
     if (image == image[:1]).all():
         image = image[:1]
     grey = np.empty((0, 0), np.uint8) if np.array_equal(pair.grey, image[0]) else pair.grey
-    return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32)]
+    other = np.ones(int(isinstance(pair, Pair) and pair.is_other), np.uint8)
+    return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32), other]
 
 
 def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Read, list[bytes]]:

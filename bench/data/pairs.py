@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.data import synthetic
 from bench.data.cards import Card, DataError
-from bench.data.decode import Pixels, decode_grey, decode_mask, decode_opencv, resize_nearest
+from bench.data.decode import Pixels, decode_grey, decode_mask, decode_opencv, decode_rgb, pixel_digest, resize_nearest
 from bench.data.folders import find_dataset
 from bench.types import Decoder
 
@@ -27,11 +27,13 @@ class Pair:
         image: (H, W) grey, or (H, W, 3) blue, green, red; levels 0 to 255.
         grey: (H, W) levels 0 to 255, what the Otsu start is made from.
         mask: (H, W) levels 0 to 255 as stored, after a declared repair.
+        is_other: whether one of the two is known not to have the published pixels.
     """
 
     image: Pixels
     grey: Pixels
     mask: Pixels
+    is_other: bool = False
 
 
 Read = Callable[[int], Pair]
@@ -67,7 +69,11 @@ def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: 
     def read(row: int) -> Pair:
         image_path, mask_path = pairs[row]
         image, grey = _decode(image_path, decoder)
-        return Pair(image, grey, _fitting_mask(card, names[row], decode_mask(mask_path), grey, mask_path))
+        stored = decode_mask(mask_path)
+        is_other = _differs(card, f"images/{names[row]}", image_path, decode_rgb) or _differs(
+            card, f"masks/{names[row]}", mask_path, lambda path: stored
+        )
+        return Pair(image, grey, _fitting_mask(card, names[row], stored, grey, mask_path), is_other)
 
     return PairFiles(tuple(image for image, _ in pairs), tuple(mask for _, mask in pairs), read)
 
@@ -80,6 +86,12 @@ def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Re
         return Pair(np.repeat(grey[..., None], 3, axis=-1) if decoder == "opencv-bgr" else grey, grey, mask)
 
     return read
+
+
+def _differs(card: Card, file: str, path: Path, decode: Callable[[Path], Pixels]) -> bool:
+    """Whether a file's pixels are known not to be the published ones; false where the card has no digest of it."""
+    published = card.digests.get(file)
+    return published is not None and pixel_digest(decode(path)) != published.sha256
 
 
 def _decode(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:

@@ -349,3 +349,29 @@ def test_a_large_set_is_decoded_shown_and_trained_on_without_being_held(tmp_path
     assert int(found[0]) == count
     assert size > 300
     assert float(found[1]) < size / 8
+
+
+def test_images_that_are_not_the_published_ones_are_told_at_every_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "NUDT-SIRST"
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+        for name in ("000001", "000002"):
+            cv2.imwrite(str(root / kind / f"{name}.png"), np.full((256, 256), 7 if kind == "images" else 0, np.uint8))
+    for _ in range(2):
+        caplog.clear()
+        frames = open_frames("NUDT-SIRST", ["000001", "000002"], root=tmp_path, decoder="pillow-grey")
+        assert frames.others == ("000001", "000002")
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert "2 of 2 images or their masks do not have the published pixels, the first '000001'" in line
+
+
+def test_the_digest_of_a_list_follows_contents_and_order_not_places(made: Path, tmp_path: Path) -> None:
+    before = opened(made).digest
+    shutil.copytree(made, tmp_path / "copy")
+    assert opened(tmp_path / "copy").digest == before
+    assert opened(made, NAMES[::-1]).digest != before
+    write(tmp_path / "copy", "XDU1", 99)
+    assert opened(tmp_path / "copy").digest != before
+    assert opened(made).others == (), "this card has no digests"

@@ -133,3 +133,9 @@ def test_every_listed_image_opens_without_a_word(
     names = list_names("NUAA-SIRST", "basicirstd", "train")
     assert open_frames("NUAA-SIRST", names, root=real_data, decoder=decoder).names == names
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dataset", ["NUAA-SIRST", "NUDT-SIRST"])
+def test_the_published_images_are_told_to_be_the_published_ones(dataset: str, real_data: Path) -> None:
+    frames = open_frames(dataset, list_names(dataset, "basicirstd", "test"), root=real_data, decoder="opencv-bgr")
+    assert frames.others == ()
