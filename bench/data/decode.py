@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -124,12 +125,20 @@ def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _load(Image.open(io.BytesIO(data), formats=FORMATS), path, (*EIGHT_BIT_MODES, *deeper))
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: {_pixels_in(error)} pixels, expected at most {MOST_PIXELS} in all") from None
+    except UnidentifiedImageError:
         raise DataError(f"{path}: not an image, expected one of {', '.join(FORMATS)}") from None
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: damaged or cut short ({error}); fetch it again") from None
+
+
+def _pixels_in(bomb: Image.DecompressionBombError) -> str:
+    """How many pixels Pillow says that a file holds, which it refuses before anybody sees the size."""
+    found = re.search(r"\d+(?= pixels)", str(bomb))
+    return found.group() if found else "too many"
 
 
 def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image:

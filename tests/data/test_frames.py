@@ -158,6 +158,17 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         open_image(path)
 
 
+def test_a_picture_too_huge_for_pillow_is_told_by_its_pixels_too(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    Image.new("1", (100, 100)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (40000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"huge\.png: 1600000000 pixels, expected at most 67108864 in all"):
+        open_image(path)
+
+
 def test_alpha_is_dropped_and_not_blended(tmp_path: Path) -> None:
     path = tmp_path / "alpha.png"
     Image.new("RGBA", (4, 3), (100, 100, 100, 0)).save(path)
