@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SETTLED = 2_000_000_000
 """Nanoseconds after its last change before a file is remembered: a second change in the same tick looks like none."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 Stamp = tuple[int, int, int, int]
 """Size in bytes, times of the last change of content and of state in ns, and the file's number."""
@@ -90,13 +93,19 @@ def _digest(name: str) -> str:
 def _read(memory: Path) -> dict[str, dict[str, str]]:
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-        if all(isinstance(name, str) and isinstance(found, dict) for name, found in known.items()):
+        if all(_is_memory(found) for found in known.values()):
             return dict(known)
+        log.warning("%s: expected SHA-256 digests of 64 hexadecimal digits; files are read again", memory)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, AttributeError) as error:
         log.warning("%s: not readable (%s); files are read again", memory, error)
     return {}
+
+
+def _is_memory(found: object) -> bool:
+    digests = found.values() if isinstance(found, dict) else [None]
+    return all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in digests)
 
 
 def _write(memory: Path, known: dict[str, dict[str, str]]) -> None:

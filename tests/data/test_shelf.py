@@ -115,6 +115,21 @@ def test_an_unchanged_file_is_not_even_read(made: Path, empty_cache: Path, monke
     assert levels(opened(made)) == [50, 51, 52]
 
 
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("wrong", [5, "", "0" * 63, "g" * 64, None, ["0" * 64]])
+def test_a_memory_of_anything_but_digests_is_not_believed(
+    made: Path, empty_cache: Path, wrong: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = opened(made).digest
+    (memory,) = empty_cache.glob("files/*.json")
+    known = json.loads(memory.read_text())
+    memory.write_text(json.dumps({name: dict.fromkeys(found, wrong) for name, found in known.items()}))
+    again = opened(made)
+    assert (levels(again), again.digest) == ([50, 51, 52], first)
+    assert "expected SHA-256 digests of 64 hexadecimal digits; files are read again" in caplog.text
+    assert json.loads(memory.read_text()) == known
+
+
 def test_a_copy_of_the_dataset_elsewhere_is_known_by_its_content(
     made: Path, tmp_path: Path, decoded: list[Path]
 ) -> None:
