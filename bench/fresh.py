@@ -7,11 +7,14 @@ order of a list does not matter.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing import connection
 from pathlib import Path
 
 import torch
@@ -58,7 +61,8 @@ def measure_fresh(
     if device.type == "cuda":
         torch.cuda.empty_cache()  # the other process needs what this one only keeps
     weights = pickle.dumps({name: tensor.cpu() for name, tensor in network.state_dict().items()})
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as executor:
         task = executor.submit(
             _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds
         )
@@ -77,6 +81,18 @@ def _built(network: Segmenter) -> Built:
     if not isinstance(network, Detector):
         return network.built
     return replace(network.built, settings=freeze_config({**dict(network.built.settings), "level": network.level}))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it does; otherwise one that is killed leaves it waiting for good."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 def _measure(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +50,38 @@ REMEMBERS = """
     @model("Remembers", cite="none", source="tests", licence="MIT", recipe="basicirstd")
     def build(*, channels):
         return Remembers(channels)
+"""
+
+SLEEPS = """
+    import os
+    import time
+
+    from bench.network import Segmenter, model
+
+
+    class Sleeps(Segmenter):
+        def forward(self, image, start=None):
+            print(os.getpid(), flush=True)
+            time.sleep(600)
+
+
+    @model("Sleeps", cite="none", source="tests", licence="MIT", recipe="basicirstd")
+    def build(*, channels):
+        return Sleeps()
+"""
+MEASURES = """
+    import sys
+    from pathlib import Path
+
+    import torch
+
+    from bench.fresh import measure_fresh
+    from bench.network import build_model
+    from bench.registry import load_plugin
+
+    if __name__ == "__main__":
+        load_plugin(Path(sys.argv[1]))
+        measure_fresh(build_model("Sleeps", channels=1), size=(8, 8), channels=1, device=torch.device("cpu"))
 """
 
 
@@ -108,3 +144,20 @@ def test_a_detector_is_measured_at_the_level_it_was_tuned_to() -> None:
     found = measure_fresh(detector, size=(32, 32), channels=1, device=CPU)
     assert (found.parameters, found.macs) == (0, None)
     assert found.latency_p50 > 0
+
+
+def test_the_measuring_process_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    """It holds the output that it inherited, which ends only when it does."""
+    for name, text in (("sleeps", SLEEPS), ("measures", MEASURES)):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+    words = [sys.executable, str(tmp_path / "measures.py"), str(tmp_path / "sleeps.py")]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+        try:
+            parent.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail("the measuring process outlived its parent by a minute")
