@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.detector import Detector, Grey, ScoreMap
-from bench.processors import usable_processors
+from bench.parallel import usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0

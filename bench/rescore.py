@@ -21,8 +21,8 @@ from bench.judging import judged_under
 from bench.maps import Kind, Map, levels_of, mask_of
 from bench.metrics.counts import CountsWriter, CountTable, QArray, Truth, join_tables
 from bench.metrics.scores import score
+from bench.parallel import usable_processors
 from bench.predictions import few, list_maps, match_names, open_maps, pair_names
-from bench.processors import usable_processors
 from bench.progress import Progress, Silent
 from bench.scorings import Judgement, NamedScoring
 from bench.store import read_result

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.packed import unfinished
-from bench.processors import usable_processors
+from bench.parallel import usable_processors
 
 log = logging.getLogger(__name__)
 

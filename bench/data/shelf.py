@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.packed import SUFFIX, Array, DamagedPackError, Ints, Pack, PackWriter, read_pack
-from bench.processors import usable_processors
+from bench.parallel import usable_processors
 from bench.progress import Step
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench import rescore
-from bench.processors import usable_processors
+from bench.parallel import usable_processors
 from bench.rescore import MaskFile, Rescored, Sample, judge_all
 from bench.scorings import named_scoring
 from tests.speed.test_counting import smooth
