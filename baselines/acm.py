@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 16
 STAGES = (16, 32, 64)  # channels at 1/4, 1/8 and 1/16 of the image

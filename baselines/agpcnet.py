@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 8
 SCALES = (10, 6, 5, 3)  # blocks a side; `agpcnet_2` has (10, 6, 5, 4)

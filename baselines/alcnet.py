@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from baselines import acm
 from baselines.acm import STAGES, STRIDE, AsymBi, Head, ResidualBlock, stem
-from bench.network import Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 FINEST = 8  # channels at 1/2 of the image
 

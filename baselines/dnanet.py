@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.models.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 from bench.registry import unknown
-from bench.reported import reported
 
 STRIDE = 16
 WIDTHS = (16, 32, 64, 128, 256)  # channels of the nodes at 1/1, 1/2, 1/4, 1/8 and 1/16 of the image

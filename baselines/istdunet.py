@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 8
 STEM = 16

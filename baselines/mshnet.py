@@ -1,7 +1,7 @@
 """MSHNet: a U-Net of residual attention blocks that predicts at four scales, made for a loss of scale and location.
 
 Source: Q. Liu, R. Liu, B. Zheng, H. Wang, Y. Fu, "Infrared Small Target Detection with Scale and Location Sensitivity",
-CVPR 2024; equal to Lliu666/MSHNet at 7c5194b. Its blocks are DNANet's, its loss is `sls` of bench.losses.
+CVPR 2024; equal to Lliu666/MSHNet at 7c5194b. Its blocks are DNANet's, its loss is `sls` of bench.models.losses.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.dnanet import res_cbams, resize
-from bench.losses import WARM_UP_EPOCHS
-from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.losses import WARM_UP_EPOCHS
+from bench.models.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 16
 WIDTHS = (16, 32, 64, 128, 256)  # channels at 1/1, 1/2, 1/4, 1/8 and 1/16 of the image

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 2
 REACH = 2  # pixels from a pixel to the ones it is compared with

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, model
-from bench.reported import reported
+from bench.models.network import Batch, Loss, Segmenter, model
+from bench.models.published_numbers import reported
 
 STAGES = 6
 WIDTH = 32

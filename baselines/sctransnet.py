@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, model, pad_to_multiple
-from bench.reported import reported
+from bench.models.network import Batch, Loss, Segmenter, model, pad_to_multiple
+from bench.models.published_numbers import reported
 
 STRIDE = 16
 WIDTHS = (32, 64, 128, 256)  # channels of the four levels that the transformer sees

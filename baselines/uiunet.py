@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, model
-from bench.reported import reported
+from bench.models.network import Batch, Loss, Segmenter, model
+from bench.models.published_numbers import reported
 
 
 def halved(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 
 from bench.checkpoint import read_checkpoint
 from bench.cost import example
-from bench.network import Segmenter, find_models, parameter_count
+from bench.models.network import Segmenter, find_models, parameter_count
 from bench.store import replacing
 from bench.tensorfile import CheckpointError
 from bench.types import Setting

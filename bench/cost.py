@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.synthetic import SIDE, make_scene
-from bench.detector import Detector
 from bench.environment import device_name
-from bench.network import Segmenter, parameter_count, to_device
+from bench.models.detector import Detector
+from bench.models.network import Segmenter, parameter_count, to_device
 from bench.types import Cost
 
 LEAST_REPEATS = 3

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench.data.frames import Frame
 from bench.data.loader import evaluation_batches, network_size
 from bench.data.starts import OTSU
-from bench.detector import Detector, Grey
 from bench.metrics.counts import quantise
-from bench.network import Segmenter, take_rounds, to_device
+from bench.models.detector import Detector, Grey
+from bench.models.network import Segmenter, take_rounds, to_device
 from bench.pool import score_maps
 from bench.types import Input
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 
 from bench.cost import measure_cost
-from bench.detector import Detector
-from bench.network import Built, Segmenter, build_model
+from bench.models.detector import Detector
+from bench.models.network import Built, Segmenter, build_model
 from bench.registry import load_plugin, loaded_plugins
 from bench.types import Cost, freeze_config
 

@@ -13,7 +13,7 @@ from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS
 from bench.metrics.scores import metric_infos
-from bench.network import find_models
+from bench.models.network import find_models
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown
 from bench.scorings import all_scorings, describe_rules

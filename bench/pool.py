@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.detector import Detector, Grey, ScoreMap
+from bench.models.detector import Detector, Grey, ScoreMap
 from bench.parallel import usable_processors
 from bench.registry import load_plugin, loaded_plugins
 

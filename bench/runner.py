@@ -22,13 +22,13 @@ from bench.data.decode import resize_bilinear
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.splits import list_names
 from bench.data.starts import OTSU, STARTS
-from bench.detector import Detector
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
 from bench.leaking import PixelComparison, learnt_from, refuse
-from bench.losses import get_loss
-from bench.network import Segmenter, build_model, find_models
+from bench.models.detector import Detector
+from bench.models.losses import get_loss
+from bench.models.network import Segmenter, build_model, find_models
 from bench.progress import Progress, Silent, counting, track
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from bench.data.frames import Frames
 from bench.data.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.device_counts import counts_on
-from bench.losses import get_loss
 from bench.metrics.scores import find_metrics
-from bench.network import Segmenter, build_model, to_device
+from bench.models.losses import get_loss
+from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.running_loss import NonFiniteLossError, RunningLoss
 from bench.store import StoreError, first_line, replacing, write_text

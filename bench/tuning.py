@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frames import Frames
-from bench.detector import RULES, Detector, ScoreMap
 from bench.evaluate import grey_levels
+from bench.models.detector import RULES, Detector, ScoreMap
 from bench.pool import score_maps
 from bench.progress import Progress, Silent, track
 from bench.store import StoreError, read_json, write_json

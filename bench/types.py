@@ -98,7 +98,7 @@ class Recipe:
         epochs, batch: passes over the list, images a step.
         drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
         shuffle: `epoch` for a new order every epoch, `once` for one fixed order.
-        loss: name in bench.losses.
+        loss: name in bench.models.losses.
         augmentation: name in bench.data.augment: `none`, `basicirstd`, `dfinet`, ….
         patch: side of the square training crop in pixels; None trains on whole (resized) images.
         positive_crop: share of crops that are placed on a target pixel.

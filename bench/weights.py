@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.checkpoint import existing_file, printable, read_checkpoint
-from bench.network import Segmenter, build_model, find_models
+from bench.models.network import Segmenter, build_model, find_models
 from bench.tensorfile import CheckpointError, is_tensor_file, read_tensors, write_tensors
 from bench.types import Setting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from bench.network import model
+from bench.models.network import model
 from dfinet.config import DFINetConfig, design_choices
 from dfinet.network import CHANNELS, CITE, SOURCE, DFINet, DFINetWithoutFeedback, build
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.network import model
+from bench.models.network import model
 from dfinet.blocks import Feedback, HardAttention, ResidualBlock, normalised
 from dfinet.feedback_network import BinaryFeedbackNetwork
 

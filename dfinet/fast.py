@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.network import pad_to_multiple
+from bench.models.network import pad_to_multiple
 from dfinet.blocks import (
     DFFFM,
     DSFM,

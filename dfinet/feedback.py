@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.network import Batch, Views
+from bench.models.network import Batch, Views
 from bench.registry import unknown
 
 BYTES = 256

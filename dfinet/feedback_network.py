@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, pad_to_multiple
+from bench.models.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
 from dfinet.feedback import history_of
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.network import Batch, Loss, Segmenter, model
+from bench.models.network import Batch, Loss, Segmenter, model
 from bench.types import Setting
 from dfinet.blocks import DFFFM, DSFM, MADRB, Feedback, ResidualBlock
 from dfinet.config import DFINetConfig, design_choices

@@ -10,7 +10,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from bench.network import model
+from bench.models.network import model
 from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
 from dfinet.feedback_network import BinaryFeedbackNetwork
 from dfinet.network import CITE

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from bench.cost import measure_cost
 from bench.data.frames import Frames, open_frames
 from bench.data.splits import image_list, list_names
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
 from bench.suites import Job, Limit, expand, load_suite
 from bench.types import Input, ModelInfo, Recipe, Selection, Training, freeze_config
 

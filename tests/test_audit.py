@@ -20,7 +20,7 @@ from bench.audit.lists import known_lists, lists_of, read_dataset
 from bench.audit.numbers import UnreadableError, read_number
 from bench.audit.table import read_table
 from bench.cli import app
-from bench.reported import FOLDER
+from bench.models.published_numbers import FOLDER
 from reports.table import LIMITED_NOTICE
 
 PERCENT = Fraction(1, 100)

@@ -26,7 +26,7 @@ from fakes import LossBreaks
 
 from bench.cost import count_macs
 from bench.data.splits import list_names
-from bench.network import MODELS, build_model
+from bench.models.network import MODELS, build_model
 from bench.store import read_manifest, read_result
 
 ROOT = Path(__file__).parents[1]
@@ -260,7 +260,7 @@ def test_a_data_folder_that_the_environment_names_is_read(
 
 PLUGIN = """
 from torch import nn
-from bench.network import Segmenter, model
+from bench.models.network import Segmenter, model
 
 
 class Mine(Segmenter):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.conversion import default_out, import_weights
-from bench.network import MODELS, ModelEntry, Segmenter, build_model, find_models
+from bench.models.network import MODELS, ModelEntry, Segmenter, build_model, find_models
 from bench.tensorfile import CheckpointError, read_tensors
 from bench.weights import load_model, weights_digest
 from tests.parity import rule

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench import cost
 from bench.cost import count_fvcore, example, measure_cost, time_passes
-from bench.network import MODEL_PACKAGES, Segmenter, build_model, find_models
+from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models
 
 CPU = torch.device("cpu")
 

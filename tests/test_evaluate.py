@@ -12,7 +12,7 @@ from bench.data.frames import Frame, Frames
 from bench.data.starts import STARTS
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.metrics.counts import quantise
-from bench.network import Segmenter, build_model
+from bench.models.network import Segmenter, build_model
 from bench.types import Input
 
 CPU = torch.device("cpu")

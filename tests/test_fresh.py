@@ -15,9 +15,9 @@ import torch
 
 from bench import registry
 from bench.cost import measure_cost
-from bench.detector import Detector
 from bench.fresh import Arithmetic, measure_fresh
-from bench.network import MODELS, Segmenter, build_model, find_models
+from bench.models.detector import Detector
+from bench.models.network import MODELS, Segmenter, build_model, find_models
 from bench.registry import load_plugin
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ REMEMBERS = """
     import torch
     from torch import nn
 
-    from bench.network import Segmenter, model
+    from bench.models.network import Segmenter, model
 
     MADE = []
 
@@ -56,7 +56,7 @@ SLEEPS = """
     import os
     import time
 
-    from bench.network import Segmenter, model
+    from bench.models.network import Segmenter, model
 
 
     class Sleeps(Segmenter):
@@ -76,7 +76,7 @@ MEASURES = """
     import torch
 
     from bench.fresh import measure_fresh
-    from bench.network import build_model
+    from bench.models.network import build_model
     from bench.registry import load_plugin
 
     if __name__ == "__main__":

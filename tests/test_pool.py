@@ -13,8 +13,8 @@ import pytest
 from fakes import Bright
 
 from bench import pool, registry
-from bench.detector import Grey
-from bench.network import MODELS, build_model, find_models
+from bench.models.detector import Grey
+from bench.models.network import MODELS, build_model, find_models
 from bench.pool import score_maps
 from bench.registry import load_plugin, loaded_plugins
 
@@ -74,8 +74,8 @@ def test_a_users_own_detector_is_found_by_the_other_processes(tmp_path: Path, mo
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         textwrap.dedent("""
-            from bench.detector import Detector
-            from bench.network import model
+            from bench.models.detector import Detector
+            from bench.models.network import model
 
             class Mine(Detector):
                 def score(self, grey):

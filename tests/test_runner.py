@@ -30,7 +30,7 @@ from bench.metrics.curves import CurveCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.rounds import RoundTable
 from bench.metrics.scores import score, score_rounds
-from bench.network import MODELS
+from bench.models.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result
 from bench.suites import Job, Limit, SuiteError, expand, load_suite

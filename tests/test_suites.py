@@ -15,7 +15,7 @@ from bench.data.cards import load_card
 from bench.data.overlaps import shared_images
 from bench.data.splits import image_list, list_names
 from bench.leaking import LeakError, count_leaked, refuse_shared_images
-from bench.network import find_models
+from bench.models.network import find_models
 from bench.store import read_manifest, read_result
 from bench.suites import (
     Job,

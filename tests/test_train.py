@@ -17,7 +17,7 @@ from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
 from bench.checkpoint import read_checkpoint
 from bench.data.frames import Frame, Frames
-from bench.network import build_model
+from bench.models.network import build_model
 from bench.progress import Silent
 from bench.running_loss import NonFiniteLossError
 from bench.store import StoreError

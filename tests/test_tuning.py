@@ -9,7 +9,7 @@ import pytest
 from fakes import Bright, synthetic_frames
 
 from bench.data.splits import image_list
-from bench.detector import RULES
+from bench.models.detector import RULES
 from bench.store import StoreError
 from bench.tuning import LEVELS, Tuned, best_level, count_above, tune
 from bench.types import Input, Method

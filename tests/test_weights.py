@@ -22,7 +22,7 @@ from baselines.acm import ACM
 from bench import load_model
 from bench.checkpoint import ScalarType, read_checkpoint
 from bench.checkpoint import scalar as scalar_of
-from bench.network import Built, build_model
+from bench.models.network import Built, build_model
 from bench.tensorfile import CheckpointError, read_tensors, write_tensors
 from bench.weights import MisfitError, read_metadata, save_weights, weights_digest
 from tests.parity import rule

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.classical.ranks import largest
-from bench.detector import Grey
+from bench.models.detector import Grey
 
 Image = NDArray[Any]
 """(H, W) grey levels as uint8, float32 or float64."""

@@ -17,9 +17,9 @@ import numpy as np
 from baselines.classical.patches import rescaled, whole_steps
 from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split, singular_value_threshold, soft_threshold
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 STEADY = 10
 """Iterations without a change of rank, after which the solver stops if the targets are steady, too."""

@@ -13,9 +13,9 @@ import numpy as np
 from baselines.classical import settings
 from baselines.classical.cells import Image, exact
 from baselines.classical.ranks import largest_of_line
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 
 def max_median(grey: Grey, *, length: int) -> ScoreMap:

@@ -16,9 +16,9 @@ import numpy as np
 from baselines.classical.patches import rescaled, up_to_the_border
 from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split, shrink_rows, shrink_singular_values
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 INNER = 100
 """Steps at most of the inner loop that shrinks the singular values."""

@@ -16,9 +16,9 @@ from baselines.classical.patches import rescaled, up_to_the_border
 from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split
 from baselines.classical.structure import structure_eigenvalues
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 EPS = float(np.finfo(np.float64).eps)
 """Added where a division by 0 threatens."""

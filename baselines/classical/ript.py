@@ -16,9 +16,9 @@ from baselines.classical.patches import rescaled, up_to_the_border
 from baselines.classical.settings import between, whole
 from baselines.classical.shrinkage import Array, Split, singular_value_threshold
 from baselines.classical.structure import structure_eigenvalues
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 MODES = (0, 1, 2)
 """Axes of the patch tensor: patches, their rows, their columns."""

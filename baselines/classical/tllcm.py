@@ -14,9 +14,9 @@ import numpy as np
 
 from baselines.classical import settings
 from baselines.classical.cells import Cells, Image, exact, neighbours, top_means
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 
 def tllcm(grey: Grey, *, scales: Sequence[int], K: int) -> ScoreMap:

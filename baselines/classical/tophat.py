@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from baselines.classical import settings
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 
 def top_hat(grey: Grey, *, size: int) -> ScoreMap:

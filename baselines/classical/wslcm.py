@@ -16,9 +16,9 @@ from baselines.classical import settings
 from baselines.classical.cells import Cells, Image, centre, exact, means, neighbours, top_means
 from baselines.classical.ranks import largest
 from baselines.classical.tllcm import contrast, core
-from bench.detector import Detector, Grey, ScoreMap
-from bench.network import model
-from bench.reported import reported
+from bench.models.detector import Detector, Grey, ScoreMap
+from bench.models.network import model
+from bench.models.published_numbers import reported
 
 XI = 5.0
 """Grey levels: the least deviation of a background that divides."""

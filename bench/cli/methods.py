@@ -50,7 +50,7 @@ def cost(
     import torch
 
     from bench.fresh import measure_fresh
-    from bench.network import build_model, find_models
+    from bench.models.network import build_model, find_models
     from bench.progress import track
 
     info_of, on = info_lookup(plugin), open_device(device)

@@ -68,7 +68,7 @@ def open_place(runs: Path, data: Path | None, device: torch.device) -> Place:
 
 def info_lookup(plugins: Sequence[Path] | None) -> Callable[[str], ModelInfo]:
     """A function from a model's name to what it is, the user's own models included."""
-    from bench.network import find_models
+    from bench.models.network import find_models
 
     for path in plugins or []:
         load_plugin(path)

@@ -20,7 +20,7 @@ from bench.data.geometry import Views, together
 from bench.data.packed import Ints
 from bench.data.planes import Planes, flat_memory
 from bench.data.starts import OTSU, STARTS, Start
-from bench.network import Batch
+from bench.models.network import Batch
 from bench.types import Input, Recipe
 
 Floats = NDArray[np.float32]

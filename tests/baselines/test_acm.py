@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from baselines.acm import ACM
-from bench.losses import soft_iou
-from bench.network import parameter_count
+from bench.models.losses import soft_iou
+from bench.models.network import parameter_count
 from tests.parity import rule
 
 

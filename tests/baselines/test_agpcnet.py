@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from baselines.agpcnet import AGCB, SCALES, AGPCNet, AsymFusion, ContextPyramid, NonLocal, cut
 from bench.cost import count_fvcore
-from bench.losses import soft_iou_sample
-from bench.network import build_model, parameter_count
+from bench.models.losses import soft_iou_sample
+from bench.models.network import build_model, parameter_count
 from tests.parity import rule
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from baselines.alcnet import ALCNet
-from bench.losses import soft_iou
+from bench.models.losses import soft_iou
 from tests.parity import rule
 
 

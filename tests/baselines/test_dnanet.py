@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.dnanet import DNANet
-from bench.network import Batch
+from bench.models.network import Batch
 from bench.weights import load_model
 from tests.parity import rule
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.istdunet import Bottleneck, ExternalAttention, ISTDUNet, SplitAttention
-from bench.network import parameter_count
+from bench.models.network import parameter_count
 from tests.parity import rule
 
 

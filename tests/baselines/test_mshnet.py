@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from baselines.mshnet import MSHNet
-from bench.losses import get_loss
-from bench.network import Batch
+from bench.models.losses import get_loss
+from bench.models.network import Batch
 from tests.parity import rule
 
 

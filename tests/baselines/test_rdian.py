@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.rdian import RDIAN, ChannelGate
-from bench.losses import soft_iou
+from bench.models.losses import soft_iou
 from tests.parity import rule
 
 KERNELS = tuple(f"d1{k}.weight" for k in range(1, 9))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from baselines.rpcanet import RPCANet
-from bench.network import Batch
+from bench.models.network import Batch
 from tests.parity import rule
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.sctransnet import CCA, ChannelAttention, EfficientChannelAttention, SCTransNet
-from bench.losses import cross_entropy
-from bench.network import Batch, parameter_count
+from bench.models.losses import cross_entropy
+from bench.models.network import Batch, parameter_count
 from tests.parity import rule
 
 

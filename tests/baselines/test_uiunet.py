@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.uiunet import RSU, ConvNormReLU, DilatedRSU, InteractiveCrossAttention, UIUNet
-from bench.losses import cross_entropy
-from bench.network import Batch
+from bench.models.losses import cross_entropy
+from bench.models.network import Batch
 from tests.parity import rule
 
 

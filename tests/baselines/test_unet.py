@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from baselines.unet import UNet, UpConv
-from bench.losses import soft_iou
-from bench.network import build_model
+from bench.models.losses import soft_iou
+from bench.models.network import build_model
 from tests.parity import rule
 
 

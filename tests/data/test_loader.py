@@ -11,7 +11,7 @@ from bench.data.frames import Frame, Frames, open_frames
 from bench.data.geometry import Geometry
 from bench.data.loader import evaluation_batches, network_size, steps_per_epoch, train_batches
 from bench.data.splits import list_names
-from bench.network import Batch
+from bench.models.network import Batch
 from bench.recipes import RECIPES
 from bench.types import Input, Recipe
 

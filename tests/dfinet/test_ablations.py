@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.losses import dice_bce
-from bench.network import Batch, find_models, parameter_count, take_rounds
+from bench.models.losses import dice_bce
+from bench.models.network import Batch, find_models, parameter_count, take_rounds
 from bench.types import ModelInfo
 from dfinet.blocks import Feedback
 from dfinet.config import DFINetConfig, design_choices

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.network import build_model, take_rounds
+from bench.models.network import build_model, take_rounds
 from bench.recipes import RECIPES
 from bench.types import Recipe
 from dfinet.blocks import Feedback

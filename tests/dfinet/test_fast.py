@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.network import build_model
+from bench.models.network import build_model
 from dfinet.blocks import CentralDifferenceConv
 from dfinet.fast import FastDFINet
 from dfinet.folding import SplitConv, fold

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.losses import dice_bce
-from bench.network import Batch
+from bench.models.losses import dice_bce
+from bench.models.network import Batch
 from dfinet.feedback import Released, pack, unpack
 from dfinet.network import DFINet
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.losses import dice_bce
-from bench.network import Batch, take_rounds
+from bench.models.losses import dice_bce
+from bench.models.network import Batch, take_rounds
 from dfinet.blocks import ResidualBlock
 from dfinet.fanet import FANet
 from dfinet.feedback_network import FeedbackNetwork

@@ -17,8 +17,8 @@ from bench.data.frames import Frames, open_frames
 from bench.data.geometry import Geometry, Views
 from bench.data.loader import train_batches
 from bench.data.splits import list_names
-from bench.losses import dice_bce
-from bench.network import Batch
+from bench.models.losses import dice_bce
+from bench.models.network import Batch
 from bench.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
 from dfinet.feedback import KNOWN, Aligned, History, Released, history_of, pack, unpack

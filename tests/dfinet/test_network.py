@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.network import build_model, parameter_count, take_rounds
+from bench.models.network import build_model, parameter_count, take_rounds
 from dfinet.network import DFINet
 from tests.parity import rule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.network import build_model
+from bench.models.network import build_model
 from bench.weights import CheckpointError, fill
 from dfinet.blocks import Feedback
 from dfinet.released_2026_01 import LearntDSFM

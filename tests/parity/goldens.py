@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from bench.network import Segmenter
+from bench.models.network import Segmenter
 from bench.types import Setting
 
 Outputs = Callable[[Segmenter, Tensor, Tensor], Sequence[Tensor]]

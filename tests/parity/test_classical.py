@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.detector import RULES, Detector, Grey, ScoreMap
-from bench.network import build_model
+from bench.models.detector import RULES, Detector, Grey, ScoreMap
+from bench.models.network import build_model
 from bench.types import Setting
 
 STORED = np.load(Path(__file__).parent / "golden" / "classical.npz")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.cost import count_macs, example
-from bench.losses import get_loss
-from bench.network import MODEL_PACKAGES, Batch, Segmenter, build_model, find_models, parameter_count
+from bench.models.losses import get_loss
+from bench.models.network import MODEL_PACKAGES, Batch, Segmenter, build_model, find_models, parameter_count
 from bench.weights import load_model, save_weights
 from tests.parity import rule
 from tests.parity.goldens import FIGURES, GOLDENS, ONE_CHANNEL_ONLY, WITHOUT_GRADIENT, Figures

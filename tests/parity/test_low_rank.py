@@ -14,7 +14,7 @@ from baselines.classical.nram import NRAMSettings, nram
 from baselines.classical.pstnn import PSTNNSettings, pstnn
 from baselines.classical.ript import RIPTSettings, ript
 from baselines.classical.shrinkage import Split
-from bench.network import build_model
+from bench.models.network import build_model
 from bench.types import Setting
 from tests.baselines.classical.scenes import GOLDEN, image_b
 

@@ -17,9 +17,9 @@ from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.scores import score
+from bench.models.published_numbers import METHODS, reported
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES
-from bench.reported import METHODS, reported
 from bench.rescore import ScoringsTally
 from bench.scorings import all_scorings, write_judgements
 from bench.store import Manifest, write_arrays, write_manifest, write_result

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.reported import reported
+from bench.models.published_numbers import reported
 from bench.types import Recipe, Reported, RunResult, Training, Weights
 from reports.frame import Entry, entry_of
 from reports.latex import table_to_latex

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from baselines.classical.ranks import largest
-from bench.detector import Detector, Grey
-from bench.network import build_model
+from bench.models.detector import Detector, Grey
+from bench.models.network import build_model
 from tests.baselines.classical import plain
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from bench.cost import example, one_round
-from bench.network import MODEL_PACKAGES, Segmenter, build_model, find_models, to_device
+from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models, to_device
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from baselines.classical import nram, pstnn, shrinkage
 from baselines.classical.ipi import IPISettings, ipi
 from baselines.classical.ript import RIPTSettings, ript
 from baselines.classical.shrinkage import Array, Shrink, Split
-from bench.detector import Grey
+from bench.models.detector import Grey
 from tests.baselines.classical.scenes import clouds
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.network import Segmenter
+from bench.models.network import Segmenter
 from dfinet.fast import FastDFINet
 from dfinet.graphs import CapturedDFINet
 from dfinet.network import DFINet

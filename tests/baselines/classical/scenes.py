@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from bench.detector import Grey
+from bench.models.detector import Grey
 
 GOLDEN = Path(__file__).parents[2] / "parity" / "golden" / "classical.npz"
 

@@ -15,8 +15,8 @@ from baselines.classical.rlcm import rlcm
 from baselines.classical.tllcm import contrast, core, tllcm
 from baselines.classical.tophat import top_hat
 from baselines.classical.wslcm import median, weight, wslcm
-from bench.detector import Detector
-from bench.network import build_model
+from bench.models.detector import Detector
+from bench.models.network import build_model
 from tests.baselines.classical import plain
 
 NAMES = ("TopHat", "MaxMedian", "LCM", "RLCM", "MPCM", "TLLCM", "WSLCM")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.detector import Detector
-from bench.network import build_model
+from bench.models.detector import Detector
+from bench.models.network import build_model
 from tests.baselines.classical.scenes import image_b
 
 NAMES = ("IPI", "NRAM", "RIPT", "PSTNN")

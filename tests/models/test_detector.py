@@ -9,7 +9,7 @@ import pytest
 import torch
 from fakes import Bright
 
-from bench.detector import RULES
+from bench.models.detector import RULES
 
 SCORES = np.array([[0.0, 2.0], [4.0, 10.0]])  # mean 4, deviation sqrt(14), maximum 10
 

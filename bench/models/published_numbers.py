@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.registry import unknown
 from bench.types import Reported
 
-FOLDER = Path(__file__).parent / "published"
+FOLDER = Path(__file__).parents[1] / "published"
 
 README = "basicirstd_readme_table.csv"
 README_BEFORE = "basicirstd_readme_table_before_fa_fix_a46bffd.csv"
@@ -268,7 +268,9 @@ def _rows(file: str) -> Iterator[Printed]:
     for line, row in enumerate(_read(file), start=2):
         name = row["method"]
         if name not in ours and name not in OTHER_FORMS and name not in STRANGERS:
-            raise LookupError(f"{file}, line {line}: method {name!r} is in no list of bench.reported; add it to one")
+            raise LookupError(
+                f"{file}, line {line}: method {name!r} is in no list of bench.models.published_numbers; add it to one"
+            )
         printed = Printed(file, line, name, ours.get(name, ""))
         table = _table(file, row)
         reason = _why_left_out(row, printed, table) or (

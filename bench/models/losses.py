@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.network import Loss
+from bench.models.network import Loss
 from bench.registry import Registry
 
 LOSSES: Registry[Loss] = Registry("loss")

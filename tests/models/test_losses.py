@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.losses import LOSSES, get_loss, location_loss
+from bench.models.losses import LOSSES, get_loss, location_loss
 
-GOLDEN = Path(__file__).parent / "parity" / "golden"
+GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 TINY = json.loads((GOLDEN / "losses_tiny.json").read_text())["losses"]
 CASES = [case for case in TINY if case.startswith("loss_logits")]
 OURS = {

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.network import Segmenter
+from bench.models.network import Segmenter
 from bench.registry import Registry
 from bench.types import TUNED
 

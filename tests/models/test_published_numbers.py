@@ -12,8 +12,16 @@ import pytest
 
 from bench.data.cards import load_card
 from bench.metrics.scores import find_metrics
+from bench.models.published_numbers import (
+    EQUAL_AREA_OVER_PIXELS,
+    FOLDER,
+    METHODS,
+    README,
+    STRANGERS,
+    printed_rows,
+    reported,
+)
 from bench.protocols import PROTOCOLS
-from bench.reported import EQUAL_AREA_OVER_PIXELS, FOLDER, METHODS, README, STRANGERS, printed_rows, reported
 
 BASICIRSTD = "XinyiYing/BasicIRSTD README at 95650c3"
 ALL = reported(*METHODS)
@@ -184,11 +192,11 @@ def test_an_unknown_method_is_answered_with_the_nearest() -> None:
 
 def test_reading_published_numbers_needs_the_standard_library_alone() -> None:
     code = (
-        "import sys, bench.reported as r; r.reported('ACM'); "
+        "import sys, bench.models.published_numbers as r; r.reported('ACM'); "
         "print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
 

@@ -1,0 +1,1 @@
+"""What a method promises: networks, classical detectors, losses and published numbers."""
