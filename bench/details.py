@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.metrics.contrast import CONTRAST, ContrastWriter
-from bench.metrics.counts import QArray, Truth
+from bench.metrics.counting.counts import QArray, Truth
+from bench.metrics.counting.matching import PAIRINGS
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.matching import PAIRINGS
 from bench.store import write_arrays
 from bench.types import Score, Scoring
 

@@ -1,6 +1,6 @@
 """Counts of predictions that never leave the device: integers are made there batch by batch and fetched once.
 
-Equal, count for count, to bench/metrics/counts.py under the greedy raster rule on binary masks. Components are labelled
+Equal, count for count, to bench/metrics/counting/counts.py under the greedy raster rule on binary masks. Components are labelled
 by hooking and pointer jumping: every pixel learns the least pixel of its component, whose number is its raster order.
 B images, T targets of the batch, C components of the batch.
 """
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.metrics.components import Connectivity, IntArray
-from bench.metrics.counts import LEVELS, Counts, ImageCounts, count_image, counts_of
+from bench.metrics.counting.components import Connectivity, IntArray
+from bench.metrics.counting.counts import LEVELS, Counts, ImageCounts, count_image, counts_of
 from bench.types import Scoring
 
 SHIFTS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
@@ -107,7 +107,7 @@ def sums_by(owner: Tensor, values: Tensor, count: int) -> Tensor:
 
 
 def match_greedily(targets: DeviceComponents, found: DeviceComponents, *, distance: float) -> Tensor:
-    """(T,) for each target the component it is matched with, or -1: the rule of `bench.metrics.matching`.
+    """(T,) for each target the component it is matched with, or -1: the rule of `bench.metrics.counting.matching`.
 
     Targets wait in line within their image; the first of every image choose at once, then the second ones.
     """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.frames import Frame
 from bench.data.loader import evaluation_batches, network_size
 from bench.data.starts import OTSU
-from bench.metrics.counts import quantise
+from bench.metrics.counting.counts import quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
 from bench.pool import score_maps

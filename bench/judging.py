@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.decode import Pixels, resize_bilinear
 from bench.data.frames import Frame, Masked
-from bench.metrics.counts import LEVELS, QArray, Truth, quantise, read_truth
+from bench.metrics.counting.counts import LEVELS, QArray, Truth, quantise, read_truth
 from bench.types import Scoring
 
 Pair = tuple[QArray, NDArray[np.generic]]

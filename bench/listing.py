@@ -12,7 +12,7 @@ from bench.data.starts import STARTS
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS
-from bench.metrics.scores import metric_infos
+from bench.metrics.registry import metric_infos
 from bench.models.network import find_models
 from bench.protocols import PROTOCOLS
 from bench.registry import unknown

@@ -20,7 +20,7 @@ from PIL import Image
 from bench.data.cards import DataError
 from bench.data.decode import FORMATS, MOST_PIXELS, Pixels, open_image
 from bench.data.naming import SUFFIXES
-from bench.metrics.counts import LEVELS, QArray, quantise
+from bench.metrics.counting.counts import LEVELS, QArray, quantise
 
 Kind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
 """What values say: `zero-one` 0 and 1, `levels` what this project stores, the others as their names."""

@@ -19,8 +19,8 @@ from bench.data.splits import list_names
 from bench.details import Details
 from bench.judging import judged_under
 from bench.maps import Kind, Map, levels_of, mask_of
-from bench.metrics.counts import CountsWriter, CountTable, QArray, Truth, join_tables
-from bench.metrics.scores import score
+from bench.metrics.counting.counts import CountsWriter, CountTable, QArray, Truth, join_tables
+from bench.metrics.registry import score
 from bench.parallel import usable_processors
 from bench.predictions import few, list_maps, match_names, open_maps, pair_names
 from bench.progress import Progress, Silent

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.metrics.scores import find_metrics
+from bench.metrics.registry import find_metrics
 from bench.protocols import PROTOCOLS
 from bench.registry import Registry
 from bench.store import StoreError, from_plain, read_json, to_plain, write_json

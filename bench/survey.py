@@ -9,7 +9,7 @@ from threading import Lock
 
 from bench.data.cards import DataError
 from bench.maps import FULL, Kind, Map
-from bench.metrics.counts import LEVELS, QArray, threshold_level
+from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
 from bench.types import Scoring
 
 WHOLE: tuple[Kind, ...] = ("8-bit", "16-bit")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from bench.data.frames import Frame
 from bench.details import Details
 from bench.judging import grey_like, judged_pair
-from bench.metrics.counts import CountsWriter, read_truth
+from bench.metrics.counting.counts import CountsWriter, read_truth
+from bench.metrics.registry import score_rounds
 from bench.metrics.rounds import RoundsWriter
-from bench.metrics.scores import score_rounds
 from bench.rescore import ScoringsTally
 from bench.scorings import all_scorings, write_judgements
 from bench.store import write_arrays

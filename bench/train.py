@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bench.data.frames import Frames
 from bench.data.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.device_counts import counts_on
-from bench.metrics.scores import find_metrics
+from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent

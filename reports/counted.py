@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.metrics.counts import TRUTH_FIELDS, Counts, CountTable
-from bench.metrics.scores import Metric as Registered
-from bench.metrics.scores import ordered_metrics
-from bench.metrics.statistics import pair_images
+from bench.metrics.counting.counts import TRUTH_FIELDS, Counts, CountTable
+from bench.metrics.registry import Metric as Registered
+from bench.metrics.registry import ordered_metrics
+from bench.metrics.significance import pair_images
 from bench.store import StoreError, load_arrays
 from bench.types import Scoring
 from reports.columns import Metric, metrics_shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.metrics.statistics import LEVEL
+from bench.metrics.significance import LEVEL
 from bench.metrics.strata import KINDS, detection_strata
 from reports.counted import Counted, Method, read_counted
 from reports.drawn import Drawn, rules_words, words_of

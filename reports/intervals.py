@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from bench.metrics.statistics import LEVEL, RESAMPLES, Interval
+from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from reports.ablation import signed
 from reports.caption import all_notes, caption, signs
 from reports.columns import Column, Metric, role_of

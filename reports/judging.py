@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.metrics.significance import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
 from bench.metrics.statistic import Statistic
-from bench.metrics.statistics import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
 from reports.cells import values_of
 from reports.columns import Metric
 from reports.counted import Counted, Method, registered_metric

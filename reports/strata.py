@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bench.metrics.statistics import LEVEL, RESAMPLES, Interval
+from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from bench.metrics.strata import KINDS, UNDEFINED, ImageStratum, Stratum, detection_strata, image_strata
 from reports.caption import all_notes, caption, signs
 from reports.columns import Column

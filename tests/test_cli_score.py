@@ -18,7 +18,7 @@ from commands import Call, caller
 from fakes import make_jobs
 
 from bench.executors.local import run_all
-from bench.metrics.counts import CountTable
+from bench.metrics.counting.counts import CountTable
 from bench.metrics.curves import CurveCounts
 from bench.runner import Place
 from bench.scorings import SCORINGS, SCORINGS_FILE, named_scoring

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench import device_counts
 from bench.device_counts import DeviceCounts, HostCounts
-from bench.metrics.components import find_components
-from bench.metrics.counts import Counts, count_image, counts_of
+from bench.metrics.counting.components import find_components
+from bench.metrics.counting.counts import Counts, count_image, counts_of
 from bench.types import Scoring
 
 Flags = NDArray[np.bool_]

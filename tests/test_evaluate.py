@@ -11,7 +11,7 @@ from fakes import INPUT, Echo, synthetic_frames
 from bench.data.frames import Frame, Frames
 from bench.data.starts import STARTS
 from bench.evaluate import Prediction, choose_examples, predict
-from bench.metrics.counts import quantise
+from bench.metrics.counting.counts import quantise
 from bench.models.network import Segmenter, build_model
 from bench.types import Input
 

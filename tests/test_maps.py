@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.data.cards import DataError
 from bench.maps import levels_of, map_of, mask_of, read_map
-from bench.metrics.counts import quantise
+from bench.metrics.counting.counts import quantise
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

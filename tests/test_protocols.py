@@ -8,8 +8,8 @@ import bench.protocols
 from bench.data.cards import load_card
 from bench.data.frames import Frame
 from bench.judging import judged_pair
-from bench.metrics.counts import count_image, counts_of, quantise
-from bench.metrics.scores import score
+from bench.metrics.counting.counts import count_image, counts_of, quantise
+from bench.metrics.registry import score
 from bench.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.recipes import RECIPES
 from bench.types import Input, Recipe, Score, Scoring, Selection

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.data.cards import DataError
 from bench.executors.local import run_all
-from bench.metrics.counts import CountTable, quantise
+from bench.metrics.counting.counts import CountTable, quantise
 from bench.rescore import Rescored, rescore_run, score_folder
 from bench.runner import Place
 from bench.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints

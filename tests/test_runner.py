@@ -24,12 +24,12 @@ from bench.data.starts import STARTS
 from bench.executors.local import run_all
 from bench.judging import grey_like, judged_pair
 from bench.metrics.contrast import CONTRAST, ContrastWriter
-from bench.metrics.counts import CountsWriter, CountTable, count_image
+from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
+from bench.metrics.registry import score, score_rounds
 from bench.metrics.rounds import RoundTable
-from bench.metrics.scores import score, score_rounds
 from bench.models.network import MODELS
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.store import Manifest, load_arrays, read_result, write_result

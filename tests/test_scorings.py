@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.listing import list_scorings
-from bench.metrics.scores import id_under
+from bench.metrics.registry import id_under
 from bench.protocols import PROTOCOLS
 from bench.scorings import (
     HEADS,

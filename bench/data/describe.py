@@ -19,9 +19,9 @@ from bench.data.frames import Frame, Frames, open_frames
 from bench.data.overlaps import lists_of
 from bench.data.splits import FIT, HELD_OUT
 from bench.data.verify import expected_files
-from bench.metrics.components import BoolArray, IntArray
 from bench.metrics.contrast import stand_out
-from bench.metrics.counts import FloatArray, read_truth
+from bench.metrics.counting.components import BoolArray, IntArray
+from bench.metrics.counting.counts import FloatArray, read_truth
 from bench.progress import Step
 from bench.types import Scoring
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.metrics.array_table import ArrayTable, Shape
-from bench.metrics.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.counts import LEVELS, FloatArray, QArray, surroundings
+from bench.metrics.counting.array_table import ArrayTable, Shape
+from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
+from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, surroundings
 from bench.metrics.tabled import Found, TableMetrics
 from bench.types import Scoring
 
@@ -31,7 +31,7 @@ class ImageContrast:
     """The contrast of one image's targets before detection, in its grey levels, and after, in its map; all in [0, 1].
 
     A target's surroundings are its bounding box widened by 20 px on every side, cut at the image border, less every
-    marked pixel, as for `target_scr` of `bench.metrics.counts`.
+    marked pixel, as for `target_scr` of `bench.metrics.counting.counts`.
 
     Attributes:
         signal_before, signal_after: (T,) |mean of the target - mean of its surroundings|; NaN without surroundings.
@@ -51,7 +51,7 @@ def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scor
     """The contrast of one image before and after detection.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counts.quantise`.
+        q: (H, W) uint16, from `bench.metrics.counting.counts.quantise`.
         truth: (H, W) in {0, 1}.
         grey: (H, W) grey levels 0 to 255.
 

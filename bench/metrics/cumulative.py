@@ -6,9 +6,9 @@ metrics are given the counts of rounds 1 to k as one list. The standard metrics 
 
 from __future__ import annotations
 
-from bench.metrics.counts import Counts
+from bench.metrics.counting.counts import Counts
 from bench.metrics.pixel import NOTHING, iou_pooled
-from bench.metrics.scores import metric
+from bench.metrics.registry import metric
 from bench.metrics.statistic import Ratio
 from bench.metrics.target import NO_PIXELS, NO_TARGETS, fa_unmatched_area, pd_centroid
 
@@ -35,7 +35,7 @@ def legacy_iou_cumulative(counts: Counts) -> Ratio:
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> first, second = count_masks([[1, 1, 0, 0]], [[1, 1, 1, 1]]), count_masks([[1, 1, 1, 1]], [[1, 1, 1, 1]])
     >>> legacy_iou_cumulative(join_counts([first, second])).value()  # (2 + 4) / (4 + 4), the second round alone 1.0
     0.75
@@ -65,7 +65,7 @@ def legacy_pd_cumulative(counts: Counts) -> Ratio:
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> legacy_pd_cumulative(join_counts([count_masks([[1]], [[1]]), count_masks([[0]], [[1]])])).value()
     0.5
     """
@@ -94,7 +94,7 @@ def legacy_fa_cumulative(counts: Counts) -> Ratio:
 
     Source: DFINet `test.py`, whose accumulator outlives the loop over rounds.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> legacy_fa_cumulative(join_counts([count_masks([[1, 0]], [[0, 0]]), count_masks([[0, 0]], [[0, 0]])])).value()
     0.25
     """

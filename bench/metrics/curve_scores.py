@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.metrics.curves import CurveCounts, average_precision, pd_fa, roc_auc
-from bench.metrics.scores import id_under
+from bench.metrics.registry import id_under
 from bench.metrics.tabled import Found, TableMetrics
 from bench.types import Score, Scoring
 

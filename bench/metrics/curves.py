@@ -1,7 +1,7 @@
 """Curves over all thresholds, exact: ROC and precision-recall of pixels, detections and false alarms of targets.
 
 Nothing is sampled. The levels of all target pixels and of all other pixels are counted apart, 65536 bins each; targets
-and components are followed through every level that occurs by one sweep (bench/metrics/sweep.py). Every point that any
+and components are followed through every level that occurs by one sweep (bench/metrics/counting/threshold_sweep.py). Every point that any
 threshold could give is there, equal to scoring the predictions anew at that threshold.
 """
 
@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.components import Components, IntArray
-from bench.metrics.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
-from bench.metrics.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
-from bench.metrics.sweep import AREA, COMPONENTS, MATCHED, add_levels, coarse_levels, sweep_pairs, sweep_untouched
+from bench.metrics.counting.components import Components, IntArray
+from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
+from bench.metrics.counting.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
+from bench.metrics.counting.threshold_sweep import (
+    AREA,
+    COMPONENTS,
+    MATCHED,
+    add_levels,
+    coarse_levels,
+    sweep_pairs,
+    sweep_untouched,
+)
 from bench.types import Scoring
 
 _HISTOGRAMS = ("target_levels", "other_levels")

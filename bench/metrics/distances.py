@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.metrics.array_table import ArrayTable, Shape
-from bench.metrics.components import IntArray, find_components
-from bench.metrics.counts import FloatArray, QArray, Truth, check_levels, threshold_level
-from bench.metrics.matching import PAIRINGS, verdict_of
-from bench.metrics.pairing import pair
+from bench.metrics.counting.array_table import ArrayTable, Shape
+from bench.metrics.counting.components import IntArray, find_components
+from bench.metrics.counting.counts import FloatArray, QArray, Truth, check_levels, threshold_level
+from bench.metrics.counting.matching import PAIRINGS, verdict_of
+from bench.metrics.counting.pairing import pair
 from bench.types import Scoring
 
 DISTANCES = tuple(range(1, 11))
@@ -33,7 +33,7 @@ class DistanceTable(ArrayTable):
     Attributes:
         distances: (D,) pixels.
         targets, pixels: (N,) of every image.
-        matched, unmatched_area: (D, N) as in `bench.metrics.counts.ImageCounts`.
+        matched, unmatched_area: (D, N) as in `bench.metrics.counting.counts.ImageCounts`.
     """
 
     WHAT = "distances"
@@ -95,7 +95,7 @@ class DistanceCounts:
 def pd_fa_by_distance(table: DistanceTable) -> PdFaByDistance:
     """Pd and Fa of the list at every distance; at 3 px the values of the main table.
 
-    >>> from bench.metrics.counts import read_truth
+    >>> from bench.metrics.counting.counts import read_truth
     >>> counts, scoring = DistanceCounts(Scoring("native")), Scoring("native")
     >>> q = np.array([[0, 0, 0, 0, 65535, 0, 0, 0]], np.uint16)  # 4 px from the target
     >>> counts.add_against(q, read_truth(np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8), scoring))

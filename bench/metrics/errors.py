@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.metrics.array_table import ArrayTable, Shape
-from bench.metrics.components import Components, IntArray, find_components
-from bench.metrics.counts import LEVELS, QArray, threshold_level
-from bench.metrics.overlap_matching import (
+from bench.metrics.counting.array_table import ArrayTable, Shape
+from bench.metrics.counting.components import Components, IntArray, find_components
+from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
+from bench.metrics.counting.overlap_matching import (
     OVERLAP,
     match_overlap_priority,
     pair_distances,
     pair_intersections,
     pair_ious,
 )
-from bench.metrics.pairing import UNMATCHED
+from bench.metrics.counting.pairing import UNMATCHED
 from bench.metrics.tabled import Found, TableMetrics, by_distance
 from bench.types import Scoring
 
@@ -79,7 +79,7 @@ def find_errors(q: QArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErr
     """The errors of one prediction against one binary mask, at the scoring's threshold, distance and connectivity.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counts.quantise`.
+        q: (H, W) uint16, from `bench.metrics.counting.counts.quantise`.
         truth: (H, W) in {0, 1}.
 
     Raises:

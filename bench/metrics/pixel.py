@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.metrics.counts import Counts
-from bench.metrics.scores import metric
+from bench.metrics.counting.counts import Counts
+from bench.metrics.registry import metric
 from bench.metrics.statistic import HarmonicMean, Ratio, mean_over_images
 
 NOTHING = "nothing labelled and nothing predicted; 0/0 counts as 0"
@@ -20,7 +20,7 @@ def iou_pooled(counts: Counts) -> Ratio:
 
     Source: BasicIRSTD, DNANet and DFINet `mIoU`.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> iou_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]])).value()
     0.25
     """
@@ -36,7 +36,7 @@ def niou_per_image(counts: Counts) -> Ratio:
 
     Source: Dai et al., WACV 2021 (open-acm `SamplewiseSigmoidMetric`); pyirstdmetrics `niou`.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> niou_per_image(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]]).take([0, 0])).value()
     0.25
     >>> niou_per_image(count_masks([[0, 0]], [[0, 0]])).value()
@@ -52,7 +52,7 @@ def precision_pooled(counts: Counts) -> Ratio:
 
     Source: pyirstdmetrics `precision`, which prints 0 where this is undefined.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> precision_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]])).value()
     0.5
     """
@@ -65,7 +65,7 @@ def recall_pooled(counts: Counts) -> Ratio:
 
     Source: pyirstdmetrics `recall`, which prints 0 where this is undefined.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> recall_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]])).value()
     0.5
     """
@@ -78,7 +78,7 @@ def f1_pooled(counts: Counts) -> Ratio:
 
     Source: pyirstdmetrics `f1`; the F1 columns of SCTransNet and RPCANet satisfy it.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> f1_pooled(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 1]])).value()
     0.4
     """
@@ -94,7 +94,7 @@ def niou_with_targets(counts: Counts) -> Ratio:
 
     Source: of this project; `nIoU/per-image` without its images of 0/0.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> half, empty = count_masks([[1, 0]], [[1, 1]]), count_masks([[0, 0]], [[0, 0]])
     >>> niou_with_targets(join_counts([half, empty])).value(), niou_per_image(join_counts([half, empty])).value()
     (0.5, 0.25)
@@ -113,7 +113,7 @@ def precision_macro(counts: Counts) -> Ratio:
 
     Source: the mean of "samples" in scikit-learn's `precision_score`, there with 0/0 as 0.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> half, silent = count_masks([[1, 1]], [[1, 0]]), count_masks([[0, 0]], [[1, 0]])
     >>> precision_macro(join_counts([half, silent])).value()
     0.5
@@ -129,7 +129,7 @@ def recall_macro(counts: Counts) -> Ratio:
 
     Source: the mean of "samples" in scikit-learn's `recall_score`, there with 0/0 as 0.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> half, empty = count_masks([[1, 0]], [[1, 1]]), count_masks([[0, 0]], [[0, 0]])
     >>> recall_macro(join_counts([half, empty])).value()
     0.5
@@ -148,7 +148,7 @@ def f1_macro(counts: Counts) -> Ratio:
 
     Source: the mean of "samples" in scikit-learn's `f1_score`, there with 0/0 as 0.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> perfect, missed = count_masks([[1, 0]], [[1, 0]]), count_masks([[0, 0]], [[1, 0]])
     >>> f1_macro(join_counts([perfect, missed])).value()
     0.5
@@ -174,7 +174,7 @@ def legacy_f1_macro(counts: Counts) -> HarmonicMean:
     Source: DFINet `test.py`.
     Differs: an image with neither target nor prediction has precision and recall 1; the script stops there.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> round(legacy_f1_macro(count_masks([[0, 0, 0, 0]], [[0, 1, 1, 0]])).value(), 12)
     0.0
     >>> legacy_f1_macro(count_masks([[0, 1, 1, 0]], [[0, 1, 1, 0]])).value()
@@ -189,7 +189,7 @@ def legacy_pixacc(counts: Counts) -> Ratio:
 
     Source: BasicIRSTD, DNANet and DFINet `pixAcc`, which print 0 where this is undefined.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> legacy_pixacc(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]])).value()
     0.5
     """
@@ -212,7 +212,7 @@ def legacy_iou_soft(counts: Counts) -> Ratio:
     Source: DFINet `test.py`.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.metrics.counting.counts import count_image, counts_of
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])
@@ -236,7 +236,7 @@ def legacy_pixacc_soft(counts: Counts) -> Ratio:
     Source: DFINet `pixAcc`.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.metrics.counting.counts import count_image, counts_of
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])
@@ -253,7 +253,7 @@ def legacy_f1_soft(counts: Counts) -> HarmonicMean:
     Source: DFINet `test.py`.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.metrics.counting.counts import count_image, counts_of
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask = np.array([[0.49, 0.5, 0.75, 1.0]])

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.array_table import ArrayTable, Shape
-from bench.metrics.components import IntArray
-from bench.metrics.counts import QArray, threshold_level
+from bench.metrics.counting.array_table import ArrayTable, Shape
+from bench.metrics.counting.components import IntArray
+from bench.metrics.counting.counts import QArray, threshold_level
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "start_predicted", "actual")
@@ -52,7 +52,7 @@ def follow_image(
     """The integers of one image's rounds.
 
     Args:
-        levels: (R, H, W) uint16, from `bench.metrics.counts.quantise`.
+        levels: (R, H, W) uint16, from `bench.metrics.counting.counts.quantise`.
         mask: (H, W) in {0, 1}, the ground truth at the maps' size.
         start: (H, W) in [0, 1], the first feedback mask; None, which counts as an empty one, where none was fed.
 

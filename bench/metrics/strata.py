@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.components import BoolArray
-from bench.metrics.counts import Counts
+from bench.metrics.counting.components import BoolArray
+from bench.metrics.counting.counts import Counts
 from bench.metrics.pixel import iou_pooled
+from bench.metrics.significance import Interval, bootstrap, wilson
 from bench.metrics.statistic import Ratio
-from bench.metrics.statistics import Interval, bootstrap, wilson
 from bench.metrics.target import fa_images_without_targets, fa_unmatched_area
 
 UNDEFINED = "undefined"
@@ -115,7 +115,7 @@ def detection_strata(seeds: Sequence[Counts]) -> list[Stratum]:
     Raises:
         ValueError: when there is no seed, or seeds were tested on different targets.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> strata = detection_strata([count_masks([[1, 1, 0, 0, 0, 0, 0, 0]], [[1, 1, 0, 0, 0, 0, 0, 1]])])
     >>> [(s.band, s.targets, s.pd.value) for s in strata if s.targets]
     [('1–9', 2, 0.5), ('undefined', 2, 0.5), ('0–9', 2, 0.5), ('2', 2, 0.5)]
@@ -180,7 +180,7 @@ def image_strata(seeds: Sequence[Counts], *, generator: np.random.Generator) -> 
     Raises:
         ValueError: when there is no seed, or seeds were tested on different targets.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> strata = image_strata([count_masks([[1, 1]], [[0, 0]])], generator=np.random.default_rng(0))
     >>> [(s.metric, s.images, s.score.value) for s in strata if s.images]
     [('Fa/images-without-targets', 1, 1.0), ('Fa/unmatched-area', 1, 1.0)]

@@ -1,6 +1,6 @@
 """Metrics of a table of their own, as `errors.npz` and `contrast.npz` hold one: named functions of it, in order.
 
-`bench.metrics.scores` is the registry of those that are functions of `Counts`; these take another record.
+`bench.metrics.registry` is the registry of those that are functions of `Counts`; these take another record.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bench.metrics.scores import DEFAULT_DISTANCE, MetricInfo
+from bench.metrics.registry import DEFAULT_DISTANCE, MetricInfo
 from bench.types import Better, Score, Scoring
 
 T = TypeVar("T")

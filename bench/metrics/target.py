@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.metrics.counts import Counts
-from bench.metrics.scores import metric
+from bench.metrics.counting.counts import Counts
+from bench.metrics.registry import metric
 from bench.metrics.statistic import Ratio
 
 NO_TARGETS = "no targets in the list"
@@ -20,7 +20,7 @@ def pd_centroid(counts: Counts) -> Ratio:
 
     Source: BasicIRSTD and DFINet `PD_FA`; pyirstdmetrics `DistanceOnlyMatching`.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> pd_centroid(count_masks([[1, 0, 0, 0, 0, 0, 0]], [[1, 0, 0, 0, 0, 0, 1]])).value()
     0.5
     """
@@ -35,7 +35,7 @@ def fa_unmatched_area(counts: Counts) -> Ratio:
 
     Source: BasicIRSTD since 2024-01-25 and DFINet `PD_FA`.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> fa_unmatched_area(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     0.25
     """
@@ -52,7 +52,7 @@ def fa_unmatched_area(counts: Counts) -> Ratio:
 def fa_components(counts: Counts) -> Ratio:
     """False alarms an image: predicted components that no target took, over images.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> fa_components(count_masks([[1, 0, 0, 0, 0, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     1.0
     """
@@ -72,7 +72,7 @@ def fa_images_without_targets(counts: Counts) -> Ratio:
 
     Source: the false-positive rate of images, as in image-level detection.
 
-    >>> from bench.metrics.counts import count_masks, join_counts
+    >>> from bench.metrics.counting.counts import count_masks, join_counts
     >>> quiet, alarmed, found = (count_masks(*pair) for pair in (([[0]], [[0]]), ([[1]], [[0]]), ([[1]], [[1]])))
     >>> fa_images_without_targets(join_counts([quiet, alarmed, found])).value()
     0.5
@@ -90,7 +90,7 @@ def legacy_fa_equal_area(counts: Counts) -> Ratio:
 
     Source: DNANet `PD_FA`, first bin.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> 65536 * legacy_fa_equal_area(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     2.0
     """
@@ -106,7 +106,7 @@ def legacy_fa_equal_area_over_pixels(counts: Counts) -> Ratio:
 
     Source: BasicIRSTD `PD_FA` before commit 6576e62.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> legacy_fa_equal_area_over_pixels(count_masks([[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])).value()
     0.25
     """
@@ -127,7 +127,7 @@ def legacy_pd_soft(counts: Counts) -> Ratio:
     Source: DFINet `PD_FA`.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.metrics.counting.counts import count_image, counts_of
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask, q = np.array([[0.9, 0, 0, 0, 0, 1.0]]), np.array([[0, 0, 0, 0, 0, 65535]], np.uint16)
@@ -151,7 +151,7 @@ def legacy_fa_soft(counts: Counts) -> Ratio:
     Source: DFINet `PD_FA`.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import count_image, counts_of
+    >>> from bench.metrics.counting.counts import count_image, counts_of
     >>> from bench.types import Scoring
     >>> soft = Scoring("soft", ground_truth="soft", resolution="network")
     >>> mask, q = np.array([[0.9, 0, 0, 0]]), np.array([[65535, 0, 0, 0]], np.uint16)

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from bench.metrics.components import Components, find_components
-from bench.metrics.counts import LEVELS, threshold_level
-from bench.metrics.matching import judge
+from bench.metrics.counting.components import Components, find_components
+from bench.metrics.counting.counts import LEVELS, threshold_level
+from bench.metrics.counting.matching import judge
 from bench.types import Scoring
 from reports.figures.style import COLUMN, PAGE, drawable, house_style
 

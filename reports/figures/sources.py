@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counts import LEVELS, threshold_level
+from bench.metrics.counting.counts import LEVELS, threshold_level
 from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
 from bench.metrics.distances import DistanceTable, pd_fa_by_distance
 from bench.store import Arrays, StoreError, load_arrays

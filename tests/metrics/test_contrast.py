@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import contrast
 from bench.metrics.contrast import CONTRAST, ContrastTable, ContrastWriter, contrast_of
-from bench.metrics.counts import CountsWriter
+from bench.metrics.counting.counts import CountsWriter
 from bench.types import Score, Scoring
 
 NATIVE = Scoring("native")

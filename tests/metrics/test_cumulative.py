@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counts import Counts, CountsWriter, CountTable, join_counts
-from bench.metrics.scores import score_rounds
+from bench.metrics.counting.counts import Counts, CountsWriter, CountTable, join_counts
+from bench.metrics.registry import score_rounds
 from bench.types import Scoring
 
 NATIVE = Scoring("native")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bench.metrics import curves as curves_module
-from bench.metrics.counts import count_image, quantise
+from bench.metrics.counting.counts import count_image, quantise
 from bench.metrics.curves import (
     CurveCounts,
     average_precision,

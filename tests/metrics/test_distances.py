@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.metrics import distances
-from bench.metrics.counts import count_image, counts_of, quantise, read_truth
+from bench.metrics.counting.counts import count_image, counts_of, quantise, read_truth
 from bench.metrics.distances import DISTANCES, DistanceCounts, DistanceTable, pd_fa_by_distance
 from bench.types import Scoring
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from metrics.reference import Grid, Pixels, flood_fill
 from numpy.typing import NDArray
 
-from bench.metrics import errors, overlap_matching
-from bench.metrics.counts import LEVELS
+from bench.metrics import errors
+from bench.metrics.counting import overlap_matching
+from bench.metrics.counting.counts import LEVELS
+from bench.metrics.counting.overlap_matching import assign, match_overlap_priority
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable, errors_of, find_errors
-from bench.metrics.overlap_matching import assign, match_overlap_priority
 from bench.types import Scoring
 
 NATIVE = Scoring("native")

@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 
-from bench.metrics.counts import CountsWriter, quantise
+from bench.metrics.counting.counts import CountsWriter, quantise
 from bench.metrics.curves import CurveCounts
 from bench.types import Scoring
 

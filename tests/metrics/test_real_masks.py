@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counts import CountsWriter
-from bench.metrics.scores import score
+from bench.metrics.counting.counts import CountsWriter
+from bench.metrics.registry import score
 from bench.types import Scoring
 
 pytestmark = pytest.mark.realdata

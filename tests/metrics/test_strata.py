@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.metrics import strata
-from bench.metrics.counts import Counts, CountsWriter, count_masks, join_counts
-from bench.metrics.statistics import Interval, wilson
+from bench.metrics.counting.counts import Counts, CountsWriter, count_masks, join_counts
+from bench.metrics.significance import Interval, wilson
 from bench.metrics.strata import KINDS, ImageStratum, Stratum, detection_strata, image_strata
 from bench.types import Scoring
 

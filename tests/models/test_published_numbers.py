@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.cards import load_card
-from bench.metrics.scores import find_metrics
+from bench.metrics.registry import find_metrics
 from bench.models.published_numbers import (
     EQUAL_AREA_OVER_PIXELS,
     FOLDER,

@@ -21,9 +21,9 @@ from scipy import ndimage
 
 from bench.data.frames import open_frames
 from bench.data.splits import list_names
-from bench.metrics.counts import CountsWriter, CountTable
+from bench.metrics.counting.counts import CountsWriter, CountTable
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable
-from bench.metrics.scores import score
+from bench.metrics.registry import score
 from bench.types import Matching, Scoring
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counts import Counts, ImageCounts, count_image, counts_of, quantise, threshold_level
+from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of, quantise, threshold_level
 from bench.metrics.curves import CurveCounts, target_counts
-from bench.metrics.scores import score
+from bench.metrics.registry import score
 from bench.types import Scoring
 
 FOLDER = Path(__file__).with_name("metrics")

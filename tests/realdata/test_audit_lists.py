@@ -9,7 +9,7 @@ import pytest
 from bench.audit.lists import KnownList, known_lists
 from bench.data.frames import open_frames
 from bench.data.splits import list_names
-from bench.metrics.components import find_components
+from bench.metrics.counting.components import find_components
 
 COUNTED = [one for one in known_lists() if one.source.startswith("counted")]
 BY_CARD = [one for one in COUNTED if "idx_320" not in one.split]

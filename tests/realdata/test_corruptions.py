@@ -13,7 +13,7 @@ from bench.data.corrupted import as_seen
 from bench.data.corruptions import CORRUPTIONS, LEVELS
 from bench.data.frames import Frames, open_frames
 from bench.data.splits import list_names
-from bench.metrics.counts import read_truth
+from bench.metrics.counting.counts import read_truth
 from bench.types import Scoring
 
 pytestmark = pytest.mark.realdata

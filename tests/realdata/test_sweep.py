@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.frames import open_frames
 from bench.data.splits import list_names
-from bench.metrics.counts import count_image
+from bench.metrics.counting.counts import count_image
 from bench.metrics.curves import CurveCounts, levels_used, target_counts
 from bench.types import Scoring
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.frames import Frame
-from bench.metrics.counts import LEVELS, CountsWriter, quantise, read_truth
+from bench.metrics.counting.counts import LEVELS, CountsWriter, quantise, read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.scores import score
+from bench.metrics.registry import score
 from bench.models.published_numbers import METHODS, reported
 from bench.protocols import BASICIRSTD
 from bench.recipes import RECIPES

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.metrics.counts import CountsWriter, CountTable
-from bench.metrics.scores import score
-from bench.metrics.statistics import holm, permutation_tests
+from bench.metrics.counting.counts import CountsWriter, CountTable
+from bench.metrics.registry import score
+from bench.metrics.significance import holm, permutation_tests
 from bench.store import write_arrays
 from bench.types import ModelInfo, RunResult, Score
 from reports.comparison import comparison_table

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counts import ROUND_FIELDS, TRUTH_FIELDS, Counts
-from bench.metrics.scores import find_metrics
-from bench.metrics.statistics import RESAMPLES, Bootstrap, bootstrap
+from bench.metrics.counting.counts import ROUND_FIELDS, TRUTH_FIELDS, Counts
+from bench.metrics.registry import find_metrics
+from bench.metrics.significance import RESAMPLES, Bootstrap, bootstrap
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from bench.metrics.counts import Counts, CountTable
+from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.statistic import Statistic
 from bench.registry import Registry, discover
 from bench.types import Better, Score, Scoring
@@ -158,7 +158,7 @@ def _place(entry: Metric) -> tuple[bool, bool, bool]:
 def score(counts: Counts, scoring: Scoring) -> dict[str, Score]:
     """Every score of one round that is valid under the scoring, by metric id, standard ones first.
 
-    >>> from bench.metrics.counts import count_masks
+    >>> from bench.metrics.counting.counts import count_masks
     >>> scores = score(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))
     >>> list(scores)[0], scores["Pd/centroid-3px"].value
     ('IoU/pooled', 1.0)
@@ -170,7 +170,7 @@ def score_rounds(table: CountTable, scoring: Scoring) -> tuple[dict[str, Score],
     """Every round's scores, first to last; behind them, where there are several, those of all rounds so far.
 
     >>> import numpy as np
-    >>> from bench.metrics.counts import CountsWriter
+    >>> from bench.metrics.counting.counts import CountsWriter
     >>> writer, mask = CountsWriter(Scoring("native")), np.array([[1]], np.uint8)
     >>> _ = writer.add("a", [np.array([[0]], np.uint16), np.array([[65535]], np.uint16)], truth=mask)
     >>> second = score_rounds(writer.table(), Scoring("native"))[1]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from bench.metrics import labelling, matching, pairing
-from bench.metrics.components import find_components
-from bench.metrics.matching import Verdict, judge
-from bench.metrics.pairing import pair_optimally
+from bench.metrics.counting import labelling, matching, pairing
+from bench.metrics.counting.components import find_components
+from bench.metrics.counting.matching import Verdict, judge
+from bench.metrics.counting.pairing import pair_optimally
 from bench.types import Scoring
 from tests.metrics import reference as slow
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.compiled import compiled
+from bench.metrics.counting.compiled import compiled
 
 IntArray = NDArray[np.int64]
 Runs = tuple[IntArray, IntArray, IntArray, IntArray, int]

@@ -8,8 +8,16 @@ import importlib
 import numpy as np
 import pytest
 
-from bench.metrics.counts import Counts, CountsWriter, count_image, count_masks, counts_of, join_counts, quantise
-from bench.metrics.scores import (
+from bench.metrics.counting.counts import (
+    Counts,
+    CountsWriter,
+    count_image,
+    count_masks,
+    counts_of,
+    join_counts,
+    quantise,
+)
+from bench.metrics.registry import (
     METRICS,
     Metric,
     find_metrics,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.labelling import label_runs, measure_runs
+from bench.metrics.counting.labelling import label_runs, measure_runs
 
 Connectivity = Literal[4, 8]
 IntArray = NDArray[np.int64]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from bench.metrics.components import BoolArray, Components, IntArray
-from bench.metrics.pairing import UNMATCHED
+from bench.metrics.counting.components import BoolArray, Components, IntArray
+from bench.metrics.counting.pairing import UNMATCHED
 
 FloatArray = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ def pair_intersections(targets: Components, found: Components, *, width: int) ->
     Args:
         width: of the map that both were found in, pixels.
 
-    >>> from bench.metrics.components import find_components
+    >>> from bench.metrics.counting.components import find_components
     >>> one, other = np.array([[1, 1, 0, 1]], dtype=bool), np.array([[0, 1, 1, 1]], dtype=bool)
     >>> pair_intersections(find_components(one), find_components(other), width=4).tolist()
     [[1], [1]]

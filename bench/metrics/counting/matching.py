@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bench.metrics.components import BoolArray, Components, IntArray
-from bench.metrics.overlap_matching import match_overlap_priority, pair_distances, pair_intersections, pair_ious
-from bench.metrics.pairing import GREEDY, NEAREST, OPTIMAL, UNMATCHED, pair
+from bench.metrics.counting.components import BoolArray, Components, IntArray
+from bench.metrics.counting.overlap_matching import (
+    match_overlap_priority,
+    pair_distances,
+    pair_intersections,
+    pair_ious,
+)
+from bench.metrics.counting.pairing import GREEDY, NEAREST, OPTIMAL, UNMATCHED, pair
 from bench.types import Matching, Scoring
 
 Values = TypeVar("Values", np.bool_, np.uint16)
@@ -46,7 +51,7 @@ def judge(
         targets, found: components of that map and of the prediction.
         prediction: (H, W).
 
-    >>> from bench.metrics.components import find_components
+    >>> from bench.metrics.counting.components import find_components
     >>> target, prediction = np.array([[0, 0, 0, 0, 0, 1]], bool), np.array([[1, 1, 1, 1, 1, 1]], bool)
     >>> parts = target, find_components(target), prediction, find_components(prediction)
     >>> judge(*parts, Scoring("by centroid", distance=2.5)).is_found.tolist()  # exactly 2.5 px away: a miss

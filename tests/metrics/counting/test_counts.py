@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from bench.metrics.components import find_components
-from bench.metrics.counts import (
+from bench.metrics.counting.components import find_components
+from bench.metrics.counting.counts import (
     ROUND_FIELDS,
     TRUTH_FIELDS,
     CountsWriter,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.compiled import compiled
+from bench.metrics.counting.compiled import compiled
 
 Points = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.metrics.array_table import ArrayTable, Shape
-from bench.metrics.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.labelling import area_unlike, border_distances, count_under
-from bench.metrics.matching import judge
+from bench.metrics.counting.array_table import ArrayTable, Shape
+from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
+from bench.metrics.counting.labelling import area_unlike, border_distances, count_under
+from bench.metrics.counting.matching import judge
 from bench.types import Scoring
 
 LEVELS = 65536

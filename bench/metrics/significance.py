@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bench.metrics.counts import Counts, CountTable
+from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.statistic import FloatArray, Statistic
 
 RESAMPLES = 10_000

@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.metrics import statistics
-from bench.metrics.counts import Counts, CountsWriter, CountTable, count_masks, join_counts
-from bench.metrics.scores import Metric, find_metrics, ordered_metrics
-from bench.metrics.statistic import Ratio
-from bench.metrics.statistics import (
+from bench.metrics import significance as statistics
+from bench.metrics.counting.counts import Counts, CountsWriter, CountTable, count_masks, join_counts
+from bench.metrics.registry import Metric, find_metrics, ordered_metrics
+from bench.metrics.significance import (
     Bootstrap,
     Interval,
     Permuted,
@@ -26,6 +25,7 @@ from bench.metrics.statistics import (
     permutation_tests,
     wilson,
 )
+from bench.metrics.statistic import Ratio
 from bench.types import Scoring
 
 FloatArray = NDArray[np.float64]

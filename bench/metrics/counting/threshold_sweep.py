@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.compiled import compiled
-from bench.metrics.labelling import find_root
-from bench.metrics.pairing import UNMATCHED, pair
+from bench.metrics.counting.compiled import compiled
+from bench.metrics.counting.labelling import find_root
+from bench.metrics.counting.pairing import UNMATCHED, pair
 
 IntArray = NDArray[np.int64]
 QArray = NDArray[np.uint16]

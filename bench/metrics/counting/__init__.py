@@ -1,0 +1,1 @@
+"""Counting one prediction against one mask: components, matching, thresholds."""
