@@ -14,9 +14,9 @@ from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS
 from bench.metrics.registry import metric_infos
 from bench.models.network import find_models
-from bench.protocols import PROTOCOLS
+from bench.protocols.protocols import PROTOCOLS
+from bench.protocols.scorings import all_scorings, describe_rules
 from bench.registry import unknown
-from bench.scorings import all_scorings, describe_rules
 from bench.suites import load_suite, suite_names
 
 Rows = list[dict[str, str | int]]

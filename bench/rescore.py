@@ -24,7 +24,7 @@ from bench.metrics.registry import score
 from bench.parallel import usable_processors
 from bench.predictions import few, list_maps, match_names, open_maps, pair_names
 from bench.progress import Progress, Silent
-from bench.scorings import Judgement, NamedScoring
+from bench.protocols.scorings import Judgement, NamedScoring
 from bench.store import read_result
 from bench.survey import EXCHANGED, Survey
 from bench.types import RunResult, Score, Scoring

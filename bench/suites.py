@@ -33,9 +33,9 @@ from bench.data.cards import Card, load_card
 from bench.data.corruptions import ALL, corruption_names
 from bench.data.splits import image_list
 from bench.leaking import count_leaked, refuse_shared_images
-from bench.protocols import PROTOCOLS
+from bench.protocols.protocols import PROTOCOLS
+from bench.protocols.resolve import Rules, resolve_rules
 from bench.registry import unknown
-from bench.rules import Rules, resolve_rules
 from bench.store import Manifest
 from bench.types import (
     TUNED,

@@ -249,7 +249,7 @@ class Protocol:
         splits: per dataset, the split it uses; a dataset that is not named uses its card's default.
         input: how images are read; `normalisation` says whether mean and std come from the dataset's card.
         normalisation: `card`: mean and std are those of the dataset's card; `fixed`: those of `input`.
-        recipe: name in bench.recipes, or `published`: each network's own.
+        recipe: name in bench.protocols.recipes, or `published`: each network's own.
         selection, scoring: which weights, which judge.
         start: first feedback mask at test time, a name in bench.data.starts; training starts from `otsu`.
         rounds: feedback rounds at test time.
@@ -412,7 +412,7 @@ class ModelInfo:
         source: the public repository or file the implementation is equal to.
         licence: of that source; `none stated` where there is none.
         ablates: the network this is a variant of, or empty.
-        recipe: its published recipe in bench.recipes; empty for a classical detector, which learns nothing.
+        recipe: its published recipe in bench.protocols.recipes; empty for a classical detector, which learns nothing.
         channels: input channels of its published form.
         rounds: feedback rounds of its published test; 1 without feedback.
         config: the settings of its published form; what an experiment was built with is its own `config`.

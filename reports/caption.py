@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.scorings import describe_scoring
+from bench.protocols.scorings import describe_scoring
 from reports.frame import Entry, cost_on, one_line
 from reports.grouping import Rows, datasets_of
 from reports.mixing import rules_of, rulings

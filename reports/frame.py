@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.scorings import describe_scoring
+from bench.protocols.scorings import describe_scoring
 from bench.store import Manifest, StoreError, read_manifest, read_result
 from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.scorings import describe_scoring
+from bench.protocols.scorings import describe_scoring
 from bench.store import Manifest
 from reports.differences import start_words
 from reports.frame import (

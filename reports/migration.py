@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
+from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
 from bench.store import StoreError
 from reports.caption import all_notes, opening, signs
 from reports.cells import absence, metric_cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.scorings import describe_scoring
+from bench.protocols.scorings import describe_scoring
 from bench.types import Scoring
 from reports.frame import Entry
 

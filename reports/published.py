@@ -11,8 +11,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.protocols import PROTOCOLS
-from bench.recipes import RECIPES, fit_to_native
+from bench.protocols.protocols import PROTOCOLS
+from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
 from reports.columns import LEGACY, STANDARD, Metric, legacy_metric
 from reports.frame import STARTS, Entry

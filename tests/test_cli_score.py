@@ -20,8 +20,8 @@ from fakes import make_jobs
 from bench.executors.local import run_all
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.curves import CurveCounts
+from bench.protocols.scorings import SCORINGS, SCORINGS_FILE, named_scoring
 from bench.runner import Place
-from bench.scorings import SCORINGS, SCORINGS_FILE, named_scoring
 from bench.store import load_arrays, read_result
 
 ROOT = Path(__file__).parents[1]

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from bench.data.cards import DataError
 from bench.executors.local import run_all
 from bench.metrics.counting.counts import CountTable, quantise
+from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.rescore import Rescored, rescore_run, score_folder
 from bench.runner import Place
-from bench.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.store import load_arrays, read_result, write_result
 from bench.suites import Job
 from bench.types import Scoring

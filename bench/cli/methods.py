@@ -104,7 +104,7 @@ def import_weights_(
 ) -> None:
     """Convert a published checkpoint to safetensors, read it back and prove that the output is the same bit for bit."""
     from bench.conversion import default_out, import_weights
-    from bench.rules import parse_overrides
+    from bench.protocols.resolve import parse_overrides
 
     info_lookup(plugin)
     made = import_weights(

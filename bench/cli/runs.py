@@ -68,7 +68,7 @@ def run(
 ) -> None:
     """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
     from bench.executors.local import run_all
-    from bench.rules import parse_overrides
+    from bench.protocols.resolve import parse_overrides
     from bench.runner import check_names, read_images, with_leaks
     from bench.store import write_manifest
     from bench.suites import expand, load_suite, manifest_of, parse_limit, restricted
@@ -209,7 +209,7 @@ def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on
 
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
     """Print one line an experiment, with where its files are, or all results as one JSON object; null: not reached."""
-    from bench.scorings import with_prints
+    from bench.protocols.scorings import with_prints
     from bench.store import to_plain
 
     if as_json:

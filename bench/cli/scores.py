@@ -40,7 +40,7 @@ def score_(
     as_json: JsonOption = False,
 ) -> None:
     """Score anybody's predictions, or a run's once more, under any named scorings; no network is needed."""
-    from bench.rules import parse_overrides
+    from bench.protocols.resolve import parse_overrides
     from bench.scored import Request, judge, write_record, write_scored
 
     request = Request(
@@ -84,8 +84,8 @@ def audit(
 
 def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
     """Print all scores under one scoring, or under several what the code base of each would print."""
+    from bench.protocols.scorings import describe_scoring
     from bench.scored import scored_json
-    from bench.scorings import describe_scoring
 
     for note in dict.fromkeys(note for one in found for note in one.notes):
         err.print(f"note: {note}", markup=False, soft_wrap=True)
@@ -108,7 +108,7 @@ def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
 
 def show_side_by_side(found: Sequence[Rescored]) -> None:
     """Print a line a scoring: what its code base would print for the same predictions."""
-    from bench.scorings import HEADS
+    from bench.protocols.scorings import HEADS
 
     out.print(f"{found[0].images} images; rules: dfinet-bench list scorings", markup=False)
     table = Table("scoring", "targets", *HEADS)

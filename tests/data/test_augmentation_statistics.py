@@ -22,7 +22,7 @@ from bench.data.augment import AUGMENTATIONS, Draws, draw
 from bench.data.frames import Frame, Frames, open_frames
 from bench.data.loader import Feed
 from bench.data.splits import list_names
-from bench.recipes import RECIPES
+from bench.protocols.recipes import RECIPES
 from bench.types import Input, Recipe
 
 LEAST = 0.001

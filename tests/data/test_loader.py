@@ -12,7 +12,7 @@ from bench.data.geometry import Geometry
 from bench.data.loader import evaluation_batches, network_size, steps_per_epoch, train_batches
 from bench.data.splits import list_names
 from bench.models.network import Batch
-from bench.recipes import RECIPES
+from bench.protocols.recipes import RECIPES
 from bench.types import Input, Recipe
 
 GREY = Input("pillow-grey", 1, mean=100.0, std=10.0, multiple=16)

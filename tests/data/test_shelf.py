@@ -327,7 +327,7 @@ from bench.data.frames import Frames, _record
 from bench.data.loader import Feed
 from bench.data.pairs import Pair
 from bench.data.shelf import Shelf
-from bench.recipes import RECIPES
+from bench.protocols.recipes import RECIPES
 from bench.types import Input
 
 def held():

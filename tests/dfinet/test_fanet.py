@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.models.network import build_model, take_rounds
-from bench.recipes import RECIPES
+from bench.protocols.recipes import RECIPES
 from bench.types import Recipe
 from dfinet.blocks import Feedback
 from dfinet.fanet import FANet, MixPool

@@ -19,7 +19,7 @@ from bench.data.loader import train_batches
 from bench.data.splits import list_names
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
-from bench.recipes import RECIPES, fit_to_native
+from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
 from dfinet.feedback import KNOWN, Aligned, History, Released, history_of, pack, unpack
 from dfinet.feedback_network import FeedbackNetwork

@@ -21,7 +21,7 @@ from bench.models.published_numbers import (
     printed_rows,
     reported,
 )
-from bench.protocols import PROTOCOLS
+from bench.protocols.protocols import PROTOCOLS
 
 BASICIRSTD = "XinyiYing/BasicIRSTD README at 95650c3"
 ALL = reported(*METHODS)

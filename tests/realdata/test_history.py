@@ -15,7 +15,7 @@ from bench.data.frames import Frames, open_frames
 from bench.data.loader import evaluation_batches, train_batches
 from bench.data.splits import list_names
 from bench.models.network import Batch
-from bench.recipes import RECIPES, fit_to_native
+from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
 from dfinet.feedback import Aligned, History, Released
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.protocols.scorings import all_scorings
 from bench.rescore import score_folder
-from bench.scorings import all_scorings
 
 pytestmark = pytest.mark.realdata
 

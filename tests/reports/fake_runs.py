@@ -18,10 +18,10 @@ from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.registry import score
 from bench.models.published_numbers import METHODS, reported
-from bench.protocols import BASICIRSTD
-from bench.recipes import RECIPES
+from bench.protocols.protocols import BASICIRSTD
+from bench.protocols.recipes import RECIPES
+from bench.protocols.scorings import all_scorings, write_judgements
 from bench.rescore import ScoringsTally
-from bench.scorings import all_scorings, write_judgements
 from bench.store import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,

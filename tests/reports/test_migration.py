@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.scorings import Judgement, named_scoring, with_prints, write_judgements
+from bench.protocols.scorings import Judgement, named_scoring, with_prints, write_judgements
 from bench.types import RunResult, Score, Scoring
 from reports.frame import Entry, entry_of
 from reports.migration import scorings_tables, unrecorded

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from bench.data.frames import Frames, open_frames
 from bench.data.loader import Feed
 from bench.data.splits import list_names
-from bench.recipes import RECIPES
+from bench.protocols.recipes import RECIPES
 from bench.types import Input, Recipe
 
 log = logging.getLogger(__name__)

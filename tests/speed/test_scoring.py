@@ -15,8 +15,8 @@ import pytest
 
 from bench import rescore
 from bench.parallel import usable_processors
+from bench.protocols.scorings import named_scoring
 from bench.rescore import MaskFile, Rescored, Sample, judge_all
-from bench.scorings import named_scoring
 from tests.speed.test_counting import smooth
 
 log = logging.getLogger(__name__)

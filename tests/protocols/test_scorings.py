@@ -9,8 +9,8 @@ import pytest
 
 from bench.listing import list_scorings
 from bench.metrics.registry import id_under
-from bench.protocols import PROTOCOLS
-from bench.scorings import (
+from bench.protocols.protocols import PROTOCOLS
+from bench.protocols.scorings import (
     HEADS,
     SCORINGS,
     Judgement,

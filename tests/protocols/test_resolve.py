@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench.data.cards import load_card
-from bench.protocols import PROTOCOLS
-from bench.recipes import RECIPES, fit_to_native
-from bench.rules import RuleError, Rules, override, parse_overrides, resolve_rules, settable
+from bench.protocols.protocols import PROTOCOLS
+from bench.protocols.recipes import RECIPES, fit_to_native
+from bench.protocols.resolve import RuleError, Rules, override, parse_overrides, resolve_rules, settable
 from bench.types import Input, ModelInfo, Recipe, Scoring, Selection
 
 INFO = ModelInfo("Net", cite="none", source="tests", licence="MIT", recipe="basicirstd")

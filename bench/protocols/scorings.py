@@ -1,6 +1,6 @@
 """The named scorings: how code bases judge the same predictions, which numbers they print, and what is wrong with them.
 
-A protocol's scoring is one of them and lives in bench/protocols.py alone. Facts: the repositories' code as of 2026, run
+A protocol's scoring is one of them and lives in bench/protocols/protocols.py alone. Facts: the repositories' code as of 2026, run
 on the cases of tests/parity/metrics.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench.metrics.registry import find_metrics
-from bench.protocols import PROTOCOLS
+from bench.protocols.protocols import PROTOCOLS
 from bench.registry import Registry
 from bench.store import StoreError, from_plain, read_json, to_plain, write_json
 from bench.types import Score, Scoring

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-import bench.protocols
+import bench.protocols.protocols
 from bench.data.cards import load_card
 from bench.data.frames import Frame
 from bench.judging import judged_pair
 from bench.metrics.counting.counts import count_image, counts_of, quantise
 from bench.metrics.registry import score
-from bench.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
-from bench.recipes import RECIPES
+from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
+from bench.protocols.recipes import RECIPES
 from bench.types import Input, Recipe, Score, Scoring, Selection
 
 
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_published_protocol_is_said() -> None:
     for word in ("resized bilinearly", "never binarised", "perfect predictor", "test list", "ignore the augmentation"):
         assert word in DFINET.defects
     assert "test images" in BASICIRSTD.defects
-    source = bench.protocols.__doc__ or ""
+    source = bench.protocols.protocols.__doc__ or ""
     assert "`defects` says what is wrong" in source
 
 

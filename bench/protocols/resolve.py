@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.data.cards import Card
-from bench.recipes import RECIPES, fit_to_native
+from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
