@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from bench.checkpoint import read_checkpoint
 from bench.cost import example
 from bench.models.network import Segmenter, find_models, parameter_count
 from bench.store import replacing
-from bench.tensorfile import CheckpointError
 from bench.types import Setting
-from bench.weights import COUNTER, MisfitError, load_model, save_weights, weights_digest
+from bench.weights.load import COUNTER, MisfitError, load_model, save_weights, weights_digest
+from bench.weights.read_checkpoint import read_checkpoint
+from bench.weights.safetensors_file import CheckpointError
 
 SUFFIX = ".safetensors"
 PUBLISHED = (".tar", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin", SUFFIX)

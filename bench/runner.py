@@ -48,7 +48,7 @@ from bench.types import (
     Training,
     Weights,
 )
-from bench.weights import load_model, weights_digest
+from bench.weights.load import load_model, weights_digest
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from bench.progress import Progress, Silent
 from bench.running_loss import NonFiniteLossError, RunningLoss
 from bench.store import StoreError, first_line, replacing, write_text
 from bench.types import Recipe, Training
-from bench.weights import save_weights
+from bench.weights.load import save_weights
 
 log = logging.getLogger(__name__)
 

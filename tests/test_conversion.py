@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from bench.conversion import default_out, import_weights
 from bench.models.network import MODELS, ModelEntry, Segmenter, build_model, find_models
-from bench.tensorfile import CheckpointError, read_tensors
-from bench.weights import load_model, weights_digest
+from bench.weights.load import load_model, weights_digest
+from bench.weights.safetensors_file import CheckpointError, read_tensors
 from tests.parity import rule
 
 State = dict[str, Tensor]

@@ -37,7 +37,7 @@ from bench.suites import Job, Limit, SuiteError, expand, load_suite
 from bench.tracking import Tracker
 from bench.tuning import best_level
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
-from bench.weights import weights_digest
+from bench.weights.load import weights_digest
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ import pytest
 import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
-from bench.checkpoint import read_checkpoint
 from bench.data.frames import Frame, Frames
 from bench.models.network import build_model
 from bench.progress import Silent
@@ -23,7 +22,8 @@ from bench.running_loss import NonFiniteLossError
 from bench.store import StoreError
 from bench.train import Trained, judge_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
-from bench.weights import read_metadata
+from bench.weights.load import read_metadata
+from bench.weights.read_checkpoint import read_checkpoint
 
 LAST = Selection("last")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from baselines.dnanet import DNANet
 from bench.models.network import Batch
-from bench.weights import load_model
+from bench.weights.load import load_model
 from tests.parity import rule
 
 

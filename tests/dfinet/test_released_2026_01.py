@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.models.network import build_model
-from bench.weights import CheckpointError, fill
+from bench.weights.load import CheckpointError, fill
 from dfinet.blocks import Feedback
 from dfinet.released_2026_01 import LearntDSFM
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.cost import count_macs, example
 from bench.models.losses import get_loss
 from bench.models.network import MODEL_PACKAGES, Batch, Segmenter, build_model, find_models, parameter_count
-from bench.weights import load_model, save_weights
+from bench.weights.load import load_model, save_weights
 from tests.parity import rule
 from tests.parity.goldens import FIGURES, GOLDENS, ONE_CHANNEL_ONLY, WITHOUT_GRADIENT, Figures
 

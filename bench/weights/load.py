@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.checkpoint import existing_file, printable, read_checkpoint
 from bench.models.network import Segmenter, build_model, find_models
-from bench.tensorfile import CheckpointError, is_tensor_file, read_tensors, write_tensors
 from bench.types import Setting
+from bench.weights.read_checkpoint import existing_file, printable, read_checkpoint
+from bench.weights.safetensors_file import CheckpointError, is_tensor_file, read_tensors, write_tensors
 
 WRAPPED = "module."  # what torch's DataParallel puts before every key
 COUNTER = "num_batches_tracked"  # of a BatchNorm; without effect on outputs, and absent from old files

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.tensorfile import CheckpointError, is_tensor_file, read_tensors
+from bench.weights.safetensors_file import CheckpointError, is_tensor_file, read_tensors
 
 CONTAINERS = ("state_dict", "net")  # where published files keep the weights beside an epoch or a loss
 
