@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.data.synthetic import SIDE, make_scene
+from bench.data.images.synthetic import SIDE, make_scene
 from bench.environment import device_name
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, parameter_count, to_device

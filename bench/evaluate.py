@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.frames import Frame
-from bench.data.loader import evaluation_batches, network_size
-from bench.data.starts import OTSU
+from bench.data.batches.loader import evaluation_batches, network_size
+from bench.data.images.frames import Frame
+from bench.data.images.start_masks import OTSU
 from bench.metrics.counting.counts import quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
@@ -51,7 +51,7 @@ def predict(
     A classical detector predicts on this machine's processors, whatever the device.
 
     Args:
-        start: name in bench.data.starts of the first feedback mask, for a network that asks for one.
+        start: name in bench.data.images.start_masks of the first feedback mask, for a network that asks for one.
 
     Raises:
         LookupError: with suggestions, when there is no start mask of that name.

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.decode import Pixels, resize_bilinear
-from bench.data.frames import Frame, Masked
+from bench.data.images.decode import Pixels, resize_bilinear
+from bench.data.images.frames import Frame, Masked
 from bench.metrics.counting.counts import LEVELS, QArray, Truth, quantise, read_truth
 from bench.types import Scoring
 

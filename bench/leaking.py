@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.data.cards import load_card
-from bench.data.decode import pixel_digest
-from bench.data.frames import Frames
-from bench.data.overlaps import shared_images
+from bench.data.catalogue.cards import load_card
+from bench.data.catalogue.overlaps import shared_images
+from bench.data.images.decode import pixel_digest
+from bench.data.images.frames import Frames
 from bench.types import Experiment, ImageList, Training, Weights
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
-from bench.data.cards import card_names, load_card
-from bench.data.corruptions import CORRUPTIONS
-from bench.data.layouts import LAYOUTS
-from bench.data.starts import STARTS
+from bench.data.catalogue.cards import card_names, load_card
+from bench.data.images.corruptions import CORRUPTIONS
+from bench.data.images.start_masks import STARTS
+from bench.data.importing.layouts import LAYOUTS
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS

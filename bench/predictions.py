@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.data.cards import DataError
+from bench.data.catalogue.cards import DataError
 from bench.maps import ARRAYS, CONTENT_ERRORS, PICTURES, Kind, Map, first_words, load_array, map_of, read_map
 from bench.store import RESULT_FILE
 

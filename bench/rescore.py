@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from bench.data.cards import DataError
-from bench.data.decode import Pixels, decode_grey
-from bench.data.frames import Masked, open_frames
-from bench.data.splits import list_names
+from bench.data.catalogue.cards import DataError
+from bench.data.catalogue.splits import list_names
+from bench.data.images.decode import Pixels, decode_grey
+from bench.data.images.frames import Masked, open_frames
 from bench.details import Details
 from bench.judging import judged_under
 from bench.maps import Kind, Map, levels_of, mask_of

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.augment import AUGMENTATIONS
-from bench.data.cards import load_card
-from bench.data.corrupted import as_seen
-from bench.data.corruptions import parse_corruption
-from bench.data.decode import resize_bilinear
-from bench.data.frames import Frame, Frames, open_frames
-from bench.data.splits import list_names
-from bench.data.starts import OTSU, STARTS
+from bench.data.batches.augment import AUGMENTATIONS
+from bench.data.catalogue.cards import load_card
+from bench.data.catalogue.splits import list_names
+from bench.data.images.corrupted_frames import as_seen
+from bench.data.images.corruptions import parse_corruption
+from bench.data.images.decode import resize_bilinear
+from bench.data.images.frames import Frame, Frames, open_frames
+from bench.data.images.start_masks import OTSU, STARTS
 from bench.environment import describe_environment
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.data.cards import DataError
-from bench.data.splits import read_list
+from bench.data.catalogue.cards import DataError
+from bench.data.catalogue.splits import read_list
 from bench.predictions import listed_names
 from bench.progress import Progress
 from bench.protocols.protocols import PROTOCOLS

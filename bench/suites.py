@@ -29,9 +29,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.data.cards import Card, load_card
-from bench.data.corruptions import ALL, corruption_names
-from bench.data.splits import image_list
+from bench.data.catalogue.cards import Card, load_card
+from bench.data.catalogue.splits import image_list
+from bench.data.images.corruptions import ALL, corruption_names
 from bench.leaking import count_leaked, refuse_shared_images
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules

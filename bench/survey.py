@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from bench.data.cards import DataError
+from bench.data.catalogue.cards import DataError
 from bench.maps import FULL, Kind, Map
 from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
 from bench.types import Scoring

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.frames import Frame
+from bench.data.images.frames import Frame
 from bench.details import Details
 from bench.judging import grey_like, judged_pair
 from bench.metrics.counting.counts import CountsWriter, read_truth

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.data.frames import Frames
-from bench.data.loader import Feed, evaluation_batches, steps_per_epoch
+from bench.data.batches.loader import Feed, evaluation_batches, steps_per_epoch
+from bench.data.images.frames import Frames
 from bench.device_counts import counts_on
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.frames import Frames
+from bench.data.images.frames import Frames
 from bench.evaluate import grey_levels
 from bench.models.detector import RULES, Detector, ScoreMap
 from bench.pool import score_maps

@@ -99,7 +99,7 @@ class Recipe:
         drop_single: leave out a last batch of one image (BatchNorm on a 1x1 map cannot train on it).
         shuffle: `epoch` for a new order every epoch, `once` for one fixed order.
         loss: name in bench.models.losses.
-        augmentation: name in bench.data.augment: `none`, `basicirstd`, `dfinet`, ….
+        augmentation: name in bench.data.batches.augment: `none`, `basicirstd`, `dfinet`, ….
         patch: side of the square training crop in pixels; None trains on whole (resized) images.
         positive_crop: share of crops that are placed on a target pixel.
         align_start: whether the first feedback mask follows the image's augmentation.
@@ -251,7 +251,7 @@ class Protocol:
         normalisation: `card`: mean and std are those of the dataset's card; `fixed`: those of `input`.
         recipe: name in bench.protocols.recipes, or `published`: each network's own.
         selection, scoring: which weights, which judge.
-        start: first feedback mask at test time, a name in bench.data.starts; training starts from `otsu`.
+        start: first feedback mask at test time, a name in bench.data.images.start_masks; training starts from `otsu`.
         rounds: feedback rounds at test time.
         defects: what is wrong with it, for the reader; empty where nothing is known to be.
     """
@@ -333,8 +333,8 @@ class Experiment:
 
     Attributes:
         rounds: feedback rounds; 1 without feedback.
-        start: first feedback mask, a name in bench.data.starts; empty for networks without feedback.
-        corruption: of the test images, `kind@level` in bench.data.corruptions; empty for none.
+        start: first feedback mask, a name in bench.data.images.start_masks; empty for networks without feedback.
+        corruption: of the test images, `kind@level` in bench.data.images.corruptions; empty for none.
     """
 
     weights: Training | Weights | Method

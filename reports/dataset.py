@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data.describe import ALL, Description, Summary, image_lines, summarise, target_lines
+from bench.data.quality.dataset_statistics import ALL, Description, Summary, image_lines, summarise, target_lines
 from bench.store import write_text
 from reports.columns import Column
 from reports.drawn import words_of

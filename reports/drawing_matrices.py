@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.corruptions import LEVELS
+from bench.data.images.corruptions import LEVELS
 from reports.columns import Metric, role_of
 from reports.drawn import Drawn, rules_words, words_of
 from reports.drawn_methods import MOST

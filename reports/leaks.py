@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.data.leaks import LeakReport, Sources, Twin
-from bench.data.overlaps import ListName
+from bench.data.catalogue.overlaps import ListName
+from bench.data.quality.leak_search import LeakReport, Sources, Twin
 from bench.store import write_text
 from reports.drawn import words_of
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.data.corruptions import CORRUPTIONS
+from bench.data.images.corruptions import CORRUPTIONS
 from reports.cells import metric_cell
 from reports.columns import Metric, metrics_shown, role_of
 from reports.frame import Entry

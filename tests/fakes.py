@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.cost import measure_cost
-from bench.data.frames import Frames, open_frames
-from bench.data.splits import image_list, list_names
+from bench.data.catalogue.splits import image_list, list_names
+from bench.data.images.frames import Frames, open_frames
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
 from bench.suites import Job, Limit, expand, load_suite

@@ -25,7 +25,7 @@ from commands import Answer, Call, caller
 from fakes import LossBreaks
 
 from bench.cost import count_macs
-from bench.data.splits import list_names
+from bench.data.catalogue.splits import list_names
 from bench.models.network import MODELS, build_model
 from bench.store import read_manifest, read_result
 

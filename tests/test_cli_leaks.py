@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from commands import Call, caller
 
-from bench.data import splits
-from bench.data.splits import list_names
+from bench.data.catalogue import splits
+from bench.data.catalogue.splits import list_names
 from bench.store import read_manifest, read_result
 
 SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", "--limit", "train=7,test=3", "--mlflow", "off")

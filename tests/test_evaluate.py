@@ -8,8 +8,8 @@ import pytest
 import torch
 from fakes import INPUT, Echo, synthetic_frames
 
-from bench.data.frames import Frame, Frames
-from bench.data.starts import STARTS
+from bench.data.images.frames import Frame, Frames
+from bench.data.images.start_masks import STARTS
 from bench.evaluate import Prediction, choose_examples, predict
 from bench.metrics.counting.counts import quantise
 from bench.models.network import Segmenter, build_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data.frames import Frame
+from bench.data.images.frames import Frame
 from bench.judging import grey_like, judged_pair, judged_under, stretch
 from bench.types import Scoring
 

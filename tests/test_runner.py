@@ -16,11 +16,11 @@ import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
-from bench.data.cards import DataError, load_card
-from bench.data.corruptions import parse_corruption
-from bench.data.frames import Frame, Frames
-from bench.data.splits import image_list
-from bench.data.starts import STARTS
+from bench.data.catalogue.cards import DataError, load_card
+from bench.data.catalogue.splits import image_list
+from bench.data.images.corruptions import parse_corruption
+from bench.data.images.frames import Frame, Frames
+from bench.data.images.start_masks import STARTS
 from bench.executors.local import run_all
 from bench.judging import grey_like, judged_pair
 from bench.metrics.contrast import CONTRAST, ContrastWriter

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.data import overlaps, splits
-from bench.data.cards import load_card
-from bench.data.overlaps import shared_images
-from bench.data.splits import image_list, list_names
+from bench.data.catalogue import overlaps, splits
+from bench.data.catalogue.cards import load_card
+from bench.data.catalogue.overlaps import shared_images
+from bench.data.catalogue.splits import image_list, list_names
 from bench.leaking import LeakError, count_leaked, refuse_shared_images
 from bench.models.network import find_models
 from bench.store import read_manifest, read_result

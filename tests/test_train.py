@@ -15,7 +15,7 @@ import pytest
 import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
-from bench.data.frames import Frame, Frames
+from bench.data.images.frames import Frame, Frames
 from bench.models.network import build_model
 from bench.progress import Silent
 from bench.running_loss import NonFiniteLossError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import Bright, synthetic_frames
 
-from bench.data.splits import image_list
+from bench.data.catalogue.splits import image_list
 from bench.models.detector import RULES
 from bench.store import StoreError
 from bench.tuning import LEVELS, Tuned, best_level, count_above, tune

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.data.decode import Pixels
+from bench.data.images.decode import Pixels
 
 CARD = """name = "{name}"
 title = "made by hand"

@@ -62,7 +62,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def main() -> None:
     """Run the command line; expected errors become one line on standard error and exit code 2."""
-    from bench.data.cards import DataError
+    from bench.data.catalogue.cards import DataError
     from bench.store import StoreError
     from bench.suites import SuiteError
     from bench.tracking import TrackingError

@@ -18,7 +18,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Prove a folder against its dataset's card and say exactly what differs; exit code 1 when something does."""
-    from bench.data.verify import verify as verify_folder
+    from bench.data.importing.verify import verify as verify_folder
 
     with shown_steps(f"verify {name}") as step:
         proof = verify_folder(name, data_folder(data), progress=step)

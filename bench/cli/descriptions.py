@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bench.data.describe import Summary
-    from bench.data.leaks import LeakReport, ListLeak, Twin
-    from bench.data.overlaps import ListName
+    from bench.data.catalogue.overlaps import ListName
+    from bench.data.quality.dataset_statistics import Summary
+    from bench.data.quality.leak_search import LeakReport, ListLeak, Twin
 
 FIRST = 3
 """Pairs or names that are printed of each list; files have all."""
@@ -42,7 +42,7 @@ def leaks(
     Exit code 1 when a split learns from an image that it judges on, by name or by pixels. Near duplicates are reported
     and change no exit code.
     """
-    from bench.data.leaks import find_leaks, open_sources
+    from bench.data.quality.leak_search import find_leaks, open_sources
     from reports.leaks import write_leaks
 
     root = data_folder(data)
@@ -142,8 +142,8 @@ def stats(
 
     With --out, also a LaTeX, CSV and Markdown table, a sheet of figures a dataset, and the raw numbers.
     """
-    from bench.data.cards import load_card
-    from bench.data.describe import describe, summarise
+    from bench.data.catalogue.cards import load_card
+    from bench.data.quality.dataset_statistics import describe, summarise
     from reports.dataset import write_datasets
 
     chosen = {name: split or load_card(name).default_split for name in dict.fromkeys(names)}

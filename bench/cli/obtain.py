@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from bench.cli.console import err, out
 from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
-from bench.data.naming import counted
+from bench.data.catalogue.file_names import counted
 
 if TYPE_CHECKING:
-    from bench.data.imports import Import
+    from bench.data.importing.importer import Import
 
 DOWNLOAD = "download"
 MISSING = "missing, the card names it"
@@ -44,7 +44,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Bring a dataset in from any known layout, whole or not at all; exit code 1 when it differs from its card."""
-    from bench.data.imports import Request, import_dataset, replace_dataset, try_import
+    from bench.data.importing.importer import Request, import_dataset, replace_dataset, try_import
 
     bring = try_import if dry_run else replace_dataset if replace else import_dataset
     with Stages() as stages:
@@ -63,9 +63,9 @@ def fetch(
     as_json: JsonOption = False,
 ) -> None:
     """Download a dataset, going on where a download broke off, and import it; or say exactly how to get it by hand."""
-    from bench.data.cards import load_card
-    from bench.data.fetch import fetch_dataset, instructions, plan_fetch
-    from bench.data.imports import Request
+    from bench.data.catalogue.cards import load_card
+    from bench.data.importing.fetch import fetch_dataset, instructions, plan_fetch
+    from bench.data.importing.importer import Request
 
     folder = data_folder(data) or Path("data")
     plan = plan_fetch(Request(name, Path(), folder, layout, convert), url=url, sha256=sha256)
@@ -89,8 +89,8 @@ def lists(
     source: Annotated[str, typer.Option("--source", help="Who made the lists.")] = "lists of one's own",
 ) -> None:
     """Put lists of your own beside a dataset's published ones, with a held-out fifth of the training list."""
-    from bench.data.cards import load_card
-    from bench.data.prepare import add_split
+    from bench.data.catalogue.cards import load_card
+    from bench.data.importing.write_lists import add_split
 
     parts = {"train": train, "val": val, "test": test}
     add_split(name, split, {part: path for part, path in parts.items() if path is not None}, source=source)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.data.cards import Card
+from bench.data.catalogue.cards import Card
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection

@@ -15,7 +15,7 @@ from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from bench.data.describe import Description
+from bench.data.quality.dataset_statistics import Description
 from bench.metrics.strata import KINDS
 from reports.figures.style import PALETTE, drawable, house_style, panel_axes
 

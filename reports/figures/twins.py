@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.data.decode import Pixels
-from bench.data.leaks import Twin
+from bench.data.images.decode import Pixels
+from bench.data.quality.leak_search import Twin
 from reports.figures.style import PAGE, drawable, house_style
 
 ACROSS = 3

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.archives import Limits
-from bench.data.layouts import LAYOUTS
+from bench.data.importing.archives import Limits
+from bench.data.importing.layouts import LAYOUTS
 from bench.listing import list_datasets
 
 PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.data.frames import Frames, open_frames
-from bench.data.geometry import Geometry, Views
-from bench.data.loader import train_batches
-from bench.data.splits import list_names
+from bench.data.batches.geometry import Geometry, Views
+from bench.data.batches.loader import train_batches
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import Frames, open_frames
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cards import load_card
+from bench.data.catalogue.cards import load_card
 from bench.metrics.registry import find_metrics
 from bench.models.published_numbers import (
     EQUAL_AREA_OVER_PIXELS,

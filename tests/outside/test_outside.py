@@ -19,8 +19,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bench.data.frames import open_frames
-from bench.data.splits import list_names
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import open_frames
 from bench.metrics.counting.counts import CountsWriter, CountTable
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable
 from bench.metrics.registry import score

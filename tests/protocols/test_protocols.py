@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import bench.protocols.protocols
-from bench.data.cards import load_card
-from bench.data.frames import Frame
+from bench.data.catalogue.cards import load_card
+from bench.data.images.frames import Frame
 from bench.judging import judged_pair
 from bench.metrics.counting.counts import count_image, counts_of, quantise
 from bench.metrics.registry import score

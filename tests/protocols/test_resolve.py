@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.data.cards import load_card
+from bench.data.catalogue.cards import load_card
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.protocols.resolve import RuleError, Rules, override, parse_overrides, resolve_rules, settable

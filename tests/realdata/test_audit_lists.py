@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.audit.lists import KnownList, known_lists
-from bench.data.frames import open_frames
-from bench.data.splits import list_names
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import open_frames
 from bench.metrics.counting.components import find_components
 
 COUNTED = [one for one in known_lists() if one.source.startswith("counted")]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.corrupted import as_seen
-from bench.data.corruptions import CORRUPTIONS, LEVELS
-from bench.data.frames import Frames, open_frames
-from bench.data.splits import list_names
+from bench.data.catalogue.splits import list_names
+from bench.data.images.corrupted_frames import as_seen
+from bench.data.images.corruptions import CORRUPTIONS, LEVELS
+from bench.data.images.frames import Frames, open_frames
 from bench.metrics.counting.counts import read_truth
 from bench.types import Scoring
 

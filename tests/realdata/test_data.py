@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.cards import load_card
-from bench.data.frames import Frames, measure_statistics, open_frames
-from bench.data.loader import evaluation_batches
-from bench.data.splits import list_names
-from bench.data.verify import expected_files, verify
+from bench.data.batches.loader import evaluation_batches
+from bench.data.catalogue.cards import load_card
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import Frames, measure_statistics, open_frames
+from bench.data.importing.verify import expected_files, verify
 from bench.types import Decoder, Input
 
 pytestmark = pytest.mark.realdata

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data.frames import Frames, open_frames
-from bench.data.loader import evaluation_batches, train_batches
-from bench.data.splits import list_names
+from bench.data.batches.loader import evaluation_batches, train_batches
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import Frames, open_frames
 from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe

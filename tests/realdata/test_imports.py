@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.imports import Request, import_dataset
-from bench.data.verify import verify
+from bench.data.importing.importer import Request, import_dataset
+from bench.data.importing.verify import verify
 
 pytestmark = pytest.mark.realdata
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.describe import describe, summarise
-from bench.data.leaks import LeakReport, find_leaks
-from bench.data.overlaps import ListName
+from bench.data.catalogue.overlaps import ListName
+from bench.data.quality.dataset_statistics import describe, summarise
+from bench.data.quality.leak_search import LeakReport, find_leaks
 
 pytestmark = pytest.mark.realdata
 

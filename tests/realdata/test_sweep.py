@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.frames import open_frames
-from bench.data.splits import list_names
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import open_frames
 from bench.metrics.counting.counts import count_image
 from bench.metrics.curves import CurveCounts, levels_used, target_counts
 from bench.types import Scoring

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.frames import Frame
+from bench.data.images.frames import Frame
 from bench.metrics.counting.counts import LEVELS, CountsWriter, quantise, read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts

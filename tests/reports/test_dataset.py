@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.describe import ALL, Description, measure
-from bench.data.frames import Frame
+from bench.data.images.frames import Frame
+from bench.data.quality.dataset_statistics import ALL, Description, measure
 from reports.dataset import against_each_other, dataset_table, write_datasets
 from reports.figures.dataset import SIZE_EDGES, dataset_sheet
 from reports.plain import table_to_csv

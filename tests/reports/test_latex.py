@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data.describe import describe
+from bench.data.quality.dataset_statistics import describe
 from bench.types import RunResult
 from reports.ablation import ablation_tables
 from reports.build import build_report

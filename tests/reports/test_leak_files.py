@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from toy_data import place, write_card, write_images
 
-from bench.data import cards, splits
-from bench.data.leaks import find_leaks, open_sources
+from bench.data.catalogue import cards, splits
+from bench.data.quality.leak_search import find_leaks, open_sources
 from reports.leaks import closest, write_leaks
 
 

@@ -25,9 +25,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bench.data.frames import Frames, open_frames
-from bench.data.loader import Feed
-from bench.data.splits import list_names
+from bench.data.batches.loader import Feed
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import Frames, open_frames
 from bench.protocols.recipes import RECIPES
 from bench.types import Input, Recipe
 

@@ -1,0 +1,1 @@
+"""Batches of tensors from images: augmented, resized, cropped, padded."""

@@ -1,0 +1,259 @@
+"""Random changes of training images: an epoch's draws at once, each a record that can be applied to other maps too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from bench.data.batches.geometry import Bools, Views, changed
+from bench.data.batches.resample import Floats
+from bench.data.cache.array_file import Ints
+from bench.data.images.frames import Frames
+from bench.registry import Registry
+from bench.types import Input, Recipe
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Rates of an augmentation's steps: each a probability, unless it says otherwise.
+
+    Attributes:
+        most_degrees: largest angle of a rotation, to both sides.
+        scale: least and greatest length of the image's long side, in patches; None leaves the image at its size.
+        blur: probability of a Gaussian blur whose deviation is up to one pixel.
+    """
+
+    flip_ud: float = 0.0
+    flip_lr: float = 0.0
+    transpose: float = 0.0
+    rotate: float = 0.0
+    most_degrees: float = 35.0
+    dropout: float = 0.0
+    scale: tuple[float, float] | None = None
+    blur: float = 0.0
+
+
+AUGMENTATIONS: Registry[Turns] = Registry("augmentation")
+AUGMENTATIONS.add("none", Turns())
+AUGMENTATIONS.add("basicirstd", Turns(flip_ud=0.5, flip_lr=0.5, transpose=0.5))
+AUGMENTATIONS.add("flip-ud", Turns(flip_ud=0.5))
+AUGMENTATIONS.add("dnanet", Turns(flip_lr=0.5, scale=(0.5, 2.0), blur=0.5))
+AUGMENTATIONS.add("dfinet", Turns(flip_ud=0.3, flip_lr=0.3, rotate=0.3, dropout=0.3))
+
+HOLES, HOLE_SIDE = 10, 32
+"""DFINet's CoarseDropout, as albumentations 1.3.1 carries it out: exactly 10 squares of 32 pixels."""
+
+
+DRAWN = (
+    *("rotate", "angle", "flip_ud", "flip_lr", "transpose", "dropout", "scale"),
+    *("positive", "target", "top", "left", "blur", "deviation"),
+)
+"""What a number from 0 to 1 is drawn for, once an image and epoch, whether a recipe asks for it or not."""
+
+Numbers = dict[str, Floats]
+"""The numbers (N,) of an epoch by what they are for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What happens to N images in one epoch.
+
+    Attributes:
+        views: the geometries.
+        holes: (N, K, 4) top, left, height and width of squares in the scaled or rotated image, set to grey level 0 in
+            the image and left in the mask; of no height where there are none. K is 0 where a recipe makes none.
+        blur: (N,) deviation in pixels of a Gaussian over the patch; 0 is none.
+    """
+
+    views: Views
+    holes: Ints
+    blur: Floats
+
+    def take(self, rows: Ints) -> Draws:
+        """What happens to some of the images."""
+        return Draws(self.views.take(rows), self.holes[rows], self.blur[rows])
+
+
+def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.Generator) -> Draws:
+    """What happens to every image in one epoch, decided by the generator alone.
+
+    Raises:
+        LookupError: with suggestions, when there is no augmentation of the recipe's name.
+        ValueError: when it scales but the recipe cuts no patch.
+    """
+    turns = AUGMENTATIONS.get(recipe.augmentation)
+    drawn = dict(zip(DRAWN, generator.random((len(DRAWN), len(frames))), strict=True))
+    views = Views(
+        source=frames.sizes,
+        angle=np.where(drawn["rotate"] < turns.rotate, (2 * drawn["angle"] - 1) * turns.most_degrees, 0.0),
+        flip_ud=drawn["flip_ud"] < turns.flip_ud,
+        flip_lr=drawn["flip_lr"] < turns.flip_lr,
+        transpose=drawn["transpose"] < turns.transpose,
+        resize=input.size,
+    )
+    if turns.scale is not None:
+        views = replace(views, scale=draw_scale(frames.sizes, turns.scale, recipe, drawn["scale"]))
+    if recipe.patch is not None:
+        views = replace(views, patch=recipe.patch, crop=draw_crop(frames, views, recipe=recipe, drawn=drawn))
+    return Draws(
+        views=views,
+        holes=draw_holes(frames.sizes, drawn["dropout"] < turns.dropout, generator) if turns.dropout else _none(frames),
+        blur=np.where(drawn["blur"] < turns.blur, drawn["deviation"], 0.0),
+    )
+
+
+def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn: Floats) -> Ints:
+    """(N, 2) height and width of images whose long side is drawn between two lengths, given in patches.
+
+    Raises:
+        ValueError: when the recipe cuts no patch.
+    """
+    if recipe.patch is None:
+        raise ValueError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
+    least, most = (round(length * recipe.patch) for length in lengths)
+    share = _whole(drawn, least, most) / sizes.max(axis=1)
+    scaled: Ints = np.maximum(np.round(share[:, None] * sizes), 1).astype(np.int64)
+    return scaled
+
+
+def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -> Ints:
+    """(N, 2) top and left of a patch: uniform, or, for the recipe's share of draws, around a random target pixel.
+
+    Args:
+        views: their scale or rotation comes before the crop.
+
+    Differs: BasicIRSTD lets a patch around a target begin one pixel too early and so miss it; here it never does.
+    """
+    assert recipe.patch is not None
+    most = np.maximum(views.uncropped - recipe.patch, 0)
+    rows = np.flatnonzero((drawn["positive"] < recipe.positive_crop) & (frames.target_counts > 0))
+    if views.scale is None and not views.angle.any():
+        pixels = _targets(frames, rows, drawn["target"][rows])
+    else:
+        rows, pixels = _warped_targets(frames, views, rows, drawn["target"])
+    first, last = np.zeros_like(most), most.copy()
+    first[rows] = np.maximum(pixels - recipe.patch + 1, 0)
+    last[rows] = np.minimum(pixels, most[rows])
+    corner = np.stack([drawn["top"], drawn["left"]], 1)
+    return _whole(corner, first, last)
+
+
+def _targets(frames: Frames, rows: Ints, drawn: Floats) -> Ints:
+    """(n, 2) row and column of a target pixel of each of the images."""
+    flat = frames.target_pixels_at(rows, _whole(drawn, 0, frames.target_counts[rows] - 1))
+    return np.stack(np.divmod(flat, frames.sizes[rows, 1]), 1)
+
+
+def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats) -> tuple[Ints, Ints]:
+    """The images of which a target pixel is shown after scaling or rotation, and (n, 2) row and column of one of each.
+
+    Every pixel whose nearest pixel in the source is a target's is as likely as every other.
+    """
+    kept, pixels = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = rows[begin : begin + _AT_ONCE]
+        owner, shown = _shown_targets(frames, views, some)
+        count = np.bincount(owner, minlength=len(some))
+        has = np.flatnonzero(count)
+        first = np.cumsum(count) - count
+        chosen = first[has] + _whole(drawn[some[has]], 0, count[has] - 1)
+        kept.append(some[has])
+        pixels.append(shown[chosen])
+    return np.concatenate(kept), np.concatenate(pixels)
+
+
+_AT_ONCE = 64
+"""Images whose target pixels are followed at once, which bounds the memory that takes."""
+
+
+def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints]:
+    """The pixels (n, 2) that show a target's after scaling or rotation, and which of the images each belongs to."""
+    owner = np.repeat(np.arange(len(rows)), frames.target_counts[rows])
+    image = rows[owner]
+    numbers = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    pixel = np.stack(np.divmod(frames.target_pixels_at(image, numbers), frames.sizes[image, 1]), 1)
+    largest = 1.0 if views.scale is None else float((views.scale / views.source).max())
+    around = np.arange(-1, int(np.ceil(largest)) + 3)
+    y, x = (np.floor(at) for at in views.forward(image, *(pixel - 0.5 * (views.scale is not None)).T))
+    shown = np.stack(np.broadcast_arrays(y[:, None, None] + around[:, None], x[:, None, None] + around), -1)
+    owner, image = (np.broadcast_to(one[:, None, None], shown.shape[:3]).ravel() for one in (owner, image))
+    pixel = np.broadcast_to(pixel[:, None, None], shown.shape).reshape(-1, 2)
+    shown = shown.reshape(-1, 2)
+    back = np.stack(views.backward(image, *shown.T), 1)
+    true = (np.floor(back + 0.5) == pixel) & (shown >= 0) & (shown < views.uncropped[image])
+    hit = true.all(axis=1)
+    return owner[hit], shown[hit].astype(np.int64)
+
+
+def draw_holes(sizes: Ints, chosen: Bools, generator: np.random.Generator) -> Ints:
+    """(N, 10, 4) squares of 32 pixels inside images of (height, width), smaller only if an image is; chosen ones."""
+    sides = np.minimum(HOLE_SIDE, sizes)
+    corners = _whole(generator.random((len(sizes), HOLES, 2)), 0, (sizes - sides)[:, None])
+    return np.concatenate([corners, np.broadcast_to((sides * chosen[:, None])[:, None], corners.shape)], 2)
+
+
+def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
+    """The images (B, C, h, w) with holes (B, K, 4) at level 0.
+
+    Args:
+        corner: (B, 2) top and left of the window in the images that the holes are in; None is (0, 0).
+    """
+    begin = holes[:, :, :2] - (0 if corner is None else corner[:, None])
+    end = begin + holes[:, :, 2:]
+
+    def blacken(some: Tensor) -> Tensor:
+        down, right = (
+            torch.from_numpy(_covered(begin[has, :, axis], end[has, :, axis], length)).to(some.device)
+            for axis, length in enumerate(some.shape[-2:])
+        )
+        return some * (torch.bmm(down.transpose(1, 2), right) == 0)[:, None]
+
+    has: Bools = np.any(holes[:, :, 2] > 0, axis=1)
+    return changed(window, has, blacken)
+
+
+def _covered(begin: Ints, end: Ints, length: int) -> NDArray[np.float32]:
+    """(B, K, length) 1 where an axis is covered by a hole."""
+    at = np.arange(length)
+    return ((at >= begin[:, :, None]) & (at < end[:, :, None])).astype(np.float32)
+
+
+def blurred(images: Tensor, deviation: Floats) -> Tensor:
+    """The images (B, C, H, W) under Gaussians of the deviations (B,), borders reflected without the edge pixel.
+
+    A Gaussian has the pixels that OpenCV gives it at 8 bits: three deviations to both sides.
+    """
+
+    def blur(some: Tensor) -> Tensor:
+        count, channels, height, width = some.shape
+        kernel = torch.from_numpy(gaussians(deviation[has]).repeat(channels, axis=0)).to(some.device)
+        flat = pad(some.float().view(1, -1, height, width), (kernel.shape[1] // 2,) * 4, mode="reflect")
+        flat = conv2d(flat, kernel[:, None, :, None], groups=count * channels)
+        flat = conv2d(flat, kernel[:, None, None, :], groups=count * channels)
+        return flat.add_(0.5).to(some.dtype).view(some.shape)
+
+    has = np.asarray(deviation > 0)
+    return changed(images, has, blur)
+
+
+def gaussians(deviation: Floats) -> NDArray[np.float32]:
+    """(B, 2 R + 1) kernels that add up to 1; R is the largest radius, and what is beyond a kernel's own is 0."""
+    radius = np.round(deviation * 6 + 1).astype(int) // 2
+    at = np.arange(-radius.max(), radius.max() + 1)
+    kernel = np.exp(-(at**2) / (2 * deviation[:, None] ** 2)) * (np.abs(at) <= radius[:, None])
+    shares: NDArray[np.float32] = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _whole(drawn: Floats, first: Ints | int, last: Ints | int) -> Ints:
+    """Whole numbers from first to last, both included, from numbers from 0 to 1."""
+    return first + (drawn * (np.asarray(last) - first + 1)).astype(np.int64)
+
+
+def _none(frames: Frames) -> Ints:
+    return np.zeros((len(frames), 0, 4), np.int64)

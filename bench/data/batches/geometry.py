@@ -1,0 +1,472 @@
+"""Where every pixel of an augmented image came from: records that move any map of the image, one or a batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from bench.data.batches.crops import Planes
+from bench.data.batches.resample import (
+    Axis,
+    Floats,
+    Interpolation,
+    at_points,
+    linear,
+    nearest,
+    outer,
+    resampled,
+    to_device,
+)
+from bench.data.cache.array_file import Ints
+
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+Map = TypeVar("Map", Array, Tensor)
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of one augmented image came from: steps in the order they are taken, on it or on a map of it.
+
+    Attributes:
+        source: (height, width) of the image in pixels.
+        scale: (height, width) it is resized to at first, bilinear, or None; never together with a rotation.
+        angle: rotation about the centre in degrees, counter-clockwise, borders reflected without the edge pixel.
+        crop: (top, left) of the patch in the scaled or rotated image, or None.
+        patch: side of the square patch, padded at the bottom and right with zeros where the image ends; None for all.
+        flip_ud, flip_lr, transpose: taken in this order.
+        resize: (height, width) in pixels at the end, bilinear, or None.
+    """
+
+    source: Size
+    scale: Size | None = None
+    angle: float = 0.0
+    crop: Size | None = None
+    patch: int | None = None
+    flip_ud: bool = False
+    flip_lr: bool = False
+    transpose: bool = False
+    resize: Size | None = None
+
+    def __post_init__(self) -> None:
+        if (self.crop is None) != (self.patch is None):
+            raise ValueError(f"geometry: crop {self.crop} and patch {self.patch} go together")
+        if self.patch is not None and self.resize is not None:
+            raise ValueError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
+        if self.scale is not None and (self.angle or self.resize is not None):
+            raise ValueError(f"geometry: scale {self.scale} excludes angle {self.angle} and resize {self.resize}")
+
+    @property
+    def output(self) -> Size:
+        """(height, width) in pixels after all steps."""
+        if self.resize is not None:
+            return self.resize
+        if self.patch is not None:
+            return self.patch, self.patch
+        uncropped = self.scale or self.source
+        return uncropped[::-1] if self.transpose else uncropped
+
+    def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
+        """The map as the augmented image shows it: equal to what was done to the image, when applied to the image.
+
+        Args:
+            plane: (..., H, W) array or tensor in image coordinates: of the image's own size, or, where the geometry
+                resizes, of any other size over the same field of view, such as a prediction at the network's size.
+            interpolation: of rotation and resizing; `nearest` keeps a mask binary.
+
+        Raises:
+            ValueError: when the map's size is not the image's and the geometry does not resize.
+        """
+        if not isinstance(plane, Tensor):
+            return self.apply(torch.from_numpy(np.ascontiguousarray(plane)), interpolation).numpy()
+        leading, size = plane.shape[:-2], tuple(plane.shape[-2:])
+        if self.resize is None and size != self.source:
+            raise ValueError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
+        moved = Views.of([self]).apply(plane.reshape(1, -1, *size), interpolation)
+        return moved.reshape(*leading, *moved.shape[-2:])
+
+    def undo(self, plane: Map, onto: Map) -> Map:
+        """`onto` with a map of the augmented view written back where the view showed the image.
+
+        What the view did not show (outside the patch, rotated out of the frame) stays as it is in `onto`.
+
+        Args:
+            plane: (H', W') map of the augmented view, such as a prediction; (H', W') is `output`.
+            onto: (H, W) map in image coordinates, of a size that `apply` takes.
+        """
+        if not isinstance(plane, Tensor) or not isinstance(onto, Tensor):
+            view, image = (torch.from_numpy(np.ascontiguousarray(one)) for one in (plane, onto))
+            return self.undo(view, image).numpy()
+        return Views.of([self]).undo(plane[None, None], onto[None, None])[0, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Views(Sequence[Geometry]):
+    """The geometries of a batch, B of them, as arrays; what they have in common is said once.
+
+    Attributes:
+        source, scale, angle, crop, patch, flip_ud, flip_lr, transpose, resize: as in `Geometry`.
+    """
+
+    source: Ints  # (B, 2)
+    angle: Floats  # (B,)
+    flip_ud: Bools
+    flip_lr: Bools
+    transpose: Bools
+    scale: Ints | None = None  # (B, 2)
+    crop: Ints | None = None  # (B, 2)
+    patch: int | None = None
+    resize: Size | None = None
+    _points: dict[tuple[bytes, Size, torch.device], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    """Where a window's pixels are taken from: kept, since an image and its mask need the same."""
+
+    @classmethod
+    def of(cls, geometries: Sequence[Geometry]) -> Views:
+        """The views of some geometries, which all scale or crop, or none of them does.
+
+        Raises:
+            ValueError: when they differ in patch or resize, or in whether they scale.
+        """
+        common = {(one.patch, one.resize, one.scale is None) for one in geometries}
+        if len(common) != 1:
+            raise ValueError(f"geometry: a batch has one patch, one resize, and all or none scaled, not {common}")
+        ((patch, resize, unscaled),) = common
+        return cls(
+            source=np.array([one.source for one in geometries], np.int64),
+            angle=np.array([one.angle for one in geometries], np.float64),
+            flip_ud=np.array([one.flip_ud for one in geometries], np.bool_),
+            flip_lr=np.array([one.flip_lr for one in geometries], np.bool_),
+            transpose=np.array([one.transpose for one in geometries], np.bool_),
+            scale=None if unscaled else np.array([one.scale for one in geometries], np.int64),
+            crop=None if patch is None else np.array([one.crop for one in geometries], np.int64),
+            patch=patch,
+            resize=resize,
+        )
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @overload
+    def __getitem__(self, row: int) -> Geometry: ...
+    @overload
+    def __getitem__(self, row: slice) -> Views: ...
+    def __getitem__(self, row: int | slice) -> Geometry | Views:
+        if isinstance(row, slice):
+            return self.take(np.arange(len(self))[row])
+        return Geometry(
+            source=_pair(self.source[row]),
+            scale=None if self.scale is None else _pair(self.scale[row]),
+            angle=float(self.angle[row]),
+            crop=None if self.crop is None else _pair(self.crop[row]),
+            patch=self.patch,
+            flip_ud=bool(self.flip_ud[row]),
+            flip_lr=bool(self.flip_lr[row]),
+            transpose=bool(self.transpose[row]),
+            resize=self.resize,
+        )
+
+    def take(self, rows: Ints) -> Views:
+        """Those of some images."""
+        return replace(
+            self,
+            source=self.source[rows],
+            angle=self.angle[rows],
+            flip_ud=self.flip_ud[rows],
+            flip_lr=self.flip_lr[rows],
+            transpose=self.transpose[rows],
+            scale=None if self.scale is None else self.scale[rows],
+            crop=None if self.crop is None else self.crop[rows],
+        )
+
+    @property
+    def uncropped(self) -> Ints:
+        """(B, 2) height and width of what the patch is cut from."""
+        return self.source if self.scale is None else self.scale
+
+    def apply(self, planes: Tensor, interpolation: Interpolation = "linear") -> Tensor:
+        """The maps (B, C, H', W') as the augmented images show them.
+
+        Args:
+            planes: (B, C, H, W) in image coordinates, each image at the top left; where the views resize, all of any
+                one size over the images' fields of view.
+            interpolation: of rotation, scaling and resizing.
+        """
+        sizes = self._sizes_of(planes)
+        window = self.window(Planes.stacked(planes, sizes), interpolation)
+        return self.ended(self.finish(window, sizes, interpolation))
+
+    def undo(self, planes: Tensor, onto: Tensor) -> Tensor:
+        """`onto` (B, 1, H, W) with maps of the views (B, 1, H', W') written back where a view shows its image."""
+        sizes = self._sizes_of(onto)
+        y, x = self._in_window(sizes, (onto.shape[2], onto.shape[3]), onto.device)
+        shape = self.uncropped if self.scale is not None else sizes
+        corner = np.zeros_like(shape) if self.crop is None else self.crop
+        ends = shape - corner if self.patch is None else np.minimum(shape - corner, self.patch)
+        frame = shape if self.patch is None else np.full_like(shape, self.patch)
+        seen = _within(y, ends[:, 0]) & _within(x, ends[:, 1])
+        y, x = _clamp(y, ends[:, 0]), _clamp(x, ends[:, 1])
+        y, x = _flipped(y, frame[:, 0], self.flip_ud), _flipped(x, frame[:, 1], self.flip_lr)
+        turned = torch.from_numpy(self.transpose).to(y.device)[:, None, None]
+        y, x = torch.where(turned, x, y), torch.where(turned, y, x)
+        shown = np.where(self.transpose[:, None], frame[:, ::-1], frame)
+        if self.resize is not None:
+            y, x = (_rescaled(at, shown[:, axis], planes.shape[2 + axis]) for axis, at in enumerate((y, x)))
+        exact = (self.angle == 0) & (self.scale is None) & self._keeps_size(shown, planes)
+        return torch.where(seen[:, None], _sampled(planes, y, x, exact), onto)
+
+    def window(self, planes: Planes, interpolation: Interpolation = "linear") -> Tensor:
+        """The first steps: (B, C, h, w), scaled or rotated, and cropped; each whole map at the top left without a crop.
+
+        Where an image has ended there is anything.
+        """
+        shape = (self.patch, self.patch) if self.patch is not None else _largest(planes.size)
+        corner = np.zeros_like(planes.size) if self.crop is None else self.crop
+        warped = (self.angle != 0) | (self.scale is not None)
+        plain, rows = np.flatnonzero(~warped), np.flatnonzero(warped)
+        kept = planes.take(plain).cut(corner[plain, 0], corner[plain, 1], shape) if len(plain) else None
+        moved = self._warped(rows, planes.take(rows), shape, interpolation) if len(rows) else None
+        return together(kept, moved, warped)
+
+    def finish(self, window: Tensor, sizes: Ints, interpolation: Interpolation = "linear") -> Tensor:
+        """The last steps: (B, C, H', W') flipped, transposed and resized.
+
+        Args:
+            window: (B, C, h, w), as `window` gives it.
+            sizes: (B, 2) height and width of the map in it, where nothing is cropped.
+
+        Raises:
+            ValueError: when maps of several shapes would have to be stacked.
+        """
+        if self.resize is None or self._is_turned_to(window, sizes):
+            return self._turned(window)
+        flipped, turned = np.stack([self.flip_ud, self.flip_lr], 1), self.transpose[:, None]
+        if turned.any():
+            side = max(window.shape[-2:])
+            window = pad(window, (0, side - window.shape[3], 0, side - window.shape[2]))
+            window = changed(window, self.transpose, lambda some: some.transpose(-1, -2))
+            sizes, flipped = (np.where(turned, one[:, ::-1], one) for one in (sizes, flipped))
+        down, right = (
+            Axis.resized(np.arange(length)[None], sizes[:, [axis]], np.array([[length]]), is_row=axis == 0).flipped(
+                flipped[:, [axis]], sizes[:, [axis]]
+            )
+            for axis, length in enumerate(self.resize)
+        )
+        return resampled(window, down, right, interpolation)
+
+    def ended(self, planes: Tensor) -> Tensor:
+        """Numbers (B, C, H', W') of what `finish` gives, made zero in place where the image has ended."""
+        ends = self._ends()
+        if ends is None:
+            return planes
+        first, last = (_index(ends[:, one::2], planes)[:, :, None] for one in range(2))  # (B, 2, 1)
+        at = torch.arange(planes.shape[-1], device=planes.device)
+        inside = ((at >= first) & (at < last)).to(planes.dtype)[:, :, None]  # (B, 2, 1, P)
+        return planes.mul_(inside[:, 0, :, :, None]).mul_(inside[:, 1, :, None])
+
+    def forward(self, rows: Ints, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Where points of images `rows`, in pixels of the source, come to lie in the scaled or rotated image."""
+        if self.scale is not None:
+            share = self.scale[rows] / self.source[rows]
+            return (y + 0.5) * share[:, 0] - 0.5, (x + 0.5) * share[:, 1] - 0.5
+        cosine, sine, height, width = self._turns(rows)
+        return height - sine * (x - width) + cosine * (y - height), width + cosine * (x - width) + sine * (y - height)
+
+    def backward(self, rows: Ints, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Where points of the scaled or rotated images `rows` lie in the source."""
+        if self.scale is not None:
+            share = self.source[rows] / self.scale[rows]
+            return (y + 0.5) * share[:, 0] - 0.5, (x + 0.5) * share[:, 1] - 0.5
+        cosine, sine, height, width = self._turns(rows)
+        return height + sine * (x - width) + cosine * (y - height), width + cosine * (x - width) - sine * (y - height)
+
+    def _ends(self) -> Ints | None:
+        """(B, 4) first and last rows, first and last columns that show the image, after all steps; None for all."""
+        if self.patch is None or self.crop is None:
+            return None
+        ends = np.minimum(self.uncropped - self.crop, self.patch)
+        if (ends == self.patch).all():
+            return None
+        begin = np.where(np.stack([self.flip_ud, self.flip_lr], 1), self.patch - ends, 0)
+        rows, columns = (np.stack([begin[:, i], begin[:, i] + ends[:, i]], 1) for i in range(2))
+        turned = self.transpose[:, None]
+        return np.concatenate([np.where(turned, columns, rows), np.where(turned, rows, columns)], 1)
+
+    def _turns(self, rows: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        """Cosine and sine of the angle, height and width of the centre."""
+        angle, centre = np.deg2rad(self.angle[rows]), (self.source[rows] - 1) / 2
+        return np.cos(angle), np.sin(angle), centre[:, 0], centre[:, 1]
+
+    def _sizes_of(self, planes: Tensor) -> Ints:
+        """(B, 2) height and width of the maps in a stack."""
+        shape = tuple(planes.shape[-2:])
+        if self.resize is not None:
+            return np.broadcast_to(np.array(shape, np.int64), self.source.shape)
+        if shape != _largest(self.source):
+            raise ValueError(f"geometry: maps of {shape}, expected {_largest(self.source)}, the largest image's size")
+        return self.source
+
+    def _keeps_size(self, shown: Ints, planes: Tensor) -> Bools:
+        """(B,) whether a view was not resized, or to the size it had."""
+        same: Bools = (shown == np.array(planes.shape[-2:])).all(axis=1) | (self.resize is None)
+        return same
+
+    def _is_turned_to(self, window: Tensor, sizes: Ints) -> bool:
+        """Whether turning alone gives the size at the end."""
+        return tuple(window.shape[-2:]) == self.resize and bool(
+            (sizes == self.resize).all() and (self.resize[0] == self.resize[1] or not self.transpose.any())
+        )
+
+    def _turned(self, window: Tensor) -> Tensor:
+        height, width = window.shape[-2:]
+        if self.patch is None and self.resize is None and (self.uncropped != self.uncropped[:1]).any():
+            raise ValueError("geometry: images of several sizes make no batch; set recipe.patch or input.size")
+        if height != width and self.transpose.any() and not self.transpose.all():
+            raise ValueError("geometry: only some of the maps that are not square are transposed, expected all or none")
+        window = changed(window, self.flip_ud, lambda some: some.flip(-2))
+        window = changed(window, self.flip_lr, lambda some: some.flip(-1))
+        return changed(window, self.transpose, lambda some: some.transpose(-1, -2))
+
+    def _warped(self, rows: Ints, planes: Planes, shape: Size, interpolation: Interpolation) -> Tensor:
+        """(b, C, h, w) the windows of the given shape of images `rows`, scaled or rotated."""
+        origin = np.zeros(len(rows), np.int64)
+        canvas = planes.cut(origin, origin, _largest(planes.size))
+        corner = origin[:, None].repeat(2, 1) if self.crop is None else self.crop[rows]
+        if self.scale is not None:
+            down, right = (
+                Axis.resized(
+                    _reflect(corner[:, [axis]] + np.arange(shape[axis]), self.scale[rows, axis, None]),
+                    *(planes.size[:, [axis]], self.scale[rows, axis, None]),
+                    is_row=axis == 0,
+                )
+                for axis in range(2)
+            )
+            return resampled(canvas, down, right, interpolation)
+        points = (planes.size.tobytes(), shape, canvas.device)
+        if points not in self._points:
+            grid = (corner[:, [axis]] + np.arange(shape[axis]) for axis in range(2))
+            y, x = self.take(rows)._rotated(planes.size, *grid, sense=-1.0, device=canvas.device)
+            height, width = planes.size.T
+            self._points[points] = _reflected(y, height, width), _reflected(x, width, height)
+        return at_points(canvas, *self._points[points], interpolation)
+
+    def _in_window(self, sizes: Ints, shape: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(B, H, W) where the pixels of maps in image coordinates come to lie in the window."""
+        corner = np.zeros_like(sizes) if self.crop is None else self.crop
+        rows, columns = (np.broadcast_to(np.arange(length), (len(self), length)) for length in shape)
+        if self.scale is not None:
+            share = self.scale / sizes
+            down, right = (
+                (at + 0.5) * share[:, [axis]] - 0.5 - corner[:, [axis]] for axis, at in enumerate((rows, columns))
+            )
+            none = np.zeros((len(self), 1))
+            return outer(down, none.repeat(shape[1], 1), device), outer(none.repeat(shape[0], 1), right, device)
+        y, x = self._rotated(sizes, rows, columns, sense=1.0, device=device)
+        shift = to_device(corner.astype(np.float32), device)
+        return y - shift[:, 0, None, None], x - shift[:, 1, None, None]
+
+    def _rotated(
+        self, sizes: Ints, rows: Ints, columns: Ints, *, sense: float, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """(B, h, w) the points of a grid after a rotation; the maps' pixels may differ in shape from the images'."""
+        angle = sense * np.deg2rad(self.angle)[:, None]
+        share, centre = self.source / sizes, (self.source - 1) / 2
+        down = (rows + 0.5) * share[:, [0]] - 0.5 - centre[:, [0]]
+        right = (columns + 0.5) * share[:, [1]] - 0.5 - centre[:, [1]]
+        back = [(centre[:, [axis]] + 0.5) / share[:, [axis]] - 0.5 for axis in range(2)]
+        y = outer(np.cos(angle) * down / share[:, [0]] + back[0], -np.sin(angle) * right / share[:, [0]], device)
+        x = outer(np.sin(angle) * down / share[:, [1]], np.cos(angle) * right / share[:, [1]] + back[1], device)
+        return y, x
+
+
+def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
+    """(B, C, h, w) bilinear, but where points are pixels: there nothing is calculated."""
+    at, between = (_index(np.flatnonzero(one), planes) for one in (exact, ~exact))
+    found = nearest(planes[at], y[at], x[at]) if len(at) else None
+    blended = linear(planes[between], y[between], x[between]) if len(between) else None
+    return together(found, blended, ~exact)
+
+
+def _reflect(at: Ints, length: Ints) -> Ints:
+    """Whole numbers brought into [0, length) by reflection that does not repeat the edge."""
+    period = np.maximum(2 * (length - 1), 1)
+    inside: Ints = np.minimum(at % period, period - at % period)
+    return np.minimum(inside, length - 1)
+
+
+def _reflected(at: Tensor, lengths: Ints, across: Ints) -> Tensor:
+    """The same of points (B, h, w) of rotated images, (B,) pixels long and as many across."""
+    last = _per_image(lengths - 1, at)
+    outside = (np.hypot(lengths, across) - lengths) / 2
+    for _ in range(max(int(np.ceil(outside / np.maximum(lengths - 1, 1)).max()), 1)):
+        at = last - (last - at.abs()).abs()
+    return torch.minimum(at.clamp(min=0), last)
+
+
+def _within(at: Tensor, ends: Ints) -> Tensor:
+    """(B, h, w) whether the pixel next to a point is one of the first (B,)."""
+    pixel = (at + 0.5).floor()
+    return (pixel >= 0) & (pixel < _per_image(ends, at))
+
+
+def _clamp(at: Tensor, ends: Ints) -> Tensor:
+    return torch.minimum(at.clamp(min=0), _per_image(ends - 1, at))
+
+
+def _flipped(at: Tensor, lengths: Ints, flipped: Bools) -> Tensor:
+    chosen = torch.from_numpy(flipped).to(at.device)[:, None, None]
+    return torch.where(chosen, _per_image(lengths - 1, at) - at, at)
+
+
+def _rescaled(at: Tensor, lengths: Ints, to: int) -> Tensor:
+    """Points on axes of (B,) pixels as points on axes of `to` pixels over the same field of view."""
+    scaled = (at + 0.5) * _per_image(to / lengths, at) - 0.5
+    return scaled.clamp(0, to - 1)
+
+
+def _per_image(values: Ints | Floats, like: Tensor) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(like.device)[:, None, None]
+
+
+def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """The planes (B, ...) with some of them changed; no copy where none or all are."""
+    if not chosen.any():
+        return planes
+    if chosen.all():
+        return change(planes)
+    some, others = (planes.index_select(0, _index(np.flatnonzero(one), planes)) for one in (chosen, ~chosen))
+    return together(others, change(some), chosen)
+
+
+def together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tensor:
+    """(B, ...) the chosen rows from `some` and the rest from `others`; None stands for no rows.
+
+    Rows are put in their places by `index_select`, which copies each whole; `index_copy` takes element by element.
+    """
+    if others is None or some is None:
+        whole = some if others is None else others
+        assert whole is not None
+        return whole
+    order = np.argsort(np.concatenate([np.flatnonzero(~chosen), np.flatnonzero(chosen)]))
+    return torch.cat([others, some]).index_select(0, _index(order, some))
+
+
+def _index(rows: Ints, like: Tensor) -> Tensor:
+    return torch.from_numpy(rows).to(like.device)
+
+
+def _largest(sizes: Ints) -> Size:
+    return _pair(sizes.max(axis=0))
+
+
+def _pair(values: Ints) -> Size:
+    return int(values[0]), int(values[1])

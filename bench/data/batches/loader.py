@@ -1,0 +1,254 @@
+"""Batches: frames in, normalised tensors out; order and augmentation depend on seed and epoch alone.
+
+Training batches are cut, turned and normalised by tensor code over the whole batch, on the network's device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.batches.augment import Draws, black_out, blurred, draw
+from bench.data.batches.crops import Planes, flat_memory
+from bench.data.batches.geometry import Views, together
+from bench.data.cache.array_file import Ints
+from bench.data.images.decode import Pixels, resize_bilinear
+from bench.data.images.frames import IMAGE, MASK, Frame, Frames
+from bench.data.images.start_masks import OTSU, STARTS, Start
+from bench.models.network import Batch
+from bench.types import Input, Recipe
+
+Floats = NDArray[np.float32]
+
+_ORDER, _IMAGES = 0, 1
+"""Which random stream: the order of an epoch, or what happens to the images in it."""
+
+
+class Feed:
+    """The training batches of a list of images, epoch by epoch, made and left on one device."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        input: Input,
+        recipe: Recipe,
+        seed: int,
+        needs_start: bool,
+        device: torch.device | None = None,
+    ) -> None:
+        """Find the images' levels, on the device where they fit, and the Otsu starts where they are needed.
+
+        Args:
+            device: default the CPU.
+
+        Raises:
+            ValueError: when the first feedback mask shall not follow the augmentation but the input is cropped.
+        """
+        if needs_start and not recipe.align_start and input.size is None:
+            raise ValueError("recipe: align_start=False needs a resized input, a patch has no un-augmented start mask")
+        self.frames, self.input, self.recipe, self.seed = frames, input, recipe, seed
+        self.device = device or torch.device("cpu")
+        flats = flat_memory(frames.records.packs, self.device)
+        self._images, self._masks = (
+            Planes.of(frames.records, number, flats=flats, device=self.device) for number in (IMAGE, MASK)
+        )
+        self._starts = self._planes_of_starts() if needs_start else None
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch; the same for the same (seed, epoch), whatever was asked for before.
+
+        Raises:
+            LookupError: with suggestions, when there is no augmentation of the recipe's name.
+            ValueError: when images of several sizes are neither cropped nor resized.
+        """
+        generator = np.random.default_rng((self.seed, _IMAGES, epoch))
+        drawn = draw(self.frames, input=self.input, recipe=self.recipe, generator=generator)
+        for chosen in _epoch_batches(len(self.frames), recipe=self.recipe, seed=self.seed, epoch=epoch):
+            yield self._batch(chosen, drawn.take(chosen))
+
+    def _planes_of_starts(self) -> Planes:
+        starts = self.frames.starts(self.input.size)
+        return Planes.of(starts, 0, flats=flat_memory(starts.packs, self.device), device=self.device)
+
+    def _batch(self, chosen: Ints, drawn: Draws) -> Batch:
+        views = drawn.views
+        return Batch(
+            image=self._image(self._images.take(chosen), drawn),
+            mask=self._mask(self._masks.take(chosen), views),
+            start=None if self._starts is None else self._start(self._starts.take(chosen), views),
+            index=torch.from_numpy(chosen).to(self.device, non_blocking=True),
+            name=[self.frames.names[row] for row in chosen],
+            size=[(height, width) for height, width in views.source.tolist()],
+            geometry=views,
+        )
+
+    def _image(self, planes: Planes, drawn: Draws) -> Tensor:
+        """(B, C, H, W) of all images; those whose channels are equal are calculated once and repeated."""
+        coloured = planes.begin[:, 0] != planes.begin[:, -1]
+        if not coloured.any():
+            return _repeated(self._one_kind(planes.distinct(), drawn), self.input.channels)
+        colour, rows = np.flatnonzero(coloured), np.flatnonzero(~coloured)
+        grey = self._one_kind(planes.take(rows).distinct(), drawn.take(rows)) if len(rows) else None
+        repeated = None if grey is None else _repeated(grey, self.input.channels)
+        return together(repeated, self._one_kind(planes.take(colour), drawn.take(colour)), coloured)
+
+    def _one_kind(self, planes: Planes, drawn: Draws) -> Tensor:
+        """(B, C, H, W) normalised after everything but the padding, so that what is padded is zero."""
+        views = drawn.views
+        levels = black_out(views.window(planes), drawn.holes, views.crop)
+        if views.patch is not None:
+            levels = views.finish(blurred(levels, drawn.blur), planes.size)
+        else:
+            levels = blurred(views.finish(levels, planes.size), drawn.blur)
+        return views.ended(_floats(levels).sub_(self.input.mean).div_(self.input.std))
+
+    def _mask(self, planes: Planes, views: Views) -> Tensor:
+        """(B, 1, H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
+        levels = views.window(planes, "nearest")
+        if views.resize is not None:
+            return _floats(views.finish(levels, planes.size)).div_(255)
+        binary = levels.bitwise_right_shift(7)  # greater than 127
+        return views.ended(_floats(views.finish(binary, planes.size, "nearest")))
+
+    def _start(self, planes: Planes, views: Views) -> Tensor:
+        """(B, 1, H, W) in {0, 1}: the Otsu start at the network's size, moved with the image where that is aligned."""
+        if not self.recipe.align_start:
+            corner = np.zeros(len(views), np.int64)
+            assert self.input.size is not None
+            return _floats(planes.cut(corner, corner, self.input.size))
+        window = views.window(planes, "nearest")
+        return views.ended(_floats(views.finish(window, planes.size, "nearest")))
+
+
+def train_batches(
+    frames: Frames,
+    *,
+    input: Input,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    needs_start: bool,
+    device: torch.device | None = None,
+) -> Iterator[Batch]:
+    """The batches of one epoch alone, as `Feed` makes them."""
+    feed = Feed(frames, input=input, recipe=recipe, seed=seed, needs_start=needs_start, device=device)
+    return feed.epoch(epoch)
+
+
+def steps_per_epoch(frames: Sequence[Frame], recipe: Recipe) -> int:
+    """Batches in an epoch, a last one of a single image left out if the recipe says so."""
+    full, left = divmod(len(frames), recipe.batch)
+    return full + (left > 1 or (left == 1 and not (recipe.drop_single and recipe.batch > 1)))
+
+
+def evaluation_batches(
+    frames: Sequence[Frame],
+    *,
+    input: Input,
+    needs_start: bool,
+    start: str = OTSU,
+    batch: int = 1,
+) -> Iterator[Batch]:
+    """Every frame once, in order, resized or padded at the bottom and right with zeros after normalisation.
+
+    Args:
+        start: name in bench.data.images.start_masks of the first feedback masks; padded like the images.
+        batch: most images a batch; only consecutive images of one padded size share one.
+
+    Raises:
+        LookupError: with suggestions, when first feedback masks are needed and there is none of that name.
+    """
+    make_start = STARTS.get(start) if needs_start else None
+    together: list[int] = []
+    for index, frame in enumerate(frames):
+        if together and (len(together) == batch or _padded(frames[together[0]], input) != _padded(frame, input)):
+            yield _test_batch(frames, together, input=input, make_start=make_start)
+            together = []
+        together.append(index)
+    if together:
+        yield _test_batch(frames, together, input=input, make_start=make_start)
+
+
+def network_size(frame: Frame, input: Input) -> tuple[int, int]:
+    """(height, width) of the part of a prediction that is kept: what the network sees of the image, before padding."""
+    return input.size or frame.size
+
+
+def _epoch_batches(count: int, *, recipe: Recipe, seed: int, epoch: int) -> Iterator[Ints]:
+    order_key = (seed, _ORDER) if recipe.shuffle == "once" else (seed, _ORDER, epoch)
+    order = np.random.default_rng(order_key).permutation(count)
+    for first in range(0, count, recipe.batch):
+        chosen = order[first : first + recipe.batch]
+        if len(chosen) > 1 or recipe.batch == 1 or not recipe.drop_single:
+            yield chosen
+
+
+def _floats(levels: Tensor) -> Tensor:
+    return levels.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _repeated(image: Tensor, channels: int) -> Tensor:
+    """An image of one channel repeated for a network of three."""
+    return image if image.shape[1] == channels else image.expand(-1, channels, -1, -1).contiguous()
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Whole images as a network is tested with them, bit for bit what OpenCV and NumPy make of them."""
+
+    input: Input
+
+    def image(self, frame: Frame) -> Floats:
+        """(C, H, W) normalised; a grey image is repeated for a network of three channels."""
+        channels = [frame.image] if frame.image.ndim == 2 else list(np.moveaxis(frame.image, -1, 0))
+        levels = np.stack([self._sized(channel) for channel in channels]).astype(np.float32)
+        normalised = (levels - np.float32(self.input.mean)) / np.float32(self.input.std)
+        return np.repeat(normalised, self.input.channels // len(levels), axis=0)
+
+    def mask(self, frame: Frame) -> Floats:
+        """(H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
+        if self.input.size is None:
+            return frame.binary_mask.astype(np.float32)
+        return self._sized(frame.mask).astype(np.float32) / np.float32(255)
+
+    def _sized(self, plane: Pixels) -> Pixels:
+        return plane if self.input.size is None else resize_bilinear(np.ascontiguousarray(plane), self.input.size)
+
+
+def _test_batch(frames: Sequence[Frame], chosen: list[int], *, input: Input, make_start: Start | None) -> Batch:
+    shown = [frames[i] for i in chosen]
+    whole, size = _Whole(input), _padded(shown[0], input)
+    starts = None
+    if make_start is not None:
+        made = [make_start(frame, network_size(frame, input)).astype(np.float32) for frame in shown]
+        starts = torch.from_numpy(np.stack([_pad(start, size) for start in made]))[:, None]
+    return Batch(
+        image=torch.from_numpy(np.stack([_pad(whole.image(frame), size) for frame in shown])),
+        mask=torch.from_numpy(np.stack([_pad(whole.mask(frame), size) for frame in shown]))[:, None],
+        start=starts,
+        index=torch.tensor(chosen),
+        name=[frame.name for frame in shown],
+        size=[frame.size for frame in shown],
+        geometry=None,
+    )
+
+
+def _padded(frame: Frame, input: Input) -> tuple[int, int]:
+    height, width = network_size(frame, input)
+    return height + -height % input.multiple, width + -width % input.multiple
+
+
+def _pad(planes: Floats, size: tuple[int, int]) -> Floats:
+    """(..., H, W) with zeros at the bottom and right up to `size`."""
+    height, width = planes.shape[-2:]
+    if (height, width) == size:
+        return planes
+    padded = np.zeros((*planes.shape[:-2], *size), np.float32)
+    padded[..., :height, :width] = planes
+    return padded

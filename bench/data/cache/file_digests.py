@@ -1,0 +1,118 @@
+"""SHA-256 of files' bytes, remembered by what the file system says of a file, so that an unchanged one is not read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.data.cache.array_file import unfinished
+from bench.parallel import usable_processors
+
+log = logging.getLogger(__name__)
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after its last change before a file is remembered: a second change in the same tick looks like none."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+Stamp = tuple[int, int, int, int]
+"""Size in bytes, times of the last change of content and of state in ns, and the file's number."""
+
+
+class Content(NamedTuple):
+    """What a file held when it was looked at.
+
+    Attributes:
+        path: the file.
+        digest: SHA-256 of its bytes; empty where it could not be read, or changed meanwhile.
+        stamp: what the file system said of it; None where there was no file.
+    """
+
+    path: Path
+    digest: str
+    stamp: Stamp | None
+
+    def has_changed(self) -> bool:
+        """Whether the file system says something else by now."""
+        return _stamp(str(self.path)) != self.stamp
+
+
+def contents_of(paths: Sequence[Path], memory: Path | None) -> list[Content]:
+    """What every file holds, in order.
+
+    Args:
+        memory: the file that holds what earlier calls found; None remembers nothing.
+    """
+    names = [str(path) for path in paths]
+    stamps = [_stamp(name) for name in names]
+    known = _read(memory) if memory is not None else {}
+    digests = [known.get(name, {}).get(_text(stamp), "") for name, stamp in zip(names, stamps, strict=True)]
+    unknown = [row for row, digest in enumerate(digests) if not digest]
+    if unknown:
+        with ThreadPoolExecutor(usable_processors()) as executor:
+            for row, digest in zip(unknown, executor.map(_digest, [names[row] for row in unknown]), strict=True):
+                digests[row] = digest if _stamp(names[row]) == stamps[row] else ""
+    settled = [row for row in unknown if digests[row] and _is_settled(stamps[row])]
+    if memory is not None and settled:
+        _write(memory, known | {names[row]: {_text(stamps[row]): digests[row]} for row in settled})
+    return [Content(*one) for one in zip(paths, digests, stamps, strict=True)]
+
+
+def _is_settled(stamp: Stamp | None) -> bool:
+    return stamp is not None and max(stamp[1:3]) < time.time_ns() - SETTLED
+
+
+def _stamp(name: str) -> Stamp | None:
+    try:
+        found = os.stat(name)  # noqa: PTH116  (a third of a Path's time, and there may be 80,000)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _text(stamp: Stamp | None) -> str:
+    return "" if stamp is None else " ".join(map(str, stamp))
+
+
+def _digest(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _read(memory: Path) -> dict[str, dict[str, str]]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+        if all(_is_memory(found) for found in known.values()):
+            return dict(known)
+        log.warning("%s: expected SHA-256 digests of 64 hexadecimal digits; files are read again", memory)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        log.warning("%s: not readable (%s); files are read again", memory, error)
+    return {}
+
+
+def _is_memory(found: object) -> bool:
+    digests = found.values() if isinstance(found, dict) else [None]
+    return all(isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in digests)
+
+
+def _write(memory: Path, known: dict[str, dict[str, str]]) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        path = unfinished(memory.parent)
+        path.write_text(json.dumps(known), encoding="utf-8")
+        path.replace(memory)
+    except OSError as error:
+        log.info("%s: %s; files are read again at the next start", memory, error)

@@ -1,0 +1,173 @@
+"""What is made of a dataset's files only once: packs in a cache folder, found again by the digest of what they show."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, Ints, Pack, PackWriter, read_pack
+from bench.parallel import usable_processors
+from bench.progress import Step
+
+log = logging.getLogger(__name__)
+
+ABANDONED = 24 * 3600
+"""Seconds after which an unfinished file is taken to be of a process that was killed."""
+
+
+def fingerprint(*files: str, **versions: str) -> str:
+    """12 digits that change when a source file or a version does, so that nothing made by older code is found."""
+    digest = hashlib.sha256(repr(sorted(versions.items())).encode())
+    for file in files:
+        with Path(file).open("rb") as source:
+            digest.update(hashlib.file_digest(source, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The records of a list of images, in its order, wherever they lie.
+
+    Attributes:
+        keys: (N,) what each is of.
+        packs: the packs they lie in.
+        pack: (N,) which of them.
+        table: (N, F, 4) first byte and shape of each of a record's arrays, as in `Pack.table`.
+    """
+
+    keys: tuple[bytes, ...]
+    packs: tuple[Pack, ...]
+    pack: Ints
+    table: Ints
+
+    @classmethod
+    def of(cls, keys: Sequence[bytes], packs: Sequence[Pack]) -> Records:
+        """The records of these keys, every one of which is in one of the packs."""
+        where = {key: (number, row) for number, pack in enumerate(packs) for row, key in enumerate(pack.keys)}
+        places = np.array([where[key] for key in keys], np.int64).reshape(-1, 2)
+        used, pack = np.unique(places[:, 0], return_inverse=True)
+        fields = packs[0].table.shape[1:] if packs else (0, 4)
+        table = np.empty((len(keys), *fields), np.int64)
+        for number, one in enumerate(used):
+            table[pack == number] = packs[one].table[places[pack == number, 1]]
+        return cls(tuple(keys), tuple(packs[one] for one in used), pack, table)
+
+    def take(self, rows: Sequence[int] | Ints) -> Records:
+        """Some of them."""
+        rows = np.asarray(rows, np.int64)
+        return Records(tuple(self.keys[row] for row in rows), self.packs, self.pack[rows], self.table[rows])
+
+    def array(self, row: int, number: int, dtype: Any = np.uint8) -> Array:
+        """One array (c, h, w) of one record, as a view of where it lies."""
+        begin, *shape = self.table[row, number].tolist()
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        found: Array = self.packs[self.pack[row]].flat[begin : begin + size].view(dtype).reshape(shape)
+        return found
+
+
+class Shelf:
+    """The packs of one folder; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def fetch(
+        self,
+        keys: Sequence[bytes],
+        make: Callable[[int], Sequence[Array]],
+        *,
+        progress: Step | None = None,
+    ) -> Records:
+        """The records of these keys, found, or made and kept for the next time.
+
+        Args:
+            make: gives the arrays of a record by its position; called in several threads at once.
+            progress: told of every record that is made; those that were found count as done.
+
+        Raises:
+            What `make` raises, of the first record in the list's order; what was made until then is kept.
+        """
+        packs = self._packs()
+        found = {key for pack in packs for key in pack.keys}
+        missing = list({key: row for row, key in reversed(list(enumerate(keys))) if key not in found}.values())[::-1]
+        if missing:
+            packs.append(self._make(keys, missing, make, progress or (lambda done, total: None)))
+        return Records.of(keys, packs)
+
+    def _make(
+        self, keys: Sequence[bytes], missing: Sequence[int], make: Callable[[int], Sequence[Array]], tell: Step
+    ) -> Pack:
+        """A pack of what was missing; what was made before an error is kept too."""
+        self._sweep()
+        writer = PackWriter(self.folder)
+        done = len(keys) - len(missing)
+        try:
+            with warnings.catch_warnings():  # decoders do the same in their threads, which alone would leave a mess
+                warnings.simplefilter("ignore")
+                for row, arrays in zip(missing, _in_order(make, missing), strict=True):
+                    writer.add(keys[row], arrays)
+                    done += 1
+                    tell(done, len(keys))
+        finally:
+            pack = writer.finish()
+        if writer.refusal is not None:
+            reason = writer.refusal.strerror or str(writer.refusal)
+            log.warning("%s: %s; decoded into memory, so the next start decodes again", self.folder, reason.lower())
+        return pack
+
+    def _packs(self) -> list[Pack]:
+        """All whole packs of the folder; a damaged one is thrown away."""
+        packs = []
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder is not None else ():
+            try:
+                packs.append(read_pack(path))
+            except DamagedPackError as error:
+                log.warning("%s: damaged (%s); thrown away, to be made anew", path, error)
+                _remove(path)
+            except OSError as error:
+                log.warning("%s: %s; passed over", path, (error.strerror or str(error)).lower())
+        return packs
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left unfinished."""
+        for path in self.folder.glob("*.tmp") if self.folder is not None else ():
+            try:
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink()
+            except OSError as error:
+                log.info("%s: %s", path, error)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: %s; delete it by hand", path, (error.strerror or str(error)).lower())
+
+
+def _in_order(make: Callable[[int], Sequence[Array]], rows: Sequence[int]) -> Iterator[Sequence[Array]]:
+    """What `make` gives for every row, in order, made in as many threads as there are processors, a few ahead."""
+    workers = usable_processors()
+    running: deque[Future[Sequence[NDArray[Any]]]] = deque()
+    with ThreadPoolExecutor(workers) as executor:
+        try:
+            for row in rows:
+                running.append(executor.submit(make, row))
+                if len(running) == 4 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""The datasets on record: cards, lists, names of files and what two lists share."""

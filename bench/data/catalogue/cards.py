@@ -1,0 +1,255 @@
+"""What is known about each dataset: its card, read from `datasets/<NAME>/card.toml`, and the digests of its files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from bench.registry import unknown
+
+CARD_FILE = "card.toml"
+DIGEST_FILE = "digests.tsv"
+
+
+class DataError(ValueError):
+    """A dataset folder, list or image is not what its card says; the message names the file in one line."""
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """What a published file decodes to: (height, width) in pixels and the SHA-256 that `pixel_digest` gives."""
+
+    size: tuple[int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A published file that is used in a corrected form.
+
+    Attributes:
+        file: the file, as `masks/<name>`.
+        rule: `nearest`: the mask is resized to its image by centre-sampled nearest neighbour.
+        found, becomes: (height, width) in pixels before and after.
+        why: what is wrong with the file as published, for the reader.
+    """
+
+    file: str
+    rule: str
+    found: tuple[int, int]
+    becomes: tuple[int, int]
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.rule != "nearest":
+            raise DataError(f"repair of {self.file}: rule is {self.rule!r}, expected 'nearest'")
+
+
+Kind = Literal["direct", "page", "mixture"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that a dataset can be had from.
+
+    Attributes:
+        url: the file itself, or the page that leads to it.
+        kind: `direct`: one request gives an archive; `page`: a person follows a link there (a shared drive, a form);
+            `mixture`: nothing of its own, the parts are fetched.
+        holds: which file or folder to take, and how it is laid out.
+        layout: what `data import` calls that layout; empty where nobody has seen the file.
+        sha256, size: of the archive, in bytes; empty and None where nobody has recorded them.
+        tried: whether a download from there was made and imported when the card was written.
+    """
+
+    url: str
+    kind: Kind
+    holds: str
+    layout: str = ""
+    sha256: str = ""
+    size: int | None = None
+    tried: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise DataError(f"source {self.url}: kind is {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
+        if self.sha256 and len(self.sha256) != 64:
+            raise DataError(f"source {self.url}: sha256 has {len(self.sha256)} digits, expected 64")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A dataset as its authors published it and as this project reads it.
+
+    Attributes:
+        name, title: the folder's name, and one line that says what it is.
+        source, licence, cite: where it is published, under what terms, and what to cite.
+        images: number of images.
+        targets: connected components (8 neighbours) of all masks, or None where nobody has counted them here.
+        mean, std: grey levels 0 to 255 that protocols normalise with, or None where none are published.
+        measured_mean, measured_std: the same, measured on the copy the digests were taken from; None without a copy.
+        statistics: where mean and std come from and whether they reproduce.
+        naming: how image and mask files are called.
+        default_split: the split a protocol uses that names none; empty where no list is at hand.
+        splits: split to part to number of names.
+        split_sources: split to who published it.
+        defects: known defects, one sentence each.
+        repairs: file to its declared repair.
+        digests: `images/<name>` and `masks/<name>` to what the file decodes to; empty where no copy was at hand.
+        digest_note: which copy the digests come from, or why there are none.
+        generated: whether the images are made by a program and no folder is needed.
+        height, width: smallest and largest of the images in pixels; None where nobody has recorded them.
+        empty_masks: masks without a target; None where nobody has counted them here.
+        mixture_of: the datasets that it is made of; their digests and repairs are its own.
+        sources: where it can be had, the best first.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    cite: str
+    images: int
+    targets: int | None
+    mean: float | None
+    std: float | None
+    measured_mean: float | None
+    measured_std: float | None
+    statistics: str
+    naming: str
+    default_split: str
+    splits: Mapping[str, Mapping[str, int]]
+    split_sources: Mapping[str, str]
+    defects: tuple[str, ...]
+    repairs: Mapping[str, Repair]
+    digest_note: str
+    generated: bool = False
+    height: tuple[int, int] | None = None
+    width: tuple[int, int] | None = None
+    empty_masks: int | None = None
+    mixture_of: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    digests: Mapping[str, FileDigest] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of all files that have one, in the order of their names; empty where none has."""
+        if not self.digests:
+            return ""
+        lines = [f"{name}\t{self.digests[name].sha256}\n" for name in sorted(self.digests)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def digested_images(self) -> int:
+        """Number of images whose pixels can be proven."""
+        return sum(file.startswith("images/") for file in self.digests)
+
+
+def datasets_root() -> Path:
+    """The folder of cards: `datasets/` of a checkout, or the copy inside an installed wheel."""
+    package = Path(__file__).parents[3]
+    checkout = package.parent / "datasets"
+    return checkout if any(checkout.glob(f"*/{CARD_FILE}")) else package / "_datasets"
+
+
+def card_names() -> tuple[str, ...]:
+    """The names of all datasets that have a card, sorted."""
+    return tuple(sorted(path.parent.name for path in datasets_root().glob(f"*/{CARD_FILE}")))
+
+
+@functools.cache
+def load_card(name: str) -> Card:
+    """The card of the dataset called `name`.
+
+    Raises:
+        LookupError: with suggestions, when no dataset has that name.
+        DataError: when the card cannot be read.
+    """
+    if name not in card_names():
+        raise LookupError(unknown("dataset", name, card_names()))
+    card = read_card(datasets_root() / name)
+    return _mixed(card) if card.mixture_of else card
+
+
+def _mixed(card: Card) -> Card:
+    """The card with its parts' digests and repairs."""
+    parts = [load_card(name) for name in card.mixture_of]
+    return replace(
+        card,
+        repairs=MappingProxyType({file: repair for part in parts for file, repair in part.repairs.items()}),
+        digests=MappingProxyType({file: digest for part in parts for file, digest in part.digests.items()}),
+    )
+
+
+def read_card(folder: Path) -> Card:
+    """The card kept in `folder`, with the digests beside it.
+
+    Raises:
+        DataError: when a file is missing, is not TOML, or lacks or invents a field.
+    """
+    path = folder / CARD_FILE
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        repairs = [
+            Repair(**{**item, "found": _pair(item["found"]), "becomes": _pair(item["becomes"])})
+            for item in raw.pop("repairs", [])
+        ]
+        splits = raw.pop("splits")
+        listed = {
+            "defects": tuple(raw.pop("defects", [])),
+            "mixture_of": tuple(raw.pop("mixture_of", [])),
+            "sources": tuple(Source(**item) for item in raw.pop("sources", [])),
+            "height": _pair(raw.pop("height")) if "height" in raw else None,
+            "width": _pair(raw.pop("width")) if "width" in raw else None,
+        }
+        sources = {split: parts.pop("source") for split, parts in splits.items()}
+        for optional in ("targets", "mean", "std", "measured_mean", "measured_std"):
+            raw.setdefault(optional, None)
+        card = Card(
+            **{**raw, **listed},
+            repairs=MappingProxyType({repair.file: repair for repair in repairs}),
+            splits=_freeze(splits),
+            split_sources=MappingProxyType(sources),
+            digests=MappingProxyType(read_digests(folder / DIGEST_FILE)),
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file, expected the dataset's card") from None
+    except DataError:
+        raise
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a dataset card ({error}); restore it with git checkout") from None
+    if card.name != folder.name:
+        raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
+    return card
+
+
+def read_digests(path: Path) -> dict[str, FileDigest]:
+    """File name to size and digest from a table of `file TAB height TAB width TAB sha256` lines; empty without a table.
+
+    Raises:
+        DataError: when a line has another form.
+    """
+    if not path.is_file():
+        return {}
+    digests = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) != 4 or len(fields[3]) != 64 or not (fields[1] + fields[2]).isdigit():
+            raise DataError(f"{path}:{number}: expected file, height, width and SHA-256; restore it with git checkout")
+        digests[fields[0]] = FileDigest((int(fields[1]), int(fields[2])), fields[3])
+    return digests
+
+
+def _pair(numbers: Any) -> tuple[int, int]:
+    first, second = numbers
+    return int(first), int(second)
+
+
+def _freeze(splits: dict[str, dict[str, int]]) -> Mapping[str, Mapping[str, int]]:
+    return MappingProxyType({split: MappingProxyType(parts) for split, parts in splits.items()})

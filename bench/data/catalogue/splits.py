@@ -1,0 +1,132 @@
+"""The lists of images that make a split: `datasets/<NAME>/splits/<split>/<part>.txt`, counted and digested."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.data.catalogue.cards import Card, DataError, datasets_root, load_card
+from bench.data.catalogue.file_names import composed
+from bench.registry import unknown
+from bench.types import ImageList
+
+FIT = "fit"
+HELD_OUT = "held-out"
+
+
+def list_names(dataset: str, split: str, part: str, limit: int | None = None) -> tuple[str, ...]:
+    """The names of one part of a split, in the published order; the first `limit` of them if it is given.
+
+    Args:
+        part: `train`, `val`, `test`, `held-out`, or `fit`: the training list without the held-out names.
+
+    Raises:
+        LookupError: with suggestions, when there is no such dataset, split or part.
+        DataError: when a list does not hold what the card says.
+        ValueError: when `limit` is less than 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1 image")
+    return _full_list(dataset, split, part)[:limit]
+
+
+def image_list(dataset: str, split: str, part: str, *, limit: int | None = None) -> ImageList:
+    """The record of one part of a split: names counted and digested, after `limit`.
+
+    Raises:
+        LookupError, DataError, ValueError: as for `list_names`, and when no name is in it.
+    """
+    names = list_names(dataset, split, part, limit)
+    if not names:
+        raise DataError(
+            f"{dataset}: no image in the {part} list of {split!r}, expected at least 1; choose another split"
+        )
+    return ImageList(dataset, split, part, digest=names_digest(names), count=len(names), limit=limit)
+
+
+def names_digest(names: Sequence[str]) -> str:
+    """SHA-256 of the names, one a line, in order."""
+    return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
+
+
+def choose_held_out(train: Sequence[str]) -> tuple[str, ...]:
+    """A fifth of a training list, rounded down but at least one of two names, in its order: the smallest SHA-256.
+
+    The rule sees the name alone, so an image is chosen alike whichever list it stands in.
+    """
+    ranked = sorted(train, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    chosen = set(ranked[: len(train) // 5 or int(len(train) > 1)])
+    return tuple(name for name in train if name in chosen)
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """The names in a list file, one a line; CRLF ends, blank lines, and a missing last newline do no harm.
+
+    Raises:
+        DataError: when the file is missing or not text, or a name occurs twice or is a path.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}, expected a list of image names") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text, expected a list of image names, one a line") from None
+    names = tuple(composed(line.strip()) for line in lines if line.strip())
+    check_names(path, names)
+    return names
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse the names of a list that cannot be used.
+
+    Raises:
+        DataError: when a name occurs twice or is a path.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"{path}: {name!r} stands twice, expected every name once")
+        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+            raise DataError(f"{path}: {name!r} is a path, expected an image name without folder or extension")
+        seen.add(name)
+
+
+def known_names(card: Card) -> frozenset[str]:
+    """The names of all images of a dataset; none where neither its digests nor its lists name every one."""
+    digested = frozenset(file.removeprefix("images/") for file in card.digests if file.startswith("images/"))
+    listed = frozenset(
+        name for split, parts in card.splits.items() for part in parts for name in list_names(card.name, split, part)
+    )
+    return next((names for names in (digested, listed) if len(names) == card.images), frozenset())
+
+
+@functools.cache
+def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
+    card = load_card(dataset)
+    if not card.splits:
+        raise DataError(
+            f"{dataset}: no list of its images is known here, expected train and test lists; add yours with "
+            f"dfinet-bench data lists {dataset} TRAIN.txt TEST.txt"
+        )
+    if split not in card.splits:
+        raise LookupError(unknown(f"split of {dataset}", split, card.splits))
+    if part == FIT:
+        held_out = set(_full_list(dataset, split, HELD_OUT))
+        return tuple(name for name in _full_list(dataset, split, "train") if name not in held_out)
+    return _read_part(card, split, part)
+
+
+def _read_part(card: Card, split: str, part: str) -> tuple[str, ...]:
+    counts = card.splits[split]
+    if part not in counts:
+        raise LookupError(unknown(f"part of {card.name}'s split {split!r}", part, [*counts, FIT]))
+    relative = f"{card.name}/splits/{split}/{part}.txt"
+    names = read_list(datasets_root() / relative)
+    if len(names) != counts[part]:
+        raise DataError(
+            f"{relative}: {len(names)} names, the card says {counts[part]}; "
+            f"restore it with git checkout datasets/{card.name}"
+        )
+    return names

@@ -1,0 +1,1 @@
+"""Images and masks as arrays: found, decoded, generated, corrupted."""

@@ -1,0 +1,194 @@
+"""One image file's pixels, or one line that says why there are none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bench.data.catalogue.cards import DataError
+from bench.data.catalogue.file_names import SUFFIXES, composed
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
+EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MOST_PIXELS = 64 * 1024 * 1024
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name without extension.
+
+    Raises:
+        DataError: when the folder cannot be listed, or two files differ only in their extension.
+    """
+    found, doubles = scan_files(folder)
+    for path in doubles:
+        raise DataError(same_name(path, found[composed(path.stem)]))
+    return found
+
+
+def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """Image files of a folder by name without extension, and those whose name another has already.
+
+    Raises:
+        DataError: when the folder cannot be listed.
+    """
+    try:
+        images = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(images, key=lambda path: path.name)
+    except OSError as error:
+        raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
+    found: dict[str, Path] = {}
+    doubles = [path for path in paths if found.setdefault(composed(path.stem), path) != path]
+    return found, tuple(doubles)
+
+
+def same_name(path: Path, other: Path) -> str:
+    """The sentence about two files of one name."""
+    return f"{path}: {other.name} has the same name, expected one file per image; remove one"
+
+
+def file_format(path: Path) -> str:
+    """What the file's first bytes say it is, as Pillow names it; empty where they say nothing known."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.format or ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def decode_grey(path: Path) -> Pixels:
+    """(H, W) grey levels as Pillow's mode L gives them: alpha dropped, colour weighted by ITU-R 601-2."""
+    return np.array(open_image(path).convert("L"))
+
+
+def decode_mask(path: Path) -> Pixels:
+    """(H, W) grey levels of a mask, as `decode_grey` gives them.
+
+    Raises:
+        DataError: as `open_image`, and when no level is above 127 although some are above 0: such a mask would be read
+            as empty, although its author marked targets.
+    """
+    mask = decode_grey(path)
+    if 0 < int(mask.max(initial=0)) < 128:
+        raise DataError(
+            f"{path}: mask values reach only {mask.max()}, expected 0 and 255; it would be read as empty, "
+            "save it with 255 where a target is"
+        )
+    return mask
+
+
+def decode_rgb(path: Path) -> Pixels:
+    """(H, W, 3) red, green and blue as Pillow gives them, alpha dropped."""
+    return np.array(open_image(path).convert("RGB"))
+
+
+def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
+    """What OpenCV makes of a file: blue, green, red (H, W, 3), and its own grey (H, W).
+
+    The two do not follow from each other: OpenCV leaves the grey of a PNG to libpng, which weights colours by the
+    file's colour space.
+    """
+    profile = open_image(path).info.get("icc_profile", b"")
+    content = path.read_bytes()
+    if profile and not _is_colour_profile(profile):
+        content = _without_profile(content)
+    data = np.frombuffer(content, np.uint8)
+    colour, grey = cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    if colour is None or grey is None:
+        raise DataError(f"{path}: Pillow reads it, OpenCV does not; save it again as an 8-bit PNG")
+    return colour.astype(np.uint8, copy=False), grey.astype(np.uint8, copy=False)
+
+
+def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
+    """The whole image, decoded: one still picture of 8 bits a channel, or of one of the deeper modes.
+
+    Raises:
+        DataError: when the file is missing, empty, cut short, no image, animated, huge, or of another mode.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected an image") from None
+    if not data:
+        raise DataError(f"{path}: empty file, expected an image")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _load(Image.open(io.BytesIO(data), formats=FORMATS), path, (*EIGHT_BIT_MODES, *deeper))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: {_pixels_in(error)} pixels, expected at most {MOST_PIXELS} in all") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: not an image, expected one of {', '.join(FORMATS)}") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: damaged or cut short ({error}); fetch it again") from None
+
+
+def _pixels_in(bomb: Image.DecompressionBombError) -> str:
+    """How many pixels Pillow says that a file holds, which it refuses before anybody sees the size."""
+    found = re.search(r"\d+(?= pixels)", str(bomb))
+    return found.group() if found else "too many"
+
+
+def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image:
+    if getattr(image, "n_frames", 1) > 1:
+        raise DataError(f"{path}: {image.n_frames} pictures in one file, expected a still image")  # type: ignore[attr-defined]
+    if image.mode not in modes:
+        raise DataError(
+            f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it "
+            "(dfinet-bench data import --convert does)"
+        )
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
+    image.load()
+    return image
+
+
+def _is_colour_profile(profile: bytes) -> bool:
+    """Whether the header is one: its own length in the first 4 bytes and the signature at byte 36 (ICC.1, 7.2)."""
+    return len(profile) >= 132 and int.from_bytes(profile[:4], "big") == len(profile) and profile[36:40] == b"acsp"
+
+
+def _without_profile(content: bytes) -> bytes:
+    """A PNG file without its iCCP chunk, which libpng ignores when it is broken, but not without a word of its own."""
+    if not content.startswith(PNG_SIGNATURE):
+        return content
+    kept, at = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] != b"iCCP":
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The map at another (height, width), each pixel taken from the cell its centre falls into."""
+    rows, columns = (
+        (2 * np.arange(wanted) + 1) * found // (2 * wanted)
+        for wanted, found in zip(size, pixels.shape[:2], strict=True)
+    )
+    return np.ascontiguousarray(pixels[rows][:, columns])
+
+
+def resize_bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The levels (H, W) brought to (height, width) bilinearly by OpenCV; as they are where the size is right."""
+    if pixels.shape == size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """SHA-256 of the size and the decoded bytes, so that a lossless copy in another format has the same digest."""
+    return hashlib.sha256(f"{pixels.shape}\n".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

@@ -1,0 +1,279 @@
+"""The `synthetic` dataset: thermal-looking scenes with small targets, made from a seed, the same on every machine.
+
+Sky with cloud, sea with glints, ground with edges. Things that are bright and small but no targets stand in them: hot
+pixels (one pixel, no blur), thin lines, glints (short and flat) and warm blobs larger than any target. A target is a
+blurred round spot whose contribution peaks at a stated multiple of the clutter around it.
+
+Only a bit generator's raw output, integers, and single float64 additions, multiplications, divisions and square roots
+are used: IEEE 754 fixes all of them to the last bit, which it does not for exponentials, sums or matrix products.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.catalogue.cards import Card, DataError
+from bench.data.images.decode import Pixels, pixel_digest
+
+Plane = NDArray[np.float64]
+
+SIDE = 128
+SEED = 20260
+SIGNAL_TO_CLUTTER = (5.5, 7.0, 9.0, 11.0, 13.0)
+"""A target's peak contribution over the standard deviation of the 33x33 pixels around it, taken as 3 to 8 levels."""
+BRIGHTEST_CLUTTER = 140.0
+"""Brightest level of a background, which leaves the brightest target, 13 times 8 levels, below the sensor's 255."""
+TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
+AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
+BORDER = 6
+GAP = 22
+"""Least distance of two target centres along the row or the column axis, in pixels."""
+HALF = 1 - math.sqrt(0.5)
+"""Where the spot profile (1 - u)^2 falls to half: u = 1 - sqrt(1/2)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target as put in: centre and mask area in pixels, signal-to-clutter ratio, peak in grey levels."""
+
+    row: float
+    column: float
+    area: int
+    ratio: float
+    peak: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A generated frame: levels 0 to 255, mask 0 or 255, both (128, 128), and the targets in it."""
+
+    kind: str
+    grey: Pixels
+    mask: Pixels
+    targets: tuple[Target, ...]
+
+
+class Dice:
+    """Random numbers from a Philox generator's raw 64-bit output: a stream NumPy promises never to change."""
+
+    def __init__(self, *key: int) -> None:
+        self._bits = np.random.Philox(np.random.SeedSequence(key))
+
+    def whole(self, low: int, high: int) -> int:
+        """An integer from low to high, both included."""
+        return low + int(self._bits.random_raw()) % (high - low + 1)
+
+    def real(self, low: float, high: float) -> float:
+        """A number from low to high, of 53 random bits."""
+        return low + (high - low) * ((int(self._bits.random_raw()) >> 11) * 2.0**-53)
+
+    def plane(self, height: int, width: int) -> Plane:
+        """(height, width) independent numbers from 0 to 1."""
+        raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
+        return (raw >> np.uint64(11)).astype(np.float64).reshape(height, width) * 2.0**-53
+
+    def bell(self, height: int, width: int) -> Plane:
+        """(height, width) independent, nearly normal numbers of mean 0 and variance 1: sums of eight bytes."""
+        raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
+        total = sum((raw >> np.uint64(8 * byte)) & np.uint64(255) for byte in range(8))
+        spread = math.sqrt(8 * (256.0**2 - 1) / 12)
+        return (np.asarray(total).astype(np.float64).reshape(height, width) - 8 * 127.5) / spread
+
+
+def checked_scene(card: Card, name: str) -> tuple[Pixels, Pixels]:
+    """Grey and mask of a named scene, (128, 128) each, proven against the card's digests.
+
+    Raises:
+        DataError: when the name is none of the card's, or this machine makes other pixels than the card says.
+    """
+    scene = named_scene(name)
+    for kind, pixels in (("images", scene.grey), ("masks", scene.mask)):
+        published = card.digests.get(f"{kind}/{name}")
+        if published is None or published.sha256 != pixel_digest(pixels):
+            raise DataError(f"{card.name}/{kind}/{name}: generated pixels differ from the card's digest; report it")
+    return scene.grey, scene.mask
+
+
+def named_scene(name: str) -> Scene:
+    """The scene called `scene-0001` and the like.
+
+    Raises:
+        DataError: when the name has another form.
+    """
+    prefix, _, number = name.partition("-")
+    if prefix != "scene" or len(number) != 4 or not number.isdecimal():
+        raise DataError(f"synthetic: no image is called {name!r}, expected scene-0001 and the like")
+    return make_scene(int(number))
+
+
+@functools.lru_cache(maxsize=1024)
+def make_scene(number: int, *, seed: int = SEED) -> Scene:
+    """The scene with that number."""
+    dice = Dice(seed, number)
+    kind, paint = BACKGROUNDS[number % len(BACKGROUNDS)]
+    levels = paint(dice)
+    add_decoys(levels, dice)
+    levels *= BRIGHTEST_CLUTTER / max(levels.max(), BRIGHTEST_CLUTTER)
+    levels += dice.real(1.0, 2.2) * dice.bell(SIDE, SIDE)
+    levels += dice.real(0.0, 0.8) * dice.bell(1, SIDE)
+    mask, targets = add_targets(levels, dice)
+    add_hot_pixels(levels, dice)
+    grey = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    for made in (grey, mask):
+        made.setflags(write=False)
+    return Scene(kind, grey, mask, targets)
+
+
+def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int = 3) -> Plane:
+    """(128, 128) smooth noise from 0 to 1: lattice values joined by cubic ramps, each octave half as strong."""
+    total, weight, sum_of_weights = np.zeros((SIDE, SIDE)), 1.0, 0.0
+    for _ in range(octaves):
+        total += weight * _lattice(dice, max(cell_rows, 2), max(cell_columns, 2))
+        sum_of_weights += weight
+        weight, cell_rows, cell_columns = weight / 2, cell_rows // 2, cell_columns // 2
+    return total / sum_of_weights
+
+
+def paint_sky(dice: Dice) -> Plane:
+    """Sky that brightens towards the horizon, with clouds of soft and of hard edges."""
+    rows = _ramp()[:, None]
+    base = dice.real(30, 70) + dice.real(10, 50) * rows + np.zeros((SIDE, SIDE))
+    clouds = cloud_noise(dice, cell_rows=dice.whole(24, 48), cell_columns=dice.whole(32, 64), octaves=4)
+    cover, hardness = dice.real(0.35, 0.6), dice.real(4, 14)
+    return base + dice.real(30, 90) * _smooth_step((clouds - cover) * hardness)
+
+
+def paint_sea(dice: Dice) -> Plane:
+    """Sea of flat waves with glints, and sky above a horizon in most frames."""
+    waves = cloud_noise(dice, cell_rows=dice.whole(4, 8), cell_columns=dice.whole(16, 40), octaves=2)
+    levels = dice.real(40, 80) + dice.real(20, 45) * waves
+    for _ in range(dice.whole(3, 9)):
+        row, column, length = dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 8), dice.whole(3, 7)
+        levels[row, column : column + length] += dice.real(25, 80)
+    horizon = dice.whole(0, 60)
+    if horizon > 15:
+        sky = dice.real(70, 120) + dice.real(5, 20) * cloud_noise(dice, cell_rows=30, cell_columns=60)
+        levels[:horizon] = sky[:horizon]
+    return levels
+
+
+def paint_ground(dice: Dice) -> Plane:
+    """Fields with straight borders, roofs and roads, under uneven light."""
+    levels = dice.real(50, 90) + dice.real(20, 50) * cloud_noise(dice, cell_rows=32, cell_columns=32, octaves=4)
+    rows, columns = _ramp()[:, None], _ramp()[None, :]
+    for _ in range(dice.whole(2, 4)):
+        side = rows * dice.real(-1, 1) + columns * dice.real(-1, 1) - dice.real(-0.6, 0.6)
+        levels += dice.real(-25, 25) * (side > 0)
+    for _ in range(dice.whole(2, 6)):
+        top, left = dice.whole(0, SIDE - 12), dice.whole(0, SIDE - 12)
+        height, width = dice.whole(8, 34), dice.whole(8, 34)
+        levels[top : top + height, left : left + width] += dice.real(-30, 55)
+    return levels
+
+
+Painter = Callable[[Dice], Plane]
+BACKGROUNDS: tuple[tuple[str, Painter], ...] = (("sky", paint_sky), ("sea", paint_sea), ("ground", paint_ground))
+
+
+def add_decoys(levels: Plane, dice: Dice) -> None:
+    """Put thin lines and warm blobs larger than any target in: bright, but no targets."""
+    for _ in range(dice.whole(0, 1)):
+        _add_line(levels, dice)
+    for _ in range(dice.whole(0, 2)):
+        row, column = dice.real(0, SIDE), dice.real(0, SIDE)
+        reach = dice.real(18, 28)
+        squared = _squared_distance(row, column, stretch=dice.real(0.7, 1.5), tilt=dice.real(-0.3, 0.3))
+        levels += dice.real(20, 70) * _spot(squared / (reach * reach))
+
+
+def add_hot_pixels(levels: Plane, dice: Dice) -> None:
+    """Put dead sensor elements in: single pixels without blur, as bright as targets."""
+    for _ in range(dice.whole(1, 4)):
+        levels[dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 1)] += dice.real(25, 90)
+
+
+def add_targets(levels: Plane, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
+    """Put 0 to 4 targets in; the mask {0, 255} is where a target's own contribution exceeds half of its peak."""
+    clutter = levels.copy()
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    targets: list[Target] = []
+    for _ in range(TARGET_COUNTS[dice.whole(0, len(TARGET_COUNTS) - 1)]):
+        row, column = _free_place(targets, dice)
+        area = AREAS[dice.whole(0, len(AREAS) - 1)]
+        ratio = SIGNAL_TO_CLUTTER[dice.whole(0, len(SIGNAL_TO_CLUTTER) - 1)]
+        squared = _squared_distance(row, column, stretch=dice.real(0.8, 1.25), tilt=dice.real(-0.2, 0.2))
+        reach_squared = max(area, 1.6) / 3.14159265 / HALF
+        shape = _spot(squared / reach_squared)
+        shape /= shape.max()
+        peak = ratio * _local_clutter(clutter, row, column)
+        levels += peak * shape
+        inside = shape > 0.5
+        mask[inside] = 255
+        targets.append(Target(row, column, int(inside.sum()), ratio, peak))
+    return mask, tuple(targets)
+
+
+def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> Plane:
+    values = dice.plane(SIDE // cell_rows + 2, SIDE // cell_columns + 2)
+    top, down = _cells(cell_rows)
+    left, across = _cells(cell_columns)
+    upper = values[top][:, left] + across * (values[top][:, left + 1] - values[top][:, left])
+    lower = values[top + 1][:, left] + across * (values[top + 1][:, left + 1] - values[top + 1][:, left])
+    return upper + down[:, None] * (lower - upper)
+
+
+def _cells(cell: int) -> tuple[NDArray[np.int64], Plane]:
+    position = np.arange(SIDE)
+    inside = (position % cell).astype(np.float64) / cell
+    return position // cell, inside * inside * (3.0 - 2.0 * inside)
+
+
+def _ramp() -> Plane:
+    return np.arange(SIDE).astype(np.float64) / SIDE
+
+
+def _smooth_step(values: Plane) -> Plane:
+    inside = np.clip(values + 0.5, 0.0, 1.0)
+    return inside * inside * (3.0 - 2.0 * inside)
+
+
+def _squared_distance(row: float, column: float, *, stretch: float, tilt: float) -> Plane:
+    rows = np.arange(SIDE).astype(np.float64)[:, None] - row
+    columns = np.arange(SIDE).astype(np.float64)[None, :] - column
+    leaning = columns + tilt * rows
+    return rows * rows * stretch + leaning * leaning / stretch
+
+
+def _spot(relative: Plane) -> Plane:
+    inside = np.clip(1.0 - relative, 0.0, 1.0)
+    return inside * inside
+
+
+def _add_line(levels: Plane, dice: Dice) -> None:
+    """A wire or mast: one or two pixels wide, from border to border, at any angle."""
+    rows = np.arange(SIDE).astype(np.float64)[:, None]
+    columns = np.arange(SIDE).astype(np.float64)[None, :]
+    across, slope = (rows, columns) if dice.whole(0, 1) else (columns, rows)
+    distance = np.abs(across - dice.real(0, SIDE) - dice.real(-0.6, 0.6) * (slope - SIDE / 2))
+    levels += dice.real(12, 45) * np.clip(dice.real(1.0, 1.6) - distance, 0.0, 1.0)
+
+
+def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
+    while True:
+        row, column = dice.real(BORDER, SIDE - 1 - BORDER), dice.real(BORDER, SIDE - 1 - BORDER)
+        if all(max(abs(row - t.row), abs(column - t.column)) >= GAP for t in targets):
+            return row, column
+
+
+def _local_clutter(levels: Plane, row: float, column: float) -> float:
+    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 8; summed as integers, so exact."""
+    top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
+    window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)
+    count, total, squares = window.size, int(window.sum()), int((window * window).sum())
+    return min(max(math.sqrt((squares * count - total * total) / (count * count)), 3.0), 8.0)

@@ -1,0 +1,1 @@
+"""Datasets brought into the data folder: fetched, unpacked, converted, verified."""

@@ -1,0 +1,133 @@
+"""Image files brought to what a run reads: 8 bits a channel, grey or RGB, losslessly stored.
+
+Sixteen bits become eight by one linear rule over all the deep images of a dataset, so that levels stay comparable
+between its images: level = round((value - low) * 255 / (high - low)), low and high the smallest and largest value of
+them all. Deep masks follow the same rule with low = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.data.catalogue.cards import DataError
+from bench.data.catalogue.file_names import SUFFIXES, counted
+from bench.data.images.decode import FORMATS, Pixels, open_image
+from bench.progress import Step
+
+DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+PRINT = ("CMYK",)
+STORED_AS_THEY_ARE = ("1", "L", "LA", "P", "RGB", "RGBA")
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Files that a run cannot read and a conversion can: of more than 8 bits, and with ink instead of light."""
+
+    deep: tuple[Path, ...]
+    ink: tuple[Path, ...]
+
+
+def find_unread(paths: Iterable[Path]) -> Unread:
+    """The files among these that only a conversion makes readable; files that nothing can read are left to others."""
+    modes = {path: _mode(path) for path in paths}
+    return Unread(
+        tuple(path for path, mode in modes.items() if mode in DEEP),
+        tuple(path for path, mode in modes.items() if mode in PRINT),
+    )
+
+
+def refuse_unread(unread: Unread) -> None:
+    """Nothing, when a run can read all the files.
+
+    Raises:
+        DataError: when there is anything to convert, with the first file, how many there are and what to do.
+    """
+    for paths, what in ((unread.deep, "more than 8 bits a pixel"), (unread.ink, "CMYK")):
+        if paths:
+            raise DataError(
+                f"{paths[0]}: {what} ({counted(len(paths), 'such file')}), expected 8-bit grey or RGB; "
+                "pass --convert to make PNG of them"
+            )
+
+
+def convert_folder(folder: Path, progress: Step | None = None) -> tuple[str, ...]:
+    """Store every image under `folder/images` and `folder/masks` as an 8-bit PNG; what was done, one sentence each.
+
+    Raises:
+        DataError: when a file is not an image or damaged.
+    """
+    paths = {kind: sorted(p for p in (folder / kind).iterdir() if p.suffix in SUFFIXES) for kind in ("images", "masks")}
+    every = [path for kind in paths.values() for path in kind]
+    unread = find_unread(every)
+    ranges = {kind: _range(kind, [p for p in unread.deep if p.parent.name == kind]) for kind in paths}
+    recoded = [path for path in every if path.suffix != ".png" and path not in {*unread.deep, *unread.ink}]
+    for done, path in enumerate(every, start=1):
+        _store(path, ranges[path.parent.name])
+        if progress is not None:
+            progress(done, len(every))
+    return tuple(_sentences(unread, ranges, recoded))
+
+
+def _sentences(
+    unread: Unread, ranges: Mapping[str, tuple[float, float] | None], recoded: Sequence[Path]
+) -> Iterable[str]:
+    for kind, span in ranges.items():
+        if span is not None:
+            count = sum(path.parent.name == kind for path in unread.deep)
+            yield (
+                f"{counted(count, kind[:-1])} of more than 8 bits: level = round((value - {span[0]:g}) * 255 / "
+                f"{span[1] - span[0]:g}), one rule for them all"
+            )
+    if unread.ink:
+        yield f"{counted(len(unread.ink), 'file')} from CMYK to RGB"
+    if recoded:
+        yield f"{counted(len(recoded), 'file')} stored again as PNG, pixels unchanged"
+
+
+def _mode(path: Path) -> str:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def _range(kind: str, paths: Sequence[Path]) -> tuple[float, float] | None:
+    """Smallest and largest value of all deep files of a kind; None without any."""
+    if not paths:
+        return None
+    spans = [(float(values.min()), float(values.max())) for values in map(_values, paths)]
+    low = 0.0 if kind == "masks" else min(low for low, _ in spans)
+    return low, max(max(high for _, high in spans), low + 1)
+
+
+def _values(path: Path) -> np.ndarray:
+    values = np.array(open_image(path, deeper=DEEP))
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: values that are no numbers, expected finite levels")
+    return values
+
+
+def _store(path: Path, span: tuple[float, float] | None) -> None:
+    image = open_image(path, deeper=(*DEEP, *PRINT))
+    if image.mode in DEEP:
+        assert span is not None
+        image = Image.fromarray(_eight_bits(np.array(image), span))
+    elif image.mode not in STORED_AS_THEY_ARE:
+        image = image.convert("RGB")
+    elif path.suffix == ".png" and image.format == "PNG":
+        return
+    image.save(path.with_suffix(".png"), format="PNG")
+    if path.suffix != ".png":
+        path.unlink()
+
+
+def _eight_bits(values: np.ndarray, span: tuple[float, float]) -> Pixels:
+    """Levels 0 to 255 of values between the two ends; halves go to the even neighbour."""
+    low, high = span
+    return np.rint((values.astype(np.float64) - low) * 255 / (high - low)).astype(np.uint8)

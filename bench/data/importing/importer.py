@@ -1,0 +1,388 @@
+"""A dataset brought into the data folder from whatever people have: recognised, checked, and put in place in one step.
+
+Everything happens in a hidden folder beside the goal, on the same file system; the last step is one rename. A kill at
+any time leaves nothing or the finished folder, and what it left behind is removed by the next import.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from bench import __version__
+from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.file_names import counted
+from bench.data.catalogue.splits import check_names, read_list
+from bench.data.importing.archives import Contents, Limits, open_source
+from bench.data.importing.convert import convert_folder, find_unread, refuse_unread
+from bench.data.importing.layouts import Plan, listed_name, recognise
+from bench.data.importing.lock import alone
+from bench.data.importing.verify import LISTS, Verification, verify_folder
+from bench.progress import Step
+
+RECORD_FILE = "import.json"
+
+Steps = Callable[[str, int, int], None]
+"""Called with (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to import and how.
+
+    Attributes:
+        dataset: name of the card.
+        source: a folder or an archive.
+        data: the folder that gets `<dataset>`.
+        layout: name of the layout, where it is not to be recognised.
+        convert: whether every file becomes an 8-bit PNG; if not, bmp and jpg stay and deep images are refused.
+        origin: where the source came from, for the record; default its path.
+    """
+
+    dataset: str
+    source: Path
+    data: Path
+    layout: str | None = None
+    convert: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Import:
+    """What an import made of a source.
+
+    Attributes:
+        folder: where the dataset lies, or would.
+        origin, sha256, form: of the source; the digest only of an archive.
+        layout, root: the form that was recognised, and the folder inside the source that held it.
+        images, lists: how many pairs and lists were taken.
+        renamed: image and mask files whose name changed.
+        left_out: files of the source that are none of these.
+        conversions: what was done to pixels or formats, one sentence each.
+        notes: lists that were renamed, or left out although they name images, one sentence each.
+        proof: the folder against its card.
+    """
+
+    dataset: str
+    folder: Path
+    origin: str
+    sha256: str
+    form: str
+    layout: str
+    root: str
+    images: int
+    lists: int
+    renamed: int
+    left_out: int
+    conversions: tuple[str, ...]
+    notes: tuple[str, ...]
+    proof: Verification
+
+
+def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """The dataset in its place, which must be free.
+
+    Raises:
+        LookupError: with suggestions, when there is no such dataset or layout.
+        DataError: when the source cannot be read, no layout fits, a file is unusable, or the place is taken.
+    """
+    goal = request.data / request.dataset
+    if os.path.lexists(goal):
+        raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
+    with _staged(request, steps, limits) as (made, stage):
+        stage.rename(goal)
+    return made
+
+
+def replace_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """The dataset in its place, in which an older one may lie; that is removed once the new one stands.
+
+    Raises:
+        LookupError, DataError: as for `import_dataset`; the older one is as it was then.
+    """
+    goal = request.data / request.dataset
+    with _staged(request, steps, limits) as (made, stage):
+        aside = _aside(request)
+        if os.path.lexists(goal):
+            goal.rename(aside)
+        stage.rename(goal)
+        _remove(aside)
+    return made
+
+
+def try_import(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """What an import would make of a source: everything but the last step is done, and then undone.
+
+    Raises:
+        LookupError, DataError: as for `import_dataset`.
+    """
+    with _staged(request, steps, limits) as (made, _):
+        return made
+
+
+@contextmanager
+def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Iterator[tuple[Import, Path]]:
+    """The finished folder under a hidden name, and what it holds; gone when the block ends, if it is still there."""
+    card = load_card(request.dataset)
+    if card.generated:
+        raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
+    work_in(request.data)
+    busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
+    with alone(request.data / f".import-{card.name}.lock", busy):
+        _recover(request)
+        work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
+        try:
+            stage = work / card.name
+            yield _stage(card, request, stage, _Told(steps), limits), stage
+        finally:
+            _remove(work)
+
+
+def work_in(folder: Path) -> None:
+    """Make the data folder, if it is not there.
+
+    Raises:
+        DataError: when nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{folder}: {reason}, expected a folder that can be written; name another with --data"
+        ) from None
+
+
+def _recover(request: Request) -> None:
+    """Remove what a killed import left, and give an older dataset its place back if the new one never took it."""
+    goal, aside = request.data / request.dataset, _aside(request)
+    if os.path.lexists(aside) and not os.path.lexists(goal):
+        aside.rename(goal)
+    _remove(aside)
+    for leftover in request.data.glob(f".import-{request.dataset}-*"):
+        _remove(leftover)
+
+
+def _aside(request: Request) -> Path:
+    return request.data / f".replaced-{request.dataset}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+class _Told:
+    """Progress of each step by its name; quiet where nobody listens."""
+
+    def __init__(self, steps: Steps | None) -> None:
+        self._steps = steps
+
+    def of(self, what: str) -> Step | None:
+        return None if self._steps is None else partial(self._steps, what)
+
+
+def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limits | None) -> Import:
+    unpacked = stage.parent / "unpacked"
+    unpacked.mkdir()
+    contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
+    plan = _recognised(request, contents)
+    _check_room(contents, plan, request.data)
+    _place(contents, plan, stage, told.of("copy"))
+    lists, told_lists = _write_lists(request, contents, plan, stage)
+    with _origins_told(request, plan, stage):
+        conversions = _settle_formats(request, stage, told)
+        proof = verify_folder(card, stage, told.of("check"))
+        _refuse_broken(proof)
+    made = Import(
+        dataset=card.name,
+        folder=request.data / card.name,
+        origin=request.origin or str(request.source),
+        sha256=contents.sha256,
+        form=contents.form,
+        layout=plan.layout.name,
+        root=str(plan.root),
+        images=len(plan.images),
+        lists=lists,
+        renamed=plan.renamed,
+        left_out=contents.total - 2 * len(plan.images) - lists,
+        conversions=conversions,
+        notes=told_lists,
+        proof=_told_of(proof, stage, request.data / card.name),
+    )
+    (stage / RECORD_FILE).write_text(_record(made), encoding="utf-8")
+    return made
+
+
+def _recognised(request: Request, contents: Contents) -> Plan:
+    try:
+        return recognise(contents.files.keys(), request.dataset, layout=request.layout)
+    except DataError as error:
+        raise DataError(f"{request.source}: {error}") from None
+
+
+def _check_room(contents: Contents, plan: Plan, data: Path) -> None:
+    """A folder is copied, so that its files need room once more; an archive's are there already."""
+    if contents.form != "folder":
+        return
+    needed = sum(_file_size(contents.files[path]) for path in (*plan.images.values(), *plan.masks.values()))
+    free = shutil.disk_usage(data).free
+    if needed > free:
+        raise DataError(f"{data}: {free:,} bytes free, expected {needed:,} for the copies; make room or choose another")
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
+
+
+def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -> None:
+    """Put every image and mask under its name, its own extension in lower case behind it."""
+    pairs = [("images", *item) for item in plan.images.items()] + [("masks", *item) for item in plan.masks.items()]
+    take = shutil.copyfile if contents.form == "folder" else shutil.move
+    for kind in ("images", "masks"):
+        (stage / kind).mkdir(parents=True)
+    for done, (kind, name, path) in enumerate(pairs, start=1):
+        source = contents.files[path]
+        try:
+            take(source, stage / kind / f"{name}{path.suffix.lower()}")
+        except OSError as error:
+            raise DataError(f"{source}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
+        if progress is not None:
+            progress(done, len(pairs))
+
+
+def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) -> tuple[int, tuple[str, ...]]:
+    """Keep the text files that name images, in the form of their names; how many there are, and what is to be told.
+
+    Raises:
+        DataError: when a list names images that are not there, or a text file cannot be read.
+    """
+    kept: set[str] = set()
+    notes = []
+    for path in plan.lists:
+        names, broken = _listed(request.dataset, contents.files[path])
+        known = [name for name in names if name in plan.images]
+        if not known:
+            continue
+        if broken or 2 * len(known) <= len(names):
+            few = f"{len(known)} of its {counted(len(names), 'line')} {'names' if len(known) == 1 else 'name'} images"
+            notes.append(f"{path}: not kept as a list, {broken or few}")
+            continue
+        _refuse_absent(request, plan, path, names)
+        target = _free_name(_list_file(path, plan.root), kept)
+        kept.add(target.casefold())
+        if target != _list_file(path, plan.root):
+            notes.append(f"{path}: kept as {LISTS}/{target}, as another list has its name")
+        (stage / LISTS).mkdir(exist_ok=True)
+        (stage / LISTS / target).write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+    return len(kept), tuple(notes)
+
+
+def _refuse_absent(request: Request, plan: Plan, path: PurePosixPath, names: Sequence[str]) -> None:
+    absent = [name for name in names if name not in plan.images]
+    if absent:
+        shown = ", ".join(absent[:3])
+        lacking = f"{path} lists {counted(len(absent), 'image')} that the source does not hold: {shown}"
+        raise DataError(f"{request.source}: {lacking}; fetch it again")
+
+
+def _listed(dataset: str, path: Path) -> tuple[tuple[str, ...], str]:
+    """The names in a text file; and why it cannot be a list, with the names that it seems to hold."""
+    try:
+        names = tuple(listed_name(line, dataset) for line in read_list(path))
+        check_names(path, names)
+    except DataError as error:
+        return _seeming_names(dataset, path), str(error).removeprefix(f"{path}: ")
+    return names, ""
+
+
+def _seeming_names(dataset: str, path: Path) -> tuple[str, ...]:
+    """The lines of a file that is no list, folders taken off, and the zeros of UTF-16.
+
+    Raises:
+        DataError: when it cannot be read at all.
+    """
+    try:
+        text = path.read_bytes().replace(b"\0", b"").decode(errors="ignore")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: {reason}, expected a readable file; make it so or take it out") from None
+    lines = (line.strip().replace("\\", "/").rpartition("/")[2] for line in text.splitlines())
+    return tuple(listed_name(line, dataset) for line in lines if line)
+
+
+def _list_file(path: PurePosixPath, root: PurePosixPath) -> str:
+    """`img_idx/train.txt` as `train.txt`, `idx_427/train.txt` as `idx_427-train.txt`."""
+    folders = [part for part in path.relative_to(root).parts[:-1] if part != LISTS]
+    return "-".join((*folders, f"{path.stem}.txt"))
+
+
+def _free_name(file: str, taken: Collection[str]) -> str:
+    """The file's name, or with the first number behind it that makes it no other list's; letter case aside.
+
+    >>> _free_name("train.txt", ["train.txt"])
+    'train-2.txt'
+    """
+    stem = file.removesuffix(".txt")
+    names = chain([file], (f"{stem}-{number}.txt" for number in count(2)))
+    return next(name for name in names if name.casefold() not in taken)
+
+
+def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ...]:
+    if request.convert:
+        return convert_folder(stage, told.of("convert"))
+    paths = [path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())]
+    refuse_unread(find_unread(paths))
+    return ()
+
+
+def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
+    """The sentences about the folder's later place."""
+    told = {
+        name: tuple(sentence.replace(str(stage), str(goal)) for sentence in getattr(proof, name))
+        for name in ("problems", "notes", "broken")
+    }
+    return replace(proof, **told)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _origins_told(request: Request, plan: Plan, stage: Path) -> Iterator[None]:
+    """Errors about a staged file as errors about the file that it came from."""
+    try:
+        yield
+    except DataError as error:
+        staged, _, rest = str(error).partition(": ")
+        file = Path(staged)
+        files = plan.images if file.parent.name == "images" else plan.masks
+        found = file.is_relative_to(stage) and files.get(file.stem)
+        raise DataError(f"{f'{request.source}: {found}' if found else staged}: {rest}; nothing was imported") from None
+
+
+def _refuse_broken(proof: Verification) -> None:
+    if proof.broken:
+        more = f" (and {len(proof.broken) - 1} more such)" if len(proof.broken) > 1 else ""
+        raise DataError(f"{proof.broken[0]}{more}")
+
+
+def _record(made: Import) -> str:
+    told: Mapping[str, object] = {
+        **{name: value for name, value in asdict(made).items() if name not in ("folder", "proof")},
+        "problems": len(made.proof.problems),
+        "made_by": f"dfinet-bench {__version__}",
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"

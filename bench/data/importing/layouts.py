@@ -1,0 +1,224 @@
+"""The forms in which people keep datasets, recognised by their folders, and the one form that a run reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from bench.data.catalogue.cards import DataError
+from bench.data.catalogue.file_names import SUFFIXES, counted, plain, published_name, stem_of
+from bench.registry import unknown
+
+PIXELS = "_pixels0"
+LIST_DEPTH = 2
+"""How many folders below the root a list may lie: img_idx/train_NAME.txt, 50_50/train.txt."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Two folders that belong together, below the root of a dataset; `part` where the names depend on it."""
+
+    images: str
+    masks: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A form in which a dataset is kept.
+
+    Attributes:
+        name: what `--layout` takes.
+        whose: who keeps it so.
+        parts: its folders; letter case does not matter.
+        mask_suffix: what the names of masks have behind the image's name.
+    """
+
+    name: str
+    whose: str
+    parts: tuple[Part, ...]
+    mask_suffix: str = ""
+
+    @property
+    def folders(self) -> str:
+        """Its folders in one line."""
+        return ", ".join(f"{part.images} + {part.masks}" for part in self.parts)
+
+
+LAYOUTS = (
+    Layout("images-masks", "BasicIRSTD, DNANet and most others", (Part("images", "masks"),)),
+    Layout("sirst", "SIRST, version 1 as published", (Part("images", "masks"),), PIXELS),
+    Layout("sirst-v2", "SIRST, version 2 as published", (Part("mixed", "annotations/masks"),), PIXELS),
+    Layout("irstd-1k", "IRSTD-1k as published", (Part("IRSTD1k_Img", "IRSTD1k_Label"),)),
+    Layout(
+        "sirst-aug",
+        "SIRST-Aug as published (AGPCNet)",
+        (Part("trainval/images", "trainval/masks", "trainval"), Part("test/images", "test/masks", "test")),
+    ),
+    Layout(
+        "train-test", "many", (Part("train/images", "train/masks", "train"), Part("test/images", "test/masks", "test"))
+    ),
+    Layout(
+        "train-val-test",
+        "many",
+        (
+            Part("train/images", "train/masks", "train"),
+            Part("val/images", "val/masks", "val"),
+            Part("test/images", "test/masks", "test"),
+        ),
+    ),
+    Layout("image-mask", "some", (Part("image", "mask"),)),
+    Layout("img-mask", "some", (Part("img", "mask"),)),
+    Layout("imgs-masks", "some", (Part("imgs", "masks"),)),
+    Layout("img-label", "some", (Part("img", "label"),)),
+    Layout("image-label", "some", (Part("image", "label"),)),
+    Layout("images-labels", "some", (Part("images", "labels"),)),
+    Layout("voc", "those who follow Pascal VOC", (Part("JPEGImages", "SegmentationClass"),)),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an import takes, by the names that files get.
+
+    Attributes:
+        layout: the form that was recognised.
+        root: the folder inside the source that holds it; `.` for the source itself.
+        images, masks: name without extension to path inside the source.
+        lists: text files that may be lists of names.
+        renamed: image and mask files whose name changes.
+    """
+
+    layout: Layout
+    root: PurePosixPath
+    images: Mapping[str, PurePosixPath]
+    masks: Mapping[str, PurePosixPath]
+    lists: tuple[PurePosixPath, ...]
+    renamed: int
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A layout at a place, with the files of each part's two folders."""
+
+    layout: Layout
+    root: PurePosixPath
+    files: tuple[tuple[str, str, tuple[PurePosixPath, ...]], ...]  # (images or masks, part, paths)
+
+    @property
+    def taken(self) -> frozenset[PurePosixPath]:
+        return frozenset(path for _, _, paths in self.files for path in paths)
+
+
+def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | None = None) -> Plan:
+    """What to take from a source that holds these paths, for a dataset.
+
+    Raises:
+        LookupError: with suggestions, when no layout is called `layout`.
+        DataError: when none fits or several do, two files would get one name, or an image or mask has no partner.
+    """
+    fit = _choose(_find_fits(paths, layout), paths, dataset)
+    images, masks = (_named(fit, kind, dataset) for kind in ("images", "masks"))
+    _check_partners(images, masks)
+    renamed = sum(path.stem != name for names in (images, masks) for name, path in names.items())
+    return Plan(fit.layout, fit.root, images, masks, _list_files(paths, fit.root), renamed)
+
+
+def _find_fits(paths: Collection[PurePosixPath], wanted: str | None) -> list[_Fit]:
+    """Every layout at every place, without those that are a part of another."""
+    known = {layout.name: layout for layout in LAYOUTS}
+    if wanted is not None and wanted not in known:
+        raise LookupError(unknown("layout", wanted, known))
+    folders = _image_folders(paths)
+    fits = [
+        fit
+        for layout in (LAYOUTS if wanted is None else (known[wanted],))
+        for root in _roots(layout, folders)
+        if (fit := _fit(layout, root, folders)) is not None
+    ]
+    return [one for one in fits if not any(one.taken < other.taken for other in fits)]
+
+
+def _image_folders(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
+    """Image files by their folder, its letters in lower case."""
+    folders: dict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in paths:
+        if path.suffix.lower() in SUFFIXES:
+            folders[path.parent.as_posix().casefold()].append(path)
+    return folders
+
+
+def _roots(layout: Layout, folders: Iterable[str]) -> list[PurePosixPath]:
+    tail = PurePosixPath(layout.parts[0].images.casefold()).parts
+    found = (PurePosixPath(folder).parts for folder in folders)
+    return sorted({PurePosixPath(*parts[: -len(tail)]) for parts in found if parts[-len(tail) :] == tail})
+
+
+def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePosixPath]]) -> _Fit | None:
+    places = [
+        (kind, part.part, folders.get((root / folder.casefold()).as_posix(), []))
+        for part in layout.parts
+        for kind, folder in (("images", part.images), ("masks", part.masks))
+    ]
+    if not all(files for _, _, files in places):
+        return None
+    masks = [path for kind, _, files in places for path in files if kind == "masks"]
+    suffixed = sum(path.stem.endswith(PIXELS) for path in masks)
+    if (2 * suffixed > len(masks)) != (layout.mask_suffix == PIXELS):
+        return None
+    written = places[0][2][0].parents[len(PurePosixPath(layout.parts[0].images).parts)]
+    return _Fit(layout, written, tuple((kind, part, tuple(sorted(files))) for kind, part, files in places))
+
+
+def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) -> _Fit:
+    """The only fit; of several the one in a folder of the dataset's name."""
+    named = [fit for fit in fits if plain(fit.root.name) == plain(dataset)]
+    chosen = named if len(fits) > 1 and named else fits
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        places = "; ".join(f"{fit.layout.name} in {fit.root}" for fit in chosen[:4])
+        raise DataError(
+            f"several layouts fit ({len(chosen)}): {places}; pass the folder that holds one of them, or --layout"
+        )
+    found = sorted({path.parent.as_posix() for path in paths if path.suffix.lower() in SUFFIXES})
+    known = "; ".join(f"{layout.name}: {layout.folders}" for layout in LAYOUTS)
+    raise DataError(
+        f"no known layout: images lie in {', '.join(found[:6]) or 'no folder'}{' …' if len(found) > 6 else ''}, "
+        f"expected one of {known}"
+    )
+
+
+def _named(fit: _Fit, kind: str, dataset: str) -> dict[str, PurePosixPath]:
+    """The name that every file of a kind gets, to the file."""
+    named: dict[str, PurePosixPath] = {}
+    seen: dict[str, PurePosixPath] = {}
+    suffix = fit.layout.mask_suffix if kind == "masks" else ""
+    for part, path in ((part, path) for of, part, paths in fit.files if of == kind for path in paths):
+        name = published_name(path.stem.removesuffix(suffix), dataset, part)
+        other = seen.setdefault(name.casefold(), path)
+        if other != path:
+            raise DataError(f"{path}: would be called {name!r} as {other} is, expected one file per image; remove one")
+        named[name] = path
+    return named
+
+
+def _check_partners(images: Mapping[str, PurePosixPath], masks: Mapping[str, PurePosixPath]) -> None:
+    for one, other, wanted in ((images, masks, "mask"), (masks, images, "image")):
+        alone = sorted(one.keys() - other.keys())
+        if alone:
+            shown = ", ".join(str(one[name]) for name in alone[:3])
+            raise DataError(f"{counted(len(alone), 'file')} without {wanted}: {shown}; expected a pair for every name")
+
+
+def _list_files(paths: Iterable[PurePosixPath], root: PurePosixPath) -> tuple[PurePosixPath, ...]:
+    """Text files at the root or up to two folders below it."""
+    inside = (path for path in paths if path.suffix.lower() == ".txt" and path.is_relative_to(root))
+    return tuple(sorted(path for path in inside if len(path.relative_to(root).parts) <= LIST_DEPTH))
+
+
+def listed_name(written: str, dataset: str) -> str:
+    """The name that a line of a list means: without extension, in the dataset's form."""
+    return published_name(stem_of(written), dataset)

@@ -1,0 +1,1 @@
+"""Datasets examined: leaks, near duplicates, statistics."""
