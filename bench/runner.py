@@ -23,19 +23,19 @@ from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames, open_frames
 from bench.data.images.start_masks import OTSU, STARTS
 from bench.environment import describe_environment
-from bench.evaluate import Prediction, choose_examples, predict
 from bench.fresh import measure_fresh
 from bench.leaking import PixelComparison, learnt_from, refuse
 from bench.models.detector import Detector
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, find_models
+from bench.prediction.predict import Prediction, choose_examples, predict
+from bench.prediction.tune_threshold import tune
 from bench.progress import Progress, Silent, counting, track
+from bench.scoring.tally import Tally
 from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
 from bench.suites import Job
-from bench.tally import Tally
 from bench.tracking import Tracker
-from bench.train import Trained, train
-from bench.tuning import tune
+from bench.training.train import Trained, train
 from bench.types import (
     Config,
     Cost,

@@ -22,7 +22,6 @@ from bench.data.images.corruptions import parse_corruption
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
 from bench.executors.local import run_all
-from bench.judging import grey_like, judged_pair
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
@@ -31,11 +30,12 @@ from bench.metrics.errors import ERRORS, ErrorsWriter
 from bench.metrics.registry import score, score_rounds
 from bench.metrics.rounds import RoundTable
 from bench.models.network import MODELS
+from bench.prediction.tune_threshold import best_level
 from bench.runner import Place, check_names, is_done, read_images, run
+from bench.scoring.align import grey_like, judged_pair
 from bench.store import Manifest, load_arrays, read_result, write_result
 from bench.suites import Job, Limit, SuiteError, expand, load_suite
 from bench.tracking import Tracker
-from bench.tuning import best_level
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights.load import weights_digest
 

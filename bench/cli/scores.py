@@ -15,7 +15,7 @@ from bench.cli.console import Bar, err, format_score, out
 from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
 
 if TYPE_CHECKING:
-    from bench.rescore import Rescored
+    from bench.scoring.score import Rescored
 
 
 def score_(
@@ -41,7 +41,7 @@ def score_(
 ) -> None:
     """Score anybody's predictions, or a run's once more, under any named scorings; no network is needed."""
     from bench.protocols.resolve import parse_overrides
-    from bench.scored import Request, judge, write_record, write_scored
+    from bench.scoring.request import Request, judge, write_record, write_scored
 
     request = Request(
         predictions,
@@ -85,7 +85,7 @@ def audit(
 def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
     """Print all scores under one scoring, or under several what the code base of each would print."""
     from bench.protocols.scorings import describe_scoring
-    from bench.scored import scored_json
+    from bench.scoring.request import scored_json
 
     for note in dict.fromkeys(note for one in found for note in one.notes):
         err.print(f"note: {note}", markup=False, soft_wrap=True)

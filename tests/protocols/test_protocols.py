@@ -7,11 +7,11 @@ import numpy as np
 import bench.protocols.protocols
 from bench.data.catalogue.cards import load_card
 from bench.data.images.frames import Frame
-from bench.judging import judged_pair
 from bench.metrics.counting.counts import count_image, counts_of, quantise
 from bench.metrics.registry import score
 from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.protocols.recipes import RECIPES
+from bench.scoring.align import judged_pair
 from bench.types import Input, Recipe, Score, Scoring, Selection
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.protocols.scorings import all_scorings
-from bench.rescore import score_folder
+from bench.scoring.score import score_folder
 
 pytestmark = pytest.mark.realdata
 

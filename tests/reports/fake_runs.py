@@ -21,7 +21,7 @@ from bench.models.published_numbers import METHODS, reported
 from bench.protocols.protocols import BASICIRSTD
 from bench.protocols.recipes import RECIPES
 from bench.protocols.scorings import all_scorings, write_judgements
-from bench.rescore import ScoringsTally
+from bench.scoring.score import ScoringsTally
 from bench.store import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,

@@ -13,10 +13,10 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from bench import rescore
 from bench.parallel import usable_processors
 from bench.protocols.scorings import named_scoring
-from bench.rescore import MaskFile, Rescored, Sample, judge_all
+from bench.scoring import score as rescore
+from bench.scoring.score import MaskFile, Rescored, Sample, judge_all
 from tests.speed.test_counting import smooth
 
 log = logging.getLogger(__name__)

@@ -16,17 +16,17 @@ from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
-from bench.details import Details
-from bench.judging import judged_under
-from bench.maps import Kind, Map, levels_of, mask_of
 from bench.metrics.counting.counts import CountsWriter, CountTable, QArray, Truth, join_tables
 from bench.metrics.registry import score
 from bench.parallel import usable_processors
-from bench.predictions import few, list_maps, match_names, open_maps, pair_names
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import Judgement, NamedScoring
+from bench.scoring.align import judged_under
+from bench.scoring.details import Details
+from bench.scoring.input_checks import EXCHANGED, Survey
+from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names
+from bench.scoring.read_map import Kind, Map, levels_of, mask_of
 from bench.store import read_result
-from bench.survey import EXCHANGED, Survey
 from bench.types import RunResult, Score, Scoring
 
 BLOCK = 32

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from bench.data.batches.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.data.images.frames import Frames
-from bench.device_counts import counts_on
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
-from bench.running_loss import NonFiniteLossError, RunningLoss
 from bench.store import StoreError, first_line, replacing, write_text
+from bench.training.counts_on_device import counts_on
+from bench.training.running_loss import NonFiniteLossError, RunningLoss
 from bench.types import Recipe, Training
 from bench.weights.load import save_weights
 

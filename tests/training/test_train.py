@@ -18,9 +18,9 @@ from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 from bench.data.images.frames import Frame, Frames
 from bench.models.network import build_model
 from bench.progress import Silent
-from bench.running_loss import NonFiniteLossError
 from bench.store import StoreError
-from bench.train import Trained, judge_epoch, seed_of_epoch, train
+from bench.training.running_loss import NonFiniteLossError
+from bench.training.train import Trained, judge_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights.load import read_metadata
 from bench.weights.read_checkpoint import read_checkpoint

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from fakes import Bright
 
-from bench import pool, registry
+from bench import registry
 from bench.models.detector import Grey
 from bench.models.network import MODELS, build_model, find_models
-from bench.pool import score_maps
+from bench.prediction import parallel_detector as pool
+from bench.prediction.parallel_detector import score_maps
 from bench.registry import load_plugin, loaded_plugins
 
 GREYS = [np.random.default_rng(seed).uniform(0, 255, (6 + seed, 9)) for seed in range(9)]

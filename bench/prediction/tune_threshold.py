@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images.frames import Frames
-from bench.evaluate import grey_levels
 from bench.models.detector import RULES, Detector, ScoreMap
-from bench.pool import score_maps
+from bench.prediction.parallel_detector import score_maps
+from bench.prediction.predict import grey_levels
 from bench.progress import Progress, Silent, track
 from bench.store import StoreError, read_json, write_json
 from bench.types import Method

@@ -9,13 +9,13 @@ from typing import Any
 
 from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.splits import read_list
-from bench.predictions import listed_names
 from bench.progress import Progress
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import RuleError, fields_of, fitted
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
 from bench.registry import unknown
-from bench.rescore import Rescored, rescore_run, score_folder
+from bench.scoring.read_folder import listed_names
+from bench.scoring.score import Rescored, rescore_run, score_folder
 from bench.store import RESULT_FILE, to_plain, write_arrays, write_json
 from bench.types import Scoring
 

@@ -15,7 +15,7 @@ from bench.data.images.start_masks import OTSU
 from bench.metrics.counting.counts import quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
-from bench.pool import score_maps
+from bench.prediction.parallel_detector import score_maps
 from bench.types import Input
 
 Levels = NDArray[np.uint16]

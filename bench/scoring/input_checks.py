@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Lock
 
 from bench.data.catalogue.cards import DataError
-from bench.maps import FULL, Kind, Map
 from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
+from bench.scoring.read_map import FULL, Kind, Map
 from bench.types import Scoring
 
 WHOLE: tuple[Kind, ...] = ("8-bit", "16-bit")

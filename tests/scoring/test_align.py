@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.data.images.frames import Frame
-from bench.judging import grey_like, judged_pair, judged_under, stretch
+from bench.scoring.align import grey_like, judged_pair, judged_under, stretch
 from bench.types import Scoring
 
 NATIVE = Scoring("native")

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images.frames import Frame
-from bench.details import Details
-from bench.judging import grey_like, judged_pair
 from bench.metrics.counting.counts import CountsWriter, read_truth
 from bench.metrics.registry import score_rounds
 from bench.metrics.rounds import RoundsWriter
 from bench.protocols.scorings import all_scorings, write_judgements
-from bench.rescore import ScoringsTally
+from bench.scoring.align import grey_like, judged_pair
+from bench.scoring.details import Details
+from bench.scoring.score import ScoringsTally
 from bench.store import write_arrays
 from bench.types import Score, Scoring
 

@@ -10,9 +10,9 @@ from fakes import INPUT, Echo, synthetic_frames
 
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
-from bench.evaluate import Prediction, choose_examples, predict
 from bench.metrics.counting.counts import quantise
 from bench.models.network import Segmenter, build_model
+from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.types import Input
 
 CPU = torch.device("cpu")

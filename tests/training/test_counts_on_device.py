@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from bench import device_counts
-from bench.device_counts import DeviceCounts, HostCounts
 from bench.metrics.counting.components import find_components
 from bench.metrics.counting.counts import Counts, count_image, counts_of
+from bench.training import counts_on_device as device_counts
+from bench.training.counts_on_device import DeviceCounts, HostCounts
 from bench.types import Scoring
 
 Flags = NDArray[np.bool_]

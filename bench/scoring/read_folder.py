@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.data.catalogue.cards import DataError
-from bench.maps import ARRAYS, CONTENT_ERRORS, PICTURES, Kind, Map, first_words, load_array, map_of, read_map
+from bench.scoring.read_map import (
+    ARRAYS,
+    CONTENT_ERRORS,
+    PICTURES,
+    Kind,
+    Map,
+    first_words,
+    load_array,
+    map_of,
+    read_map,
+)
 from bench.store import RESULT_FILE
 
 STORED = "predictions.npz"

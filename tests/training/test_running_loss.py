@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.running_loss import LOOK_EVERY, NonFiniteLossError, RunningLoss
+from bench.training.running_loss import LOOK_EVERY, NonFiniteLossError, RunningLoss
 
 
 def test_the_mean_weighs_batches_by_their_images() -> None:

@@ -24,13 +24,13 @@ from bench.data.catalogue.cards import DataError
 from bench.executors.local import run_all
 from bench.metrics.counting.counts import CountTable, quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
-from bench.rescore import Rescored, rescore_run, score_folder
 from bench.runner import Place
+from bench.scoring.score import Rescored, rescore_run, score_folder
 from bench.store import load_arrays, read_result, write_result
 from bench.suites import Job
 from bench.types import Scoring
 
-PARITY = Path(__file__).parent / "parity" / "metrics"
+PARITY = Path(__file__).parents[1] / "parity" / "metrics"
 CASES: dict[str, Any] = json.loads((PARITY / "cases.json").read_text())["cases"]
 ARRAYS = dict(np.load(PARITY / "cases.npz"))
 SOFT_CASE = "nonbinary_gt_resized"

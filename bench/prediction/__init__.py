@@ -1,0 +1,1 @@
+"""Probability maps from networks and detectors, and a detector's threshold."""

@@ -1,0 +1,1 @@
+"""Probability maps against masks under named rules."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its losses so far and its counts on the device."""
