@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from bench.cost import example
+from bench.cost.measure import example
 from bench.models.network import Segmenter, find_models, parameter_count
-from bench.store import replacing
+from bench.store.files import replacing
 from bench.types import Setting
 from bench.weights.load import COUNTER, MisfitError, load_model, save_weights, weights_digest
 from bench.weights.read_checkpoint import read_checkpoint

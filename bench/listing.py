@@ -17,7 +17,7 @@ from bench.models.network import find_models
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import all_scorings, describe_rules
 from bench.registry import unknown
-from bench.suites import load_suite, suite_names
+from bench.suites.suite import load_suite, suite_names
 
 Rows = list[dict[str, str | int]]
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.cost.fresh_process import measure_fresh
 from bench.data.batches.augment import AUGMENTATIONS
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import list_names
@@ -23,8 +24,6 @@ from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames, open_frames
 from bench.data.images.start_masks import OTSU, STARTS
 from bench.environment import describe_environment
-from bench.fresh import measure_fresh
-from bench.leaking import PixelComparison, learnt_from, refuse
 from bench.models.detector import Detector
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, find_models
@@ -32,9 +31,10 @@ from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.prediction.tune_threshold import tune
 from bench.progress import Progress, Silent, counting, track
 from bench.scoring.tally import Tally
-from bench.store import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
-from bench.suites import Job
-from bench.tracking import Tracker
+from bench.store.files import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
+from bench.store.mlflow_tracker import Tracker
+from bench.suites.leak_check import PixelComparison, learnt_from, refuse
+from bench.suites.suite import Job
 from bench.training.train import Trained, train
 from bench.types import (
     Config,

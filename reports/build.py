@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from bench.store import Manifest, write_text
+from bench.store.files import Manifest, write_text
 from reports.ablation import ablation_tables
 from reports.comparison import comparison_table
 from reports.counted import Counted, missing_counts, read_counted

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data.quality.dataset_statistics import ALL, Description, Summary, image_lines, summarise, target_lines
-from bench.store import write_text
+from bench.store.files import write_text
 from reports.columns import Column
 from reports.drawn import words_of
 from reports.latex import table_to_latex

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.metrics.curves import CurveCounts
-from bench.store import StoreError
+from bench.store.files import StoreError
 from reports.columns import metrics_shown
 from reports.drawing_errors import error_figures
 from reports.drawing_feedback import feedback_figures, variant_figures

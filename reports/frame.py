@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.protocols.scorings import describe_scoring
-from bench.store import Manifest, StoreError, read_manifest, read_result
+from bench.store.files import Manifest, StoreError, read_manifest, read_result
 from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.protocols.scorings import describe_scoring
-from bench.store import Manifest
+from bench.store.files import Manifest
 from reports.differences import start_words
 from reports.frame import (
     Entry,

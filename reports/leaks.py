@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.data.catalogue.overlaps import ListName
 from bench.data.quality.leak_search import LeakReport, Sources, Twin
-from bench.store import write_text
+from bench.store.files import write_text
 from reports.drawn import words_of
 
 MOST = 18

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
-from bench.store import StoreError
+from bench.store.files import StoreError
 from reports.caption import all_notes, opening, signs
 from reports.cells import absence, metric_cell
 from reports.columns import STANDARD, Column

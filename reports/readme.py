@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.store import write_text
+from bench.store.files import write_text
 from reports.comparison import comparison_table
 from reports.counted import read_counted
 from reports.frame import plain_entries, read_suite

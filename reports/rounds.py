@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.store import StoreError
+from bench.store.files import StoreError
 from bench.types import RunResult, Score
 from reports.caption import all_notes, caption, signs
 from reports.cells import metric_cell

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.store import StoreError, load_arrays
+from bench.store.files import StoreError, load_arrays
 from reports.frame import Entry
 
 Counts = NDArray[np.int64]

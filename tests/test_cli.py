@@ -24,10 +24,10 @@ import torch
 from commands import Answer, Call, caller
 from fakes import LossBreaks
 
-from bench.cost import count_macs
+from bench.cost.measure import count_macs
 from bench.data.catalogue.splits import list_names
 from bench.models.network import MODELS, build_model
-from bench.store import read_manifest, read_result
+from bench.store.files import read_manifest, read_result
 
 ROOT = Path(__file__).parents[1]
 LIMIT = ("--limit", "train=7,test=3")

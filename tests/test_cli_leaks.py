@@ -16,7 +16,7 @@ from commands import Call, caller
 
 from bench.data.catalogue import splits
 from bench.data.catalogue.splits import list_names
-from bench.store import read_manifest, read_result
+from bench.store.files import read_manifest, read_result
 
 SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", "--limit", "train=7,test=3", "--mlflow", "off")
 DOT = 'datasets = ["synthetic"]\n[[row]]\nmodel = "Dot"\n'

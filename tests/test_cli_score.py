@@ -22,7 +22,7 @@ from bench.metrics.counting.counts import CountTable
 from bench.metrics.curves import CurveCounts
 from bench.protocols.scorings import SCORINGS, SCORINGS_FILE, named_scoring
 from bench.runner import Place
-from bench.store import load_arrays, read_result
+from bench.store.files import load_arrays, read_result
 
 ROOT = Path(__file__).parents[1]
 

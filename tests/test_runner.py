@@ -33,9 +33,9 @@ from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
 from bench.runner import Place, check_names, is_done, read_images, run
 from bench.scoring.align import grey_like, judged_pair
-from bench.store import Manifest, load_arrays, read_result, write_result
-from bench.suites import Job, Limit, SuiteError, expand, load_suite
-from bench.tracking import Tracker
+from bench.store.files import Manifest, load_arrays, read_result, write_result
+from bench.store.mlflow_tracker import Tracker
+from bench.suites.suite import Job, Limit, SuiteError, expand, load_suite
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights.load import weights_digest
 

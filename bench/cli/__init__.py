@@ -63,9 +63,9 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 def main() -> None:
     """Run the command line; expected errors become one line on standard error and exit code 2."""
     from bench.data.catalogue.cards import DataError
-    from bench.store import StoreError
-    from bench.suites import SuiteError
-    from bench.tracking import TrackingError
+    from bench.store.files import StoreError
+    from bench.store.mlflow_tracker import TrackingError
+    from bench.suites.suite import SuiteError
 
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]

@@ -49,7 +49,7 @@ def cost(
     """Print parameters, MACs, latency, images/s and memory of new networks and detectors, each in its own process."""
     import torch
 
-    from bench.fresh import measure_fresh
+    from bench.cost.fresh_process import measure_fresh
     from bench.models.network import build_model, find_models
     from bench.progress import track
 

@@ -29,7 +29,7 @@ from bench.cli.options import (
 
 if TYPE_CHECKING:
     from bench.gate import GateReport
-    from bench.suites import Job
+    from bench.suites.suite import Job
     from bench.types import RunResult
 
 
@@ -70,9 +70,9 @@ def run(
     from bench.executors.local import run_all
     from bench.protocols.resolve import parse_overrides
     from bench.runner import check_names, read_images, with_leaks
-    from bench.store import write_manifest
-    from bench.suites import expand, load_suite, manifest_of, parse_limit, restricted
-    from bench.tracking import Mirror, open_tracker
+    from bench.store.files import write_manifest
+    from bench.store.mlflow_tracker import Mirror, open_tracker
+    from bench.suites.suite import expand, load_suite, manifest_of, parse_limit, restricted
 
     if executor != "local":
         raise ValueError(f"--executor {executor!r}: expected local")
@@ -118,9 +118,9 @@ def report(
     mlflow: UriOption = None,
 ) -> None:
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run."""
-    from bench.store import read_manifest
-    from bench.suites import suite_stem
-    from bench.tracking import open_tracker
+    from bench.store.files import read_manifest
+    from bench.store.mlflow_tracker import open_tracker
+    from bench.suites.suite import suite_stem
     from reports.build import build_report
 
     name = suite_stem(suite)
@@ -146,8 +146,8 @@ def gate(
     from bench.executors.local import run_all
     from bench.gate import compare, read_reference, to_junit, write_reference
     from bench.runner import check_names, read_images
-    from bench.store import write_text
-    from bench.suites import expand, load_suite
+    from bench.store.files import write_text
+    from bench.suites.suite import expand, load_suite
 
     stored = None if update else read_reference(reference)
     described = load_suite(suite)
@@ -189,9 +189,9 @@ def publish(
     mlflow: UriOption = None,
 ) -> None:
     """Send stored results to MLflow; those that are there already are left alone."""
-    from bench.suites import suite_stem
-    from bench.tracking import OFF, is_available, open_tracker
-    from bench.tracking import publish as send
+    from bench.store.mlflow_tracker import OFF, is_available, open_tracker
+    from bench.store.mlflow_tracker import publish as send
+    from bench.suites.suite import suite_stem
 
     if not is_available() or mlflow == OFF:
         raise ValueError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
@@ -202,7 +202,7 @@ def publish(
 
 def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's page on the results."""
-    from bench.tracking import open_page
+    from bench.store.mlflow_tracker import open_page
 
     raise typer.Exit(open_page(mlflow, port=port))
 
@@ -210,7 +210,7 @@ def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
     """Print one line an experiment, with where its files are, or all results as one JSON object; null: not reached."""
     from bench.protocols.scorings import with_prints
-    from bench.store import to_plain
+    from bench.store.files import to_plain
 
     if as_json:
         rows = [

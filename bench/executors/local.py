@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Sequence
 
 from bench.runner import Place, failed_result, is_done, run
-from bench.store import ERROR_LOG, read_result, write_result, write_text
-from bench.suites import Job
+from bench.store.files import ERROR_LOG, read_result, write_result, write_text
+from bench.suites.suite import Job
 from bench.types import RunResult
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from bench.metrics.registry import find_metrics
 from bench.protocols.protocols import PROTOCOLS
 from bench.registry import Registry
-from bench.store import StoreError, from_plain, read_json, to_plain, write_json
+from bench.store.files import StoreError, from_plain, read_json, to_plain, write_json
 from bench.types import Score, Scoring
 
 HEADS = ("IoU", "nIoU", "F1", "Pd", "Fa")

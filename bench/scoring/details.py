@@ -11,7 +11,7 @@ from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.store import write_arrays
+from bench.store.files import write_arrays
 from bench.types import Score, Scoring
 
 

@@ -27,7 +27,7 @@ from bench.scoring.read_map import (
     map_of,
     read_map,
 )
-from bench.store import RESULT_FILE
+from bench.store.files import RESULT_FILE
 
 STORED = "predictions.npz"
 MASK_SUFFIX = "_pixels0"

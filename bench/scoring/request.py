@@ -16,7 +16,7 @@ from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, 
 from bench.registry import unknown
 from bench.scoring.read_folder import listed_names
 from bench.scoring.score import Rescored, rescore_run, score_folder
-from bench.store import RESULT_FILE, to_plain, write_arrays, write_json
+from bench.store.files import RESULT_FILE, to_plain, write_arrays, write_json
 from bench.types import Scoring
 
 FILES = ("counts", "curves", "distances", "errors", "contrast")

@@ -26,7 +26,7 @@ from bench.scoring.details import Details
 from bench.scoring.input_checks import EXCHANGED, Survey
 from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names
 from bench.scoring.read_map import Kind, Map, levels_of, mask_of
-from bench.store import read_result
+from bench.store.files import read_result
 from bench.types import RunResult, Score, Scoring
 
 BLOCK = 32

@@ -15,7 +15,7 @@ from bench.protocols.scorings import all_scorings, write_judgements
 from bench.scoring.align import grey_like, judged_pair
 from bench.scoring.details import Details
 from bench.scoring.score import ScoringsTally
-from bench.store import write_arrays
+from bench.store.files import write_arrays
 from bench.types import Score, Scoring
 
 

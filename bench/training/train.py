@@ -21,7 +21,7 @@ from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
-from bench.store import StoreError, first_line, replacing, write_text
+from bench.store.files import StoreError, first_line, replacing, write_text
 from bench.training.counts_on_device import counts_on
 from bench.training.running_loss import NonFiniteLossError, RunningLoss
 from bench.types import Recipe, Training

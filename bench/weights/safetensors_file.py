@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.store import replacing
+from bench.store.files import replacing
 
 DTYPES = {
     "F64": torch.float64,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.metrics.counting.counts import LEVELS, threshold_level
 from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
 from bench.metrics.distances import DistanceTable, pd_fa_by_distance
-from bench.store import Arrays, StoreError, load_arrays
+from bench.store.files import Arrays, StoreError, load_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import LOWEST_RATE, Curve, FloatArray, LossCurve
 from reports.figures.pictures import Picture, read_pictures

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.agpcnet import AGCB, SCALES, AGPCNet, AsymFusion, ContextPyramid, NonLocal, cut
-from bench.cost import count_fvcore
+from bench.cost.measure import count_fvcore
 from bench.models.losses import soft_iou_sample
 from bench.models.network import build_model, parameter_count
 from tests.parity import rule

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.cost import count_macs, example
+from bench.cost.measure import count_macs, example
 from bench.models.losses import get_loss
 from bench.models.network import MODEL_PACKAGES, Batch, Segmenter, build_model, find_models, parameter_count
 from bench.weights.load import load_model, save_weights

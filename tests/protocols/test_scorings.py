@@ -22,7 +22,7 @@ from bench.protocols.scorings import (
     with_prints,
     write_judgements,
 )
-from bench.store import StoreError
+from bench.store.files import StoreError
 from bench.types import Matching, Score, Scoring
 
 

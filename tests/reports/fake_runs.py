@@ -22,7 +22,7 @@ from bench.protocols.protocols import BASICIRSTD
 from bench.protocols.recipes import RECIPES
 from bench.protocols.scorings import all_scorings, write_judgements
 from bench.scoring.score import ScoringsTally
-from bench.store import Manifest, write_arrays, write_manifest, write_result
+from bench.store.files import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,
     Experiment,

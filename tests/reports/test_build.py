@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.store import Manifest, StoreError, write_manifest
+from bench.store.files import Manifest, StoreError, write_manifest
 from bench.types import RunResult, Scoring
 from reports.build import Report, build_report
 from reports.drawn import file_stem

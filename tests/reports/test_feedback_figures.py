@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench.store import write_arrays
+from bench.store.files import write_arrays
 from bench.types import Score
 from reports.build import build_report
 from reports.columns import STANDARD

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, Rectangle
 
 from bench.metrics.counting.counts import LEVELS
 from bench.metrics.curves import CurveCounts
-from bench.store import write_arrays
+from bench.store.files import write_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import (
     Curve,

@@ -12,7 +12,7 @@ import pytest
 from bench.metrics.counting.counts import CountsWriter, CountTable
 from bench.metrics.registry import score
 from bench.metrics.significance import holm, permutation_tests
-from bench.store import write_arrays
+from bench.store.files import write_arrays
 from bench.types import ModelInfo, RunResult, Score
 from reports.comparison import comparison_table
 from reports.counted import missing_counts, read_counted, registered_metric

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.store import Manifest, read_manifest, write_manifest, write_result
+from bench.store.files import Manifest, read_manifest, write_manifest, write_result
 from bench.types import Row, RunResult, Score, Training
 from reports.build import build_report
 from reports.comparison import comparison_table

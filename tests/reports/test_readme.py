@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.models.network import MODEL_PACKAGES, find_models
-from bench.store import StoreError
+from bench.store.files import StoreError
 from reports.readme import MARKED, ROOT, with_tables
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.store import StoreError, write_arrays
+from bench.store.files import StoreError, write_arrays
 from bench.types import RunResult, Score
 from reports.columns import metrics_shown
 from reports.comparison import comparison_table

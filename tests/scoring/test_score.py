@@ -26,8 +26,8 @@ from bench.metrics.counting.counts import CountTable, quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.runner import Place
 from bench.scoring.score import Rescored, rescore_run, score_folder
-from bench.store import load_arrays, read_result, write_result
-from bench.suites import Job
+from bench.store.files import load_arrays, read_result, write_result
+from bench.suites.suite import Job
 from bench.types import Scoring
 
 PARITY = Path(__file__).parents[1] / "parity" / "metrics"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cost import example, one_round
+from bench.cost.measure import example, one_round
 from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models, to_device
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from bench.data.catalogue.file_names import published_names, stem_of
 from bench.data.catalogue.splits import HELD_OUT, check_names, choose_held_out, known_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
 from bench.data.images.synthetic import named_scene
-from bench.store import write_text
+from bench.store.files import write_text
 
 PUBLISHED = {
     ("NUAA-SIRST", "basicirstd", "train"): "basicirstd/NUAA-SIRST/train_NUAA-SIRST.txt",

@@ -30,7 +30,7 @@ from bench.data.images.find_dataset import find_dataset
 from bench.data.images.synthetic import checked_scene
 from bench.data.quality.near_duplicates import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
 from bench.progress import Step
-from bench.store import StoreError, from_plain, read_json, to_plain, write_json
+from bench.store.files import StoreError, from_plain, read_json, to_plain, write_json
 
 log = logging.getLogger(__name__)
 

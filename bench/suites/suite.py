@@ -32,11 +32,11 @@ from typing import Any, Literal
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import ALL, corruption_names
-from bench.leaking import count_leaked, refuse_shared_images
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules
 from bench.registry import unknown
-from bench.store import Manifest
+from bench.store.files import Manifest
+from bench.suites.leak_check import count_leaked, refuse_shared_images
 from bench.types import (
     TUNED,
     Config,
@@ -53,7 +53,7 @@ from bench.types import (
 )
 
 SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "allow_leak", "corruptions", "trained_on", "set", "row")
-SUITE_FOLDER = Path(__file__).parent / "suites"
+SUITE_FOLDER = Path(__file__).parent
 HELD_OUT_SHARE = 0.2
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from bench import registry
-from bench.cost import measure_cost
-from bench.fresh import Arithmetic, measure_fresh
+from bench.cost.fresh_process import Arithmetic, measure_fresh
+from bench.cost.measure import measure_cost
 from bench.models.detector import Detector
 from bench.models.network import MODELS, Segmenter, build_model, find_models
 from bench.registry import load_plugin
@@ -75,7 +75,7 @@ MEASURES = """
 
     import torch
 
-    from bench.fresh import measure_fresh
+    from bench.cost.fresh_process import measure_fresh
     from bench.models.network import build_model
     from bench.registry import load_plugin
 
@@ -151,7 +151,7 @@ def test_the_measuring_process_ends_with_a_killed_parent(tmp_path: Path) -> None
     for name, text in (("sleeps", SLEEPS), ("measures", MEASURES)):
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
     words = [sys.executable, str(tmp_path / "measures.py"), str(tmp_path / "sleeps.py")]
-    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

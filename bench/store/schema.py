@@ -1,4 +1,4 @@
-"""The JSON Schema of `result.json`, made from the records. `python -m bench.schema` writes it beside this file."""
+"""The JSON Schema of `result.json`, made from the records. `python -m bench.store.schema` writes it beside this file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.store import write_text
+from bench.store.files import write_text
 from bench.types import SCHEMA_VERSION, RunResult
 
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")

@@ -14,10 +14,10 @@ from bench.data.catalogue import overlaps, splits
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.overlaps import shared_images
 from bench.data.catalogue.splits import image_list, list_names
-from bench.leaking import LeakError, count_leaked, refuse_shared_images
 from bench.models.network import find_models
-from bench.store import read_manifest, read_result
-from bench.suites import (
+from bench.store.files import read_manifest, read_result
+from bench.suites.leak_check import LeakError, count_leaked, refuse_shared_images
+from bench.suites.suite import (
     Job,
     Limit,
     SuiteError,
@@ -36,7 +36,7 @@ MODELS = {
 }
 
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def info_of(name: str) -> ModelInfo:

@@ -18,13 +18,22 @@ import torch
 from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
-from bench import tracking
 from bench.executors.local import run_all
 from bench.runner import Place
-from bench.store import Manifest, StoreError, read_result, write_manifest, write_result, write_text
-from bench.suites import Job, load_suite, manifest_of
-from bench.tracking import KEY_TAG, PARENT_TAG, SUITE_TAG, Mirror, MlflowTracker, Tracker, TrackingError, open_tracker
-from bench.tracking import publish as publish_runs
+from bench.store.files import Manifest, StoreError, read_result, write_manifest, write_result, write_text
+from bench.store.files import mlflow_tracker as tracking
+from bench.store.mlflow_tracker import (
+    KEY_TAG,
+    PARENT_TAG,
+    SUITE_TAG,
+    Mirror,
+    MlflowTracker,
+    Tracker,
+    TrackingError,
+    open_tracker,
+)
+from bench.store.mlflow_tracker import publish as publish_runs
+from bench.suites.suite import Job, load_suite, manifest_of
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bench.store import ERROR_LOG, RESULT_FILE, Manifest, StoreError, first_line, read_manifest, read_result, to_plain
+from bench.store.files import (
+    ERROR_LOG,
+    RESULT_FILE,
+    Manifest,
+    StoreError,
+    first_line,
+    read_manifest,
+    read_result,
+    to_plain,
+)
 from bench.types import Row, RunResult, Training, Weights
 
 log = logging.getLogger(__name__)

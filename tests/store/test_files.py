@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from records import EXPERIMENT, RESULT, ROW
 
-from bench.schema import SCHEMA_FILE, result_schema
-from bench.store import (
+from bench.store.files import (
     ArrayWriter,
     Manifest,
     StoreError,
@@ -26,6 +25,7 @@ from bench.store import (
     write_result,
     write_text,
 )
+from bench.store.schema import SCHEMA_FILE, result_schema
 from bench.types import Weights
 
 
@@ -47,7 +47,7 @@ def test_a_manifest_reads_back_equal(tmp_path: Path) -> None:
 
 
 def test_the_stored_schema_is_the_records_schema() -> None:
-    assert json.loads(SCHEMA_FILE.read_text()) == result_schema(), "run python -m bench.schema"
+    assert json.loads(SCHEMA_FILE.read_text()) == result_schema(), "run python -m bench.store.schema"
 
 
 def test_a_stored_result_satisfies_the_schema_and_a_changed_one_does_not() -> None:

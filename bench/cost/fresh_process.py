@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from bench.cost import measure_cost
+from bench.cost.measure import measure_cost
 from bench.models.detector import Detector
 from bench.models.network import Built, Segmenter, build_model
 from bench.registry import load_plugin, loaded_plugins

@@ -1,0 +1,1 @@
+"""Results kept as files, and mirrored to MLflow."""

@@ -1,0 +1,1 @@
+"""Suites: files that name experiments, and what they expand to."""
