@@ -168,7 +168,7 @@ FAKES: dict[str, type[Segmenter]] = {
 
 def register_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the networks of this file known by name for one test, in this process alone: costs are measured here."""
-    monkeypatch.setattr("bench.runner.measure_fresh", measure_cost)
+    monkeypatch.setattr("bench.run.experiment.measure_fresh", measure_cost)
     for name, network in FAKES.items():
         info = ModelInfo(
             name,

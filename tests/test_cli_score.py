@@ -17,11 +17,11 @@ import torch
 from commands import Call, caller
 from fakes import make_jobs
 
-from bench.executors.local import run_all
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.curves import CurveCounts
 from bench.protocols.scorings import SCORINGS, SCORINGS_FILE, named_scoring
-from bench.runner import Place
+from bench.run.experiment import Place
+from bench.run.local import run_all
 from bench.store.files import load_arrays, read_result
 
 ROOT = Path(__file__).parents[1]

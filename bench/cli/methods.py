@@ -16,7 +16,7 @@ from bench.cli.options import JsonOption, PluginOption, info_lookup, open_device
 from bench.registry import load_plugin
 
 if TYPE_CHECKING:
-    from bench.conversion import Imported
+    from bench.run.import_weights import Imported
 
 
 def list_(
@@ -103,8 +103,8 @@ def import_weights_(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a published checkpoint to safetensors, read it back and prove that the output is the same bit for bit."""
-    from bench.conversion import default_out, import_weights
     from bench.protocols.resolve import parse_overrides
+    from bench.run.import_weights import default_out, import_weights
 
     info_lookup(plugin)
     made = import_weights(

@@ -14,7 +14,7 @@ from bench.registry import load_plugin
 if TYPE_CHECKING:
     import torch
 
-    from bench.runner import Place
+    from bench.run.experiment import Place
     from bench.types import ModelInfo
 
 FAILED, WRONG = 1, 2
@@ -61,7 +61,7 @@ def data_folder(given: Path | None) -> Path | None:
 
 def open_place(runs: Path, data: Path | None, device: torch.device) -> Place:
     """Where experiments run, with progress on the terminal."""
-    from bench.runner import Place
+    from bench.run.experiment import Place
 
     return Place(runs=runs, data=data_folder(data), device=device, progress=Bar())
 

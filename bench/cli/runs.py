@@ -28,7 +28,7 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bench.gate import GateReport
+    from bench.run.gate import GateReport
     from bench.suites.suite import Job
     from bench.types import RunResult
 
@@ -67,9 +67,9 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Train, predict, score and measure every experiment of a suite; what is done already is kept."""
-    from bench.executors.local import run_all
     from bench.protocols.resolve import parse_overrides
-    from bench.runner import check_names, read_images, with_leaks
+    from bench.run.experiment import check_names, read_images, with_leaks
+    from bench.run.local import run_all
     from bench.store.files import write_manifest
     from bench.store.mlflow_tracker import Mirror, open_tracker
     from bench.suites.suite import expand, load_suite, manifest_of, parse_limit, restricted
@@ -143,9 +143,9 @@ def gate(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
-    from bench.executors.local import run_all
-    from bench.gate import compare, read_reference, to_junit, write_reference
-    from bench.runner import check_names, read_images
+    from bench.run.experiment import check_names, read_images
+    from bench.run.gate import compare, read_reference, to_junit, write_reference
+    from bench.run.local import run_all
     from bench.store.files import write_text
     from bench.suites.suite import expand, load_suite
 

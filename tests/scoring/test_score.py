@@ -21,10 +21,10 @@ from fakes import make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
 from bench.data.catalogue.cards import DataError
-from bench.executors.local import run_all
 from bench.metrics.counting.counts import CountTable, quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
-from bench.runner import Place
+from bench.run.experiment import Place
+from bench.run.local import run_all
 from bench.scoring.score import Rescored, rescore_run, score_folder
 from bench.store.files import load_arrays, read_result, write_result
 from bench.suites.suite import Job

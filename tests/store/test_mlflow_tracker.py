@@ -18,8 +18,8 @@ import torch
 from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
-from bench.executors.local import run_all
-from bench.runner import Place
+from bench.run.experiment import Place
+from bench.run.local import run_all
 from bench.store.files import Manifest, StoreError, read_result, write_manifest, write_result, write_text
 from bench.store.files import mlflow_tracker as tracking
 from bench.store.mlflow_tracker import (

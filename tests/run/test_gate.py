@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.gate import Expected, Reference, Verdict, compare, read_reference, to_junit, write_reference
+from bench.run.gate import Expected, Reference, Verdict, compare, read_reference, to_junit, write_reference
 from bench.types import Better, Score
 
 ROW = "DFINet (width 8) on synthetic"
@@ -198,10 +198,10 @@ def test_a_report_without_comparisons_does_not_pass() -> None:
 
 
 def test_the_gate_and_the_metrics_need_no_torch() -> None:
-    code = "import sys, bench.gate, bench.metrics.registry as s, bench.metrics.curves; s.find_metrics()"
+    code = "import sys, bench.run.gate, bench.metrics.registry as s, bench.metrics.curves; s.find_metrics()"
     found = subprocess.run(
         [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from bench.runner import Place, failed_result, is_done, run
+from bench.run.experiment import Place, failed_result, is_done, run
 from bench.store.files import ERROR_LOG, read_result, write_result, write_text
 from bench.suites.suite import Job
 from bench.types import RunResult

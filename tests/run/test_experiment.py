@@ -21,7 +21,6 @@ from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import parse_corruption
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
-from bench.executors.local import run_all
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
@@ -31,7 +30,8 @@ from bench.metrics.registry import score, score_rounds
 from bench.metrics.rounds import RoundTable
 from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
-from bench.runner import Place, check_names, is_done, read_images, run
+from bench.run.experiment import Place, check_names, is_done, read_images, run
+from bench.run.local import run_all
 from bench.scoring.align import grey_like, judged_pair
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
@@ -467,9 +467,9 @@ def test_the_examples_are_images_of_one_size_with_every_round(tmp_path: Path) ->
 
 
 def test_a_result_names_the_commit_it_was_started_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.runner.describe_environment", lambda device: {"commit": "at the start"})
+    monkeypatch.setattr("bench.run.experiment.describe_environment", lambda device: {"commit": "at the start"})
     place = make_place(tmp_path)
-    monkeypatch.setattr("bench.runner.describe_environment", lambda device: {"commit": "in the meantime"})
+    monkeypatch.setattr("bench.run.experiment.describe_environment", lambda device: {"commit": "in the meantime"})
     (result,) = run_all(make_jobs(tmp_path, "Dot"), place)
     assert result.environment["commit"] == "at the start"
 
@@ -527,7 +527,7 @@ def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: p
     jobs = make_jobs(tmp_path, "Dot")
     place = make_place(tmp_path)
     first = run(jobs[0], place).costs
-    monkeypatch.setattr("bench.runner.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr("bench.run.experiment.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
     assert run(jobs[0], place).costs == first
 
 
