@@ -14,7 +14,12 @@ import typer
 from rich.logging import RichHandler
 
 from bench import __version__
-from bench.cli import data, descriptions, methods, obtain, runs, scores
+from bench.cli import data_import as obtain
+from bench.cli import data_reports as descriptions
+from bench.cli import data_verify as data
+from bench.cli import models as methods
+from bench.cli import run as runs
+from bench.cli import score as scores
 from bench.cli.console import err, out
 from bench.cli.options import WRONG
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.catalogue import list_datasets
 from bench.data.importing.archives import Limits
 from bench.data.importing.layouts import LAYOUTS
-from bench.listing import list_datasets
 
 PAGE = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.listing import list_scorings
+from bench.cli.catalogue import list_scorings
 from bench.metrics.registry import id_under
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import (

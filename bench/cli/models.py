@@ -25,7 +25,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """Name what there is."""
-    from bench.listing import list_rows
+    from bench.cli.catalogue import list_rows
 
     for path in plugin or []:
         load_plugin(path)

@@ -24,7 +24,7 @@ from bench.run.experiment import Place
 from bench.run.local import run_all
 from bench.store.files import load_arrays, read_result
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ from bench.data.catalogue.splits import list_names
 from bench.models.network import MODELS, build_model
 from bench.store.files import read_manifest, read_result
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMIT = ("--limit", "train=7,test=3")
 SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", *LIMIT, "--mlflow", "off")
 
