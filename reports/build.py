@@ -8,27 +8,27 @@ from pathlib import Path
 from typing import get_args
 
 from bench.store.files import Manifest, write_text
-from reports.ablation import ablation_tables
-from reports.comparison import comparison_table
-from reports.counted import Counted, missing_counts, read_counted
-from reports.cross import cross_table
-from reports.drawing import draw_figures
-from reports.drawing_matrices import matrix_figures
-from reports.drawn import Drawn, words_of
-from reports.errors import errors_table
-from reports.frame import Entry, plain_entries, read_suite, to_frame
-from reports.html import EmbeddedFigure, page
-from reports.intervals import interval_tables
-from reports.judging import judge
-from reports.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
-from reports.migration import scorings_tables, unrecorded
-from reports.plain import table_to_csv, table_to_markdown
-from reports.published import compare_published
-from reports.published_tables import elsewhere_tables, published_table
-from reports.robustness import robustness_tables
-from reports.rounds import rounds_table
-from reports.strata import strata_tables
+from reports.figures.all import draw_figures
+from reports.figures.by_condition import matrix_figures
+from reports.figures.figure import Drawn, words_of
+from reports.render.csv_markdown import table_to_csv, table_to_markdown
+from reports.render.html import EmbeddedFigure, page
+from reports.render.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
+from reports.results.entries import Entry, plain_entries, read_suite, to_frame
+from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Mixed, Table
+from reports.tables.ablation import ablation_tables
+from reports.tables.comparison import comparison_table
+from reports.tables.cross_dataset import cross_table
+from reports.tables.errors import errors_table
+from reports.tables.intervals import interval_tables
+from reports.tables.published import elsewhere_tables, published_table
+from reports.tables.published_matching import compare_published
+from reports.tables.robustness import robustness_tables
+from reports.tables.rounds import rounds_table
+from reports.tables.scorings import scorings_tables, unrecorded
+from reports.tables.significance import judge
+from reports.tables.strata import strata_tables
 
 Headed = tuple[str, str, Table]
 """A table with the heading above it and the name of its files."""
@@ -156,14 +156,14 @@ def write_table(table: Table, stem: Path) -> list[Path]:
 
 def _mark_limited(drawn: Sequence[Drawn]) -> None:
     """Every figure of a limited suite has the watermark that its page has."""
-    from reports.figures.style import mark_limited  # matplotlib only when there is something to draw
+    from reports.plots.style import mark_limited  # matplotlib only when there is something to draw
 
     for each in drawn:
         mark_limited(each.figure)
 
 
 def _write_figure(drawn: Drawn, out: Path) -> tuple[Path, Path]:
-    from reports.figures.style import write_figure  # matplotlib only when there is something to draw
+    from reports.plots.style import write_figure  # matplotlib only when there is something to draw
 
     return write_figure(drawn.figure, out / "figures" / drawn.name)
 

@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 
 from bench.store.files import write_text
-from reports.comparison import comparison_table
-from reports.counted import read_counted
-from reports.frame import plain_entries, read_suite
-from reports.judging import judge
-from reports.plain import table_to_markdown
+from reports.render.csv_markdown import table_to_markdown
+from reports.results.entries import plain_entries, read_suite
+from reports.results.image_counts import read_counted
+from reports.tables.comparison import comparison_table
+from reports.tables.significance import judge
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -43,7 +43,7 @@ def leaks(
     and change no exit code.
     """
     from bench.data.quality.leak_search import find_leaks, open_sources
-    from reports.leaks import write_leaks
+    from reports.datasets.leak_files import write_leaks
 
     root = data_folder(data)
     with shown_steps(f"compare {name}") as step:
@@ -144,7 +144,7 @@ def stats(
     """
     from bench.data.catalogue.cards import load_card
     from bench.data.quality.dataset_statistics import describe, summarise
-    from reports.dataset import write_datasets
+    from reports.datasets.dataset_tables import write_datasets
 
     chosen = {name: split or load_card(name).default_split for name in dict.fromkeys(names)}
     described = []

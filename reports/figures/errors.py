@@ -1,126 +1,62 @@
-"""Errors by cause as stacked bars: a bar a method, what is right and what is lost in locating and in segmenting."""
+"""The figures of errors by cause, one a dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from reports.figures.figure import Drawn, rules_words, words_of
+from reports.results.entries import Entry
+from reports.results.groups import Group, datasets_of, group_rows
+from reports.tables.cells import values_of
+from reports.tables.errors import MEANING, METRICS, PARTS, has_errors, part
 
-from reports.figures.style import LEGEND_LINE, PAGE, PALETTE, drawable, house_style
+if TYPE_CHECKING:
+    from reports.plots.error_bars import Bar
 
-COLOURS = {
-    "IoU": PALETTE[0],
-    "S2M": PALETTE[8],
-    "M2S": PALETTE[1],
-    "MRG": PALETTE[4],
-    "ITF": PALETTE[3],
-    "PCP": "0.72",
-}
-"""Of every part, the same in both panels."""
-
-RIGHT, BELOW, ABOVE, GAP = 0.5, 0.34, 0.24, 0.26
-"""Room for hIoU, for the axis, for titles, and between the panels, inches."""
-
-LETTER, LETTERS = 0.062, 26
-"""Width of a letter of a method's name, inches, and how many of it are shown."""
-
-BAR, THICKNESS = 0.19, 0.78
-"""Height of a method's slot, inches, and the share of it that the bar takes."""
-
-LEAST_WRITTEN = 12
-"""Percent that a part has to have for its number to be written into it."""
+PARTS_WORDS = "; ".join(f"{head}, {words.replace(', ', ': ', 1)}" for head, words in MEANING.items())
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One method's parts.
-
-    Attributes:
-        label: of the method.
-        hiou: hierarchical IoU, percent.
-        locating, segmenting: part to percent; empty where it is undefined.
-    """
-
-    label: str
-    hiou: float
-    locating: Mapping[str, float]
-    segmenting: Mapping[str, float]
+def error_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Stacked bars of what is right and what is lost, a figure for every dataset whose results tell it."""
+    datasets = datasets_of([entry for entry in entries if has_errors([entry])])
+    for dataset in datasets:
+        drawn = _figure(dataset, [entry for entry in entries if entry.dataset == dataset], is_only=len(datasets) == 1)
+        if drawn:
+            yield drawn
 
 
-def errors_figure(bars: Sequence[Bar]) -> Figure:
-    """Two panels of stacked bars that share their methods; hIoU is written at the right."""
-    names = [drawable(bar.label, limit=LETTERS) for bar in bars]
-    with house_style():
-        figure, panels = _panels(len(bars), left=0.2 + LETTER * max(map(len, names)))
-        for axes, title, kind in zip(panels, ("Locating", "Segmenting"), ("locating", "segmenting"), strict=True):
-            for place, bar in enumerate(bars):
-                _draw(axes, place, getattr(bar, kind))
-            _dress(axes, title, len(bars))
-        panels[0].set_yticks(range(len(bars)), names)
-        panels[1].set_yticks([])
-        panels[1].text(1.03, 1.0, "hIoU", transform=panels[1].transAxes, fontsize=7, va="bottom", fontweight="bold")
-        for place, bar in enumerate(bars):
-            panels[1].text(103, place, f"{bar.hiou:.1f}", fontsize=7, va="center", fontweight="bold")
-        _legend(figure)
-    return figure
+def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Drawn | None:
+    """A bar for every method that tells its errors; the caption names the others. None where hIoU is never defined."""
+    from reports.plots.error_bars import errors_figure  # matplotlib only when there is something to draw
 
-
-def _panels(count: int, *, left: float) -> tuple[Figure, list[Axes]]:
-    """Two axes side by side.
-
-    Args:
-        left: room for names, inches.
-    """
-    room = LEGEND_LINE + 0.1
-    total = ABOVE + count * BAR + BELOW + room
-    figure = Figure(figsize=(PAGE, total))
-    FigureCanvasAgg(figure)
-    width = (PAGE - left - RIGHT - GAP) / 2
-    panels = []
-    for index in range(2):
-        start = left + index * (width + GAP)
-        place = (start / PAGE, (room + BELOW) / total, width / PAGE, count * BAR / total)
-        panels.append(figure.add_axes(place))
-    return figure, panels
-
-
-def _draw(axes: Axes, place: int, parts: Mapping[str, float]) -> None:
-    """One bar, its parts from left to right; a word where there is none."""
-    if not parts:
-        axes.text(1, place, "undefined", fontsize=6.5, va="center", color="0.35", style="italic")
-        return
-    start = 0.0
-    for name, value in parts.items():
-        axes.barh(place, value, THICKNESS, left=start, color=COLOURS[name], edgecolor="white", linewidth=0.4)
-        if value >= LEAST_WRITTEN:
-            ink = "black" if name in ("PCP", "M2S", "S2M", "MRG") else "white"
-            axes.text(start + value / 2, place, f"{value:.0f}", fontsize=6, ha="center", va="center", color=ink)
-        start += value
-
-
-def _dress(axes: Axes, title: str, count: int) -> None:
-    axes.set_title(title, pad=4)
-    axes.set_xlim(0, 100)
-    axes.set_ylim(count - 0.5, -0.5)  # the first method on top
-    axes.set_xlabel("Share (×10⁻²)", labelpad=2)
-    axes.tick_params(length=2, pad=2)
-    axes.tick_params(axis="y", length=0)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _legend(figure: Figure) -> None:
-    samples = [Patch(facecolor=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        ncols=len(samples),
-        frameon=False,
-        borderaxespad=0.1,
-        handlelength=1.2,
-        columnspacing=1.6,
+    rows = group_rows(entries, mixed="mark")
+    bars = [bar for row in rows if (bar := _bar(row.entries[0].name, row.groups[dataset]))]
+    if not bars:
+        return None
+    absent = [name for row in rows if (name := row.entries[0].name) not in {bar.label for bar in bars}]
+    absent_words = f" Not drawn, for want of hIoU: {', '.join(absent)}." if absent else ""
+    seeds = " Mean over seeds." if len({entry.row.seed for entry in entries}) > 1 else ""
+    caption = (
+        f"Errors by cause on {dataset}: {PARTS_WORDS}. Locating: shares of all targets and components, matched pairs "
+        f"once. Segmenting: shares of a matched pair's union, mean over pairs. hIoU: the product of both IoU.{seeds}"
+        f"{absent_words} {rules_words(entries, seeds='seeds')}"
     )
+    return Drawn("errors" if is_only else f"errors-{words_of(dataset)}", errors_figure(bars), caption)
+
+
+def _bar(label: str, group: Group) -> Bar | None:
+    """The method's parts in percent, mean over seeds; None where hIoU is undefined."""
+    from reports.plots.error_bars import Bar
+
+    hiou, _ = values_of(group, METRICS[0])
+    if not hiou:
+        return None
+    parts = {kind: _parts(group, kind) for kind in PARTS}
+    return Bar(label, 100 * statistics.fmean(hiou), parts["loc"], parts["seg"])
+
+
+def _parts(group: Group, kind: str) -> dict[str, float]:
+    values = {head: values_of(group, part(kind, head))[0] for head in PARTS[kind]}
+    return {head: 100 * statistics.fmean(found) for head, found in values.items() if found}

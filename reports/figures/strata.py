@@ -1,95 +1,43 @@
-"""Detection by stratum: a panel a kind of stratum, the methods side by side in each band, with their intervals."""
+"""The figures of strata: what share of the targets of each kind every method finds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MultipleLocator, NullLocator
-
-from bench.metrics.strata import Stratum
-from reports.figures.curves import legend_rows
-from reports.figures.style import drawable, house_style, panel_axes, stroke
-
-PANEL_HEIGHT = 2.05
-SPREAD, STEP = 0.72, 0.15
-"""Share of a band's width that its methods take, and that one takes, at most."""
+from bench.metrics.significance import LEVEL
+from bench.metrics.strata import KINDS, detection_strata
+from reports.figures.figure import Drawn, rules_words, words_of
+from reports.figures.select import MOST
+from reports.results.entries import Entry
+from reports.results.image_counts import Counted, Method, read_counted
 
 
-def strata_figure(dataset: str, found: Mapping[str, Sequence[Stratum]], *, units: Mapping[str, str]) -> Figure:
-    """Pd of every stratum that holds targets, a colour a method.
-
-    Args:
-        found: method to its strata, the same ones for all.
-        units: kind of stratum to the unit of its bands, or nothing.
-    """
-    kinds = list(dict.fromkeys(s.kind for strata in found.values() for s in strata if s.targets))
-    names = [drawable(name) for name in found]
-    with house_style():
-        figure, every = panel_axes(len(kinds), height=PANEL_HEIGHT, legend_rows=legend_rows(names, len(kinds)), most=2)
-        for axes, kind in zip(every, kinds, strict=True):
-            of_kind = [[s for s in strata if s.kind == kind and s.targets] for strata in found.values()]
-            for index, strata in enumerate(of_kind):
-                _draw(axes, strata, index, among=len(found))
-            unit = f" ({units[kind]})" if units.get(kind) else ""
-            _dress(axes, of_kind[0], f"{dataset}: {kind[0].lower()}{kind[1:]}{unit}")
-        _legend(figure, names)
-    return figure
+def strata_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+    """Per dataset on which anything was counted, a panel a kind of stratum; of many methods the first few."""
+    for each in read_counted(entries, mixed="mark"):
+        methods = [method for method in each.methods if each.is_on_list(method)]
+        if methods and any(counts.targets.sum() for counts in methods[0].seeds):
+            yield _figure(each, methods)
 
 
-def _draw(axes: Axes, strata: Sequence[Stratum], index: int, *, among: int) -> None:
-    look = stroke(index)
-    offset = min(SPREAD / among, STEP) * (index + 0.5 - among / 2)
-    values = np.array([s.pd.value for s in strata], dtype=float)
-    low = np.array([s.pd.low for s in strata], dtype=float)
-    high = np.array([s.pd.high for s in strata], dtype=float)
-    axes.errorbar(
-        np.arange(len(strata)) + offset,
-        100 * values,
-        yerr=100 * np.stack([values - low, high - values]),
-        linestyle="none",
-        marker=look.marker,
-        markersize=3.6,
-        markeredgecolor="white",
-        markeredgewidth=0.3,
-        color=look.colour,
-        elinewidth=0.9,
-        clip_on=False,
-        zorder=4,
-    )
+def _figure(each: Counted, methods: Sequence[Method]) -> Drawn:
+    from reports.plots import strata
 
-
-def _dress(axes: Axes, strata: Sequence[Stratum], title: str) -> None:
-    axes.set_title(drawable(title), pad=4)
-    axes.set_ylabel("Pd (×10⁻²)", labelpad=2)
-    axes.set_ylim(0.0, 102.0)
-    axes.yaxis.set_major_locator(MultipleLocator(25))
-    axes.set_xlim(-0.5, len(strata) - 0.5)
-    axes.set_xticks(np.arange(len(strata)), [f"{s.band}\nn = {s.targets}" for s in strata])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.tick_params(axis="x", length=0, pad=3)
-    for edge in range(1, len(strata)):
-        axes.axvline(edge - 0.5, color="0.88", linewidth=0.6, zorder=1)
-    axes.grid(True, axis="y", which="major")
-    axes.set_axisbelow(True)
-
-
-def _legend(figure: Figure, names: Sequence[str]) -> None:
-    """Markers and bars of all methods, below the panels."""
-    samples = [
-        Line2D([], [], color=stroke(index).colour, marker=stroke(index).marker, linewidth=0.9, label=name)
-        for index, name in enumerate(names)
+    shown, others = methods[:MOST], methods[MOST:]
+    found = {_name(method): detection_strata(method.seeds) for method in shown}
+    drawn = [entry for method in shown for entry in method.group.scored]
+    caption = [
+        f"{each.dataset}: share of the targets of each stratum that is found, with Wilson's {LEVEL:.0%} "
+        "intervals; n: targets of the stratum.",
+        rules_words(drawn, seeds="mean over seeds"),
     ]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        borderaxespad=0.1,
-        labelspacing=0.25,
-        ncols=-(-len(names) // legend_rows(names, len(figure.axes))),
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.4,
+    if others:
+        caption.append(f"Not drawn: {', '.join(map(_name, others))}.")
+    units = {kind.name: kind.unit for kind in KINDS}
+    return Drawn(
+        f"strata-{words_of(each.dataset)}", strata.strata_figure(each.dataset, found, units=units), " ".join(caption)
     )
+
+
+def _name(method: Method) -> str:
+    return method.group.scored[0].name

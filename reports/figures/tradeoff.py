@@ -1,263 +1,142 @@
-"""Accuracy against cost: a point a method, its marker as large as the network, its name beside it."""
+"""What the figures of accuracy against cost are drawn from: a point a method, and the reason for each that has none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from bench.types import Cost
+from reports.columns import Metric
+from reports.plots.tradeoff import Kind, Point
+from reports.results.entries import Entry, choose_cost, is_of
+from reports.results.same_rules import rules_of, rulings
 
-from reports.figures.curves import power_of_ten
-from reports.figures.labels import Anchor, draw_labels
-from reports.figures.style import PALETTE, drawable, house_style, panel_axes
+PAPER = "DFINet"
+"""The network this project is about; its variants' names begin with it."""
 
-Kind = Literal["ours", "network", "classical"]
-
-COLOURS: dict[Kind, str] = {"ours": "#c04f00", "network": PALETTE[0], "classical": "#5a5a5a"}
-"""A darker orange, blue and grey of the colour-blind palette: names have to be read in them."""
-
-WORDS: dict[Kind, str] = {"ours": "DFINet", "network": "other networks", "classical": "classical detectors"}
-
-SAMPLES = (0.1, 1.0, 10.0, 50.0)
-"""Million parameters of the legend's markers."""
-
-LEGEND_DIAMETER = 6.0
-LABEL_SIZE = 6.5
-
-BREAK, LEAST_PART = 0.3, 3
-"""Share of the axis of values that a gap has to take to be cut out, and points there have to be on either side."""
-
-LEAST_DECADES, BETWEEN = 2, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-"""Powers of ten that an axis of costs has to hold to be told by them alone, and the ticks of one that holds fewer."""
-
-BREAK_GAP = 0.07
-"""Between the parts of a broken axis, inches."""
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Point:
-    """One method on one dataset.
+class CostAxis:
+    """A cost that accuracy is drawn against.
 
     Attributes:
-        label: of the method.
-        cost: in the unit of the axis.
-        value: of the metric as printed, the mean over seeds.
-        spread: sample standard deviation over seeds; 0 for one.
-        parameters: of the network; 0 for a classical detector.
-        kind: how it is drawn.
+        name: of the figure's files.
+        head: what the axis says.
+        words: what the caption says, after "against".
+        fits: whether a measured cost belongs on this axis.
+        value: of a cost in the axis's unit; None where it has no such value.
+        without: why a method whose cost fits has no value.
+        misfit: why a method none of whose costs fits is left out.
     """
 
-    label: str
-    cost: float
-    value: float
-    spread: float
-    parameters: int
-    kind: Kind
+    name: str
+    head: str
+    words: str
+    fits: Callable[[Cost], bool]
+    value: Callable[[Cost], float | None]
+    without: str
+    misfit: str
 
 
-def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) -> Figure:
-    """A metric over a cost, a panel a dataset.
+@dataclass
+class Found:
+    """Points by dataset; and by reason the methods without one, as (label, dataset)."""
 
-    Args:
-        x, y: what the axes say.
-    """
-    kinds: list[Kind] = [kind for kind in WORDS if any(p.kind == kind for some in panels.values() for p in some)]
-    with house_style():
-        most = max(map(len, panels.values()))
-        figure, every = panel_axes(len(panels), height=_height(most), legend_rows=2 if len(panels) > 1 else 3)
-        for axes, (dataset, points) in zip(every, panels.items(), strict=True):
-            axes.set_title(drawable(dataset), pad=4)
-            _draw_panel(figure, axes, points, x=x, y=y)
-        _legend(figure, kinds, columns=99 if len(panels) > 1 else 4)
-    return figure
+    panels: dict[str, list[Point]] = field(default_factory=dict)
+    left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-def explain(points: Sequence[Point]) -> list[str]:
-    """What a caption has to say of markers, bars and line."""
-    kinds = {point.kind for point in points}
-    sentences = []
-    if kinds - {"classical"}:
-        sentences.append("Circles: networks; their area grows with the square root of the parameters.")
-    if "ours" in kinds:
-        sentences.append("Bold: DFINet and its variants.")
-    if "classical" in kinds:
-        sentences.append("Diamonds: classical detectors, which have no parameters.")
-    if any(point.spread for point in points):
-        sentences.append("Bars: sample standard deviation over seeds.")
-    return [*sentences, "Grey line: no method drawn is better at the same cost or less."]
-
-
-def _draw_panel(figure: Figure, axes: Axes, points: Sequence[Point], *, x: str, y: str) -> None:
-    """The points of a dataset; where they fall into a high and a low part, with a break in the axis between these."""
-    limits = _cost_limits(points)
-    parts = broken(points)
-    for part, members in zip(_break_axes(figure, axes, parts), parts, strict=True):
-        _draw_front(part, points)
-        for point in sorted(members, key=lambda p: -p.parameters):
-            _draw(part, point)
-        _dress(part, members, limits)
-        draw_labels(part, [_anchor(point) for point in members], size=LABEL_SIZE)
-    part.set_xlabel(x, labelpad=2)
-    axes.set_ylabel(y, labelpad=2)
-
-
-def broken(points: Sequence[Point]) -> list[list[Point]]:
-    """The points in two parts, the higher first, where the widest gap between their values is worth a break; or in one.
-
-    >>> values = (95, 90, 85, 12, 11, 10)
-    >>> [[p.value for p in part] for part in broken([Point("", 1, v, 0, 0, "network") for v in values])]
-    [[95, 90, 85], [12, 11, 10]]
-    """
-    ordered = sorted(points, key=lambda p: -p.value)
-    gaps = [one.value - other.value for one, other in pairwise(ordered)]
-    widest = max(range(len(gaps)), key=lambda i: gaps[i], default=0)
-    parts = [ordered[: widest + 1], ordered[widest + 1 :]]
-    if min(map(len, parts)) < LEAST_PART or gaps[widest] < BREAK * (ordered[0].value - ordered[-1].value):
-        return [ordered]
-    return parts
-
-
-def _break_axes(figure: Figure, axes: Axes, parts: Sequence[Sequence[Point]]) -> list[Axes]:
-    """The axes alone, or cut into an upper and a lower part whose heights go with how many points they have."""
-    if len(parts) == 1:
-        return [axes]
-    place = axes.get_position()
-    share = float(np.clip(len(parts[1]) / (len(parts[0]) + len(parts[1])), 0.25, 0.6))
-    gap = BREAK_GAP / figure.get_figheight()
-    lower = figure.add_axes((place.x0, place.y0, place.width, share * place.height - gap / 2))
-    top = (1 - share) * place.height - gap / 2
-    axes.set_position((place.x0, place.y1 - top, place.width, top))
-    axes.spines["bottom"].set_visible(False)
-    axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
-    lower.spines["top"].set_visible(False)
-    slash: dict[str, Any] = {
-        "marker": [(-1, -0.6), (1, 0.6)],
-        "markersize": 6,
-        "linestyle": "none",
-        "color": "k",
-        "markeredgewidth": 0.6,
-    }
-    axes.plot([0, 1], [0, 0], transform=axes.transAxes, clip_on=False, **slash)
-    lower.plot([0, 1], [1, 1], transform=lower.transAxes, clip_on=False, **slash)
-    return [axes, lower]
-
-
-def _height(count: int) -> float:
-    """Of a panel, inches: names need room."""
-    return min(2.6 + 0.07 * max(0, count - 8), 4.2)
-
-
-def diameter(parameters: float) -> float:
-    """Of a marker, points: its area grows with the square root of the parameters, 6 points for a million.
-
-    >>> diameter(1e6), diameter(16e6)
-    (6.0, 12.0)
-    """
-    return 6.0 * float((parameters / 1e6) ** 0.25)
-
-
-def _size(point: Point) -> float:
-    return diameter(point.parameters) if point.parameters else 4.5
-
-
-def _draw(axes: Axes, point: Point) -> None:
-    colour = COLOURS[point.kind]
-    axes.errorbar(
-        [point.cost],
-        [point.value],
-        yerr=[point.spread] if point.spread else None,
-        marker="D" if point.kind == "classical" else "o",
-        markersize=_size(point),
-        markerfacecolor="white" if point.kind == "classical" else (colour, 0.45),
-        markeredgecolor=colour,
-        markeredgewidth=0.7,
-        ecolor=colour,
-        elinewidth=0.7,
-        linestyle="none",
-        zorder=4,
+def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
+    """MACs and latency, at the size and on the device that most entries were measured on; none without costs."""
+    place = choose_cost(tuple(entries))
+    if place is None:
+        return
+    costs = [cost for entry in entries if entry.scored for cost in entry.scored.costs]
+    ((size, _),) = Counter(cost.size for cost in costs).most_common(1)
+    device, precision = place
+    pixels = f"{size[0]} × {size[1]}"
+    counters = " and ".join(dict.fromkeys(c.macs_counter for c in costs if c.size == size and c.macs))
+    yield CostAxis(
+        "tradeoff-macs",
+        f"MACs of all rounds at {pixels} (G)",
+        f"the multiply-accumulates of an image of {pixels} pixels (MACs of a round × feedback rounds, {counters})",
+        lambda cost: cost.size == size,
+        lambda cost: cost.macs * cost.rounds / 1e9 if cost.macs else None,
+        "no MACs",
+        f"no cost measured at {pixels} pixels",
+    )
+    yield CostAxis(
+        "tradeoff-latency",
+        f"Median latency at {pixels} (ms)",
+        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, "
+        f"networks in {precision}",
+        lambda cost: is_of(cost, place) and cost.size == size,
+        lambda cost: cost.latency_p50 if cost.latency_p50 > 0 else None,
+        "no latency",
+        f"not timed on {device} at {pixels} pixels",
     )
 
 
-def front(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats at the same cost or less, cheapest first."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.cost, -p.value)):
-        if not best or point.value > best[-1].value:
-            best.append(point)
-    return best
+def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> Found:
+    """A point for every method that has a value and a cost, dataset by dataset, each under its first set of rules."""
+    found = Found()
+    for dataset in dict.fromkeys(entry.dataset for entry in entries):
+        mine = [entry for entry in entries if entry.dataset == dataset]
+        rules = rulings(mine)[0]
+        for label in dict.fromkeys(entry.row.label for entry in mine):
+            rows = [entry for entry in mine if entry.row.label == label]
+            point = _point(label, [row for row in rows if rules_of(row).agrees(rules)], axis, metric)
+            if isinstance(point, Point):
+                found.panels.setdefault(dataset, []).append(point)
+            else:
+                found.left_out.setdefault(point, []).append((label, dataset))
+    return found
 
 
-def _draw_front(axes: Axes, points: Sequence[Point]) -> None:
-    best = front(points)
-    axes.step([p.cost for p in best], [p.value for p in best], where="post", color="0.78", linewidth=0.9, zorder=1)
+def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) -> Point | str:
+    """The mean over a method's seeds at its first cost that fits; or why there is none."""
+    if not rows:
+        return "made under other rules"
+    if any(row.is_oracle for row in rows):
+        return "oracle, its first feedback mask is the ground truth"
+    if any(row.leaked for row in rows):
+        return "test images were in its training list"
+    scored = [row.scored for row in rows if row.scored]
+    scores = [metric.score(result.scores) for result in scored]
+    values = [score.value * metric.scale for score in scores if score is not None and score.value is not None]
+    if not values:
+        return f"no {metric.head}"
+    cost = next((cost for result in scored for cost in result.costs if axis.fits(cost)), None)
+    if cost is None:
+        return axis.misfit
+    if (value := axis.value(cost)) is None:
+        return axis.without
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Point(label, value, statistics.fmean(values), spread, cost.parameters, _kind(scored[0].model.name, cost))
 
 
-def _cost_limits(points: Sequence[Point]) -> tuple[float, float]:
-    """Ends of the axis of costs, with a margin for markers and names."""
-    costs = np.log10([point.cost for point in points])
-    margin = max(0.15, 0.1 * float(np.ptp(costs)))
-    return float(10 ** (costs.min() - margin)), float(10 ** (costs.max() + margin))
+def _kind(model: str, cost: Cost) -> Kind:
+    if cost.macs is None:
+        return "classical"
+    return "ours" if model.startswith(PAPER) else "network"
 
 
-def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> None:
-    """A logarithmic axis of costs, and one of values that reaches a little beyond the points."""
-    axes.set_xscale("log")
-    axes.set_xlim(limits)
-    decades = np.floor(np.log10(limits[1])) - np.ceil(np.log10(limits[0])) + 1
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if decades >= LEAST_DECADES else BETWEEN, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _cost_words(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = min(p.value for p in points), max(p.value for p in points)
-    room = max(1.0, 0.1 * (high - low))
-    axes.set_ylim(max(low - room, -2.0), min(high + room, 102.0))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+def not_drawn(found: Found) -> str:
+    """The methods without a point and why, as a sentence; empty where there are none.
 
-
-def _cost_words(value: float) -> str:
-    """A power of ten, or a plain number between two."""
-    return power_of_ten(value) if float(np.log10(value)).is_integer() else f"{value:g}"
-
-
-def _anchor(point: Point) -> Anchor:
-    weight = "bold" if point.kind == "ours" else "normal"
-    text = drawable(point.label, limit=28)
-    return Anchor(point.cost, point.value, _size(point) / 2, text, COLOURS[point.kind], weight)
-
-
-def _legend(figure: Figure, kinds: Sequence[Kind], *, columns: int) -> None:
-    """Kinds of method, and markers of round numbers of parameters."""
-    samples = [_sample(WORDS[kind], kind, 6.0 if kind != "classical" else 4.5) for kind in kinds]
-    if set(kinds) - {"classical"}:
-        samples += [_sample(f"{millions:g} M", "network", diameter(1e6 * millions)) for millions in SAMPLES]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        ncols=min(columns, len(samples)),
-        frameon=False,
-        borderaxespad=1.0,
-        handletextpad=0.5,
-        columnspacing=1.4,
-    )
-
-
-def _sample(text: str, kind: Kind, size: float) -> Line2D:
-    colour = COLOURS[kind]
-    return Line2D(
-        [],
-        [],
-        linestyle="none",
-        marker="D" if kind == "classical" else "o",
-        markersize=size,
-        markerfacecolor="white" if kind == "classical" else (colour, 0.45),
-        markeredgecolor=colour,
-        markeredgewidth=0.7,
-        label=text,
-    )
+    >>> not_drawn(Found(left_out={"no MACs": [("TopHat", "A"), ("TopHat", "B")], "no IoU": [("ACM", "B")]}))
+    'Not drawn: TopHat (no MACs); ACM on B (no IoU).'
+    """
+    datasets = {dataset for pairs in found.left_out.values() for _, dataset in pairs} | set(found.panels)
+    parts = []
+    for reason, pairs in found.left_out.items():
+        names = []
+        for label in dict.fromkeys(label for label, _ in pairs):
+            where = [dataset for name, dataset in pairs if name == label]
+            names.append(label if len(where) == len(datasets) else f"{label} on {' and '.join(where)}")
+        parts.append(f"{', '.join(names)} ({reason})")
+    return f"Not drawn: {'; '.join(parts)}." if parts else ""

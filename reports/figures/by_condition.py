@@ -1,0 +1,183 @@
+"""The figures of matrices: methods by kind and level of corruption, and by training and test set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.data.images.corruptions import LEVELS
+from reports.columns import Metric, role_of
+from reports.figures.figure import Drawn, rules_words, words_of
+from reports.figures.select import MOST
+from reports.render.csv_markdown import UNITS
+from reports.results.entries import Entry
+from reports.results.groups import datasets_of
+from reports.table import Mixed
+from reports.tables.by_condition import (
+    Corrupted,
+    Transferred,
+    corrupted_methods,
+    kind_title,
+    kinds_of,
+    matrix_metrics,
+    mean_of,
+    transferred_methods,
+)
+
+if TYPE_CHECKING:
+    from reports.plots.curves import FloatArray
+    from reports.plots.heatmap import HeatMap, Scale
+
+SHOWN = 9
+"""Heat maps that a page can hold."""
+
+SEEDS = "mean over seeds"
+
+
+def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iterator[Drawn]:
+    """Per dataset with corrupted images a heat map of every metric and curves of the first; a heat map of transfer.
+
+    Raises:
+        MixedRulesError, TableError: as the comparison table does.
+    """
+    for dataset, methods in corrupted_methods(entries, mixed=mixed).items():
+        scored = _scored(methods)
+        metrics = matrix_metrics(scored) if scored else ()
+        for metric in metrics:
+            yield from _robustness_maps(dataset, methods, metric)
+        if metrics:
+            yield _level_curves(dataset, methods, metrics[0])
+    if transferred := transferred_methods(entries, mixed=mixed):
+        yield from _cross_maps(transferred)
+
+
+def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[Drawn]:
+    """A panel a method, of many methods several pages."""
+    from reports.plots import heatmap as heatmaps
+
+    for number, first in enumerate(range(0, len(methods), SHOWN)):
+        shown = methods[first : first + SHOWN]
+        entries = _scored(shown) or _scored(methods)
+        panels = [_robustness_map(method, metric) for method in shown]
+        figure = heatmaps.heatmap_figure(
+            panels,
+            scale=_scale(metric),
+            x="Level",
+            y="",
+        )
+        caption = (
+            f"{metric.head} on {dataset} by kind and level of corruption; level 0: clean images. "
+            f"One training for all. {_zeros(panels, metric)}{_dashes(shown, metric)}{_rules(entries)}"
+        )
+        name = f"robustness-{role_of(metric).lower()}-{words_of(dataset)}"
+        yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
+
+
+def _robustness_map(method: Corrupted, metric: Metric) -> HeatMap:
+    from reports.plots.heatmap import HeatMap
+
+    kinds = kinds_of(method.names)
+    values = np.stack([_course(method, kind, metric) for kind in kinds])
+    return HeatMap(method.name, tuple(map(kind_title, kinds)), tuple(map(str, _levels(method))), values)
+
+
+def _levels(method: Corrupted) -> tuple[int, ...]:
+    """0 for the clean images, and the levels that the suite has of any kind."""
+    found = {name.partition("@")[2] for name in method.names}
+    return (0, *(level for level in LEVELS if str(level) in found))
+
+
+def _course(method: Corrupted, kind: str, metric: Metric) -> FloatArray:
+    """(levels,) the values of one kind as printed, the clean images' first; NaN where there is none."""
+    groups = [method.under(f"{kind}@{level}") if level else method.clean for level in _levels(method)]
+    means = [mean_of(group, metric) for group in groups]
+    return np.array([np.nan if mean is None else metric.scale * mean for mean in means])
+
+
+def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Drawn:
+    """Of many methods the first few."""
+    from reports.plots import levels
+
+    shown, others = methods[:MOST], methods[MOST:]
+    panels = {
+        kind_title(kind): {method.name: _course(method, kind, metric) for method in shown}
+        for kind in kinds_of(methods[0].names)
+    }
+    figure = levels.levels_figure(panels, levels=_levels(methods[0]), y=f"{metric.head} ({UNITS[metric.unit]})")
+    left_out = f" Not drawn: {', '.join(method.name for method in others)}." if others else ""
+    caption = (
+        f"{metric.head} on {dataset} over the level of each kind of corruption; level 0: clean images.{left_out} "
+        f"{_rules(_scored(methods))}"
+    )
+    return Drawn(f"robustness-levels-{words_of(dataset)}", figure, caption)
+
+
+def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
+    """A panel a method that learns, with the cells framed where training and test set are the same."""
+    from reports.plots import heatmap as heatmaps
+
+    learning = [method for method in methods if set(method.lines) != {""}]
+    entries = [e for method in learning for row in method.lines.values() for e in row.entries]
+    tests, scored = datasets_of(entries), [entry for entry in entries if entry.scored]
+    sources = tuple(dict.fromkeys(name for method in learning for name in method.lines if name))
+    for metric in matrix_metrics(scored) if scored else ():
+        for number, first in enumerate(range(0, len(learning), SHOWN)):
+            shown = learning[first : first + SHOWN]
+            panels = [_cross_map(method, sources, tests, metric) for method in shown]
+            figure = heatmaps.heatmap_figure(
+                panels,
+                scale=_scale(metric),
+                x="Tested on",
+                y="Trained on",
+                most=max(1, min(4, 9 // max(len(tests), 1))),
+            )
+            caption = (
+                f"{metric.head} of networks trained on one dataset (line) and tested on another (column). Framed: the "
+                f"same dataset. A network keeps the normalisation of its training set. "
+                f"{_zeros(panels, metric)}{rules_words(scored, seeds=SEEDS)}"
+            )
+            name = f"cross-{role_of(metric).lower()}"
+            yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
+
+
+def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, ...], metric: Metric) -> HeatMap:
+    from reports.plots.heatmap import HeatMap
+
+    means = [[mean_of(method.group(source, tested), metric) for tested in tests] for source in sources]
+    values = metric.scale * np.array(means, dtype=float)
+    framed = tuple((sources.index(name), tests.index(name)) for name in sources if name in tests)
+    return HeatMap(method.name, sources, tests, values, framed)
+
+
+def _scale(metric: Metric) -> Scale:
+    from reports.plots.heatmap import Scale
+
+    span = None if role_of(metric) == "Fa" else (0.0, 100.0)
+    return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, span)
+
+
+def _zeros(panels: Sequence[HeatMap], metric: Metric) -> str:
+    """How zeros are painted on a scale that has none, as a sentence; nothing where no cell is zero."""
+    is_any = any(bool(np.any(panel.values <= 0)) for panel in panels)
+    if not is_any or not _scale(metric).is_logarithmic:
+        return ""
+    return f"{role_of(metric)} of 0, which a logarithmic scale lacks, is painted as the bar's lower end. "
+
+
+def _scored(methods: Sequence[Corrupted]) -> list[Entry]:
+    return [entry for method in methods for entry in method.row.entries if entry.scored]
+
+
+def _rules(entries: Sequence[Entry]) -> str:
+    """The rules of the clean and of the corrupted images, which are one list."""
+    clean = [entry for entry in entries if not entry.row.corruption]
+    return rules_words(clean or entries[:1], seeds=SEEDS)
+
+
+def _dashes(methods: Sequence[Corrupted], metric: Metric) -> str:
+    """How many cells have no value, as a sentence; nothing where all have theirs."""
+    groups = [g for method in methods for g in (method.clean, *(method.under(name) for name in method.names))]
+    missing = sum(mean_of(group, metric) is None for group in groups)
+    return f"Dash: no result, of {missing} of {len(groups)} tests. " if missing else ""

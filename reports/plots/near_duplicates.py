@@ -1,0 +1,62 @@
+"""A contact sheet of near duplicates: pairs side by side, each with its names and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bench.data.images.decode import Pixels
+from bench.data.quality.leak_search import Twin
+from reports.plots.style import PAGE, drawable, house_style
+
+ACROSS = 3
+"""Pairs a row."""
+
+GAP, CAPTION = 0.08, 0.2
+"""Room between pairs and above each, inches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictured:
+    """A pair with its grey levels (H, W) each."""
+
+    twin: Twin
+    one: Pixels
+    two: Pixels
+
+
+def contact_sheet(pairs: Sequence[Pictured]) -> Figure:
+    """Up to three pairs a row, in the order given; every image is stretched from its darkest to its brightest level."""
+    rows = -(-len(pairs) // ACROSS)
+    slot = PAGE / ACROSS
+    side = (slot - GAP) / 2
+    height = rows * (side + CAPTION + GAP)
+    with house_style():
+        figure = Figure(figsize=(PAGE, height))
+        FigureCanvasAgg(figure)
+        for index, pair in enumerate(pairs):
+            row, column = divmod(index, ACROSS)
+            bottom = height - row * (side + CAPTION + GAP) - CAPTION - side
+            for place, pixels in enumerate((pair.one, pair.two)):
+                left = column * slot + place * side + 0.5 * GAP
+                box = (left / PAGE, bottom / height, 0.98 * side / PAGE, side / height)
+                _show(figure.add_axes(box), pixels)
+            words = f"{drawable(pair.twin.one, limit=16)}, {drawable(pair.twin.two, limit=16)}: {_how(pair.twin)}"
+            figure.text((column * slot + 0.5 * GAP) / PAGE, (bottom + side + 0.04) / height, words, fontsize=6)
+    return figure
+
+
+def _how(twin: Twin) -> str:
+    """`0.98`, with the shift in pixels and the orientation where there is one."""
+    moved = f", {twin.rows:+d} {twin.cols:+d} px" if twin.rows or twin.cols else ""
+    turned = f", {twin.orientation}" if twin.orientation != "upright" else ""
+    return f"{twin.correlation:.2f}{moved}{turned}"
+
+
+def _show(axes: Axes, pixels: Pixels) -> None:
+    axes.imshow(pixels, cmap="gray", aspect="auto", interpolation="antialiased")
+    axes.set_axis_off()

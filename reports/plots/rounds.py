@@ -1,0 +1,110 @@
+"""Curves over whole numbers, feedback rounds above all: one panel a metric and dataset, with one legend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from reports.plots.curves import Curve, draw_legend, legend_rows, power_of_ten
+from reports.plots.style import drawable, house_style, panel_axes, stroke
+
+LEAST_SPAN = 2.0
+"""Of the axis of a metric over rounds, in its printed unit: less would make noise look like a trend."""
+
+ABOVE_CEILING = 0.06
+"""Share of an axis that lies above what no value can exceed: room for markers."""
+
+PANEL_HEIGHT = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One panel.
+
+    Attributes:
+        title: the dataset.
+        y: what the axis of values says.
+        curves: over rounds, values as printed.
+        is_logarithmic: whether the axis of values is; zero then lies on its lower edge.
+        ceiling: what no value can be above.
+    """
+
+    title: str
+    y: str
+    curves: tuple[Curve, ...]
+    is_logarithmic: bool = False
+    ceiling: float = math.inf
+
+
+def rounds_figure(panels: Sequence[Panel], *, most: int, x: str = "Feedback round") -> Figure:
+    """Panels of curves over feedback rounds, or other whole numbers, with one legend.
+
+    Args:
+        most: panels a row, at most.
+        x: what the axis of whole numbers says.
+    """
+    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
+    names = [drawable(label) for label in labels]
+    with house_style():
+        figure, every = panel_axes(
+            len(panels), height=PANEL_HEIGHT, legend_rows=legend_rows(names, len(panels)), most=most
+        )
+        for axes, panel in zip(every, panels, strict=True):
+            for curve in panel.curves:
+                _draw(axes, curve, labels.index(curve.label))
+            _dress(axes, panel, x=x)
+        draw_legend(figure, names)
+    return figure
+
+
+def _draw(axes: Axes, curve: Curve, index: int) -> None:
+    look = stroke(index)
+    axes.plot(curve.x, curve.y, color=look.colour, linestyle=look.dashes, marker=look.marker, clip_on=False)
+
+
+def _dress(axes: Axes, panel: Panel, *, x: str) -> None:
+    axes.set_title(drawable(panel.title), pad=4)
+    axes.set_xlabel(x, labelpad=2)
+    axes.set_ylabel(panel.y, labelpad=2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.05, y=0.08)
+    if panel.is_logarithmic:
+        _dress_logarithm(axes)
+    else:
+        widen(axes, ceiling=panel.ceiling)
+    axes.grid(True, which="major")
+    axes.set_axisbelow(True)
+
+
+def widen(axes: Axes, *, ceiling: float) -> None:
+    """Let the axis of values reach over `LEAST_SPAN` at least, not below zero, and little above the ceiling."""
+    low, high = axes.get_ylim()
+    middle, reach = (low + high) / 2, max(high - low, LEAST_SPAN) / 2
+    bottom = max(0.0, middle - reach)
+    top = min(middle + reach, ceiling + ABOVE_CEILING * (ceiling - bottom)) if ceiling < math.inf else middle + reach
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= min(top, ceiling)])
+
+
+def _dress_logarithm(axes: Axes) -> None:
+    """Whole decades around what is above zero; zero is brought to the lower edge. A plain axis where all is zero."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    positive = drawn[drawn > 0]
+    if not len(positive):
+        axes.set_ylim(0.0, 1.0)
+        return
+    least, most = positive.min(), positive.max()
+    low, high = 10.0 ** np.floor(np.log10(least * 0.999)), 10.0 ** np.ceil(np.log10(most * 1.001))
+    for line in axes.lines:
+        line.set_ydata(np.maximum(np.asarray(line.get_ydata(), dtype=float), low))
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(base=10, numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axes.yaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,1 @@
+"""Tables and pages written as LaTeX, CSV, Markdown and HTML."""

@@ -1,0 +1,1 @@
+"""Results read from files and grouped for tables and figures."""

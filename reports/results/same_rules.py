@@ -1,0 +1,110 @@
+"""Whether the rows of one dataset were made and judged under the same rules: what a table may put in one column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.protocols.scorings import describe_scoring
+from bench.types import Scoring
+from reports.results.entries import Entry
+
+
+class MixedRulesError(ValueError):
+    """A table would put numbers made under different rules into one column."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What must be equal for two numbers to stand in one column: protocol, split, scoring; where known, list and input.
+
+    Attributes:
+        images: digest and count of the test list; None for a row without a result.
+        reading: decoder and size of the input; None for a row without a result.
+    """
+
+    protocol: str
+    split: str
+    scoring: Scoring
+    images: tuple[str, int] | None = None
+    reading: tuple[str, tuple[int, int] | None] | None = None
+
+    def agrees(self, other: Rules) -> bool:
+        """Whether nothing that both know differs; a scoring's name alone makes no difference."""
+        return (
+            (self.protocol, self.split) == (other.protocol, other.split)
+            and replace(self.scoring, name="") == replace(other.scoring, name="")
+            and (None in (self.images, other.images) or self.images == other.images)
+            and (None in (self.reading, other.reading) or self.reading == other.reading)
+        )
+
+    def __str__(self) -> str:
+        images = f", {_listed(self.images)}" if self.images else ""
+        reading = f", input {_read(self.reading)}" if self.reading else ""
+        return (
+            f"protocol {self.protocol}, split {self.split}{images}{reading}, scoring {describe_scoring(self.scoring)}"
+        )
+
+
+def rules_of(entry: Entry) -> Rules:
+    """The rules of one row, as far as they are known."""
+    row = entry.row
+    rules = Rules(row.protocol, row.split, row.scoring)
+    if (result := entry.scored) is None:
+        return rules
+    images, reading = result.experiment.images, result.experiment.input
+    return replace(rules, images=(images.digest, images.count), reading=(reading.decoder, reading.size))
+
+
+def rulings(entries: Sequence[Entry]) -> tuple[Rules, ...]:
+    """The different rules among the rows of one dataset, the first row's first."""
+    found: list[Rules] = []
+    for entry in sorted(entries, key=lambda e: e.scored is None):
+        rules = rules_of(entry)
+        if not any(rules.agrees(known) for known in found):
+            found.append(rules)
+    return tuple(found)
+
+
+def refuse_mixing(dataset: str, entries: Sequence[Entry]) -> None:
+    """Return when all rows of one dataset share their rules.
+
+    Raises:
+        MixedRulesError: naming two rows and the fields in which they differ.
+    """
+    first, *others = rulings(entries)
+    if not others:
+        return
+    other = others[0]
+    labels = [next(e.row.label for e in entries if rules_of(e).agrees(rules)) for rules in (first, other)]
+    raise MixedRulesError(
+        f"{dataset}: {labels[0]!r} and {labels[1]!r} differ in {_difference(first, other)}; "
+        "report them in two suites, or have each cell marked (--mixed mark)"
+    )
+
+
+def _difference(one: Rules, other: Rules) -> str:
+    pairs = [
+        ("protocol", one.protocol, other.protocol),
+        ("split", one.split, other.split),
+        ("scoring", describe_scoring(one.scoring), describe_scoring(other.scoring)),
+    ]
+    if one.images and other.images:
+        pairs.append(("test list", _listed(one.images), _listed(other.images)))
+    if one.reading and other.reading:
+        pairs.append(("input", _read(one.reading), _read(other.reading)))
+    same_judge = replace(one.scoring, name="") == replace(other.scoring, name="")
+    parts = [
+        f"{name} ({found} against {expected})"
+        for name, found, expected in pairs
+        if found != expected and not (name == "scoring" and same_judge)
+    ]
+    return " and ".join(parts)
+
+
+def _listed(images: tuple[str, int]) -> str:
+    return f"{images[1]} images of digest {images[0][:8]}"
+
+
+def _read(reading: tuple[str, tuple[int, int] | None]) -> str:
+    return f"{reading[0]} {f'resized to {reading[1][0]} × {reading[1][1]}' if reading[1] else 'at native size'}"

@@ -1,0 +1,1 @@
+"""Tables as rows and cells, not yet in any format."""

@@ -1,0 +1,57 @@
+"""The comparison table: methods down, datasets across with best and second marked, then what a forward pass costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.columns import Column, metrics_shown
+from reports.results.entries import Entry, choose_cost
+from reports.results.groups import datasets_of, group_rows
+from reports.table import Cell, Line, Mixed, Notes, Table, TableError
+from reports.tables.captions import all_notes, caption, cost_sentence, signs
+from reports.tables.cells import COST_COLUMNS, cost_cells, dataset_cells
+from reports.tables.significance import Judgement, with_marks
+
+RANKING = "Best of each column bold, second underlined; costs are not ranked."
+
+
+def comparison_table(
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", judgement: Judgement | None = None
+) -> Table:
+    """The table of a suite's rows: per dataset IoU, nIoU, F1, Pd and Fa, then what a forward pass costs.
+
+    Args:
+        title: first sentence of the caption.
+        mixed: what to do with rows of one dataset under different rules: refuse, or mark each of their cells.
+        judgement: which of the differences are more than chance; cells that cannot be told from the best are marked.
+
+    Raises:
+        MixedRulesError: when rows of one dataset differ in protocol, split, test list, input or scoring.
+        TableError: when one label stands for several experiments that differ in more than the seed.
+    """
+    if not entries:
+        raise TableError(f"table {title!r}: found no rows, expected at least one")
+    rows, notes = group_rows(entries, mixed=mixed), Notes()
+    metrics = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
+    columns: list[Column] = []
+    cells: list[list[Cell]] = [[] for _ in rows]
+    for dataset in datasets_of(entries):
+        more, block = dataset_cells(rows, dataset, metrics=metrics, notes=notes)
+        columns += more
+        if judgement is not None:
+            block = with_marks(block, dataset, metrics=metrics, judgement=judgement, notes=notes)
+        cells = [old + new for old, new in zip(cells, block, strict=True)]
+    place = choose_cost(tuple(entries))
+    if place is not None:
+        columns += COST_COLUMNS
+        cells = [old + cost_cells(row, place, notes) for old, row in zip(cells, rows, strict=True)]
+    remarks = [RANKING] if len(rows) > 1 else []
+    if place is not None:
+        remarks.append(cost_sentence(entries, place))
+    return Table(
+        caption=caption(entries, title=title, remarks=remarks),
+        columns=tuple(columns),
+        lines=tuple(Line(row.label, tuple(c), signs(row)) for row, c in zip(rows, cells, strict=True)),
+        notes=all_notes(entries, notes),
+        limited=any(entry.is_limited for entry in entries),
+    )

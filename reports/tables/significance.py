@@ -1,0 +1,203 @@
+"""Which differences of a suite's comparison table are more than chance: intervals, tests against the best, Holm."""
+
+from __future__ import annotations
+
+import statistics as plain
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bench.metrics.significance import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
+from bench.metrics.statistic import Statistic
+from reports.columns import Metric
+from reports.results.image_counts import Counted, Method, registered_metric
+from reports.table import Cell, Notes
+from reports.tables.cells import values_of
+
+SEED = 0
+ALPHA = 0.05
+FLIPS_A_TEST = 100
+"""Permutations for every comparison of the table, at least: Holm's smallest p can then be 0.01."""
+
+ALIKE = f"not distinguishable from the best (paired permutation test over images, Holm over the table, p > {ALPHA})"
+
+Seeds = tuple[Statistic, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One value of the comparison table.
+
+    Attributes:
+        interval: of the value.
+        is_best: whether it is the one that others of its column are compared with.
+        difference: to the best, with its interval; None where it is not compared.
+        p: of the permutation test against the best, corrected over the table.
+        detectable: the smallest difference to the best that could have been told.
+        reason: why it is not compared; empty where it is, and for the best.
+    """
+
+    interval: Interval
+    is_best: bool = False
+    difference: Interval | None = None
+    p: float | None = None
+    detectable: float | None = None
+    reason: str = ""
+
+
+Place = tuple[int, str]
+"""A line's position in the table and a metric's id."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of every value of a comparison table.
+
+    Attributes:
+        by_dataset: dataset to place to what is known there.
+        tests: comparisons that Holm's correction is over.
+        flips: permutations of each, unless there are fewer.
+    """
+
+    by_dataset: Mapping[str, Mapping[Place, Judged]] = field(default_factory=dict)
+    tests: int = 0
+    flips: int = RESAMPLES
+
+    def of(self, position: int, dataset: str, metric: Metric) -> Judged | None:
+        """What is known of one value, or None; `position` is that of its line in the table."""
+        return self.by_dataset.get(dataset, {}).get((position, metric.id))
+
+
+@dataclass
+class _Open:
+    """A comparison that still has to be tested."""
+
+    dataset: str
+    place: Place
+    pair: tuple[Seeds, Seeds]
+
+
+def judge(counted: Sequence[Counted]) -> Judgement:
+    """Intervals of all values, and tests of all values against the best of their column.
+
+    The best is that of the comparison table: where it has no counts, no value of its column is compared. Oracles and
+    leaks are never the best and never compared. The draws come from one seed, so that the same results give the same
+    numbers.
+    """
+    found: dict[str, dict[Place, Judged]] = {}
+    tests: list[_Open] = []
+    for each in counted:
+        found[each.dataset] = {}
+        for metric in each.metrics:
+            judged, opened = _judge_column(each, metric)
+            found[each.dataset] |= judged
+            tests += opened
+    flips = max(RESAMPLES, FLIPS_A_TEST * len(tests))
+    p_values = [p for each in counted for p in _tested([t for t in tests if t.dataset == each.dataset], flips)]
+    for test, p in zip(tests, holm(p_values), strict=True):
+        found[test.dataset][test.place] = replace(found[test.dataset][test.place], p=p)
+    return Judgement(found, sum(p is not None for p in p_values), flips)
+
+
+def _tested(tests: Sequence[_Open], flips: int) -> list[float | None]:
+    pairs = [test.pair for test in tests]
+    return [found.p for found in permutation_tests(pairs, generator=np.random.default_rng(SEED), flips=flips)]
+
+
+def _judge_column(each: Counted, metric: Metric) -> tuple[dict[Place, Judged], list[_Open]]:
+    """One metric on one dataset, and the comparisons in it."""
+    terms = {m.position: own for m in each.methods if (own := _statistics(m, metric))}
+    drawn = _drawn(each, terms)
+    best = _best(each, metric) if each.has_one_rule else None
+    obstacle = _obstacle(each, best, drawn)
+    judged: dict[Place, Judged] = {}
+    tests = []
+    for method in each.methods:
+        key, place = method.position, (method.position, metric.id)
+        if key not in drawn:
+            continue
+        interval = drawn[key].interval()
+        reason = obstacle or _why_not_compared(each, method)
+        if method is best:
+            judged[place] = Judged(interval, is_best=True)
+        elif reason or best is None:
+            judged[place] = Judged(interval, reason=reason)
+        else:
+            difference = drawn[key].minus(drawn[best.position])
+            detectable = difference.smallest_detectable(alpha=ALPHA)
+            judged[place] = Judged(interval, difference=difference.interval(), detectable=detectable)
+            tests.append(_Open(each.dataset, place, (terms[key], terms[best.position])))
+    return judged, tests
+
+
+def _statistics(method: Method, metric: Metric) -> Seeds:
+    """The metric's statistic of every seed; none without counts, or where no metric here computes it."""
+    registered = registered_metric(metric, method.group.entries[0].row.scoring) if method.seeds else None
+    return tuple(registered.statistic(counts) for counts in method.seeds) if registered else ()
+
+
+def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
+    """The bootstrap of every line: all on the common list under the same resamples, others by themselves."""
+    together = [m.position for m in each.methods if m.position in terms and each.is_on_list(m)]
+    alone = [[key] for key in terms if key not in together]
+    found: dict[int, Bootstrap] = {}
+    for keys in filter(None, [together, *alone]):
+        draws = bootstrap([terms[key] for key in keys], generator=np.random.default_rng(SEED))
+        found |= dict(zip(keys, draws, strict=True))
+    return found
+
+
+def _best(each: Counted, metric: Metric) -> Method | None:
+    """The method with the best mean over seeds, with counts or without; an oracle is none, nor is a leak."""
+    values = {
+        id(method): plain.fmean(found)
+        for method in each.methods
+        if method.group.is_rival and (found := values_of(method.group, metric)[0])
+    }
+    sign = 1 if metric.better == "higher" else -1
+    ranked = [method for method in each.methods if id(method) in values]
+    return max(ranked, key=lambda method: sign * values[id(method)]) if len(ranked) > 1 else None
+
+
+def _obstacle(each: Counted, best: Method | None, drawn: Mapping[int, Bootstrap]) -> str:
+    """Why nothing in a column can be compared, or nothing."""
+    if not each.has_one_rule:
+        return "not compared: made under other rules than its neighbours"
+    if best is None:
+        return "not compared: nothing to compare with"
+    if best.position not in drawn:
+        return f"not compared: the best, {best.row.label}, has no counts of its images"
+    if not each.is_on_list(best):
+        return f"not compared: the best, {best.row.label}, was tested on other images than most"
+    return ""
+
+
+def _why_not_compared(each: Counted, method: Method) -> str:
+    if method.group.is_oracle:
+        return "not compared: an oracle is no result"
+    if method.group.is_leaked:
+        return "not compared: what was learnt from is no test"
+    return "" if each.is_on_list(method) else "not compared: tested on other images or targets than the best"
+
+
+def with_marks(
+    block: Sequence[Sequence[Cell]],
+    dataset: str,
+    *,
+    metrics: Sequence[Metric],
+    judgement: Judgement,
+    notes: Notes,
+) -> list[list[Cell]]:
+    """The cells of one dataset of a comparison table, those marked that cannot be told from the best."""
+
+    def marked(cell: Cell, position: int, metric: Metric) -> Cell:
+        judged = judgement.of(position, dataset, metric)
+        if judged is None or judged.p is None or judged.p <= ALPHA:
+            return cell
+        return replace(cell, marks=(*cell.marks, notes.mark(ALIKE)))
+
+    return [
+        [marked(cell, position, metric) for cell, metric in zip(line, metrics, strict=True)]
+        for position, line in enumerate(block)
+    ]

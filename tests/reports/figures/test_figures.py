@@ -1,0 +1,345 @@
+"""Figures hold the data they were given, look alike, and leave matplotlib as they found it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.patches import Circle, Rectangle
+
+from bench.metrics.counting.counts import LEVELS
+from bench.metrics.curves import CurveCounts
+from bench.store.files import write_arrays
+from bench.types import Scoring, Training
+from reports.figures.curve_data import (
+    iou_curve,
+    pd_fa_curve,
+    precision_recall_curve,
+    read_examples,
+    read_loss,
+    roc_curve,
+    thin,
+)
+from reports.plots.curves import (
+    Curve,
+    LossCurve,
+    loss_figure,
+    pd_fa_figure,
+    power_of_ten,
+    precision_recall_figure,
+    roc_figure,
+)
+from reports.plots.examples import Picture, Prediction, picture_figure, read_pictures
+from reports.plots.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, mark_limited, stroke, write_figure
+from reports.results.entries import Entry, entry_of
+from tests.reports.fake_runs import result, row_of
+
+SCORING = Scoring("native")
+A = Curve("A", np.array([0.0, 1e-4, 1.0]), np.array([0.0, 0.5, 1.0]), at=(1e-4, 0.5))
+B = Curve("B", np.array([0.0, 1e-3, 1.0]), np.array([0.0, 0.25, 1.0]), at=(1e-3, 0.25))
+
+
+def entry_in(folder: Path, **changes: object) -> Entry:
+    made = replace(result(), **changes)  # type: ignore[arg-type]
+    return entry_of(row_of(made), folder / made.key, made)
+
+
+def test_a_roc_panel_has_the_curve_and_its_operating_point():
+    figure = roc_figure({"NUDT-SIRST": [A, B]})
+    (axes,) = figure.axes
+    curve, point, *_ = axes.lines
+    assert np.asarray(curve.get_xdata()).tolist() == [1e-6, 1e-4, 1.0]
+    assert np.asarray(curve.get_ydata()).tolist() == [0.0, 0.5, 1.0]
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([1e-4], [0.5])
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlim() == (1e-6, 1.0)
+    assert axes.get_title() == "NUDT-SIRST"
+
+
+def test_false_alarms_are_drawn_in_units_of_a_millionth():
+    figure = pd_fa_figure({"X": [A]})
+    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == pytest.approx([1.0, 100.0, 1e6])
+    assert figure.axes[0].get_xlim() == (1.0, 1e4)
+    assert "10⁻⁶" in figure.axes[0].get_xlabel()
+
+
+def test_an_operating_point_beyond_the_usual_axis_is_still_inside():
+    far = replace(A, at=(0.2, 0.5))
+    assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 4e5
+
+
+def test_an_operating_point_without_false_alarms_lies_on_the_left_edge():
+    for draw, edge in ((roc_figure, 1e-6), (pd_fa_figure, 1.0)):
+        curve, point = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0].lines
+        assert (np.asarray(point.get_xdata()).tolist(), list(point.get_ydata())) == ([edge], [0.5])
+        assert np.asarray(curve.get_xdata())[0] == edge
+
+
+def test_precision_recall_shows_the_whole_square():
+    axes = precision_recall_figure({"X": [A]}).axes[0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 1.02), (0.0, 1.02))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Recall of pixels", "Precision of pixels")
+
+
+def test_one_panel_is_a_column_wide_and_two_are_a_page_wide():
+    assert roc_figure({"X": [A]}).get_size_inches()[0] == COLUMN
+    two = roc_figure({"X": [A], "Y": [B]})
+    assert two.get_size_inches()[0] == PAGE
+    assert [axes.get_title() for axes in two.axes] == ["X", "Y"]
+
+
+def test_three_panels_leave_no_empty_one():
+    assert len(roc_figure({"X": [A], "Y": [B], "Z": [A]}).axes) == 3
+
+
+def test_a_method_has_one_stroke_in_every_panel_and_seeds_share_it():
+    figure = roc_figure({"X": [A, B], "Y": [B, B]})
+    of_b = [figure.axes[0].lines[2], figure.axes[1].lines[0], figure.axes[1].lines[2]]
+    assert {line.get_color() for line in of_b} == {PALETTE[1]}
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["A", "B"]
+
+
+def test_seven_methods_differ_in_colour_dashes_and_marker():
+    looks = [stroke(i) for i in range(7)]
+    assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == 7
+    assert len({str(look.dashes) for look in looks}) == 7
+
+
+def test_the_palette_is_for_the_colour_blind():
+    assert PALETTE[:3] == ("#0173b2", "#de8f05", "#029e73")
+
+
+def test_neither_legend_nor_labels_cover_a_panel_or_leave_the_figure():
+    long = [replace(A, label=f"A method of a long name {i}") for i in range(5)]
+    flat = LossCurve("A", np.array([1.0, 2.0]), np.array([0.7750, 0.7751]))
+    figures = (
+        roc_figure({"X": long}),
+        pd_fa_figure({"X": long, "Y": long, "Z": long}),
+        loss_figure({"X": [flat], "Y": [flat]}),
+    )
+    for figure in figures:
+        renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        legend = figure.legends[0].get_window_extent(renderer)
+        whole = figure.bbox
+        for axes in figure.axes:
+            outer = axes.get_tightbbox(renderer)
+            assert outer is not None
+            assert not legend.overlaps(outer)
+            assert whole.x0 <= outer.x0
+            assert outer.x1 <= whole.x1
+            assert whole.y0 <= outer.y0
+            assert outer.y1 <= whole.y1
+        assert whole.x0 <= legend.x0
+        assert legend.x1 <= whole.x1
+
+
+def test_files_have_the_same_bytes_every_time_and_embedded_truetype(tmp_path: Path):
+    first = write_figure(roc_figure({"X": [A, B]}), tmp_path / "a")
+    second = write_figure(roc_figure({"X": [A, B]}), tmp_path / "b")
+    assert [p.name for p in first] == ["a.pdf", "a.png"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    pdf = first[0].read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert b"CreationDate" not in pdf
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_the_watermark_of_a_trial_stays_inside_its_figure(panels: int):
+    figure = roc_figure({str(number): [A] for number in range(panels)})
+    mark_limited(figure)
+    (mark,) = figure.texts
+    box = mark.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    assert mark.get_text() == "LIMITED TRIAL"
+    assert 0 < box.x0 < box.x1 < figure.bbox.x1
+    assert 0 < box.y0 < box.y1 < figure.bbox.y1
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path):
+    before = dict(mpl.rcParams)
+    write_figure(roc_figure({"X": [A]}), tmp_path / "a")
+    assert dict(mpl.rcParams) == before
+    assert SETTINGS["font.size"] == 8
+    if "matplotlib.pyplot" in sys.modules:
+        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+
+
+def test_hostile_labels_are_drawn_letter_by_letter(tmp_path: Path):
+    evil = replace(A, label="$\\frac{a}{b}$ 中\n_x_")
+    figure = roc_figure({"$d$": [evil]})
+    write_figure(figure, tmp_path / "a")
+    assert figure.legends[0].get_texts()[0].get_text() == "$\\frac{a}{b}$ [U+4E2D] _x_"
+    assert drawable("y" * 100) == "y" * 59 + "…"
+
+
+@pytest.mark.parametrize(("value", "text"), [(1e-6, "10⁻⁶"), (0.1, "0.1"), (1.0, "1"), (1000.0, "1000"), (1e4, "10⁴")])
+def test_ticks_are_written_without_markup(value: float, text: str):
+    assert power_of_ten(value) == text
+
+
+def test_curves_and_operating_points_come_from_the_counts():
+    counts = CurveCounts(SCORING)
+    q = np.array([[60000, 40000, 20000, 100, 0, 0, 50000, 0]], np.uint16)
+    mask = np.array([[1, 0, 1, 0, 0, 0, 0, 0]], np.uint8)
+    counts.add(q, mask)
+    roc = roc_curve("A", counts, SCORING)
+    assert roc.at == (2 / 6, 1 / 2)
+    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+    assert precision_recall_curve("A", counts, SCORING).at == (1 / 2, 1 / 3)
+    iou = iou_curve("A", counts, SCORING)
+    assert (iou.x * 65536).tolist() == [65535, 59999, 49999, 39999, 19999, 99]
+    assert iou.y.tolist() == [0, 1 / 2, 1 / 3, 1 / 4, 2 / 4, 2 / 5]
+    assert iou.at == (0.5, 1 / 4)
+    curve = pd_fa_curve("A", counts, SCORING)
+    assert curve.x.tolist() == [0, 1 / 8, 1 / 8]  # a target at 60000; the false alarm at 50000; the lowest level
+    assert curve.y.tolist() == [1 / 2, 1 / 2, 1 / 2]
+    assert curve.at == (1 / 8, 1 / 2)
+    assert pd_fa_curve("A", counts, replace(SCORING, threshold=0.95)).at == (0, 0)
+
+
+def test_without_targets_there_is_no_operating_point():
+    counts = CurveCounts(SCORING)
+    counts.add(np.array([[60000, 0]], np.uint16), np.array([[0, 0]], np.uint8))
+    assert roc_curve("A", counts, SCORING).at is None
+    figure = roc_figure({"X": [roc_curve("A", counts, SCORING)]})
+    assert len(figure.axes[0].lines) == 1
+
+
+def test_thinning_keeps_corners_and_ends():
+    x = np.linspace(0, 1, 60_001)
+    y = (x > 0.5).astype(float)
+    keep = thin(x, y)
+    assert len(keep) < 6_100
+    assert (keep[0], keep[-1]) == (0, 60_000)
+    last_low = np.flatnonzero(y == 0)[-1]
+    assert {int(last_low), int(last_low) + 1} <= set(keep.tolist())
+
+
+def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
+    entry = entry_in(tmp_path, best_epoch=2)
+    assert read_loss(entry) is None
+    assert entry.result is not None
+    training = entry.result.experiment.weights
+    assert isinstance(training, Training)
+    log = tmp_path / "trainings" / training.key / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "".join(json.dumps({"epoch": e, "loss": v, "lr": 1}) + "\n" for e, v in ((1, 0.9), (2, 0.5), (3, 0.4)))
+    )
+    curve = read_loss(entry)
+    assert isinstance(curve, LossCurve)
+    line, point = loss_figure({"X": [curve]}).axes[0].lines
+    assert np.asarray(line.get_ydata()).tolist() == [0.9, 0.5, 0.4]
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [0.5])
+    log.write_text("{}\n")
+    with pytest.raises(ValueError, match=r"log.jsonl, line 1: expected an object with epoch and loss"):
+        read_loss(entry)
+
+
+def picture(*, found: bool, alarm: bool, rounds: int = 1) -> Picture:
+    mask = np.zeros((64, 80), np.uint8)
+    mask[30:33, 20:23] = 1
+    q = np.zeros((64, 80), np.uint16)
+    q[30:33, 20:23] = 65535 if found else 100
+    q[50:52, 60:62] = 65535 if alarm else 100
+    image = np.full((64, 80), 90, np.uint8)
+    heads = ["Prediction"] if rounds == 1 else [f"Round {r}" for r in (1, 2, 4, 8)]
+    return Picture("000001", image, mask, tuple(Prediction(head, q) for head in heads))
+
+
+def marks(figure_of: Picture) -> tuple[list[str], list[str]]:
+    """Edge colours of circles and of dashed boxes, in hexadecimal."""
+    figure = picture_figure([figure_of], scoring=SCORING)
+    patches = figure.axes[0].patches
+    colour = mpl.colors.to_hex
+    circles = [colour(p.get_edgecolor()) for p in patches if isinstance(p, Circle)]
+    boxes = [colour(p.get_edgecolor()) for p in patches if isinstance(p, Rectangle) and p.get_linestyle() == "--"]
+    return circles, boxes
+
+
+GREEN, ORANGE, RED = PALETTE[2], PALETTE[1], PALETTE[3]
+
+
+@pytest.mark.parametrize(
+    ("found", "alarm", "expected"),
+    [
+        (True, False, ([GREEN] * 3, [])),
+        (False, False, ([GREEN, GREEN, ORANGE], [])),
+        (True, True, ([GREEN] * 3, [RED])),
+        (False, True, ([GREEN, GREEN, ORANGE], [RED])),
+    ],
+)
+def test_found_and_missed_targets_and_false_alarms_are_marked(
+    found: bool, alarm: bool, expected: tuple[list[str], list[str]]
+):
+    assert marks(picture(found=found, alarm=alarm)) == expected
+
+
+def test_a_picture_row_shows_image_mask_and_probabilities():
+    one = picture(found=True, alarm=False)
+    figure = picture_figure([one, one], scoring=SCORING)
+    shown = [np.asarray(image.get_array()) for image in figure.axes[0].images]
+    maps = shown[::2]  # every map is followed by its inset
+    assert len(maps) == 6
+    assert np.array_equal(maps[0], one.image)
+    assert np.array_equal(maps[1], one.mask)
+    assert np.array_equal(maps[2], one.predictions[0].q / LEVELS)
+    inset = shown[3]
+    assert inset.shape == (16, 16)
+    assert inset.sum() == 9
+    heads = [t.get_text() for t in figure.axes[0].texts]
+    assert heads[:3] == ["Image", "Mask", "Prediction"]
+    assert figure.get_size_inches()[0] == COLUMN
+    assert picture_figure([picture(found=True, alarm=False, rounds=8)], scoring=SCORING).get_size_inches()[0] == PAGE
+
+
+def test_rows_of_different_columns_are_refused():
+    rows = [picture(found=True, alarm=False), picture(found=True, alarm=False, rounds=8)]
+    with pytest.raises(ValueError, match="its columns differ"):
+        picture_figure(rows, scoring=SCORING)
+    with pytest.raises(ValueError, match="found no pictures"):
+        picture_figure([], scoring=SCORING)
+
+
+def test_an_image_without_targets_has_no_inset():
+    empty = picture(found=False, alarm=True)
+    empty = replace(empty, mask=np.zeros_like(empty.mask))
+    assert len(picture_figure([empty], scoring=SCORING).axes[0].images) == 3
+    assert marks(empty) == ([], [RED])
+
+
+@pytest.mark.parametrize(
+    ("rounds", "shown", "heads"),
+    [
+        (1, [1], ["Prediction"]),
+        (2, [1, 2], ["Round 1", "Round 2"]),
+        (3, [1, 2, 3], ["Round 1", "Round 2", "Round 3"]),
+        (8, [1, 2, 4, 8], ["Round 1", "Round 2", "Round 4", "Round 8"]),
+        (10, [1, 2, 4, 10], ["Round 1", "Round 2", "Round 4", "Round 10"]),
+    ],
+)
+def test_examples_give_early_rounds_and_the_last(tmp_path: Path, rounds: int, shown: list[int], heads: list[str]):
+    maps = np.arange(rounds, dtype=np.uint16)[:, None, None] * np.ones((1, 8, 9), np.uint16)
+    arrays = {
+        "names": np.array(["a"]),
+        "image_0": np.zeros((8, 9), np.uint8),
+        "mask_0": np.zeros((8, 9), np.uint8),
+        "rounds_0": maps,
+    }
+    (found,) = read_pictures(arrays)
+    assert [p.head for p in found.predictions] == heads
+    assert [int(p.q[0, 0]) + 1 for p in found.predictions] == shown
+    entry = entry_in(tmp_path)
+    assert read_examples(entry) == ()
+    write_arrays(entry.folder / "examples.npz", arrays)
+    assert len(read_examples(entry)) == 1
+    write_arrays(entry.folder / "examples.npz", {"names": np.array(["a"])})
+    with pytest.raises(ValueError, match=r"examples.npz: no array 'rounds_0'"):
+        read_examples(entry)

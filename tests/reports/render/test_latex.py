@@ -1,0 +1,286 @@
+"""LaTeX that compiles whatever the labels say, with the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.data.quality.dataset_statistics import describe
+from bench.types import RunResult
+from reports.build import build_report
+from reports.columns import Column
+from reports.datasets.dataset_tables import dataset_table
+from reports.render.latex import (
+    FigureFile,
+    LatexError,
+    compile_document,
+    document,
+    error_lines,
+    escape,
+    has_pdflatex,
+    table_to_latex,
+)
+from reports.results.entries import Entry, entry_of, read_suite
+from reports.table import Cell, Line, Table
+from reports.tables.ablation import ablation_tables
+from reports.tables.comparison import comparison_table
+from reports.tables.published import elsewhere_tables, published_table
+from reports.tables.published_matching import compare_published
+from reports.tables.rounds import rounds_table
+from tests.reports.fake_ablation import FULL, ablation, ablation_rows, variant, write_ablation_suite
+from tests.reports.fake_runs import ACM, DATASETS, DFINET, field_results, result, row_of, scores
+
+HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
+
+
+@pytest.fixture
+def pdflatex() -> None:
+    """Skip without pdflatex; in CI its absence is a failure."""
+    if has_pdflatex():
+        return
+    if os.environ.get("CI"):
+        pytest.fail("found no pdflatex on the path, expected TeX Live in CI; install texlive-latex-extra")
+    pytest.skip("pdflatex is not on the path")
+
+
+def entry(made: RunResult, label: str = "") -> Entry:
+    return entry_of(row_of(made, label), Path(made.key), made)
+
+
+def hostile_table() -> Table:
+    failed = result(DFINET, "NUAA-SIRST", status="failed", reason=HOSTILE, scores={}, limit=8)
+    good = [
+        entry(result(info, seed=s, limit=8), label) for info, label in ((ACM, HOSTILE), (DFINET, "D_1")) for s in (1, 2)
+    ]
+    return comparison_table([*good, entry(failed, "D_1")], title=HOSTILE)
+
+
+def compiled(folder: Path, table: Table, *, limited: bool = False) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "table.tex").write_text(table_to_latex(table), encoding="utf-8")
+    source = document(title=HOSTILE, tables=["table.tex"], figures=[], limited=limited)
+    (folder / "report.tex").write_text(source, encoding="utf-8")
+    return compile_document(folder / "report.tex")
+
+
+def text_of(pdf: Path) -> str:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not on the path")
+    done = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("a_b & 5%", r"a\_b \& 5\%"),
+        ("{$#}", r"\{\$\#\}"),
+        ("\\input~^", r"\textbackslash{}input\textasciitilde{}\textasciicircum{}"),
+        ("--", "-{}-"),
+        ("αΛ", r"\ensuremath{\alpha}\ensuremath{\Lambda}"),
+        ("中", "[U+4E2D]"),
+        ("a\n\x00b", "a  b"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_every_special_letter_is_escaped(text: str, latex: str):
+    assert escape(text) == latex
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_hostile_labels_titles_and_reasons_compile_and_print_as_they_are(tmp_path: Path):
+    text = " ".join(text_of(compiled(tmp_path / "a", hostile_table(), limited=True)).split())
+    assert r"\input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{" in text
+    assert "root:" not in text
+    assert r"\end{tabular} \\ %" in text
+    assert "[U+4E2D]" in text
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_same_table_gives_the_same_source_and_pdf(tmp_path: Path):
+    first, second = (compiled(tmp_path / name, hostile_table()) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    assert (tmp_path / "a/table.tex").read_bytes() == (tmp_path / "b/table.tex").read_bytes()
+    assert str(tmp_path).encode() not in first.read_bytes()
+
+
+def log_of(folder: Path, *tables: Table) -> bytes:
+    """What pdflatex says of a document with these tables."""
+    folder.mkdir()
+    for number, table in enumerate(tables):
+        (folder / f"{number}.tex").write_text(table_to_latex(table), encoding="utf-8")
+    names = [f"{number}.tex" for number in range(len(tables))]
+    source = document(title="Wide", tables=names, figures=[], limited=False)
+    (folder / "report.tex").write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "report.tex"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_of_many_datasets_stays_inside_the_page(tmp_path: Path):
+    entries = [entry(result(i, d, seed=s)) for i in (DFINET, ACM) for d in (*DATASETS, "A", "B") for s in (1, 2)]
+    table = comparison_table(entries, title="Wide")
+    assert table_to_latex(table).count(r"\begin{tabular*}") == 3
+    assert b"Overfull" not in log_of(tmp_path / "w", table)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_tables_of_the_whole_field_stay_inside_their_pages(tmp_path: Path):
+    entries = [entry(made) for made in field_results(seeds=(1, 2))]
+    comparisons = compare_published(entries)
+    beside, elsewhere = published_table(comparisons), elsewhere_tables(comparisons)
+    assert beside is not None
+    log = log_of(tmp_path / "w", comparison_table(entries, title="Wide"), beside, *elsewhere.values())
+    assert b"Overfull" not in log
+    assert b"Float too large" not in log
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_the_report_of_a_suite_of_twenty_ablations_compiles_and_stays_inside_its_pages(tmp_path: Path):
+    rows = ablation_rows(tmp_path / "runs", datasets=("NUDT-SIRST",))
+    write_ablation_suite(tmp_path / "runs", rows)
+    out = tmp_path / "out"
+    report = build_report(tmp_path / "runs", "trial", out=out)
+    names = {path.relative_to(out).as_posix() for path in report.paths}
+    assert {f"{table}.{kind}" for table in ("table", "ablation", "rounds") for kind in ("tex", "csv", "md")} <= names
+    assert {f"figures/{name}.pdf" for name in ("rounds", "rounds-ablation", "mask-changes")} <= names
+    page = (out / "index.html").read_text()
+    assert page.index("<h2>Ablation of DFINet</h2>") < page.index("<h2>Feedback rounds</h2>")
+    text = " ".join(text_of(out / "report.pdf").split())
+    for words in (
+        "ablation of DFINet",
+        "DFINet/no-residual-block",
+        "feedback rounds",
+        "Not drawn: 18 ablations of DFINet",
+    ):
+        assert words in text
+    _, entries = read_suite(tmp_path / "runs", "trial")
+    ((_, ablation),) = ablation_tables(entries, title="T")
+    rounds = rounds_table(entries, title="T")
+    assert rounds is not None
+    assert sum(column.group == "Design choices" for column in ablation.columns) == 12
+    assert b"Overfull" not in log_of(tmp_path / "w", ablation, rounds)
+
+
+def wide_table(columns: int, lines: int) -> Table:
+    """One group of columns that is wider than a page from thirty on."""
+    heads = tuple(Column(f"head {number}", "Group") for number in range(columns))
+    return Table("T", heads, tuple(Line(f"line {n}", (Cell("12.34"),) * columns) for n in range(lines)))
+
+
+def test_a_group_of_columns_that_is_wider_than_the_page_is_torn_apart():
+    assert table_to_latex(wide_table(10, 2)).count(r"\begin{tabular*}") == 1
+    assert table_to_latex(wide_table(30, 2)).count(r"\begin{tabular*}") == 3
+
+
+def test_lines_that_fit_one_panel_stay_together_where_a_table_needs_several_pages():
+    pages = table_to_latex(wide_table(30, 25)).split(r"\end{table*}")[:-1]
+    assert [page.count(r"\begin{tabular*}") for page in pages] == [2, 1]
+    assert [page.count("{}line 24 ") for page in pages] == [2, 1]
+
+
+def test_a_difference_stands_small_behind_its_number_and_leaves_room_where_there_is_none():
+    entries = [entry(variant(FULL, iou=0.9)), entry(variant(ablation("no-chpp"), iou=0.85))]
+    ((_, table),) = ablation_tables(entries, title="T")
+    latex = table_to_latex(table)
+    assert r"{\scriptsize\makebox[20.5pt][r]{\ensuremath{-}5.00}}" in latex
+    assert r"\textbf{90.00}{\scriptsize\makebox[20.5pt][r]{}}" in latex
+
+
+def test_a_long_table_goes_on_over_the_page_with_the_notes_of_each_part():
+    made = [result(replace(ACM, name=f"Net {number}")) for number in range(60)]
+    failed = result(replace(ACM, name="Last"), status="failed", reason="boom", scores={})
+    first, second = table_to_latex(comparison_table([entry(m) for m in (*made, failed)], title="T")).split(
+        r"\end{table*}"
+    )[:2]
+    assert (first.count(r"{}Net "), second.count(r"{}Net "), second.count(r"{}Last")) == (31, 29, 1)
+    assert ("failed: boom" in first, "failed: boom" in second) == (False, True)
+    assert r"\label{tab:results}" in first
+    assert (r"\label" in second, r"\caption{Continued.}" in second) == (False, True)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_can_be_input_into_an_ieee_paper(tmp_path: Path):
+    (tmp_path / "table.tex").write_text(
+        table_to_latex(comparison_table([entry(result())], title="T")), encoding="utf-8"
+    )
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass[journal]{IEEEtran}\\usepackage{booktabs,threeparttable,pifont}"
+        "\\begin{document}Text.\\input{table}\\end{document}",
+        encoding="utf-8",
+    )
+    assert compile_document(tmp_path / "paper.tex").stat().st_size > 0
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_latex_errors_are_told_in_one_line(tmp_path: Path):
+    (tmp_path / "bad.tex").write_text("\\documentclass{article}\\begin{document}\n\\nosuchmacro\n\\end{document}")
+    with pytest.raises(LatexError, match=r"^bad\.tex: Undefined control sequence\.; l\.2 \\nosuchmacro$"):
+        compile_document(tmp_path / "bad.tex")
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_document_that_never_ends_is_stopped(tmp_path: Path):
+    (tmp_path / "loop.tex").write_text("\\documentclass{article}\\begin{document}\\def\\x{\\x}\\x\\end{document}")
+    with pytest.raises(LatexError, match="pdflatex took more than 2 s"):
+        compile_document(tmp_path / "loop.tex", timeout=2)
+
+
+def test_an_error_log_without_an_error_line_says_so():
+    assert error_lines("This is pdfTeX") == "pdflatex failed without an error line"
+
+
+def test_best_is_bold_second_is_underlined_and_units_stand_in_the_head():
+    found = [result(replace(ACM, name=n), found=scores(v)) for n, v in (("A", 0.6), ("B", 0.7), ("C", 0.5))]
+    latex = table_to_latex(comparison_table([entry(made) for made in found], title="T"))
+    rows = re.findall(r"^ +\{\}([ABC]) & (\S+) &", latex, flags=re.MULTILINE)
+    assert rows == [("A", r"\underline{60.00}"), ("B", r"\textbf{70.00}"), ("C", "50.00")]
+    assert r"\multicolumn{1}{c}{IoU\,$\uparrow$}" in latex
+    assert r"\multicolumn{1}{c}{Fa\,$\downarrow$}" in latex
+    assert r"\multicolumn{1}{c}{$\times 10^{-6}$}" in latex
+    assert r"\toprule" in latex
+    assert r"\hline" not in latex
+
+
+def test_an_em_dash_refers_to_a_note_with_the_reason():
+    failed = result(DFINET, status="failed", reason="loss is NaN", scores={})
+    latex = table_to_latex(comparison_table([entry(result()), entry(failed)], title="T"))
+    assert r"{}DFINet & \textemdash{}\rlap{\tnote{a}}" in latex
+    assert r"\item[a] failed: loss is NaN." in latex
+
+
+def test_a_limited_table_bears_the_notice_and_the_document_the_watermark():
+    assert "limited trial: shortened image lists" in table_to_latex(hostile_table())
+    assert "LIMITED" in document(title="T", tables=[], figures=[], limited=True)
+    assert "LIMITED" not in document(title="T", tables=[], figures=[], limited=False)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_document_of_a_hundred_figures_compiles(tmp_path: Path):
+    Image.new("L", (400, 300), 128).save(tmp_path / "grey.png")
+    figures = [FigureFile("grey.png", f"Figure of method {number}.") for number in range(100)]
+    source = tmp_path / "report.tex"
+    source.write_text(document(title="Many", tables=[], figures=figures, limited=False), encoding="utf-8")
+    assert "Figure of method 99." in text_of(compile_document(source))
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_table_of_datasets_stands_in_one_panel_and_compiles(tmp_path: Path):
+    table = dataset_table([describe("synthetic")])
+    assert table_to_latex(table).count(r"\begin{tabular*}") == 1
+    text = " ".join(text_of(compiled(tmp_path, table)).split())
+    assert "Dataset and list number height × width level no target number an image area SCR" in text
+    assert "synthetic bench/test 80 128 × 128" in text
