@@ -35,7 +35,7 @@ class DFINetConfig:
             block in its place, without central differences and coordinate attention.
         theta: share of the central difference in MADRB's convolutions, 0 to 1.
         feedback: `zero`: the mask is zero everywhere, always, and there is one round: truly no feedback.
-        history: masks that training feeds back; see dfinet/feedback.py.
+        history: masks that training feeds back; see dfinet/history.py.
         selected_after: feedback rounds after which an epoch is judged when the best one is chosen.
 
     Raises:

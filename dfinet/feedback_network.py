@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.models.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
-from dfinet.feedback import history_of
+from dfinet.history import history_of
 
 STRIDE = 16
 LEVELS = 4

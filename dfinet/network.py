@@ -17,9 +17,9 @@ from bench.models.network import Batch, Loss, Segmenter, model
 from bench.types import Setting
 from dfinet.blocks import DFFFM, DSFM, MADRB, Feedback, ResidualBlock
 from dfinet.config import DFINetConfig, design_choices
-from dfinet.fast import FastDFINet
+from dfinet.encoder_decoder import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
+from dfinet.fast_network import FastDFINet
 from dfinet.feedback_network import FeedbackNetwork
-from dfinet.stages import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 from dfinet.variants import (
     FeedbackDFFFM,
     MatchedDFFFM,

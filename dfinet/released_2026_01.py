@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from bench.models.network import model
 from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
+from dfinet.encoder_decoder import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 from dfinet.feedback_network import BinaryFeedbackNetwork
 from dfinet.network import CITE
-from dfinet.stages import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 
 SWAPPED = GRIDS[::-1]  # the finer grid of HPPM comes first
 FUSED = 0.9  # share of the fused maps in DSFM

@@ -14,7 +14,7 @@ from bench.models.network import Batch, find_models, parameter_count, take_round
 from bench.types import ModelInfo
 from dfinet.blocks import Feedback
 from dfinet.config import DFINetConfig, design_choices
-from dfinet.feedback import Aligned, History, Released
+from dfinet.history import Aligned, History, Released
 from dfinet.network import DFINet, build
 from tests.parity import rule
 

@@ -21,8 +21,8 @@ from bench.models.losses import dice_bce
 from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
-from dfinet.feedback import KNOWN, Aligned, History, Released, history_of, pack, unpack
 from dfinet.feedback_network import FeedbackNetwork
+from dfinet.history import KNOWN, Aligned, History, Released, history_of, pack, unpack
 from dfinet.network import DFINet
 
 POLICIES = ("released", "aligned", "none", "unrolled-1", "unrolled-2", "unrolled-3")

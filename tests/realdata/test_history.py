@@ -17,7 +17,7 @@ from bench.data.images.frames import Frames, open_frames
 from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
-from dfinet.feedback import Aligned, History, Released
+from dfinet.history import Aligned, History, Released
 
 pytestmark = pytest.mark.realdata
 

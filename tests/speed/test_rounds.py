@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench.models.network import Segmenter
-from dfinet.fast import FastDFINet
-from dfinet.graphs import CapturedDFINet
+from dfinet.cuda_graphs import CapturedDFINet
+from dfinet.fast_network import FastDFINet
 from dfinet.network import DFINet
 from tests.parity import rule
 

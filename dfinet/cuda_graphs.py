@@ -10,7 +10,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from dfinet.fast import FastDFINet, Memory
+from dfinet.fast_network import FastDFINet, Memory
 from dfinet.feedback_network import RoundByRound
 
 WARM_UPS = 3

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from dfinet.fast import FastDFINet
-from dfinet.graphs import CapturedDFINet
+from dfinet.cuda_graphs import CapturedDFINet
+from dfinet.fast_network import FastDFINet
 from dfinet.network import DFINet
 from tests.parity import rule
 

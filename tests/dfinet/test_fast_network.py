@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bench.models.network import build_model
 from dfinet.blocks import CentralDifferenceConv
-from dfinet.fast import FastDFINet
-from dfinet.folding import SplitConv, fold
+from dfinet.fast_network import FastDFINet
+from dfinet.fold import SplitConv, fold
 from dfinet.network import DFINet, DFINetWithoutFeedback
 from tests.parity import rule
 

@@ -31,9 +31,9 @@ from dfinet.blocks import (
     Feedback,
     ResidualBlock,
 )
+from dfinet.encoder_decoder import DecoderBlock, EncoderBlock
 from dfinet.feedback_network import LEVELS, STRIDE, FeedbackNetwork, RoundByRound
-from dfinet.folding import FoldedConv, SplitConv, fold
-from dfinet.stages import DecoderBlock, EncoderBlock
+from dfinet.fold import FoldedConv, SplitConv, fold
 from dfinet.variants import (
     FeedbackDFFFM,
     MatchedDFFFM,

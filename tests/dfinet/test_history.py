@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
-from dfinet.feedback import Released, pack, unpack
+from dfinet.history import Released, pack, unpack
 from dfinet.network import DFINet
 
 
