@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from baselines.classical.patches import rescaled, whole_steps
-from baselines.classical.settings import between, whole
-from baselines.classical.shrinkage import Array, Split, singular_value_threshold, soft_threshold
+from baselines.classical.parts.patches import rescaled, whole_steps
+from baselines.classical.parts.settings import between, whole
+from baselines.classical.parts.shrinkage import Array, Split, singular_value_threshold, soft_threshold
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -12,8 +12,8 @@ from functools import reduce
 import cv2
 import numpy as np
 
-from baselines.classical import settings
-from baselines.classical.cells import exact, means, neighbours
+from baselines.classical.parts import settings
+from baselines.classical.parts.cells import exact, means, neighbours
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -10,9 +10,9 @@ from functools import reduce
 
 import numpy as np
 
-from baselines.classical import settings
-from baselines.classical.cells import Image, exact
-from baselines.classical.ranks import largest_of_line
+from baselines.classical.parts import settings
+from baselines.classical.parts.cells import Image, exact
+from baselines.classical.parts.ranks import largest_of_line
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -11,8 +11,8 @@ from functools import reduce
 
 import numpy as np
 
-from baselines.classical import settings
-from baselines.classical.cells import centre, exact, means, neighbours
+from baselines.classical.parts import settings
+from baselines.classical.parts.cells import centre, exact, means, neighbours
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

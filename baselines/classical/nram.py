@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from baselines.classical.patches import rescaled, up_to_the_border
-from baselines.classical.settings import between, whole
-from baselines.classical.shrinkage import Array, Split, shrink_rows, shrink_singular_values
+from baselines.classical.parts.patches import rescaled, up_to_the_border
+from baselines.classical.parts.settings import between, whole
+from baselines.classical.parts.shrinkage import Array, Split, shrink_rows, shrink_singular_values
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from baselines.classical.patches import rescaled, up_to_the_border
-from baselines.classical.settings import between, whole
-from baselines.classical.shrinkage import Array, Split
-from baselines.classical.structure import structure_eigenvalues
+from baselines.classical.parts.patches import rescaled, up_to_the_border
+from baselines.classical.parts.settings import between, whole
+from baselines.classical.parts.shrinkage import Array, Split
+from baselines.classical.parts.structure import structure_eigenvalues
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from baselines.classical import settings
+from baselines.classical.parts import settings
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported

@@ -12,9 +12,9 @@ from functools import reduce
 
 import numpy as np
 
-from baselines.classical import settings
-from baselines.classical.cells import Cells, Image, centre, exact, means, neighbours, top_means
-from baselines.classical.ranks import largest
+from baselines.classical.parts import settings
+from baselines.classical.parts.cells import Cells, Image, centre, exact, means, neighbours, top_means
+from baselines.classical.parts.ranks import largest
 from baselines.classical.tllcm import contrast, core
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model

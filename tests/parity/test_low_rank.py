@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from baselines.classical.ipi import IPISettings, ipi
 from baselines.classical.nram import NRAMSettings, nram
+from baselines.classical.parts.shrinkage import Split
 from baselines.classical.pstnn import PSTNNSettings, pstnn
 from baselines.classical.ript import RIPTSettings, ript
-from baselines.classical.shrinkage import Split
 from bench.models.network import build_model
 from bench.types import Setting
 from tests.baselines.classical.scenes import GOLDEN, image_b

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from baselines.classical.ranks import largest
+from baselines.classical.parts.ranks import largest
 from bench.models.detector import Detector, Grey
 from bench.models.network import build_model
 from tests.baselines.classical import plain

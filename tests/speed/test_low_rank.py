@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.classical import nram, pstnn, shrinkage
+from baselines.classical import nram, pstnn
 from baselines.classical.ipi import IPISettings, ipi
+from baselines.classical.parts import shrinkage
+from baselines.classical.parts.shrinkage import Array, Shrink, Split
 from baselines.classical.ript import RIPTSettings, ript
-from baselines.classical.shrinkage import Array, Shrink, Split
 from bench.models.detector import Grey
 from tests.baselines.classical.scenes import clouds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.classical.cells import centre, exact, means, neighbours, padded, top_means
+from baselines.classical.parts.cells import centre, exact, means, neighbours, padded, top_means
 
 EIGHT_BIT = np.random.default_rng(1).integers(0, 256, (14, 17)).astype(np.float64)
 

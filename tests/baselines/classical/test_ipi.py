@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from baselines.classical.ipi import IPISettings, ipi, separate
-from baselines.classical.patches import rescaled
-from baselines.classical.shrinkage import Array
+from baselines.classical.parts.patches import rescaled
+from baselines.classical.parts.shrinkage import Array
 from tests.baselines.classical.scenes import image_b
 
 SMALL = IPISettings(patch=16, step=6)

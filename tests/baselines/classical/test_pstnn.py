@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.classical.patches import up_to_the_border
+from baselines.classical.parts.patches import up_to_the_border
 from baselines.classical.pstnn import (
     PSTNNSettings,
     corner_prior,

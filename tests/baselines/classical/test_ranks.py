@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from baselines.classical.ranks import STRIP, ascending, largest, largest_of_line, merge
+from baselines.classical.parts.ranks import STRIP, ascending, largest, largest_of_line, merge
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])

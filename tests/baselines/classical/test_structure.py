@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.classical.structure import gaussian_3x3, gradient, structure_eigenvalues
+from baselines.classical.parts.structure import gaussian_3x3, gradient, structure_eigenvalues
 
 
 def test_a_points_blur_is_the_gaussian() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from baselines.classical.patches import Grid, rescaled, up_to_the_border, whole_steps
+from baselines.classical.parts.patches import Grid, rescaled, up_to_the_border, whole_steps
 
 
 def test_whole_steps_leave_the_last_incomplete_one_out() -> None:

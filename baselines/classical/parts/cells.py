@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.classical.ranks import largest
+from baselines.classical.parts.ranks import largest
 from bench.models.detector import Grey
 
 Image = NDArray[Any]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from baselines.classical.shrinkage import (
+from baselines.classical.parts.shrinkage import (
     shrink_rows,
     shrink_singular_values,
     singular_value_threshold,
