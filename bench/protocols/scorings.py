@@ -1,7 +1,7 @@
 """The named scorings: how code bases judge the same predictions, which numbers they print, and what is wrong with them.
 
-A protocol's scoring is one of them and lives in bench/protocols/protocols.py alone. Facts: the repositories' code as of 2026, run
-on the cases of tests/parity/metrics.
+A protocol's scoring is one of them and lives in bench/protocols/protocols.py alone. Facts: the repositories' code as
+of 2026, run on the cases of tests/parity/metrics.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The JSON Schema of `result.json`, made from the records. `python -m bench.store.schema` writes it beside this file."""
+"""The JSON Schema of `result.json`, made from the records.
+
+`python -m bench.store.schema` writes it beside this file.
+"""
 
 from __future__ import annotations
 

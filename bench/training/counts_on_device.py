@@ -1,7 +1,8 @@
 """Counts of predictions that never leave the device: integers are made there batch by batch and fetched once.
 
-Equal, count for count, to bench/metrics/counting/counts.py under the greedy raster rule on binary masks. Components are labelled
-by hooking and pointer jumping: every pixel learns the least pixel of its component, whose number is its raster order.
+Equal, count for count, to bench/metrics/counting/counts.py under the greedy raster rule on binary masks. Components are
+labelled by hooking and pointer jumping: every pixel learns the least pixel of its component, whose number is its raster
+order.
 B images, T targets of the batch, C components of the batch.
 """
 

@@ -21,7 +21,7 @@ def html_templates() -> Environment:
 
 @cache
 def latex_templates() -> Environment:
-    """Templates for LaTeX, with `((( value )))` and `((* statement *))`; values come escaped by reports.render.latex."""
+    """Templates for LaTeX, with `((( value )))` and `((* statement *))`; reports.render.latex escapes the values."""
     return Environment(
         loader=PackageLoader("reports"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),

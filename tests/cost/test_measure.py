@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.cost import measure as cost
 from bench.cost.measure import count_fvcore, example, measure_cost, time_passes
-from bench.cost.measure import measure as cost
 from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models
 
 CPU = torch.device("cpu")

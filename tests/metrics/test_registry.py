@@ -63,7 +63,8 @@ SOFT_CUMULATIVE_IDS = [name.replace("/", "/soft-mask-") for name in CUMULATIVE_I
 
 
 @pytest.mark.parametrize(
-    "name", ["components", "counts", "cumulative", "pixel", "rounds", "scores", "statistic", "target"]
+    "name",
+    ["counting.components", "counting.counts", "cumulative", "pixel", "registry", "rounds", "statistic", "target"],
 )
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"bench.metrics.{name}"))

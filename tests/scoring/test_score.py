@@ -39,7 +39,17 @@ NATIVE = [named_scoring("native")]
 EXACT = 1e-12
 
 
-@pytest.mark.parametrize("module", ["judging", "maps", "predictions", "rescore", "scored", "scorings"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "protocols.scorings",
+        "scoring.align",
+        "scoring.read_folder",
+        "scoring.read_map",
+        "scoring.request",
+        "scoring.score",
+    ],
+)
 def test_examples_of_docstrings_hold(module: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"bench.{module}"))
     assert outcome.attempted

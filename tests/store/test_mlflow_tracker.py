@@ -20,8 +20,8 @@ from records import RESULT, ROW
 
 from bench.run.experiment import Place
 from bench.run.local import run_all
+from bench.store import mlflow_tracker as tracking
 from bench.store.files import Manifest, StoreError, read_result, write_manifest, write_result, write_text
-from bench.store.files import mlflow_tracker as tracking
 from bench.store.mlflow_tracker import (
     KEY_TAG,
     PARENT_TAG,

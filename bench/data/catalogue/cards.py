@@ -153,7 +153,7 @@ class Card:
 
 def datasets_root() -> Path:
     """The folder of cards: `datasets/` of a checkout, or the copy inside an installed wheel."""
-    package = Path(__file__).parents[3]
+    package = Path(__file__).parents[2]
     checkout = package.parent / "datasets"
     return checkout if any(checkout.glob(f"*/{CARD_FILE}")) else package / "_datasets"
 

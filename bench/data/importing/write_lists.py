@@ -1,8 +1,8 @@
 """Write the split lists and digest tables that lie beside the cards: how `datasets/` was made and is made again.
 
-`python -m bench.data.importing.write_lists lists PUBLISHED` reads the lists as their publishers keep them, under PUBLISHED;
-`python -m bench.data.importing.write_lists digests NAME [ROOT]` reads the images, or generates them. `add_split` puts lists of one's
-own beside the published ones.
+`python -m bench.data.importing.write_lists lists PUBLISHED` reads the lists as their publishers keep them, under
+PUBLISHED; `python -m bench.data.importing.write_lists digests NAME [ROOT]` reads the images, or generates them.
+`add_split` puts lists of one's own beside the published ones.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.reports.test_rounds import FULL_RUN, MADE_TWICE, entry
 
 from bench.store.files import write_arrays
 from bench.types import Score
@@ -24,6 +23,7 @@ from reports.plots.variants import variants_figure
 from reports.results.entries import Entry
 from tests.reports.fake_ablation import CHANGES, FULL, ablation, iterated, started, variant
 from tests.reports.fake_runs import ACM, result, write_suite
+from tests.reports.tables.test_rounds import FULL_RUN, MADE_TWICE, entry
 
 IOU, FA = STANDARD[0], STANDARD[4]
 MANY = [entry(FULL_RUN), *(entry(iterated(variant(ablation(name)), 0.4, 0.5, 0.6)) for name in CHANGES)]
