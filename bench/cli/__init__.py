@@ -14,12 +14,7 @@ import typer
 from rich.logging import RichHandler
 
 from bench import __version__
-from bench.cli import data_import as obtain
-from bench.cli import data_reports as descriptions
-from bench.cli import data_verify as data
-from bench.cli import models as methods
-from bench.cli import run as runs
-from bench.cli import score as scores
+from bench.cli import data_import, data_reports, data_verify, models, run, score
 from bench.cli.console import err, out
 from bench.cli.options import WRONG
 
@@ -33,27 +28,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare infrared small target detectors under the same, named rules.",
 )
-app.command()(runs.run)
-app.command()(runs.report)
-app.command()(runs.gate)
-app.command("score")(scores.score_)
-app.command()(methods.cost)
-app.command()(scores.audit)
-app.command("list")(methods.list_)
-app.command()(runs.publish)
-app.command()(runs.ui)
+app.command()(run.run)
+app.command()(run.report)
+app.command()(run.gate)
+app.command("score")(score.score_)
+app.command()(models.cost)
+app.command()(score.audit)
+app.command("list")(models.list_)
+app.command()(run.publish)
+app.command()(run.ui)
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring in, prove and describe the images.")
-data_app.command("import")(obtain.import_)
-data_app.command()(obtain.fetch)
-data_app.command()(data.verify)
-data_app.command()(obtain.lists)
-data_app.command()(descriptions.leaks)
-data_app.command()(descriptions.stats)
+data_app.command("import")(data_import.import_)
+data_app.command()(data_import.fetch)
+data_app.command()(data_verify.verify)
+data_app.command()(data_import.lists)
+data_app.command()(data_reports.leaks)
+data_app.command()(data_reports.stats)
 app.add_typer(data_app, name="data")
 
 weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")
-weights_app.command("import")(methods.import_weights_)
+weights_app.command("import")(models.import_weights_)
 app.add_typer(weights_app, name="weights")
 
 

@@ -68,15 +68,15 @@ def _tradeoff_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
 
 def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
     """ROC, precision-recall and Pd-Fa of all results with curves."""
-    from reports.figures import curve_data as sources
+    from reports.figures import curve_data
     from reports.plots import curves
 
     counted: dict[str, list[tuple[Entry, CurveCounts]]] = {}
     broken = []
-    for dataset, members in sources.by_dataset(entries).items():
+    for dataset, members in curve_data.by_dataset(entries).items():
         for entry in members:
             try:
-                read = sources.read_curves(entry)
+                read = curve_data.read_curves(entry)
             except StoreError as error:
                 broken.append(str(error))
                 continue
@@ -93,25 +93,25 @@ def _threshold_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[D
     threshold = " and ".join(dict.fromkeys(f"{entry.row.scoring.threshold:g}" for entry in entries))
     at = f"Markers: operating point at probability > {threshold}."
     rules = rules_words(entries)
-    yield Drawn("roc", curves.roc_figure(panels(sources.roc_curve)), f"ROC of pixels. {at} {rules}")
-    figure = curves.precision_recall_figure(panels(sources.precision_recall_curve))
+    yield Drawn("roc", curves.roc_figure(panels(curve_data.roc_curve)), f"ROC of pixels. {at} {rules}")
+    figure = curves.precision_recall_figure(panels(curve_data.precision_recall_curve))
     yield Drawn("precision-recall", figure, f"Precision and recall of pixels. {at} {rules}")
     if all(entry.row.scoring.ground_truth == "binary" for some in counted.values() for entry, _ in some):
-        figure = curves.iou_figure(panels(sources.iou_curve))
+        figure = curves.iou_figure(panels(curve_data.iou_curve))
         words = "Pooled IoU over the threshold of probability: whether a method hangs on the one it is judged at."
         yield Drawn("iou-threshold", figure, f"{words} {at} {rules}")
-    figure = curves.pd_fa_figure(panels(sources.pd_fa_curve))
+    figure = curves.pd_fa_figure(panels(curve_data.pd_fa_curve))
     words = "Detection of targets against false alarms at every threshold, from the highest level on."
     yield Drawn("pd-fa", figure, f"{words} {at} {rules}")
 
 
 def _distance_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
     """Pd and Fa over the distance at which a target counts as found."""
-    from reports.figures import curve_data as sources
+    from reports.figures import curve_data
     from reports.plots import rounds
 
     try:
-        panels = sources.distance_panels(entries)
+        panels = curve_data.distance_panels(entries)
     except StoreError as error:
         notes.append(f"detections over distance are not drawn: {one_line(str(error))}")
         return
@@ -131,19 +131,19 @@ def _distances_words(entries: Sequence[Entry]) -> str:
 
 def _loss_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
     """Training loss over epochs, of all trainings whose log is there."""
-    from reports.figures import curve_data as sources
+    from reports.figures import curve_data
     from reports.plots import curves
 
     panels: dict[str, list[curves.LossCurve]] = {}
     seen: set[tuple[str, str]] = set()
-    for dataset, members in sources.by_dataset(entries).items():
+    for dataset, members in curve_data.by_dataset(entries).items():
         for entry in members:
-            training = (dataset, sources.training_key(entry))
+            training = (dataset, curve_data.training_key(entry))
             if training in seen:
                 continue
             seen.add(training)
             try:
-                curve = sources.read_loss(entry)
+                curve = curve_data.read_loss(entry)
             except StoreError as error:
                 notes.append(f"no training curve drawn: {one_line(str(error))}")
                 continue
@@ -159,22 +159,22 @@ def _loss_figure(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
 
 def _pictures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
     """Per method and dataset, rows of image, mask and feedback rounds, of its first seed with examples."""
-    from reports.figures import curve_data as sources
-    from reports.plots import examples as pictures
+    from reports.figures import curve_data
+    from reports.plots import examples
 
     seen: set[tuple[str, str]] = set()
-    for entry in (entry for members in sources.by_dataset(entries).values() for entry in members):
+    for entry in (entry for members in curve_data.by_dataset(entries).values() for entry in members):
         if (entry.row.label, entry.dataset) in seen:
             continue
         try:
-            rows = sources.read_examples(entry)
+            rows = curve_data.read_examples(entry)
         except StoreError as error:
-            notes.append(f"no pictures drawn: {one_line(sources.name_without_folder(error, entry))}")
+            notes.append(f"no pictures drawn: {one_line(curve_data.name_without_folder(error, entry))}")
             continue
         if not rows:
             continue
         seen.add((entry.row.label, entry.dataset))
-        figure = pictures.picture_figure(rows, scoring=entry.row.scoring)
+        figure = examples.picture_figure(rows, scoring=entry.row.scoring)
         caption = (
             f"{entry.name} on {entry.dataset}: probability {_rounds_words(entry)}; "
             f"the largest target enlarged in a corner. {rules_words([entry])}"

@@ -55,13 +55,13 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
 
 def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[Drawn]:
     """A panel a method, of many methods several pages."""
-    from reports.plots import heatmap as heatmaps
+    from reports.plots import heatmap
 
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
         entries = _scored(shown) or _scored(methods)
         panels = [_robustness_map(method, metric) for method in shown]
-        figure = heatmaps.heatmap_figure(
+        figure = heatmap.heatmap_figure(
             panels,
             scale=_scale(metric),
             x="Level",
@@ -116,7 +116,7 @@ def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) ->
 
 def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
     """A panel a method that learns, with the cells framed where training and test set are the same."""
-    from reports.plots import heatmap as heatmaps
+    from reports.plots import heatmap
 
     learning = [method for method in methods if set(method.lines) != {""}]
     entries = [e for method in learning for row in method.lines.values() for e in row.entries]
@@ -126,7 +126,7 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
         for number, first in enumerate(range(0, len(learning), SHOWN)):
             shown = learning[first : first + SHOWN]
             panels = [_cross_map(method, sources, tests, metric) for method in shown]
-            figure = heatmaps.heatmap_figure(
+            figure = heatmap.heatmap_figure(
                 panels,
                 scale=_scale(metric),
                 x="Tested on",

@@ -26,12 +26,12 @@ def feedback_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Dra
 
 def _metrics_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
     """IoU, Pd and Fa after every round."""
-    from reports.figures import feedback_data as rounds_sources
+    from reports.figures import feedback_data
     from reports.plots import rounds
 
     shown = with_feedback(entries)
     metrics = [m for m in metrics_shown(e.scored.scores for e in entries if e.scored) if role_of(m) in ROLES]
-    panels = rounds_sources.metric_panels(shown.entries, metrics)
+    panels = feedback_data.metric_panels(shown.entries, metrics)
     if panels:
         heads = ", ".join(metric.head for metric in metrics)
         sentences = [f"{heads} after every feedback round.", shown.left_out, rules_words(shown.entries)]
@@ -40,11 +40,11 @@ def _metrics_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
 
 def variant_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
     """The ablations of networks with feedback, each beside the full network."""
-    from reports.figures import feedback_data as rounds_sources
+    from reports.figures import feedback_data
     from reports.plots import variants
 
     metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
-    for number, (family, panels) in enumerate(rounds_sources.variant_panels(entries, metric)):
+    for number, (family, panels) in enumerate(feedback_data.variant_panels(entries, metric)):
         figure = variants.variants_figure(panels, y=f"{metric.head} difference ({UNITS[metric.unit]})")
         shown = [entry for row in family.rows if row.label in (*panels, family.label) for entry in row.entries]
         caption = (
@@ -56,11 +56,11 @@ def variant_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
 
 def _changes_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
     """How much every round changes the masks, and how many images it leaves alone."""
-    from reports.figures import feedback_data as rounds_sources
+    from reports.figures import feedback_data
     from reports.plots import rounds
 
     shown = with_feedback(entries)
-    panels = rounds_sources.change_panels(shown.entries)
+    panels = feedback_data.change_panels(shown.entries)
     if panels:
         sentences = [
             "Left: pixels in which the binary mask differs from the round before, mean over images; zero lies on the "
@@ -74,12 +74,12 @@ def _changes_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
 
 def _start_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
     """A network from several first masks, where the suite has one."""
-    from reports.figures import feedback_data as rounds_sources
-    from reports.plots import start_masks as starts
+    from reports.figures import feedback_data
+    from reports.plots import start_masks
 
     metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
-    for number, (members, panels) in enumerate(rounds_sources.start_panels(entries, metric)):
-        figure = starts.starts_figure(panels, y=f"{metric.head} ({UNITS[metric.unit]})")
+    for number, (members, panels) in enumerate(feedback_data.start_panels(entries, metric)):
+        figure = start_masks.starts_figure(panels, y=f"{metric.head} ({UNITS[metric.unit]})")
         unknown = any(curve.x[0] > 0 for curves in panels.values() for curve in curves)
         caption = (
             f"{metric.head} of {members[0].row.model} from different first feedback masks; round 0 is the mask itself"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.cost import measure as cost
+from bench.cost import measure
 from bench.cost.measure import count_fvcore, example, measure_cost, time_passes
 from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models
 
@@ -97,12 +97,12 @@ def test_a_pass_that_holds_64_mb_shows_in_the_peak_every_time() -> None:
             kept.append(torch.ones(2**13))  # lies above what is freed, so that the heap cannot shrink by itself
             return super().forward(image) + 0 * sum(one[0] for one in held)
 
-    if cost.reset_resident_peak() is None:
+    if measure.reset_resident_peak() is None:
         pytest.skip("this system does not count a resident peak anew")
     network = Hungry()
     image, start = example(network, size=(8, 6), channels=2, device=CPU)
     with torch.no_grad():
-        peaks = [cost.measure_memory(network, image, start, rounds=1)[1] for _ in range(3)]
+        peaks = [measure.measure_memory(network, image, start, rounds=1)[1] for _ in range(3)]
     assert all(peak is not None and 60 * 2**20 < peak < 100 * 2**20 for peak in peaks)
 
 
@@ -130,7 +130,7 @@ def test_fvcore_names_what_it_cannot_count_without_a_word_on_the_log(
 
 
 def test_without_fvcore_its_count_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(measure.importlib.util, "find_spec", lambda name: None)
     found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
     assert (found.flops_fvcore, found.fvcore_unsupported) == (None, ())
 

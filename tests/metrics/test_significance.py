@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.metrics import significance as statistics
+from bench.metrics import significance
 from bench.metrics.counting.counts import Counts, CountsWriter, CountTable, count_masks, join_counts
 from bench.metrics.registry import Metric, find_metrics, ordered_metrics
 from bench.metrics.significance import (
@@ -42,7 +42,7 @@ def one_bootstrap(*seeds: Ratio, resamples: int = 2000) -> Bootstrap:
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
-    outcome = doctest.testmod(statistics)
+    outcome = doctest.testmod(significance)
     assert outcome.attempted > 3
     assert outcome.failed == 0
 

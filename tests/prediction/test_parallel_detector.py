@@ -15,7 +15,7 @@ from fakes import Bright
 from bench import registry
 from bench.models.detector import Grey
 from bench.models.network import MODELS, build_model, find_models
-from bench.prediction import parallel_detector as pool
+from bench.prediction import parallel_detector
 from bench.prediction.parallel_detector import score_maps
 from bench.registry import load_plugin, loaded_plugins
 
@@ -25,7 +25,7 @@ GREYS = [np.random.default_rng(seed).uniform(0, 255, (6 + seed, 9)) for seed in 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts processes however little there is to do, without the plugins that other tests have loaded."""
-    monkeypatch.setattr(pool, "WORTH_IT", 0.0)
+    monkeypatch.setattr(parallel_detector, "WORTH_IT", 0.0)
     monkeypatch.setattr(registry, "_PLUGINS", {})
 
 
@@ -40,7 +40,7 @@ def test_several_processes_make_the_same_maps_in_the_same_order() -> None:
 
 
 def test_little_work_is_done_here_without_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_start", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr(parallel_detector, "_start", lambda *_: pytest.fail("a process was started"))
     assert len(list(score_maps(Bright(), GREYS, count=len(GREYS), workers=8))) == len(GREYS)
     assert list(score_maps(Bright(), [], count=0)) == []
 

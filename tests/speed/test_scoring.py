@@ -15,7 +15,7 @@ import pytest
 
 from bench.parallel import usable_processors
 from bench.protocols.scorings import named_scoring
-from bench.scoring import score as rescore
+from bench.scoring import score
 from bench.scoring.score import MaskFile, Rescored, Sample, judge_all
 from tests.speed.test_counting import smooth
 
@@ -35,7 +35,7 @@ def test_images_are_scored_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
         yield from (samples[name] for name in block)
 
     def timed(threads: int) -> tuple[float, Rescored]:
-        monkeypatch.setattr(rescore, "usable_processors", lambda: threads)
+        monkeypatch.setattr(score, "usable_processors", lambda: threads)
         seconds = []
         for _ in range(3):
             begun = perf_counter()

@@ -20,7 +20,7 @@ from records import RESULT, ROW
 
 from bench.run.experiment import Place
 from bench.run.local import run_all
-from bench.store import mlflow_tracker as tracking
+from bench.store import mlflow_tracker
 from bench.store.files import Manifest, StoreError, read_result, write_manifest, write_result, write_text
 from bench.store.mlflow_tracker import (
     KEY_TAG,
@@ -31,8 +31,8 @@ from bench.store.mlflow_tracker import (
     Tracker,
     TrackingError,
     open_tracker,
+    publish,
 )
-from bench.store.mlflow_tracker import publish as publish_runs
 from bench.suites.suite import Job, load_suite, manifest_of
 
 
@@ -168,7 +168,7 @@ def test_running_a_suite_twice_and_publishing_it_leaves_one_copy(tmp_path: Path,
     run_suite(jobs, tmp_path, uri)
     before = {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)}
     run_suite(jobs, tmp_path, uri)
-    assert publish_runs(tmp_path / "runs", "fakes", open_tracker(uri)) == 2
+    assert publish(tmp_path / "runs", "fakes", open_tracker(uri)) == 2
     assert {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)} == before
     assert len(before) == 3
 
@@ -177,7 +177,7 @@ def test_publishing_files_makes_what_live_logging_makes(tmp_path: Path, uri: str
     jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
     run_suite(jobs, tmp_path, uri)
     later = fresh_store(empty_store, tmp_path / "later" / "mlflow.db")
-    assert publish_runs(tmp_path / "runs", "fakes", open_tracker(later)) == 2
+    assert publish(tmp_path / "runs", "fakes", open_tracker(later)) == 2
     assert [run.info.run_name for run in runs_in(later)] == [run.info.run_name for run in runs_in(uri)]
     for job in jobs:
         live, published = child_of(uri, job.row.key), child_of(later, job.row.key)
@@ -246,10 +246,10 @@ def test_publishing_skips_rows_without_a_result_and_says_so(
 ) -> None:
     write_manifest(tmp_path, Manifest("s", "Title", rows=(ROW,)))
     with caplog.at_level(logging.WARNING):
-        assert publish_runs(tmp_path, "s", open_tracker(uri)) == 0
+        assert publish(tmp_path, "s", open_tracker(uri)) == 0
     assert f"{ROW.key}/result.json: no such file" in caplog.text
     with pytest.raises(StoreError, match="dfinet-bench run never"):
-        publish_runs(tmp_path, "never", open_tracker(uri))
+        publish(tmp_path, "never", open_tracker(uri))
 
 
 def test_telemetry_is_off(uri: str) -> None:
@@ -295,7 +295,7 @@ def test_without_mlflow_there_is_one_warning_and_everything_runs(
 ) -> None:
     usual = importlib.util.find_spec
     monkeypatch.setattr(
-        tracking.importlib.util,  # type: ignore[attr-defined]
+        mlflow_tracker.importlib.util,  # type: ignore[attr-defined]
         "find_spec",
         lambda name, package=None: None if name == "mlflow" else usual(name, package),
     )
@@ -308,7 +308,7 @@ def test_without_mlflow_there_is_one_warning_and_everything_runs(
     assert read_result(tmp_path / "runs" / jobs[0].row.key).status == "limited"
     assert not (tmp_path / "never.db").exists()
     with pytest.raises(TrackingError, match="pip install mlflow"):
-        tracking.open_page(None, port=5000)
+        mlflow_tracker.open_page(None, port=5000)
 
 
 def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
@@ -337,6 +337,6 @@ def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: st
         database.execute("DROP TABLE metrics")
     database.close()
     with pytest.raises(TrackingError) as caught:
-        publish_runs(tmp_path, "s", tracker)
+        publish(tmp_path, "s", tracker)
     assert str(caught.value).startswith(f"MLflow store {uri}: ")
     assert "\n" not in str(caught.value)

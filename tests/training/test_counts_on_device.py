@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.counting.components import find_components
 from bench.metrics.counting.counts import Counts, count_image, counts_of
-from bench.training import counts_on_device as device_counts
+from bench.training import counts_on_device
 from bench.training.counts_on_device import DeviceCounts, HostCounts
 from bench.types import Scoring
 
@@ -77,7 +77,7 @@ def test_a_winding_component_is_one() -> None:
         spiral[ring, ring : 41 - ring] = spiral[ring : 41 - ring, 40 - ring] = True
         spiral[40 - ring, ring : 41 - ring] = spiral[ring + 2 : 41 - ring, ring] = True
         spiral[ring + 2, ring : ring + 2] = True
-    found = device_counts.find_components(torch.from_numpy(spiral[None]), connectivity=4)
+    found = counts_on_device.find_components(torch.from_numpy(spiral[None]), connectivity=4)
     assert found.area.tolist() == find_components(spiral, connectivity=4).areas.tolist() == [int(spiral.sum())]
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.cache import file_digests as contents
+from bench.data.cache import file_digests
 from bench.data.cache.array_file import PackWriter, read_pack
 from bench.data.catalogue.cards import DataError
 from bench.data.images import pairs
@@ -59,7 +59,7 @@ def packs(cache: Path) -> list[Path]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are remembered however young they are."""
-    monkeypatch.setattr(contents, "SETTLED", 0)
+    monkeypatch.setattr(file_digests, "SETTLED", 0)
 
 
 def test_a_second_start_decodes_nothing_and_shows_the_same(made: Path, decoded: list[Path]) -> None:
@@ -112,7 +112,7 @@ def test_an_unchanged_file_is_not_even_read(made: Path, empty_cache: Path, monke
     opened(made)
     (memory,) = empty_cache.glob("files/*.json")
     assert len(json.loads(memory.read_text())) == 6
-    monkeypatch.setattr(contents, "_digest", lambda name: pytest.fail(f"{name} was read"))
+    monkeypatch.setattr(file_digests, "_digest", lambda name: pytest.fail(f"{name} was read"))
     assert levels(opened(made)) == [50, 51, 52]
 
 

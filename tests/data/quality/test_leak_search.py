@@ -13,7 +13,7 @@ from bench.data.catalogue import cards, splits
 from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.overlaps import ListName, crossings, lists_of, name_overlaps, shared_images
 from bench.data.catalogue.splits import image_list
-from bench.data.quality import leak_search as leaks
+from bench.data.quality import leak_search
 from bench.data.quality.leak_search import LeakReport, find_leaks
 
 LISTS = {"a": {"train": ["one", "two", "three", "four", "five"], "held-out": ["two"], "test": ["six", "seven"]}}
@@ -42,7 +42,7 @@ def toy(root: Path, **changed: np.ndarray) -> Path:
     return root / "data"
 
 
-def leak_of(report: LeakReport, part: str) -> leaks.ListLeak:
+def leak_of(report: LeakReport, part: str) -> leak_search.ListLeak:
     return next(leak for leak in report.leaks if leak.judged.part == part)
 
 
@@ -57,7 +57,7 @@ def test_the_matrix_counts_shared_names_and_has_the_lists_lengths_on_its_diagona
 def test_different_places_are_clean(root: Path) -> None:
     report = find_leaks("Toy", toy(root))
     assert report.is_clean
-    assert report.pairs == leaks.Pairs(7)
+    assert report.pairs == leak_search.Pairs(7)
     assert report.near is not None
     assert report.near.tolist() == [[-1, -1, 0, 0], [-1, -1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert (leak_of(report, "test").near, leak_of(report, "held-out").near) == (0, 0)
@@ -140,7 +140,7 @@ def test_a_damaged_cache_is_searched_again(root: Path, caplog: pytest.LogCapture
 def test_a_cache_that_cannot_be_written_costs_a_line(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "file").write_text("")
     report = find_leaks("Toy", toy(root), cache=root / "file")
-    assert report.pairs == leaks.Pairs(7)
+    assert report.pairs == leak_search.Pairs(7)
     assert "the search is not cached" in caplog.text
 
 
@@ -211,7 +211,7 @@ def test_a_mixture_shares_the_names_of_its_parts_without_digests(root: Path) -> 
 def test_the_generated_dataset_needs_no_folder(tmp_path: Path) -> None:
     report = find_leaks("synthetic", None, cache=tmp_path)
     assert report.is_clean
-    assert report.pairs == leaks.Pairs(400)
+    assert report.pairs == leak_search.Pairs(400)
 
 
 def test_a_cache_lies_where_the_variables_say() -> None:
