@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Segmenter, model, pad_to_multiple
 from bench.models.published_numbers import reported
 
@@ -237,13 +238,13 @@ class AGPCNet(Segmenter):
         scales: blocks a side of each context block.
 
     Raises:
-        ValueError: when there is no scale, or one below 1.
+        RequestError: when there is no scale, or one below 1.
     """
 
     def __init__(self, *, channels: int = 3, scales: Sequence[int] = SCALES) -> None:
         super().__init__()
         if min(scales, default=0) < 1:
-            raise ValueError(f"AGPCNet: scales is {tuple(scales)}, expected one or more numbers of blocks, 1 or more")
+            raise RequestError(f"AGPCNet: scales is {tuple(scales)}, expected one or more numbers of blocks, 1 or more")
         self.least_side = STRIDE * max(scales)
         self.backbone = Backbone(channels)
         self.fuse23 = AsymFusion(512, 256)
@@ -285,9 +286,9 @@ def build(*, channels: int, scales: str) -> AGPCNet:
     """AGPCNet as its authors configure it (`agpcnet_1`); with scales 10-6-5-4 it is their `agpcnet_2`.
 
     Raises:
-        ValueError: when `scales` is not whole numbers joined by hyphens.
+        RequestError: when `scales` is not whole numbers joined by hyphens.
     """
     blocks = scales.split("-")
     if not all(part.isdecimal() for part in blocks):
-        raise ValueError(f"AGPCNet: scales is {scales!r}, expected whole numbers joined by hyphens, such as 10-6-5-3")
+        raise RequestError(f"AGPCNet: scales is {scales!r}, expected whole numbers joined by hyphens, such as 10-6-5-3")
     return AGPCNet(channels=channels, scales=[int(part) for part in blocks])

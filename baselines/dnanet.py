@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Batch, Loss, Segmenter, model, pad_to_multiple
 from bench.models.published_numbers import reported
 from bench.registry import unknown
@@ -96,7 +97,7 @@ class DNANet(Segmenter):
         backbone: `resnet-10`, `resnet-18` (as published) or `resnet-34`: how many blocks a node has.
 
     Raises:
-        ValueError: when there is no such backbone.
+        RequestError: when there is no such backbone.
     """
 
     official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
@@ -104,7 +105,7 @@ class DNANet(Segmenter):
     def __init__(self, *, channels: int = 3, backbone: str = "resnet-18") -> None:
         super().__init__()
         if backbone not in BLOCKS:
-            raise ValueError(f"DNANet: {unknown('backbone', backbone, BLOCKS)}")
+            raise RequestError(f"DNANet: {unknown('backbone', backbone, BLOCKS)}")
         c0, c1, c2, c3, c4 = WIDTHS
         n1, n2, n3, n4 = BLOCKS[backbone]
         self.conv0_0 = res_cbams(channels, c0, blocks=1)

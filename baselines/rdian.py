@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Segmenter, model, pad_to_multiple
 from bench.models.published_numbers import reported
 
@@ -140,7 +141,7 @@ class RDIAN(Segmenter):
     200 of its 216,758 parameters are the eight fixed difference kernels.
 
     Raises:
-        ValueError: for any other number of channels.
+        RequestError: for any other number of channels.
     """
 
     official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
@@ -148,7 +149,7 @@ class RDIAN(Segmenter):
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()
         if channels != 1:
-            raise ValueError(
+            raise RequestError(
                 f"RDIAN: channels is {channels}, expected 1, as its fixed kernels take; give it grey images"
             )
         self.conv1 = conv_norm_relu(1, 16, 3)

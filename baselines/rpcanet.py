@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Batch, Loss, Segmenter, model
 from bench.models.published_numbers import reported
 
@@ -106,13 +107,13 @@ class RPCANet(Segmenter):
         channels: 1; what is decomposed is one grey image.
 
     Raises:
-        ValueError: for any other number of channels.
+        RequestError: for any other number of channels.
     """
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()
         if channels != 1:
-            raise ValueError(f"RPCANet: channels is {channels}, expected 1, for it decomposes one grey image")
+            raise RequestError(f"RPCANet: channels is {channels}, expected 1, for it decomposes one grey image")
         self.decos = nn.ModuleList(Stage() for _ in range(STAGES))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

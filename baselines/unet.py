@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Segmenter, model, pad_to_multiple
 from bench.models.published_numbers import reported
 
@@ -58,7 +59,7 @@ class UNet(Segmenter):
     def __init__(self, *, channels: int = 1, width: int = 64) -> None:
         super().__init__()
         if width < 1:
-            raise ValueError(f"U-Net: width is {width}, expected 1 or more channels")
+            raise RequestError(f"U-Net: width is {width}, expected 1 or more channels")
         self.Conv1 = DoubleConv(channels, width)
         self.Conv2 = DoubleConv(width, 2 * width)
         self.Conv3 = DoubleConv(2 * width, 4 * width)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from bench.errors import RequestError, UnknownNameError
+
 T = TypeVar("T")
 
 
@@ -26,10 +28,10 @@ class Registry(Generic[T]):
         """Register `entry` under `name`.
 
         Raises:
-            ValueError: when the name is taken.
+            RequestError: when the name is taken.
         """
         if name in self._entries:
-            raise ValueError(f"two {self.kind}s are called {name!r}; rename one")
+            raise RequestError(f"two {self.kind}s are called {name!r}; rename one")
         self._entries[name] = entry
         return entry
 
@@ -37,11 +39,11 @@ class Registry(Generic[T]):
         """The entry called `name`.
 
         Raises:
-            LookupError: with suggestions, when there is none.
+            UnknownNameError: with suggestions, when there is none.
         """
         if name in self._entries:
             return self._entries[name]
-        raise LookupError(unknown(self.kind, name, self._entries))
+        raise UnknownNameError(unknown(self.kind, name, self._entries))
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -86,7 +88,7 @@ def load_plugin(path: Path) -> None:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when it is no Python file, or fails.
+        RequestError: when it is no Python file, or fails.
     """
     if not path.is_file():
         raise FileNotFoundError(f"plugin {path}: no such file")
@@ -95,7 +97,7 @@ def load_plugin(path: Path) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"plugin {path}: expected a Python file (.py)")
+        raise RequestError(f"plugin {path}: expected a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -103,5 +105,5 @@ def load_plugin(path: Path) -> None:
     except Exception as error:
         del sys.modules[name]
         said = (str(error) or "no reason given").splitlines()[0]
-        raise ValueError(f"plugin {path}: {type(error).__name__}: {said}") from error
+        raise RequestError(f"plugin {path}: {type(error).__name__}: {said}") from error
     _PLUGINS[name] = path.resolve()

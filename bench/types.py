@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.errors import RequestError
+
 Better = Literal["higher", "lower"]
 Status = Literal["done", "limited", "failed"]
 Decoder = Literal["pillow-grey", "opencv-bgr"]
@@ -75,13 +77,13 @@ class Input:
 
     def __post_init__(self) -> None:
         if self.decoder == "opencv-bgr" and self.channels != 3:
-            raise ValueError(f"input: decoder 'opencv-bgr' gives 3 channels, not channels={self.channels}")
+            raise RequestError(f"input: decoder 'opencv-bgr' gives 3 channels, not channels={self.channels}")
         if self.channels not in (1, 3):
-            raise ValueError(f"input: channels is {self.channels}, expected 1 or 3")
+            raise RequestError(f"input: channels is {self.channels}, expected 1 or 3")
         if not self.std > 0:
-            raise ValueError(f"input: std is {self.std}, expected a positive number of grey levels")
+            raise RequestError(f"input: std is {self.std}, expected a positive number of grey levels")
         if self.multiple < 1 or (self.size is not None and min(self.size) < 1):
-            raise ValueError(f"input: size {self.size} and multiple {self.multiple} must be positive")
+            raise RequestError(f"input: size {self.size} and multiple {self.multiple} must be positive")
 
 
 @dataclass(frozen=True)
@@ -133,21 +135,21 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
-            raise ValueError(f"recipe: epochs={self.epochs} and batch={self.batch} must be at least 1")
+            raise RequestError(f"recipe: epochs={self.epochs} and batch={self.batch} must be at least 1")
         if not self.lr > 0:
-            raise ValueError(f"recipe: lr is {self.lr}, expected a positive number")
+            raise RequestError(f"recipe: lr is {self.lr}, expected a positive number")
         if (self.schedule == "multistep") != bool(self.milestones):
-            raise ValueError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
+            raise RequestError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
         if self.stepped == "iteration" and self.schedule not in ("poly", "cosine"):
-            raise ValueError(f"recipe: schedule {self.schedule!r} is stepped every epoch, not every iteration")
+            raise RequestError(f"recipe: schedule {self.schedule!r} is stepped every epoch, not every iteration")
         if self.warm_up < 0 or (self.warm_up and self.schedule != "cosine"):
-            raise ValueError(f"recipe: warm_up is {self.warm_up} epochs, expected 0 or more of a cosine schedule")
+            raise RequestError(f"recipe: warm_up is {self.warm_up} epochs, expected 0 or more of a cosine schedule")
         if self.momentum and self.optimiser != "sgd":
-            raise ValueError(f"recipe: momentum is of optimiser 'sgd', not of {self.optimiser!r}")
+            raise RequestError(f"recipe: momentum is of optimiser 'sgd', not of {self.optimiser!r}")
         if self.patch is not None and self.patch < 16:
-            raise ValueError(f"recipe: patch is {self.patch} pixels, expected at least 16")
+            raise RequestError(f"recipe: patch is {self.patch} pixels, expected at least 16")
         if not 0 <= self.positive_crop <= 1:
-            raise ValueError(f"recipe: positive_crop is {self.positive_crop}, expected a share from 0 to 1")
+            raise RequestError(f"recipe: positive_crop is {self.positive_crop}, expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ValueError(f"selection: every is {self.every}, expected at least 1 epoch")
+            raise RequestError(f"selection: every is {self.every}, expected at least 1 epoch")
 
     @property
     def is_optimistic(self) -> bool:
@@ -212,11 +214,11 @@ class Scoring:
 
     def __post_init__(self) -> None:
         if self.ground_truth == "soft" and self.resolution != "network":
-            raise ValueError("scoring: ground_truth 'soft' exists only at resolution 'network'")
+            raise RequestError("scoring: ground_truth 'soft' exists only at resolution 'network'")
         if not 0 <= self.threshold < 1:
-            raise ValueError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
+            raise RequestError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
         if not self.distance > 0:
-            raise ValueError(f"scoring: distance is {self.distance}, expected a positive number of pixels")
+            raise RequestError(f"scoring: distance is {self.distance}, expected a positive number of pixels")
 
 
 @dataclass(frozen=True)
@@ -283,16 +285,16 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.input.size is None and self.recipe.patch is None:
-            raise ValueError(
+            raise RequestError(
                 "training: input.size and recipe.patch are both unset, so images of different sizes cannot be batched"
             )
         if self.input.size is not None and self.recipe.patch is not None:
-            raise ValueError(
+            raise RequestError(
                 f"training: input.size {self.input.size} resizes and recipe.patch {self.recipe.patch} crops; choose one"
             )
         needs_list = self.selection.rule == "best" or self.recipe.schedule == "plateau"
         if needs_list and self.selection_images is None:
-            raise ValueError("training: selection 'best' and schedule 'plateau' need selection_images")
+            raise RequestError("training: selection 'best' and schedule 'plateau' need selection_images")
 
     @property
     def key(self) -> str:
@@ -346,7 +348,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
-            raise ValueError(f"experiment: rounds is {self.rounds}, expected at least 1")
+            raise RequestError(f"experiment: rounds is {self.rounds}, expected at least 1")
 
     @property
     def key(self) -> str:

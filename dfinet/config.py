@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
+from bench.errors import RequestError
 from bench.types import Choice
 
 
@@ -39,7 +40,7 @@ class DFINetConfig:
         selected_after: feedback rounds after which an epoch is judged when the best one is chosen.
 
     Raises:
-        ValueError: for a value that a field cannot take, or two that contradict each other.
+        RequestError: for a value that a field cannot take, or two that contradict each other.
     """
 
     width: int = 32
@@ -63,15 +64,15 @@ class DFINetConfig:
     def __post_init__(self) -> None:
         self._refuse_unknown_values()
         if self.own_mask != "released" and self.dfffm != "released":
-            raise ValueError(
+            raise RequestError(
                 f"DFINetConfig: own_mask is {self.own_mask!r}, but with dfffm {self.dfffm!r} there is no own mask"
             )
         if self.theta != 0.7 and self.madrb == "residual":
-            raise ValueError(
+            raise RequestError(
                 f"DFINetConfig: theta is {self.theta}, but with madrb 'residual' there are no central differences"
             )
         if self.feedback == "zero" and (self.history, self.selected_after) != ("released", 1):
-            raise ValueError(
+            raise RequestError(
                 "DFINetConfig: with feedback 'zero' there is one round and no history, so that history "
                 f"{self.history!r} and selected_after {self.selected_after} say nothing; leave them as they are"
             )
@@ -80,11 +81,13 @@ class DFINetConfig:
         for name, kind in get_type_hints(DFINetConfig).items():
             value, allowed = getattr(self, name), get_args(kind)
             if allowed and (value not in allowed or isinstance(value, bool)):
-                raise ValueError(f"DFINetConfig: {name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+                raise RequestError(
+                    f"DFINetConfig: {name} is {value!r}, expected one of {', '.join(map(repr, allowed))}"
+                )
         if not isinstance(self.theta, int | float) or isinstance(self.theta, bool) or not 0 <= self.theta <= 1:
-            raise ValueError(f"DFINetConfig: theta is {self.theta!r}, expected a number from 0 to 1")
+            raise RequestError(f"DFINetConfig: theta is {self.theta!r}, expected a number from 0 to 1")
         if type(self.selected_after) is not int or self.selected_after < 1:
-            raise ValueError(f"DFINetConfig: selected_after is {self.selected_after!r}, expected at least 1 round")
+            raise RequestError(f"DFINetConfig: selected_after is {self.selected_after!r}, expected at least 1 round")
 
 
 def design_choices() -> tuple[Choice, ...]:

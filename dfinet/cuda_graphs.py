@@ -10,6 +10,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
+from bench.errors import RequestError
 from dfinet.fast_network import FastDFINet, Memory
 from dfinet.feedback_network import RoundByRound
 
@@ -46,13 +47,13 @@ class CapturedDFINet(RoundByRound):
         dtype: of the arithmetic.
 
     Raises:
-        ValueError: when the network is not on a CUDA device.
+        RequestError: when the network is not on a CUDA device.
     """
 
     def __init__(self, network: FastDFINet, *, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         if not network.output.weight.is_cuda:
-            raise ValueError("CapturedDFINet: the network is not on a CUDA device, whose graphs are captured")
+            raise RequestError("CapturedDFINet: the network is not on a CUDA device, whose graphs are captured")
         self.network, self.dtype = deepcopy(network).to(dtype), dtype
         self.default_rounds = network.default_rounds
         self._captured: dict[torch.Size, Captured] = {}
@@ -62,7 +63,7 @@ class CapturedDFINet(RoundByRound):
         """Logits (B, 1, H, W) in float32 of every round, without end.
 
         Raises:
-            ValueError: without a start mask.
+            RequestError: without a start mask.
         """
         start = self.asked_for(start)
         if image.shape not in self._captured:

@@ -339,7 +339,7 @@ class FastDFINet(RoundByRound):
         """Logits (B, 1, H, W) of every round, without end; none is calculated after a mask that repeats bit for bit.
 
         Raises:
-            ValueError: without a start mask.
+            RequestError: without a start mask.
         """
         mask, memory = self.asked_for(start), self.remember(image)
         while True:

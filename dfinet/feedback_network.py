@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
 from dfinet.history import history_of
@@ -29,7 +30,7 @@ class RoundByRound(Segmenter):
         """Logits (B, 1, H, W) after all `default_rounds` feedback rounds.
 
         Raises:
-            ValueError: without a start mask of the image's size.
+            RequestError: without a start mask of the image's size.
         """
         *_, logits = islice(self.rounds(image, start), self.default_rounds)
         return logits
@@ -38,10 +39,10 @@ class RoundByRound(Segmenter):
         """The start mask.
 
         Raises:
-            ValueError: when there is none.
+            RequestError: when there is none.
         """
         if start is None:
-            raise ValueError(
+            raise RequestError(
                 f"{type(self).__name__}: start is None, expected a first feedback mask (B, 1, H, W) in [0, 1], "
                 "such as Otsu's"
             )
@@ -60,8 +61,8 @@ class FeedbackNetwork(RoundByRound):
         history: which masks training feeds, by a name that `history_of` knows.
 
     Raises:
-        ValueError: when the width is no multiple of `width_step`.
-        LookupError: with suggestions, when there is no such history.
+        RequestError: when the width is no multiple of `width_step`.
+        UnknownNameError: with suggestions, when there is no such history.
     """
 
     width_step = 2  # the last decoder block has half the width
@@ -79,7 +80,7 @@ class FeedbackNetwork(RoundByRound):
     ) -> None:
         super().__init__()
         if width < 1 or width % self.width_step:
-            raise ValueError(
+            raise RequestError(
                 f"{type(self).__name__}: width is {width}, expected a multiple of {self.width_step} channels"
             )
         self.e1 = encoder(channels, width)
@@ -97,7 +98,7 @@ class FeedbackNetwork(RoundByRound):
         """Logits (B, 1, H, W) of every feedback round, without end; each round is fed what the last one found.
 
         Raises:
-            ValueError: without a start mask of the image's size.
+            RequestError: without a start mask of the image's size.
         """
         mask = self.asked_for(start)
         while True:
@@ -113,11 +114,11 @@ class FeedbackNetwork(RoundByRound):
             mask: (B, 1, H, W) in [0, 1]; no gradient flows through it.
 
         Raises:
-            ValueError: when the mask is not of the image's size.
+            RequestError: when the mask is not of the image's size.
         """
         B, _, H, W = image.shape
         if mask.shape != (B, 1, H, W):
-            raise ValueError(
+            raise RequestError(
                 f"{type(self).__name__}: the feedback mask is {tuple(mask.shape)}, expected {(B, 1, H, W)}"
             )
         x = pad_to_multiple(image, STRIDE)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.errors import RequestError, UnknownNameError
 from bench.models.network import Batch, Views
 from bench.registry import unknown
 
@@ -44,10 +45,12 @@ class History:
         """The masks (B, 1, H, W) in [0, 1] that the first round of a step is fed.
 
         Raises:
-            ValueError: when the batch has no start masks, or a stored mask does not fit it.
+            RequestError: when the batch has no start masks, or a stored mask does not fit it.
         """
         if batch.start is None:
-            raise ValueError("history: batch.start is None, expected first feedback masks; load with needs_start=True")
+            raise RequestError(
+                "history: batch.start is None, expected first feedback masks; load with needs_start=True"
+            )
         return batch.start
 
     def collect(self, batch: Batch, prob: Tensor) -> None:
@@ -88,7 +91,7 @@ class Released(History):
         stored = [self._masks[index] for index in batch.index[known].tolist()]
         shown = self._show(stored, batch.geometry, known, masks.device)
         if shown.shape[-2:] != masks.shape[-2:]:
-            raise ValueError(
+            raise RequestError(
                 f"history: the mask of image {batch.index[known[0]]} is {_by(shown)} pixels, the batch {_by(masks)}; "
                 "train on one size (recipe.patch or input.size)"
             )
@@ -177,13 +180,13 @@ def history_of(name: str) -> History:
     `unrolled-1` equals `none`.
 
     Raises:
-        LookupError: with suggestions, when there is no such policy.
+        UnknownNameError: with suggestions, when there is no such policy.
     """
     unrolled = re.fullmatch(r"unrolled-([1-9][0-9]*)", name)
     if unrolled:
         return History(rounds=int(unrolled[1]))
     if name not in HISTORIES:
-        raise LookupError(unknown("history", name, (*HISTORIES, "unrolled-2")))
+        raise UnknownNameError(unknown("history", name, (*HISTORIES, "unrolled-2")))
     return HISTORIES[name]()
 
 

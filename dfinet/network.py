@@ -72,8 +72,8 @@ class DFINet(FeedbackNetwork):
 
     Raises:
         TypeError: for a setting that is no such field.
-        ValueError: for a value that its field cannot take.
-        LookupError: with suggestions, for a history that does not exist.
+        RequestError: for a value that its field cannot take.
+        UnknownNameError: with suggestions, for a history that does not exist.
     """
 
     default_rounds = 8

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from bench.errors import LatexError, RequestError
 from bench.store.files import Manifest, write_text
 from reports.figures.all import draw_figures
 from reports.figures.by_condition import matrix_figures
 from reports.figures.figure import Drawn, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
-from reports.render.latex import FigureFile, LatexError, compile_document, document, has_pdflatex, table_to_latex
+from reports.render.latex import FigureFile, compile_document, document, has_pdflatex, table_to_latex
 from reports.results.entries import Entry, plain_entries, read_suite, to_frame
 from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Mixed, Table
@@ -62,7 +63,7 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         TableError: when one label stands for several experiments.
     """
     if mixed not in get_args(Mixed):
-        raise ValueError(f"mixed is {mixed!r}, expected refuse or mark")
+        raise RequestError(f"mixed is {mixed!r}, expected refuse or mark")
     manifest, entries = read_suite(root, suite)
     plain = plain_entries(entries)
     rule: Mixed = "mark" if mixed == "mark" else "refuse"

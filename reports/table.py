@@ -23,10 +23,6 @@ LIMITED_NOTICE = "limited trial: shortened image lists, not comparable with any 
 DASH = "—"
 
 
-class TableError(ValueError):
-    """Rows that no honest table can be made of."""
-
-
 @dataclass(frozen=True)
 class Cell:
     """What stands in one place of a table.

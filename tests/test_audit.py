@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.audit import Audit, TableFileError, audit_file
+from bench.audit import Audit, audit_file
 from bench.audit.findings import SEVERITIES
 from bench.audit.heads import LIMITED_NOTE, read_head
 from bench.audit.lists import known_lists, lists_of, read_dataset
 from bench.audit.numbers import UnreadableError, read_number
 from bench.audit.table import read_table
 from bench.cli import app
+from bench.errors import TableFileError
 from bench.models.published_numbers import FOLDER
 from reports.table import LIMITED_NOTICE
 

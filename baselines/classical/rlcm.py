@@ -14,6 +14,7 @@ import numpy as np
 
 from baselines.classical.parts import settings
 from baselines.classical.parts.cells import centre, exact, neighbours, top_means
+from bench.errors import RequestError
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import model
 from bench.models.published_numbers import reported
@@ -54,7 +55,7 @@ class RLCM(Detector):
     def _pair(self, text: str) -> tuple[int, int]:
         counts = settings.numbers("RLCM: pairs", text)
         if len(counts) != 2:
-            raise ValueError(f"RLCM: pairs has {text!r}, expected pairs of whole numbers such as '2-4,5-9,9-16'")
+            raise RequestError(f"RLCM: pairs has {text!r}, expected pairs of whole numbers such as '2-4,5-9,9-16'")
         inner, outer = (settings.pixels("RLCM: pairs", count, size=self.size) for count in counts)
         return inner, outer
 

@@ -8,7 +8,8 @@ from bench.audit.across import check_copies, check_f1, check_lists, gather, repe
 from bench.audit.findings import SEVERITIES, Audit, Finding, RowAudit, in_order
 from bench.audit.records import PublishedTable, Row
 from bench.audit.rows import HOLDS, Outcome, check_row, fitting_lists, fitting_pixels
-from bench.audit.table import TableFileError, read_table
+from bench.audit.table import read_table
+from bench.errors import TableFileError
 
 __all__ = ["Audit", "Finding", "TableFileError", "audit_file", "audit_table"]
 
@@ -21,7 +22,7 @@ def audit_file(path: Path, *, dataset: str = "") -> Audit:
 
     Raises:
         TableFileError: when there is no such file, it is no table, or no column of it is known.
-        LookupError: when no test list of `dataset` is known.
+        UnknownNameError: when no test list of `dataset` is known.
     """
     return audit_table(read_table(path, dataset=dataset))
 

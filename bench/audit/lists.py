@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench.errors import UnknownNameError
 from bench.registry import unknown
 
 FILE = Path(__file__).with_name("lists.toml")
@@ -108,9 +109,9 @@ def check_dataset(name: str) -> DatasetCell:
     """The dataset of that name.
 
     Raises:
-        LookupError: with suggestions, when no list of it is known.
+        UnknownNameError: with suggestions, when no list of it is known.
     """
     cell = read_dataset(name)
     if not cell.name:
-        raise LookupError(unknown("dataset with a known test list", name, sorted(dict.fromkeys(NAMES.values()))))
+        raise UnknownNameError(unknown("dataset with a known test list", name, sorted(dict.fromkeys(NAMES.values()))))
     return cell

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from bench.errors import BenchError
+
 SINGLE = Fraction(1, 2**22)
 """Relative error of numbers printed in full, with nine digits or more: published codes divide in single precision."""
 
@@ -30,7 +32,7 @@ SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--"
 _ABSENT = frozenset(("", "-", "–", "—", "--", "---", "/", "n/a", "na", "nan", "none", "null", "\\"))
 
 
-class UnreadableError(ValueError):
+class UnreadableError(BenchError, ValueError):
     """A cell that is neither a number nor empty."""
 
 

@@ -29,13 +29,10 @@ from bench.audit.lists import DatasetCell, check_dataset, read_dataset
 from bench.audit.numbers import Printed, UnreadableError, read_number
 from bench.audit.records import PublishedTable, Row
 from bench.audit.units import RawRow, with_units
+from bench.errors import TableFileError
 
 LARGEST = 16 * 2**20
 """Bytes of a file that is read; a table of published numbers is far smaller."""
-
-
-class TableFileError(ValueError):
-    """A file that no table can be read from."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def read_table(path: Path, *, dataset: str = "") -> PublishedTable:
 
     Raises:
         TableFileError: when there is no such file, it is no table, or no column of it is known.
-        LookupError: when no list of `dataset` is known.
+        UnknownNameError: when no list of `dataset` is known.
     """
     fallback = check_dataset(dataset) if dataset else DatasetCell("", "")
     text = _read_text(path)

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +21,9 @@ from rich.logging import RichHandler
 from bench import __version__
 from bench.cli import data_import, data_reports, data_verify, models, run, score
 from bench.cli.console import err, out
-from bench.cli.options import WRONG
+from bench.cli.options import FAILED, WRONG
+from bench.data.cache.folder import cache_folder
+from bench.errors import BenchError
 
 __all__ = ["app", "main"]
 
@@ -61,24 +68,39 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 def main() -> None:
-    """Run the command line; expected errors become one line on standard error and exit code 2."""
-    from bench.data.catalogue.cards import DataError
-    from bench.store.files import StoreError
-    from bench.store.mlflow_tracker import TrackingError
-    from bench.suites.suite import SuiteError
+    """Run the command line. An error that the user can act on becomes one line on standard error and exit code 2.
 
+    Any other exception is a bug of ours: one line that names a file with the traceback, and exit code 1.
+    """
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
     log.setLevel(logging.INFO)
     try:
         app()
-    except (DataError, StoreError, SuiteError, TrackingError, LookupError, OSError, ValueError) as error:
-        message = error.args[0] if isinstance(error, LookupError) and error.args else str(error)
-        if os.environ.get("DFINET_BENCH_TRACEBACK"):
-            raise
-        err.print(f"error: {message}", markup=False, soft_wrap=True)
-        sys.exit(WRONG)
     except KeyboardInterrupt:
         err.print("interrupted; the same command goes on from here")
         sys.exit(130)
+    except Exception as error:
+        if os.environ.get("DFINET_BENCH_TRACEBACK"):
+            raise
+        expected = isinstance(error, BenchError | OSError)
+        err.print(f"error: {error if expected else report_bug(error)}", markup=False, soft_wrap=True)
+        sys.exit(WRONG if expected else FAILED)
+
+
+def report_bug(error: Exception) -> str:
+    """Write the traceback to a file of its own; one line that says what happened and where the file is."""
+    text = "".join(traceback.format_exception(error))
+    command = shlex.join(sys.argv)
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for folder in (cache_folder() / "errors", Path(tempfile.gettempdir())):
+        path = folder / f"dfinet-bench-{stamp}-{os.getpid()}.log"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{command}\ndfinet-bench {__version__}, Python {sys.version}\n\n{text}", encoding="utf-8")
+        except OSError:
+            continue
+        said = (str(error).strip() or "no message").splitlines()[0]
+        return f"a bug in dfinet-bench ({type(error).__name__}: {said}); please report it with {path}"
+    return f"a bug in dfinet-bench, and no folder takes a log file; please report it:\n{text}"

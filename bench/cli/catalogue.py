@@ -9,6 +9,7 @@ from bench.data.catalogue.cards import card_names, load_card
 from bench.data.images.corruptions import CORRUPTIONS
 from bench.data.images.start_masks import STARTS
 from bench.data.importing.layouts import LAYOUTS
+from bench.errors import UnknownNameError
 from bench.metrics.contrast import CONTRAST
 from bench.metrics.curve_scores import CURVES
 from bench.metrics.errors import ERRORS
@@ -26,10 +27,10 @@ def list_rows(what: str) -> Rows:
     """The rows of one list, each a mapping from column to value.
 
     Raises:
-        LookupError: with suggestions, when there is no such list.
+        UnknownNameError: with suggestions, when there is no such list.
     """
     if what not in LISTS:
-        raise LookupError(unknown("list", what, LISTS))
+        raise UnknownNameError(unknown("list", what, LISTS))
     return LISTS[what]()
 
 

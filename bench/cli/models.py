@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bench.cli.console import Bar, out
 from bench.cli.options import JsonOption, PluginOption, info_lookup, open_device
+from bench.errors import RequestError
 from bench.registry import load_plugin
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def cost(
 
     info_of, on = info_lookup(plugin), open_device(device)
     if size < 1:
-        raise ValueError(f"--size {size}: expected a number of pixels, at least 1")
+        raise RequestError(f"--size {size}: expected a number of pixels, at least 1")
     everything = map(info_of, sorted(find_models(), key=str.casefold))
     infos = [info_of(name) for name in models] if models else [info for info in everything if not info.ablates]
     costs = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.console import Bar
+from bench.errors import RequestError
 from bench.registry import load_plugin
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def open_device(name: str) -> torch.device:
     """The processor to run on.
 
     Raises:
-        ValueError: for an unknown kind, or CUDA where there is none.
+        RequestError: for an unknown kind, or CUDA where there is none.
     """
     import torch
 
     if name not in ("cpu", "cuda"):
-        raise ValueError(f"--device {name!r}: expected cpu or cuda")
+        raise RequestError(f"--device {name!r}: expected cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; use --device cpu")
+        raise RequestError("--device cuda: torch finds no CUDA device here; use --device cpu")
     if name == "cuda":
         torch.backends.cudnn.deterministic = True
     return torch.device(name)

@@ -26,6 +26,7 @@ from bench.cli.options import (
     open_device,
     open_place,
 )
+from bench.errors import RequestError
 
 if TYPE_CHECKING:
     from bench.run.gate import GateReport
@@ -75,7 +76,7 @@ def run(
     from bench.suites.suite import expand, load_suite, manifest_of, parse_limit, restricted
 
     if executor != "local":
-        raise ValueError(f"--executor {executor!r}: expected local")
+        raise RequestError(f"--executor {executor!r}: expected local")
     place_device = open_device(device)
     described = load_suite(suite)
     described = restricted(described, datasets=dataset or (), corruptions=corruption or (), trained_on=trained_on or ())
@@ -152,9 +153,9 @@ def gate(
     stored = None if update else read_reference(reference)
     described = load_suite(suite)
     if len(described.seeds) > 1:
-        raise ValueError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
+        raise RequestError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
     if described.allow_leak:
-        raise ValueError(
+        raise RequestError(
             f"gate: suite {described.name} has allow_leak = true, expected false: what was learnt from is no test; "
             "take it out"
         )
@@ -194,7 +195,7 @@ def publish(
     from bench.suites.suite import suite_stem
 
     if not is_available() or mlflow == OFF:
-        raise ValueError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
+        raise RequestError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
     name = suite_stem(suite)
     count = send(source, name, open_tracker(mlflow))
     out.print(f"{name}: {count} results are in MLflow")

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from bench.cost.measure import measure_cost
+from bench.errors import CostError, RequestError
 from bench.models.detector import Detector
 from bench.models.network import Built, Segmenter, build_model
 from bench.registry import load_plugin, loaded_plugins
@@ -54,8 +55,8 @@ def measure_fresh(
     """What `measure_cost` finds in a new process, of a network with the same weights; `network` stays where it is.
 
     Raises:
-        ValueError: for a network that `build_model` has not made.
-        RuntimeError: when the process dies, as one does that runs out of memory.
+        RequestError: for a network that `build_model` has not made.
+        CostError: when the process dies, as one does that runs out of memory.
     """
     built = _built(network)
     if device.type == "cuda":
@@ -69,7 +70,7 @@ def measure_fresh(
         try:
             return task.result()
         except BrokenProcessPool:
-            raise RuntimeError(
+            raise CostError(
                 f"{built.name}: the process that measured its cost died, as one does that runs out of memory"
             ) from None
 
@@ -77,7 +78,9 @@ def measure_fresh(
 def _built(network: Segmenter) -> Built:
     """How to build the network again; a detector with the level that it was tuned to."""
     if network.built is None:
-        raise ValueError(f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here")
+        raise RequestError(
+            f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here"
+        )
     if not isinstance(network, Detector):
         return network.built
     return replace(network.built, settings=freeze_config({**dict(network.built.settings), "level": network.level}))

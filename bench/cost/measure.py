@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.images.synthetic import SIDE, make_scene
 from bench.environment import device_name
+from bench.errors import UnknownNameError
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, parameter_count, to_device
 from bench.types import Cost
@@ -211,12 +212,12 @@ def resident(field: str) -> int:
     """Bytes of a field of /proc/self/status.
 
     Raises:
-        LookupError: when there is no such field.
+        UnknownNameError: when there is no such field.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    raise LookupError(f"/proc/self/status: no field {field!r}")
+    raise UnknownNameError(f"/proc/self/status: no field {field!r}")
 
 
 def precision_of(network: nn.Module, device: torch.device) -> str:

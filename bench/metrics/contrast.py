@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
 from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, surroundings
@@ -56,7 +57,7 @@ def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scor
         grey: (H, W) grey levels 0 to 255.
 
     Raises:
-        ValueError: when a map is not of the kind asked for, shapes differ, or the scoring's ground truth is soft.
+        RequestError: when a map is not of the kind asked for, shapes differ, or the scoring's ground truth is soft.
     """
     _check(q, truth, grey, scoring)
     targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
@@ -73,13 +74,13 @@ def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scor
 
 def _check(q: QArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
-        raise ValueError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
+        raise RequestError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
     if q.dtype != np.uint16:
-        raise ValueError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
+        raise RequestError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
     if grey.dtype.kind not in "ui":
-        raise ValueError(f"grey image is {grey.dtype}, expected whole levels 0 to 255")
+        raise RequestError(f"grey image is {grey.dtype}, expected whole levels 0 to 255")
     if q.ndim != 2 or not q.shape == truth.shape == grey.shape:
-        raise ValueError(
+        raise RequestError(
             f"map has shape {q.shape}, its mask {truth.shape} and grey image {grey.shape}, expected one (height, width)"
         )
 
@@ -173,12 +174,12 @@ class ContrastWriter:
         """Measure one image; arguments as in `measure_contrast`. The values are also handed back.
 
         Raises:
-            ValueError: naming the image, when a map is not of the kind asked for.
+            RequestError: naming the image, when a map is not of the kind asked for.
         """
         try:
             found = measure_contrast(q, truth, grey, scoring=self.scoring)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise RequestError(f"{name}: {error}") from error
         self._names.append(name)
         self._images.append(found)
         return found

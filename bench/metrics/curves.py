@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.components import Components, IntArray
 from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
 from bench.metrics.counting.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
@@ -85,7 +86,7 @@ class CurveCounts:
 
     def __init__(self, scoring: Scoring, *, thresholds: int = LEVELS) -> None:
         if thresholds < 2 or LEVELS % thresholds:
-            raise ValueError(f"curves: {thresholds} thresholds, expected a power of two from 2 to {LEVELS}")
+            raise RequestError(f"curves: {thresholds} thresholds, expected a power of two from 2 to {LEVELS}")
         self.scoring = scoring
         self.thresholds = thresholds
         self.target_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
@@ -108,7 +109,7 @@ class CurveCounts:
             truth: (H, W), see `read_truth`.
 
         Raises:
-            ValueError: when a map is not of the kind asked for, or shapes differ.
+            RequestError: when a map is not of the kind asked for, or shapes differ.
         """
         self.add_against(q, read_truth(truth, self.scoring))
 
@@ -116,7 +117,7 @@ class CurveCounts:
         """Count one image in, whose mask has been read before.
 
         Raises:
-            ValueError: when `q` is not uint16 or differs in shape from the mask.
+            RequestError: when `q` is not uint16 or differs in shape from the mask.
         """
         check_levels(q, truth)
         q = np.ascontiguousarray(q)
@@ -153,11 +154,11 @@ class CurveCounts:
         """Count in what another accumulator has seen: the curves of a list are those of its parts, added up.
 
         Raises:
-            ValueError: when the two match targets under different rules, or have different thresholds.
+            RequestError: when the two match targets under different rules, or have different thresholds.
         """
         mine, theirs = _rules(self), _rules(other)
         if mine != theirs:
-            raise ValueError(f"curves: one is counted under {mine}, the other under {theirs}; count both alike")
+            raise RequestError(f"curves: one is counted under {mine}, the other under {theirs}; count both alike")
         for name in (*_HISTOGRAMS, "steps", *_TOTALS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -177,12 +178,12 @@ class CurveCounts:
         """The accumulator that `to_arrays` took apart; `scoring` is the one it was counted under.
 
         Raises:
-            ValueError: when an array is missing.
+            RequestError: when an array is missing.
         """
         parts = [f"{name}_{part}" for name in _HISTOGRAMS for part in ("used", "pixels")]
         missing = [name for name in ("thresholds", *parts, "steps_used", "steps", *_TOTALS) if name not in arrays]
         if missing:
-            raise ValueError(f"curves: no {', '.join(missing)}; score the run again")
+            raise RequestError(f"curves: no {', '.join(missing)}; score the run again")
         curves = cls(scoring, thresholds=int(arrays["thresholds"]))
         for name in _HISTOGRAMS:
             getattr(curves, name)[arrays[f"{name}_used"]] = arrays[f"{name}_pixels"]

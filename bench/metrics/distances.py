@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import IntArray, find_components
 from bench.metrics.counting.counts import FloatArray, QArray, Truth, check_levels, threshold_level
@@ -54,7 +55,7 @@ class DistanceCounts:
 
     def __init__(self, scoring: Scoring) -> None:
         if scoring.matching not in PAIRINGS:
-            raise ValueError(f"distances: matching {scoring.matching!r} pairs by more than distance")
+            raise RequestError(f"distances: matching {scoring.matching!r} pairs by more than distance")
         self.scoring = scoring
         self._images: list[tuple[int, int, list[int], list[int]]] = []
 
@@ -62,7 +63,7 @@ class DistanceCounts:
         """Count one image in, whose mask has been read.
 
         Raises:
-            ValueError: when `q` is not uint16 or differs in shape from the mask.
+            RequestError: when `q` is not uint16 or differs in shape from the mask.
         """
         check_levels(q, truth)
         scoring = self.scoring

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import Components, IntArray, find_components
 from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
@@ -83,7 +84,7 @@ def find_errors(q: QArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErr
         truth: (H, W) in {0, 1}.
 
     Raises:
-        ValueError: when the map is not uint16, the shapes differ, or the scoring's ground truth is soft.
+        RequestError: when the map is not uint16, the shapes differ, or the scoring's ground truth is soft.
     """
     _check(q, truth, scoring)
     targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
@@ -93,11 +94,13 @@ def find_errors(q: QArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErr
 
 def _check(q: QArray, truth: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
-        raise ValueError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary for errors")
+        raise RequestError(
+            f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary for errors"
+        )
     if q.dtype != np.uint16:
-        raise ValueError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
+        raise RequestError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
     if q.ndim != 2 or q.shape != truth.shape:
-        raise ValueError(f"map has shape {q.shape} and its mask {truth.shape}, expected (height, width) of both")
+        raise RequestError(f"map has shape {q.shape} and its mask {truth.shape}, expected (height, width) of both")
 
 
 def _compare(targets: Components, found: Components, *, width: int, distance: float) -> ImageErrors:
@@ -182,12 +185,12 @@ class ErrorsWriter:
         """Find one image's errors; arguments as in `find_errors`. The integers are also handed back.
 
         Raises:
-            ValueError: naming the image, when a map is not of the kind asked for.
+            RequestError: naming the image, when a map is not of the kind asked for.
         """
         try:
             found = find_errors(q, truth, scoring=self.scoring)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise RequestError(f"{name}: {error}") from error
         self._names.append(name)
         self._images.append(found)
         return found

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from bench.errors import PluginError
 from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.statistic import Statistic
 from bench.registry import Registry, discover
@@ -59,11 +60,11 @@ class Metric:
         """What the metric is made of, image by image.
 
         Raises:
-            TypeError: when the metric's function returns something else.
+            PluginError: when the metric's function returns something else.
         """
         found: object = self.compute(counts)
         if not isinstance(found, Statistic):
-            raise TypeError(
+            raise PluginError(
                 f"metric {self.id} returned {type(found).__name__}, expected a Statistic; "
                 "return Ratio.of(part, whole) with a number an image (bench.metrics.statistic)"
             )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import IntArray
 from bench.metrics.counting.counts import QArray, threshold_level
@@ -57,7 +58,7 @@ def follow_image(
         start: (H, W) in [0, 1], the first feedback mask; None, which counts as an empty one, where none was fed.
 
     Raises:
-        ValueError: when the maps are not uint16, there is none, or the shapes differ.
+        RequestError: when the maps are not uint16, there is none, or the shapes differ.
 
     >>> maps = np.array([[[9, 0, 0]], [[9, 9, 0]], [[9, 0, 0]], [[9, 0, 0]]], np.uint16)
     >>> mask, start, above_zero = np.array([[1, 0, 0]]), np.array([[1, 1, 0]]), Scoring("above zero", threshold=0.0)
@@ -88,12 +89,12 @@ def follow_image(
 
 def _check(levels: QArray, mask: NDArray[Any], start: NDArray[Any]) -> None:
     if levels.dtype != np.uint16:
-        raise ValueError(f"maps are {levels.dtype}, expected uint16 levels; make them with quantise()")
+        raise RequestError(f"maps are {levels.dtype}, expected uint16 levels; make them with quantise()")
     if levels.ndim != 3 or not len(levels):
-        raise ValueError(f"maps have shape {levels.shape}, expected (rounds, height, width) with at least one round")
+        raise RequestError(f"maps have shape {levels.shape}, expected (rounds, height, width) with at least one round")
     for what, plane in (("mask", mask), ("start mask", start)):
         if plane.shape != levels.shape[1:]:
-            raise ValueError(f"{what} has shape {plane.shape} and its maps {levels.shape[1:]}, expected the same")
+            raise RequestError(f"{what} has shape {plane.shape} and its maps {levels.shape[1:]}, expected the same")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,16 +142,16 @@ class RoundsWriter:
         """Follow one image; arguments as in `follow_image`. The integers are also handed back.
 
         Raises:
-            ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
+            RequestError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
         """
         try:
             found = follow_image(levels, mask=mask, start=start, scoring=self.scoring)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise RequestError(f"{name}: {error}") from error
         first = self._images[0] if self._images else found
         if len(found.changed) != len(first.changed):
             rounds, expected = len(found.changed) + 1, len(first.changed) + 1
-            raise ValueError(f"{name}: {rounds} rounds, expected {expected} as for the images before it")
+            raise RequestError(f"{name}: {rounds} rounds, expected {expected} as for the images before it")
         self._names.append(name)
         self._images.append(found)
         return found

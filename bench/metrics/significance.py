@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bench.errors import RequestError
 from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.statistic import FloatArray, Statistic
 
@@ -60,11 +61,11 @@ class Bootstrap:
         """The difference to another value, resample by resample; images are paired, seeds are not.
 
         Raises:
-            ValueError: when the two were not drawn together.
+            RequestError: when the two were not drawn together.
         """
         (images, *seeds), (theirs, *other_seeds) = self.left_out, other.left_out
         if len(self.draws) != len(other.draws) or len(images) != len(theirs):
-            raise ValueError(
+            raise RequestError(
                 f"bootstrap: {len(self.draws)} resamples of {len(images)} images and {len(other.draws)} of "
                 f"{len(theirs)}, expected the same; draw both in one call"
             )
@@ -106,10 +107,10 @@ class Bootstrap:
         Source: B. Efron, "Better bootstrap confidence intervals", JASA 82(397), 1987.
 
         Raises:
-            ValueError: when the level is not between 0 and 1.
+            RequestError: when the level is not between 0 and 1.
         """
         if not 0 < level < 1:
-            raise ValueError(f"level is {level!r}, expected a share between 0 and 1, as 0.95")
+            raise RequestError(f"level is {level!r}, expected a share between 0 and 1, as 0.95")
         if self.value is None or self.reason:
             return Interval(self.value, reason=self.reason)
         draws = self.draws[~np.isnan(self.draws)]
@@ -171,7 +172,7 @@ def bootstrap(
     Annals of Applied Statistics 1(2), 2007.
 
     Raises:
-        ValueError: when lists of images differ in length, a group is empty, or there is no resample.
+        RequestError: when lists of images differ in length, a group is empty, or there is no resample.
 
     >>> from bench.metrics.statistic import Ratio
     >>> found, = bootstrap([[Ratio.of([0, 1, 1, 1, 0, 1, 1, 1], 1)]], generator=np.random.default_rng(0))
@@ -180,7 +181,7 @@ def bootstrap(
     """
     images = _common_length(groups)
     if resamples < 1:
-        raise ValueError(f"resamples is {resamples}, expected at least 1; {RESAMPLES} are usual")
+        raise RequestError(f"resamples is {resamples}, expected at least 1; {RESAMPLES} are usual")
     if not images:
         return [Bootstrap(None, np.full(resamples, np.nan), (np.zeros(0),)) for _ in groups]
     (of_seeds,) = generator.spawn(1)
@@ -215,10 +216,10 @@ def _without_each(statistic: Statistic) -> FloatArray:
 
 def _common_length(groups: Sequence[Seeds]) -> int:
     if not groups or not all(groups):
-        raise ValueError(f"statistics: {[len(seeds) for seeds in groups]} seeds in the groups, expected at least one")
+        raise RequestError(f"statistics: {[len(seeds) for seeds in groups]} seeds in the groups, expected at least one")
     lengths = sorted({len(statistic) for seeds in groups for statistic in seeds})
     if len(lengths) > 1:
-        raise ValueError(
+        raise RequestError(
             f"statistics: lists of {' and '.join(map(str, lengths))} images, expected one list; pair them first"
         )
     return lengths[0]
@@ -287,7 +288,7 @@ def permutation_tests(
     "Permutation p-values should never be zero", SAGMB 9(1), 2010.
 
     Raises:
-        ValueError: when lists of images differ in length, or there is no permutation.
+        RequestError: when lists of images differ in length, or there is no permutation.
 
     >>> from bench.metrics.statistic import Ratio
     >>> one, other = Ratio.of([1, 1, 1, 1], 1), Ratio.of([0, 0, 0, 0], 1)
@@ -298,7 +299,7 @@ def permutation_tests(
         return []
     images = _common_length([seeds for pair in pairs for seeds in pair])
     if flips < 1:
-        raise ValueError(f"flips is {flips}, expected at least 1; {RESAMPLES} are usual")
+        raise RequestError(f"flips is {flips}, expected at least 1; {RESAMPLES} are usual")
     tests = [_Swap(one, other) for one, other in pairs]
     is_exact = 2 ** min(images, 62) <= flips
     swaps = _all_swaps(images) if is_exact else _random_swaps(images, flips, generator)
@@ -358,14 +359,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6(2), 1979.
 
     Raises:
-        ValueError: when a p-value is outside [0, 1].
+        RequestError: when a p-value is outside [0, 1].
 
     >>> [None if p is None else round(p, 6) for p in holm([0.01, None, 0.04, 0.03])]
     [0.03, None, 0.06, 0.06]
     """
     family = [(p, place) for place, p in enumerate(p_values) if p is not None]
     if wrong := [p for p, _ in family if not 0 <= p <= 1]:
-        raise ValueError(f"p-value is {wrong[0]!r}, expected a number in [0, 1]")
+        raise RequestError(f"p-value is {wrong[0]!r}, expected a number in [0, 1]")
     corrected: list[float | None] = [None] * len(p_values)
     highest = 0.0
     for rank, (p, place) in enumerate(sorted(family)):
@@ -384,13 +385,13 @@ def wilson(found: float, among: int, *, level: float = LEVEL) -> Interval:
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22(158), 1927.
 
     Raises:
-        ValueError: when found is not between 0 and among.
+        RequestError: when found is not between 0 and among.
 
     >>> wilson(10, 10)
     Interval(value=1.0, low=0.7224672001371107, high=1.0, reason='')
     """
     if not 0 <= found <= among:
-        raise ValueError(f"found is {found} among {among}, expected 0 to {among}")
+        raise RequestError(f"found is {found} among {among}, expected 0 to {among}")
     if not among:
         return Interval(None, reason="none in the list")
     z = float(ndtri((1 + level) / 2))
@@ -406,15 +407,15 @@ def pair_images(tables: Sequence[CountTable]) -> list[Counts]:
     """The last round's counts of the images that all tables have, in the order of the first: what can be compared.
 
     Raises:
-        ValueError: when they share no image, or a table names an image twice.
+        RequestError: when they share no image, or a table names an image twice.
     """
     for table in tables:
         if len(set(table.names)) < len(table.names):
             twice = next(name for name in table.names if table.names.count(name) > 1)
-            raise ValueError(f"counts: image {twice!r} comes twice, expected every name once; score the run again")
+            raise RequestError(f"counts: image {twice!r} comes twice, expected every name once; score the run again")
     shared = set.intersection(*(set(table.names) for table in tables)) if tables else set()
     if not shared:
-        raise ValueError(f"counts: {len(tables)} tables share no image, expected the same test list")
+        raise RequestError(f"counts: {len(tables)} tables share no image, expected the same test list")
     names = [name for name in tables[0].names if name in shared]
     return [_in_order(table, names) for table in tables]
 

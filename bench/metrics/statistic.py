@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.errors import RequestError
+
 FloatArray = NDArray[np.float64]
 
 
@@ -66,7 +68,7 @@ class Ratio(Statistic):
 
     def __post_init__(self) -> None:
         if self.part.ndim != 1 or self.part.shape != self.whole.shape:
-            raise ValueError(
+            raise RequestError(
                 f"ratio: part has shape {self.part.shape} and whole {self.whole.shape}, expected (images,) for both"
             )
 
@@ -75,7 +77,7 @@ class Ratio(Statistic):
         """The ratio of terms that may be integers; one number stands for the same in every image.
 
         Raises:
-            ValueError: when the two are not one number an image each.
+            RequestError: when the two are not one number an image each.
 
         >>> Ratio.of([1, 2], [4, 8]).value()
         0.25

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.components import BoolArray
 from bench.metrics.counting.counts import Counts
 from bench.metrics.pixel import iou_pooled
@@ -113,7 +114,7 @@ def detection_strata(seeds: Sequence[Counts]) -> list[Stratum]:
     are: it says how sure the share is for these networks on other targets.
 
     Raises:
-        ValueError: when there is no seed, or seeds were tested on different targets.
+        RequestError: when there is no seed, or seeds were tested on different targets.
 
     >>> from bench.metrics.counting.counts import count_masks
     >>> strata = detection_strata([count_masks([[1, 1, 0, 0, 0, 0, 0, 0]], [[1, 1, 0, 0, 0, 0, 0, 1]])])
@@ -143,12 +144,12 @@ def _sum(found: NDArray[np.float64]) -> float:
 
 def _check_alike(seeds: Sequence[Counts]) -> None:
     if not seeds:
-        raise ValueError("strata: no counts, expected those of at least one seed")
+        raise RequestError("strata: no counts, expected those of at least one seed")
     for counts in seeds[1:]:
         if not np.array_equal(counts.targets, seeds[0].targets) or not np.array_equal(
             counts.target_area, seeds[0].target_area
         ):
-            raise ValueError(
+            raise RequestError(
                 f"strata: seeds with {seeds[0].targets.sum()} and {counts.targets.sum()} targets in another order or "
                 "of another size, expected one test list; pair the images first"
             )
@@ -178,7 +179,7 @@ def image_strata(seeds: Sequence[Counts], *, generator: np.random.Generator) -> 
     the share in which anything is predicted, and the predicted pixels that are false alarms over all pixels.
 
     Raises:
-        ValueError: when there is no seed, or seeds were tested on different targets.
+        RequestError: when there is no seed, or seeds were tested on different targets.
 
     >>> from bench.metrics.counting.counts import count_masks
     >>> strata = image_strata([count_masks([[1, 1]], [[0, 0]])], generator=np.random.default_rng(0))

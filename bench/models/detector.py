@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.errors import RequestError
 from bench.models.network import Segmenter
 from bench.registry import Registry
 from bench.types import TUNED
@@ -78,18 +79,18 @@ class Detector(Segmenter):
         channels: 1, grey.
 
     Raises:
-        LookupError: when there is no such rule.
-        ValueError: when the level is no number that makes a threshold.
+        UnknownNameError: when there is no such rule.
+        RequestError: when the level is no number that makes a threshold.
     """
 
     def __init__(self, *, rule: str, level: float | str, channels: int = 1) -> None:
         super().__init__()
         name = type(self).__name__
         if channels != 1:
-            raise ValueError(f"{name}: channels is {channels}, expected 1 (grey)")
+            raise RequestError(f"{name}: channels is {channels}, expected 1 (grey)")
         RULES.get(rule)
         if level != TUNED and not (isinstance(level, int | float) and not isinstance(level, bool) and level > 0):
-            raise ValueError(f"{name}: level is {level!r}, expected a number above 0 or {TUNED!r}")
+            raise RequestError(f"{name}: level is {level!r}, expected a number above 0 or {TUNED!r}")
         self.rule, self.level = rule, level
 
     def score(self, grey: Grey) -> ScoreMap:
@@ -100,20 +101,20 @@ class Detector(Segmenter):
         """The score above which a pixel of this image is a target; infinite where no score is above 0.
 
         Raises:
-            ValueError: while the level is still to be found.
+            RequestError: while the level is still to be found.
         """
         if isinstance(self.level, str):
-            raise ValueError(f"{type(self).__name__}: its level is to be found on a training list first")
+            raise RequestError(f"{type(self).__name__}: its level is to be found on a training list first")
         return float(RULES.get(self.rule)(scores, np.array(self.level))) if scores.max() > 0 else np.inf
 
     def logits(self, scores: ScoreMap) -> NDArray[np.float32]:
         """log(S / T) of a score map (H, W); minus infinity where S is 0.
 
         Raises:
-            ValueError: when a score is NaN, or the level is still to be found.
+            RequestError: when a score is NaN, or the level is still to be found.
         """
         if np.isnan(scores).any():
-            raise ValueError(f"{type(self).__name__}: {np.isnan(scores).sum()} scores are NaN")
+            raise RequestError(f"{type(self).__name__}: {np.isnan(scores).sum()} scores are NaN")
         with np.errstate(divide="ignore"):
             odds = np.log(np.maximum(scores, 0)) - np.log(self.threshold(scores))
         return np.asarray(odds, dtype=np.float32)

@@ -32,7 +32,7 @@ def get_loss(name: str, *, epoch: int | None = None) -> Loss:
     """The loss called `name`, as it is in an epoch, counted from 1; without an epoch, as it is after its warm-up.
 
     Raises:
-        LookupError: with suggestions, when there is none.
+        UnknownNameError: with suggestions, when there is none.
     """
     if epoch is not None and epoch <= WARM_UP_EPOCHS:
         name = WARM_UPS.get(name, name)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.errors import SettingError
 from bench.registry import Registry, discover
 from bench.types import Choice, Config, ModelInfo, Reported, Setting, freeze_config
 
@@ -221,15 +222,15 @@ def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | N
     """A freshly initialised network (torch's global generator decides the weights).
 
     Raises:
-        LookupError: when no model has that name.
-        TypeError: when the model has no such setting.
+        UnknownNameError: when no model has that name.
+        SettingError: when the model has no such setting.
     """
     entry = find_models().get(name)
     merged = {**dict(entry.info.config), **(settings or {})}
     try:
         network = entry.build(channels=channels, **merged)
     except TypeError as error:
-        raise TypeError(f"model {name}: {error}") from error
+        raise SettingError(f"model {name}: {error}") from error
     network.built = Built(name, channels, freeze_config(merged))
     return network
 

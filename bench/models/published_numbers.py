@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from bench.errors import UnknownNameError
 from bench.registry import unknown
 from bench.types import Reported
 
@@ -232,14 +233,14 @@ def reported(*methods: str) -> tuple[Reported, ...]:
     """Every number published for the methods, by their names in this project.
 
     Raises:
-        LookupError: when a method is not in `METHODS`.
+        UnknownNameError: when a method is not in `METHODS`.
 
     >>> [(r.metric, r.value) for r in reported("RLCM") if r.dataset == "NUDT-SIRST"][:2]
     [('IoU/pooled', 0.15139), ('Pd/centroid-3px', 0.66348)]
     """
     for method in methods:
         if method not in METHODS:
-            raise LookupError(unknown("method with a list of published names", method, METHODS))
+            raise UnknownNameError(unknown("method with a list of published names", method, METHODS))
     return tuple(number for row in printed_rows() if row.method in methods for number in row.numbers)
 
 
@@ -261,14 +262,14 @@ def _rows(file: str) -> Iterator[Printed]:
     """The rows of one table.
 
     Raises:
-        LookupError: when a name is neither one of ours nor known to be none of ours.
+        UnknownNameError: when a name is neither one of ours nor known to be none of ours.
     """
     ours = {name: method for method, names in METHODS.items() for name in names}
     corrected = {tuple(row.values()) for row in _read(README)} if file == README_BEFORE else set()
     for line, row in enumerate(_read(file), start=2):
         name = row["method"]
         if name not in ours and name not in OTHER_FORMS and name not in STRANGERS:
-            raise LookupError(
+            raise UnknownNameError(
                 f"{file}, line {line}: method {name!r} is in no list of bench.models.published_numbers; add it to one"
             )
         printed = Printed(file, line, name, ours.get(name, ""))

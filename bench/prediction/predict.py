@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.batches.loader import evaluation_batches, network_size
 from bench.data.images.frames import Frame
 from bench.data.images.start_masks import OTSU
+from bench.errors import RequestError
 from bench.metrics.counting.counts import quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
@@ -54,8 +55,8 @@ def predict(
         start: name in bench.data.images.start_masks of the first feedback mask, for a network that asks for one.
 
     Raises:
-        LookupError: with suggestions, when there is no start mask of that name.
-        ValueError: naming the image, when a probability is NaN.
+        UnknownNameError: with suggestions, when there is no start mask of that name.
+        RequestError: naming the image, when a probability is NaN.
     """
     if isinstance(network, Detector):
         yield from _detect(network, frames, input=input)
@@ -78,7 +79,7 @@ def _detect(detector: Detector, frames: Sequence[Frame], *, input: Input) -> Ite
         try:
             probs = torch.sigmoid(torch.from_numpy(detector.logits(scores))).numpy()
         except ValueError as error:
-            raise ValueError(f"image {frame.name}: {error}") from None
+            raise RequestError(f"image {frame.name}: {error}") from None
         yield Prediction(frame.name, quantise(probs[None]))
 
 
@@ -92,7 +93,7 @@ def _quantise(name: str, maps: NDArray[np.float32]) -> Levels:
     try:
         return quantise(maps)
     except ValueError as error:
-        raise ValueError(f"image {name}: {error}") from None
+        raise RequestError(f"image {name}: {error}") from None
 
 
 def choose_examples(frames: Sequence[Frame], *, count: int) -> tuple[str, ...]:

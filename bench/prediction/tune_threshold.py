@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images.frames import Frames
+from bench.errors import StoreError
 from bench.models.detector import RULES, Detector, ScoreMap
 from bench.prediction.parallel_detector import score_maps
 from bench.prediction.predict import grey_levels
 from bench.progress import Progress, Silent, track
-from bench.store.files import StoreError, read_json, write_json
+from bench.store.files import read_json, write_json
 from bench.types import Method
 
 LEVELS = np.geomspace(1e-4, 1e6, 4001)

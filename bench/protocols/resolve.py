@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.data.catalogue.cards import Card
+from bench.errors import RuleError
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
@@ -20,10 +21,6 @@ FEEDBACK = ("rounds", "start")
 """What only networks with feedback have; the others ignore it."""
 
 GREY_LEVELS: Mapping[str, Any] = {"decoder": "pillow-grey", "channels": 1, "mean": 0.0, "std": 1.0}
-
-
-class RuleError(ValueError):
-    """An override that names no field, or gives a value that the field cannot take."""
 
 
 @dataclass(frozen=True)

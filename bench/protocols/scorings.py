@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from bench.errors import BenchError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.protocols.protocols import PROTOCOLS
 from bench.registry import Registry
-from bench.store.files import StoreError, from_plain, read_json, to_plain, write_json
+from bench.store.files import from_plain, read_json, to_plain, write_json
 from bench.types import Score, Scoring
 
 HEADS = ("IoU", "nIoU", "F1", "Pd", "Fa")
@@ -64,7 +65,7 @@ class NamedScoring:
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.prints) - set(HEADS)):
-            raise ValueError(f"scoring {self.name}: prints {', '.join(unknown)}, expected some of {', '.join(HEADS)}")
+            raise RequestError(f"scoring {self.name}: prints {', '.join(unknown)}, expected some of {', '.join(HEADS)}")
 
     def printed_ids(self) -> dict[str, str]:
         """Head to the metric's id under this scoring: another matching rule, distance or connectivity is in it.
@@ -176,7 +177,7 @@ def named_scoring(name: str) -> NamedScoring:
     """The named scoring; of a protocol that is no scoring by itself, such as a plugin's, its scoring.
 
     Raises:
-        LookupError: with suggestions, when there is none.
+        UnknownNameError: with suggestions, when there is none.
     """
     if name not in SCORINGS and name in PROTOCOLS:
         return with_prints(PROTOCOLS.get(name).scoring)
@@ -256,6 +257,6 @@ def read_judgements(folder: Path) -> tuple[Judgement, ...]:
         raise StoreError(f"{path}: schema {found!r}, expected {SCHEMA}; record it again with dfinet-bench score")
     try:
         judgements: Judgements = from_plain(Judgements, content)
-    except (StoreError, ValueError) as error:
+    except BenchError as error:
         raise StoreError(f"{path}: {error}") from None
     return judgements.scorings

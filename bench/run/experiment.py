@@ -24,6 +24,7 @@ from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames, open_frames
 from bench.data.images.start_masks import OTSU, STARTS
 from bench.environment import describe_environment
+from bench.errors import RequestError, StoreError
 from bench.models.detector import Detector
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, find_models
@@ -31,7 +32,7 @@ from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.prediction.tune_threshold import tune
 from bench.progress import Progress, Silent, counting, track
 from bench.scoring.tally import Tally
-from bench.store.files import ArrayWriter, StoreError, first_line, read_result, write_arrays, write_result
+from bench.store.files import ArrayWriter, first_line, read_result, write_arrays, write_result
 from bench.store.mlflow_tracker import Tracker
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
 from bench.suites.suite import Job
@@ -103,9 +104,9 @@ def check_names(jobs: Sequence[Job]) -> None:
     """Nothing, when all that the jobs' records name exists, so that a slip of the pen is found before anything runs.
 
     Raises:
-        LookupError: with suggestions, for a loss, augmentation, threshold rule, start mask or corruption that does not
-            exist.
-        ValueError: for a setting that the model does not have, or a value that a setting cannot take.
+        UnknownNameError: with suggestions, for a loss, augmentation, threshold rule, start mask or corruption that
+            does not exist.
+        RequestError: for a setting that the model does not have, or a value that a setting cannot take.
     """
     tried: set[tuple[str, Config, int]] = set()
     for job in jobs:
@@ -132,7 +133,7 @@ def _try_settings(job: Job) -> None:
         if isinstance(weights, Method) or weights.config != model.info.config:
             build_model(weights.model, channels=channels, settings=dict(weights.config))
     except TypeError as error:
-        raise ValueError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
+        raise RequestError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
 
 
 def read_images(jobs: Sequence[Job], place: Place) -> None:
@@ -197,7 +198,7 @@ def run(job: Job, place: Place) -> RunResult:
 
     Raises:
         NonFiniteLossError: when training diverges.
-        ValueError: when weights or predictions are not usable.
+        RequestError: when weights or predictions are not usable.
     """
     experiment = job.experiment
     frames = place.frames_of(experiment.images, decoder=experiment.input.decoder)
@@ -267,11 +268,11 @@ def obtain_detector(method: Method, place: Place) -> Detector:
     """A classical detector whose threshold is known: given, or found on the method's training list.
 
     Raises:
-        ValueError: when the model is no detector.
+        RequestError: when the model is no detector.
     """
     detector = build_model(method.model, channels=1, settings=dict(method.config))
     if not isinstance(detector, Detector):
-        raise ValueError(f"model {method.model}: registered without a recipe, and it is no Detector; give it one")
+        raise RequestError(f"model {method.model}: registered without a recipe, and it is no Detector; give it one")
     if method.images is not None and method.input is not None:
         frames = place.frames_of(method.images, decoder=method.input.decoder)
         folder = place.runs / "trainings" / method.key
@@ -283,7 +284,7 @@ def _given_weights(weights: Weights, *, channels: int) -> Segmenter:
     path = Path(weights.path)
     found = weights_digest(path)
     if found != weights.sha256:
-        raise ValueError(
+        raise RequestError(
             f"weights {path}: SHA-256 is {found[:12]}…, the experiment was planned with {weights.sha256[:12]}…"
         )
     return load_model(weights.model, path, channels=channels, **dict(weights.config))

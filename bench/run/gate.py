@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from bench.errors import RequestError
 from bench.types import Score
 
 REFERENCE_SCHEMA = 1
@@ -39,9 +40,9 @@ class Expected:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise ValueError(f"value is {self.value}, expected a number")
+            raise RequestError(f"value is {self.value}, expected a number")
         if not (math.isfinite(self.margin) and self.margin >= 0):
-            raise ValueError(f"margin is {self.margin}, expected 0 or a positive number")
+            raise RequestError(f"margin is {self.margin}, expected 0 or a positive number")
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Reference:
 
     def __post_init__(self) -> None:
         if not self.rows:
-            raise ValueError("reference has no rows, expected at least one; a gate without any would pass everything")
+            raise RequestError("reference has no rows, expected at least one; a gate without any would pass everything")
         for row, metrics in self.rows.items():
             if not metrics:
-                raise ValueError(f"reference row {row!r} has no metrics, expected at least one")
+                raise RequestError(f"reference row {row!r} has no metrics, expected at least one")
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def write_reference(
         margins: metric id to margin, in the metric's unit; other metrics are left out.
 
     Raises:
-        ValueError: when a row lacks one of those metrics or its value is null.
+        RequestError: when a row lacks one of those metrics or its value is null.
     """
     rows = {
         row: {metric: Expected(_stored_value(row, metric, scores), margin) for metric, margin in margins.items()}
@@ -203,10 +204,10 @@ def write_reference(
 
 def _stored_value(row: str, metric: str, scores: Mapping[str, Score]) -> float:
     if metric not in scores:
-        raise ValueError(f"{row}: no {metric}, expected one of {', '.join(scores) or 'none'}; correct the margins")
+        raise RequestError(f"{row}: no {metric}, expected one of {', '.join(scores) or 'none'}; correct the margins")
     value = scores[metric].value
     if value is None:
-        raise ValueError(f"{row}: {metric} has no value ({scores[metric].reason}); leave it out of the margins")
+        raise RequestError(f"{row}: {metric} has no value ({scores[metric].reason}); leave it out of the margins")
     return value
 
 
@@ -215,24 +216,26 @@ def read_reference(path: Path) -> Reference:
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when it is not a reference of a schema we know.
+        RequestError: when it is not a reference of a schema we know.
     """
     if not path.is_file():
         raise FileNotFoundError(f"reference {path}: no such file; make one with write_reference or check the path")
     try:
         return _parse(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:  # also what is not JSON, or not UTF-8
-        raise ValueError(f"reference {path}: {error}") from error
+        raise RequestError(f"reference {path}: {error}") from error
 
 
 def _parse(content: Any) -> Reference:
     if not isinstance(content, dict):
-        raise ValueError(f"found {type(content).__name__}, expected an object with schema, suite and rows")
+        raise RequestError(f"found {type(content).__name__}, expected an object with schema, suite and rows")
     if content.get("schema") != REFERENCE_SCHEMA:
-        raise ValueError(f"schema is {content.get('schema')!r}, expected {REFERENCE_SCHEMA}; write the reference again")
+        raise RequestError(
+            f"schema is {content.get('schema')!r}, expected {REFERENCE_SCHEMA}; write the reference again"
+        )
     suite, rows = content.get("suite"), content.get("rows")
     if not isinstance(suite, str):
-        raise ValueError(f"suite is {suite!r}, expected a name")
+        raise RequestError(f"suite is {suite!r}, expected a name")
     return Reference(suite, {row: _parse_row(row, metrics) for row, metrics in _object("rows", rows).items()})
 
 
@@ -244,14 +247,14 @@ def _parse_expected(where: str, entry: Any) -> Expected:
     numbers = _object(where, entry)
     for name in ("value", "margin"):
         if isinstance(numbers.get(name), bool) or not isinstance(numbers.get(name), int | float):
-            raise ValueError(f"{where}: {name} is {numbers.get(name)!r}, expected a number")
+            raise RequestError(f"{where}: {name} is {numbers.get(name)!r}, expected a number")
     try:
         return Expected(float(numbers["value"]), float(numbers["margin"]))
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise RequestError(f"{where}: {error}") from error
 
 
 def _object(where: str, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise ValueError(f"{where}: found {type(content).__name__}, expected an object")
+        raise RequestError(f"{where}: found {type(content).__name__}, expected an object")
     return content

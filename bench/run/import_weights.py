@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from bench.cost.measure import example
+from bench.errors import CheckpointError, RequestError
 from bench.models.network import Segmenter, find_models, parameter_count
 from bench.store.files import replacing
 from bench.types import Setting
 from bench.weights.load import COUNTER, MisfitError, load_model, save_weights, weights_digest
 from bench.weights.read_checkpoint import read_checkpoint
-from bench.weights.safetensors_file import CheckpointError
 
 SUFFIX = ".safetensors"
 PUBLISHED = (".tar", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin", SUFFIX)
@@ -66,14 +66,14 @@ def import_weights(
         settings: the model's own, where they are not its published ones; `channels` are read off the source.
 
     Raises:
-        LookupError: when no model has that name.
+        UnknownNameError: when no model has that name.
         FileNotFoundError: when there is no such source.
         FileExistsError: when `out` is there already and is not to be replaced.
         CheckpointError: when the source is broken, unsafe or of another network; with every key that does not fit.
-        ValueError: when the model has no weights, or no such setting.
+        RequestError: when the model has no weights, or no such setting.
     """
     if not find_models().get(name).info.recipe:
-        raise ValueError(f"model {name}: learns nothing, so there are no weights to import; take a network")
+        raise RequestError(f"model {name}: learns nothing, so there are no weights to import; take a network")
     _refuse_to_overwrite(out, source, replace_old=replace_old)
     taken = read_checkpoint(source)
     try:
@@ -81,7 +81,7 @@ def import_weights(
     except MisfitError as error:
         raise CheckpointError(error.in_full()) from error
     except TypeError as error:
-        raise ValueError(f"{error}; see `dfinet-bench list models`") from error
+        raise RequestError(f"{error}; see `dfinet-bench list models`") from error
     assert network.built is not None
     digest = weights_digest(source)
     with replacing(out) as written:

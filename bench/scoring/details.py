@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.errors import RequestError
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counting.counts import QArray, Truth
 from bench.metrics.counting.matching import PAIRINGS
@@ -37,7 +38,7 @@ class Details:
         """Count one image in, whose map (H, W) is as it is judged.
 
         Raises:
-            ValueError: when a map is not of the kind asked for, or contrast is measured and there is no grey image.
+            RequestError: when a map is not of the kind asked for, or contrast is measured and there is no grey image.
         """
         self.curves.add_against(levels, truth)
         if self.distances is not None:
@@ -46,7 +47,7 @@ class Details:
             self.errors.add(name, levels, truth=truth.full)
         if self.contrast is not None:
             if truth.grey is None:
-                raise ValueError(f"{name}: no grey image, expected one for every image or for none")
+                raise RequestError(f"{name}: no grey image, expected one for every image or for none")
             self.contrast.add(name, levels, truth=truth.full, grey=truth.grey)
 
     def extend(self, other: Details) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
 from bench.scoring.read_map import FULL, Kind, Map
 from bench.types import Scoring

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 from bench.scoring.read_map import (
     ARRAYS,
     CONTENT_ERRORS,

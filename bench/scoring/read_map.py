@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.data.images.decode import FORMATS, MOST_PIXELS, Pixels, open_image
+from bench.errors import DataError
 from bench.metrics.counting.counts import LEVELS, QArray, quantise
 
 Kind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]

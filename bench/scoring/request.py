@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.splits import read_list
+from bench.errors import DataError, RequestError, RuleError
 from bench.progress import Progress
 from bench.protocols.protocols import PROTOCOLS
-from bench.protocols.resolve import RuleError, fields_of, fitted
+from bench.protocols.resolve import fields_of, fitted
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
 from bench.registry import unknown
 from bench.scoring.read_folder import listed_names
@@ -51,18 +51,18 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.scorings and self.protocol:
-            raise ValueError("--scoring and --protocol both name a scoring; give one of them")
+            raise RequestError("--scoring and --protocol both name a scoring; give one of them")
         if self.is_of_run and (self.images or self.names):
-            raise ValueError("--images and --list go with a folder of MASKS, not with a run, which knows its own")
+            raise RequestError("--images and --list go with a folder of MASKS, not with a run, which knows its own")
         if self.out is not None and (self.out / RESULT_FILE).is_file():
-            raise ValueError(f"--out {self.out}: a run's folder, whose counts.npz is its own; name another folder")
+            raise RequestError(f"--out {self.out}: a run's folder, whose counts.npz is its own; name another folder")
         if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"--out {self.out}: a file, expected a folder")
+            raise RequestError(f"--out {self.out}: a file, expected a folder")
         inputs = [path for path in (self.predictions, self.masks, self.images) if path is not None]
         if self.out is not None and self.out.resolve() in [path.resolve() for path in inputs]:
-            raise ValueError(f"--out {self.out}: holds what is scored; name another folder")
+            raise RequestError(f"--out {self.out}: holds what is scored; name another folder")
         if self.record and (self.scorings or self.protocol or self.changes or not self.is_of_run):
-            raise ValueError("--record is of a run under every named scoring: give runs/KEY alone")
+            raise RequestError("--record is of a run under every named scoring: give runs/KEY alone")
 
     @property
     def is_of_run(self) -> bool:
@@ -96,7 +96,7 @@ def chosen_scorings(request: Request) -> tuple[NamedScoring, ...]:
     """The scorings that are asked for, each once, with the replaced fields in their name and their rules.
 
     Raises:
-        LookupError: with suggestions, for an unknown scoring or protocol.
+        UnknownNameError: with suggestions, for an unknown scoring or protocol.
         RuleError: when a scoring has no such field, or it cannot take the value.
     """
     if request.protocol:
@@ -155,8 +155,8 @@ def write_record(found: Sequence[Rescored], folder: Path) -> Path:
     """Write a run's `scorings.json`.
 
     Raises:
-        ValueError: when the run's own scores are not reproduced, since the record would stand for other predictions.
+        RequestError: when the run's own scores are not reproduced, since the record would stand for other predictions.
     """
     if notes := [note for one in found for note in one.notes]:
-        raise ValueError(f"{folder}: scorings.json is not written: {notes[0]}")
+        raise RequestError(f"{folder}: scorings.json is not written: {notes[0]}")
     return write_judgements(folder, [one.judgement for one in found])

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
+from bench.errors import DataError
 from bench.metrics.counting.counts import CountsWriter, CountTable, QArray, Truth, join_tables
 from bench.metrics.registry import score
 from bench.parallel import usable_processors

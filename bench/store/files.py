@@ -26,15 +26,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError, StoreError
 from bench.types import SCHEMA_VERSION, Row, RunResult
 
 RESULT_FILE, ERROR_LOG = "result.json", "error.log"
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-class StoreError(ValueError):
-    """A stored file is missing, broken or of another schema."""
 
 
 def first_line(error: Exception) -> str:
@@ -213,7 +210,7 @@ def read_result(folder: Path) -> RunResult:
         raise StoreError(f"{path}: schema {found!r}, expected {SCHEMA_VERSION}; run the suite again")
     try:
         result: RunResult = from_plain(RunResult, content)
-    except (StoreError, ValueError) as error:
+    except BenchError as error:
         raise StoreError(f"{path}: {error}") from None
     return result
 
@@ -256,6 +253,6 @@ def read_manifest(root: Path, suite: str) -> Manifest:
         raise StoreError(f"{path}: no such file; run the suite with `dfinet-bench run {suite}` (found there: {found})")
     try:
         manifest: Manifest = from_plain(Manifest, read_json(path))
-    except (StoreError, ValueError) as error:
+    except BenchError as error:
         raise StoreError(f"{path}: {error}") from None
     return manifest

@@ -20,16 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bench.store.files import (
-    ERROR_LOG,
-    RESULT_FILE,
-    Manifest,
-    StoreError,
-    first_line,
-    read_manifest,
-    read_result,
-    to_plain,
-)
+from bench.errors import StoreError, TrackingError
+from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result, to_plain
 from bench.types import Row, RunResult, Training, Weights
 
 log = logging.getLogger(__name__)
@@ -46,10 +38,6 @@ QUIET_AND_QUICK = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 """MLflow's settings here, where the environment says nothing else."""
-
-
-class TrackingError(RuntimeError):
-    """The tracking store cannot be reached or used."""
 
 
 class Tracker:

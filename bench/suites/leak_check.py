@@ -8,11 +8,8 @@ from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.overlaps import shared_images
 from bench.data.images.decode import pixel_digest
 from bench.data.images.frames import Frames
+from bench.errors import LeakError
 from bench.types import Experiment, ImageList, Training, Weights
-
-
-class LeakError(ValueError):
-    """Weights have learnt from images that they are tested on, and nobody has allowed it."""
 
 
 def refuse_shared_images(experiment: Experiment) -> None:

@@ -32,6 +32,7 @@ from typing import Any, Literal
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import ALL, corruption_names
+from bench.errors import BenchError, SuiteError, UnknownNameError
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules
 from bench.registry import unknown
@@ -55,10 +56,6 @@ from bench.types import (
 SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "allow_leak", "corruptions", "trained_on", "set", "row")
 SUITE_FOLDER = Path(__file__).parent
 HELD_OUT_SHARE = 0.2
-
-
-class SuiteError(ValueError):
-    """A suite or a limit that cannot be carried out as written."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +196,8 @@ def _corruptions(content: Mapping[str, Any]) -> tuple[str, ...]:
     words = [ALL] if found == ALL else _typed({"corruptions": found}, "corruptions", list)
     try:
         return corruption_names([_typed({"corruptions": word}, "corruptions", str) for word in words])
-    except LookupError as error:
-        raise SuiteError(f"'corruptions': {error.args[0]}") from None
+    except UnknownNameError as error:
+        raise SuiteError(f"'corruptions': {error}") from None
 
 
 def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
@@ -242,8 +239,8 @@ def restricted(
     sources = trained_on or (datasets if suite.trained_on else ()) or suite.trained_on
     try:
         names = corruption_names(corruptions) if corruptions else suite.corruptions
-    except LookupError as error:
-        raise SuiteError(f"--corruption: {error.args[0]}") from None
+    except UnknownNameError as error:
+        raise SuiteError(f"--corruption: {error}") from None
     return replace(
         suite,
         datasets=tuple(dict.fromkeys(datasets or suite.datasets)),
@@ -318,9 +315,8 @@ def expand(
                     rules = replace(rules, recipe=replace(rules.recipe, device=device))
                     plan = _Plan(built, info, card, learnt, rules, limit or Limit(), protocol, trained_on=source)
                     jobs.extend(_jobs(plan, suite))
-    except (LookupError, ValueError) as error:
-        message = error.args[0] if error.args else str(error)
-        raise SuiteError(f"suite {suite.name}: {message}") from error
+    except BenchError as error:
+        raise SuiteError(f"suite {suite.name}: {error}") from error
     _refuse_two_judges(suite, jobs)
     return jobs
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.errors import RequestError
 from bench.metrics.counting.components import Connectivity, IntArray
 from bench.metrics.counting.counts import LEVELS, Counts, ImageCounts, count_image, counts_of
 from bench.types import Scoring
@@ -168,7 +169,7 @@ class DeviceCounts:
             inside: (B, H, W) bool, false where an image was padded, if any was.
 
         Raises:
-            ValueError: when a map is not bool, or shapes differ.
+            RequestError: when a map is not bool, or shapes differ.
         """
         predicted, mask, inside = _checked(predicted, mask, inside)
         targets = find_components(mask, connectivity=self.connectivity)
@@ -243,7 +244,7 @@ def _checked(predicted: Tensor, mask: Tensor, inside: Tensor | None) -> tuple[Te
     for what, maps in (("prediction", predicted), ("mask", mask), ("inside", inside)):
         if maps.dtype != torch.bool or maps.shape != predicted.shape or maps.ndim != 3:
             kind = f"{maps.dtype} of shape {tuple(maps.shape)}"
-            raise ValueError(f"{what} is {kind}, expected torch.bool (B, H, W), all of one shape")
+            raise RequestError(f"{what} is {kind}, expected torch.bool (B, H, W), all of one shape")
     return predicted & inside, mask & inside, inside
 
 

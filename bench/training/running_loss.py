@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bench.errors import NonFiniteLossError
+
 LOOK_EVERY = 16
 """Steps between two looks. A loss that is no number is found at most so many steps late, and before its epoch ends."""
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The loss became NaN or infinite, so that training stopped."""
 
 
 class RunningLoss:

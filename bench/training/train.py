@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from bench.data.batches.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.data.images.frames import Frames
+from bench.errors import NonFiniteLossError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
-from bench.store.files import StoreError, first_line, replacing, write_text
+from bench.store.files import first_line, replacing, write_text
 from bench.training.counts_on_device import counts_on
-from bench.training.running_loss import NonFiniteLossError, RunningLoss
+from bench.training.running_loss import RunningLoss
 from bench.types import Recipe, Training
 from bench.weights.load import save_weights
 
@@ -154,7 +155,7 @@ class _Session:
         network.train()
         running, steps = RunningLoss(epoch=epoch), steps_per_epoch(self.frames, recipe)
         if not steps:
-            raise ValueError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
+            raise RequestError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps)
         try:
             for batch in self.feed.epoch(epoch):

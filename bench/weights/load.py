@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.errors import CheckpointError
 from bench.models.network import Segmenter, build_model, find_models
 from bench.types import Setting
 from bench.weights.read_checkpoint import existing_file, printable, read_checkpoint
-from bench.weights.safetensors_file import CheckpointError, is_tensor_file, read_tensors, write_tensors
+from bench.weights.safetensors_file import is_tensor_file, read_tensors, write_tensors
 
 WRAPPED = "module."  # what torch's DataParallel puts before every key
 COUNTER = "num_batches_tracked"  # of a BatchNorm; without effect on outputs, and absent from old files
@@ -29,7 +30,7 @@ def load_model(name: str, checkpoint: Path | str | None = None, **settings: Sett
             otherwise it is the checkpoint's, and without a checkpoint that of the published form.
 
     Raises:
-        LookupError: when no model has that name.
+        UnknownNameError: when no model has that name.
         FileNotFoundError: when there is no such checkpoint.
         CheckpointError: when the checkpoint is broken, unsafe, or of another network.
     """

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.weights.safetensors_file import CheckpointError, is_tensor_file, read_tensors
+from bench.errors import CheckpointError
+from bench.weights.safetensors_file import is_tensor_file, read_tensors
 
 CONTAINERS = ("state_dict", "net")  # where published files keep the weights beside an epoch or a loss
 

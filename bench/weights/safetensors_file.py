@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.errors import CheckpointError, RequestError
 from bench.store.files import replacing
 
 DTYPES = {
@@ -35,10 +36,6 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 PREFIX = 8  # bytes that hold the header's length
 METADATA = "__metadata__"
-
-
-class CheckpointError(ValueError):
-    """A file of weights is broken, unsafe, or of another network."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]) -> Path:
@@ -87,7 +84,7 @@ def _tensor(entry: Mapping[str, Any], body: bytes) -> Tensor:
     dtype, shape, (begin, end) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     expected = math.prod(shape) * dtype.itemsize
     if not 0 <= begin <= end <= len(body) or end - begin != expected:
-        raise ValueError(f"bytes {begin} to {end} of {len(body)}, expected {expected} bytes")
+        raise RequestError(f"bytes {begin} to {end} of {len(body)}, expected {expected} bytes")
     if begin == end:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(bytearray(body[begin:end]), dtype=dtype).reshape(shape)

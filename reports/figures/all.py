@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench.errors import StoreError
 from bench.metrics.curves import CurveCounts
-from bench.store.files import StoreError
 from reports.columns import metrics_shown
 from reports.figures.errors import error_figures
 from reports.figures.feedback import feedback_figures, variant_figures

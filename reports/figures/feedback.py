@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.store.files import StoreError
+from bench.errors import StoreError
 from reports.columns import metrics_shown, role_of
 from reports.figures.figure import Drawn, rules_words, words_of
 from reports.figures.select import with_feedback

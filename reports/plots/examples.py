@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.counts import LEVELS, threshold_level
 from bench.metrics.counting.matching import judge
@@ -84,7 +85,7 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
     Found and missed targets and false alarms are told apart by the scoring's own matching rule.
 
     Raises:
-        ValueError: when the rows have not all the same columns, or there are none.
+        RequestError: when the rows have not all the same columns, or there are none.
     """
     heads = _heads(pictures)
     width = COLUMN if len(heads) <= 4 else PAGE
@@ -111,11 +112,11 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
 
 def _heads(pictures: Sequence[Picture]) -> list[str]:
     if not pictures:
-        raise ValueError("picture figure: found no pictures, expected at least one")
+        raise RequestError("picture figure: found no pictures, expected at least one")
     heads = [prediction.head for prediction in pictures[0].predictions]
     for picture in pictures:
         if [prediction.head for prediction in picture.predictions] != heads:
-            raise ValueError(
+            raise RequestError(
                 f"picture {picture.name!r}: its columns differ from {heads}; draw it in a figure of its own"
             )
     return ["Image", "Mask", *map(drawable, heads)]

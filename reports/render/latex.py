@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from bench.errors import LatexError
 from reports.columns import Column
 from reports.render.templates import latex_templates
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
@@ -308,10 +309,6 @@ def document(*, title: str, tables: Sequence[str], figures: Sequence[FigureFile]
             watermark=limited,
         )
     )
-
-
-class LatexError(RuntimeError):
-    """pdflatex did not make the document."""
 
 
 def has_pdflatex() -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import StoreError
 from bench.protocols.scorings import describe_scoring
-from bench.store.files import Manifest, StoreError, read_manifest, read_result
+from bench.store.files import Manifest, read_manifest, read_result
 from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
 
 if TYPE_CHECKING:

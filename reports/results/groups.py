@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.errors import TableError
 from bench.types import RunResult
 from reports.results.entries import Entry, same_but_seed
 from reports.results.same_rules import refuse_mixing, rules_of, rulings
-from reports.table import Mixed, TableError
+from reports.table import Mixed
 
 
 @dataclass(frozen=True)

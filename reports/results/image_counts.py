@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bench.errors import StoreError
 from bench.metrics.counting.counts import TRUTH_FIELDS, Counts, CountTable
 from bench.metrics.registry import Metric as Registered
 from bench.metrics.registry import ordered_metrics
 from bench.metrics.significance import pair_images
-from bench.store.files import StoreError, load_arrays
+from bench.store.files import load_arrays
 from bench.types import Scoring
 from reports.columns import Metric, metrics_shown
 from reports.results.entries import Entry, one_line

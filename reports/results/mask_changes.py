@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.store.files import StoreError, load_arrays
+from bench.errors import StoreError
+from bench.store.files import load_arrays
 from reports.results.entries import Entry
 
 Counts = NDArray[np.int64]

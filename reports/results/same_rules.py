@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench.errors import MixedRulesError
 from bench.protocols.scorings import describe_scoring
 from bench.types import Scoring
 from reports.results.entries import Entry
-
-
-class MixedRulesError(ValueError):
-    """A table would put numbers made under different rules into one column."""
 
 
 @dataclass(frozen=True)

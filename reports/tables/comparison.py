@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.errors import TableError
 from reports.columns import Column, metrics_shown
 from reports.results.entries import Entry, choose_cost
 from reports.results.groups import datasets_of, group_rows
-from reports.table import Cell, Line, Mixed, Notes, Table, TableError
+from reports.table import Cell, Line, Mixed, Notes, Table
 from reports.tables.captions import all_notes, caption, cost_sentence, signs
 from reports.tables.cells import COST_COLUMNS, cost_cells, dataset_cells
 from reports.tables.significance import Judgement, with_marks

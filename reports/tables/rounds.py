@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.store.files import StoreError
+from bench.errors import StoreError
 from bench.types import RunResult, Score
 from reports.columns import CUMULATIVE, LEGACY, Column, Metric, metrics_shown, role_of
 from reports.render.csv_markdown import ARROWS, UNITS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench.errors import StoreError
 from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
-from bench.store.files import StoreError
 from reports.columns import STANDARD, Column
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.errors import CheckpointError
 from bench.models.network import build_model
-from bench.weights.load import CheckpointError, fill
+from bench.weights.load import fill
 from dfinet.blocks import Feedback
 from dfinet.released_2026_01 import LearntDSFM
 

@@ -9,9 +9,9 @@ import pytest
 from fakes import Bright, synthetic_frames
 
 from bench.data.catalogue.splits import image_list
+from bench.errors import StoreError
 from bench.models.detector import RULES
 from bench.prediction.tune_threshold import LEVELS, Tuned, best_level, count_above, tune
-from bench.store.files import StoreError
 from bench.types import Input, Method
 
 GREY = Input("pillow-grey", 1, mean=0.0, std=1.0)

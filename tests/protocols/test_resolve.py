@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bench.data.catalogue.cards import load_card
+from bench.errors import RuleError
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.recipes import RECIPES, fit_to_native
-from bench.protocols.resolve import RuleError, Rules, override, parse_overrides, resolve_rules, settable
+from bench.protocols.resolve import Rules, override, parse_overrides, resolve_rules, settable
 from bench.types import Input, ModelInfo, Recipe, Scoring, Selection
 
 INFO = ModelInfo("Net", cite="none", source="tests", licence="MIT", recipe="basicirstd")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.catalogue import list_scorings
+from bench.errors import StoreError
 from bench.metrics.registry import id_under
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import (
@@ -22,7 +23,6 @@ from bench.protocols.scorings import (
     with_prints,
     write_judgements,
 )
-from bench.store.files import StoreError
 from bench.types import Matching, Score, Scoring
 
 

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.store.files import Manifest, StoreError, write_manifest
+from bench.errors import MixedRulesError, StoreError
+from bench.store.files import Manifest, write_manifest
 from bench.types import RunResult, Scoring
 from reports.build import Report, build_report
 from reports.figures.figure import file_stem
 from reports.render.latex import has_pdflatex
 from reports.results.entries import entry_of
-from reports.results.same_rules import MixedRulesError
 from tests.reports.fake_runs import ACM, DFINET, measured, result, row_of, write_suite
 
 EVIL = '<script>alert(1)</script> " onload=x {{ 7*7 }} \\input{x} ../../up'

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import StoreError
 from bench.models.network import MODEL_PACKAGES, find_models
-from bench.store.files import StoreError
 from reports.readme import MARKED, ROOT, with_tables
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import MixedRulesError, TableError
 from bench.types import RunResult, Score, Scoring, Training
 from reports.columns import legacy_metric
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.results.entries import Entry, entry_of, one_line, read_suite, to_frame
-from reports.results.same_rules import MixedRulesError
-from reports.table import LIMITED_NOTICE, Cell, Table, TableError
+from reports.table import LIMITED_NOTICE, Cell, Table
 from reports.tables.comparison import comparison_table
 from tests.reports.fake_runs import ACM, DFINET, result, row_of, scores, write_suite
 

@@ -16,11 +16,12 @@ import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
-from bench.data.catalogue.cards import DataError, load_card
+from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import parse_corruption
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
+from bench.errors import DataError, SuiteError
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
@@ -35,7 +36,7 @@ from bench.run.local import run_all
 from bench.scoring.align import grey_like, judged_pair
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
-from bench.suites.suite import Job, Limit, SuiteError, expand, load_suite
+from bench.suites.suite import Job, Limit, expand, load_suite
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights.load import weights_digest
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.errors import CheckpointError
 from bench.models.network import MODELS, ModelEntry, Segmenter, build_model, find_models
 from bench.run.import_weights import default_out, import_weights
 from bench.weights.load import load_model, weights_digest
-from bench.weights.safetensors_file import CheckpointError, read_tensors
+from bench.weights.safetensors_file import read_tensors
 from tests.parity import rule
 
 State = dict[str, Tensor]

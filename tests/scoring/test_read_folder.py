@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 from bench.scoring.read_folder import list_maps, match_names, open_maps, pair_names
 
 MAP = np.array([[0.0, 1.0]], np.float32)

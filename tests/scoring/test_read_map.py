@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 from bench.metrics.counting.counts import quantise
 from bench.scoring.read_map import levels_of, map_of, mask_of, read_map
 

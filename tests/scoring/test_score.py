@@ -20,7 +20,7 @@ import torch
 from fakes import make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable, quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.run.experiment import Place

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from records import EXPERIMENT, RESULT, ROW
 
+from bench.errors import StoreError
 from bench.store.files import (
     ArrayWriter,
     Manifest,
-    StoreError,
     load_arrays,
     read_manifest,
     read_result,

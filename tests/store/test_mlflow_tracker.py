@@ -18,10 +18,11 @@ import torch
 from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
+from bench.errors import StoreError, TrackingError
 from bench.run.experiment import Place
 from bench.run.local import run_all
 from bench.store import mlflow_tracker
-from bench.store.files import Manifest, StoreError, read_result, write_manifest, write_result, write_text
+from bench.store.files import Manifest, read_result, write_manifest, write_result, write_text
 from bench.store.mlflow_tracker import (
     KEY_TAG,
     PARENT_TAG,
@@ -29,7 +30,6 @@ from bench.store.mlflow_tracker import (
     Mirror,
     MlflowTracker,
     Tracker,
-    TrackingError,
     open_tracker,
     publish,
 )

@@ -14,20 +14,11 @@ from bench.data.catalogue import overlaps, splits
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.overlaps import shared_images
 from bench.data.catalogue.splits import image_list, list_names
+from bench.errors import LeakError, SuiteError
 from bench.models.network import find_models
 from bench.store.files import read_manifest, read_result
-from bench.suites.leak_check import LeakError, count_leaked, refuse_shared_images
-from bench.suites.suite import (
-    Job,
-    Limit,
-    SuiteError,
-    expand,
-    load_suite,
-    manifest_of,
-    parse_limit,
-    suite_names,
-    suite_stem,
-)
+from bench.suites.leak_check import count_leaked, refuse_shared_images
+from bench.suites.suite import Job, Limit, expand, load_suite, manifest_of, parse_limit, suite_names, suite_stem
 from bench.types import Experiment, ModelInfo, Training, Weights
 
 MODELS = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.training.running_loss import LOOK_EVERY, NonFiniteLossError, RunningLoss
+from bench.errors import NonFiniteLossError
+from bench.training.running_loss import LOOK_EVERY, RunningLoss
 
 
 def test_the_mean_weighs_batches_by_their_images() -> None:

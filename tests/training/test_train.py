@@ -16,10 +16,9 @@ import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
 from bench.data.images.frames import Frame, Frames
+from bench.errors import NonFiniteLossError, StoreError
 from bench.models.network import build_model
 from bench.progress import Silent
-from bench.store.files import StoreError
-from bench.training.running_loss import NonFiniteLossError
 from bench.training.train import Trained, judge_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights.load import read_metadata

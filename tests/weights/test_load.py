@@ -20,11 +20,12 @@ from torch import Tensor
 
 from baselines.acm import ACM
 from bench import load_model
+from bench.errors import CheckpointError
 from bench.models.network import Built, build_model
 from bench.weights.load import MisfitError, read_metadata, save_weights, weights_digest
 from bench.weights.read_checkpoint import ScalarType, read_checkpoint
 from bench.weights.read_checkpoint import scalar as scalar_of
-from bench.weights.safetensors_file import CheckpointError, read_tensors, write_tensors
+from bench.weights.safetensors_file import read_tensors, write_tensors
 from tests.parity import rule
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+from bench.errors import RequestError
+
 
 def odd(name: str, size: int) -> int:
     """A window's size: an odd number of pixels from 3.
 
     Raises:
-        ValueError: when it is none, by the setting's `name`.
+        RequestError: when it is none, by the setting's `name`.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 3 or size % 2 == 0:
-        raise ValueError(f"{name} is {size!r}, expected an odd number of pixels from 3")
+        raise RequestError(f"{name} is {size!r}, expected an odd number of pixels from 3")
     return size
 
 
@@ -20,11 +22,11 @@ def numbers(name: str, text: str) -> tuple[int, ...]:
     """The whole numbers of a text such as `3-5-7-9`.
 
     Raises:
-        ValueError: when it is no such text, by the setting's `name`.
+        RequestError: when it is no such text, by the setting's `name`.
     """
     parts = str(text).split("-")
     if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError(f"{name} is {text!r}, expected whole numbers such as '3-5-7-9'")
+        raise RequestError(f"{name} is {text!r}, expected whole numbers such as '3-5-7-9'")
     return tuple(int(part) for part in parts)
 
 
@@ -32,7 +34,7 @@ def scales(name: str, text: str) -> tuple[int, ...]:
     """Cell sizes from a text such as `3-5-7-9`.
 
     Raises:
-        ValueError: when one is no odd number from 3, by the setting's `name`.
+        RequestError: when one is no odd number from 3, by the setting's `name`.
     """
     return tuple(odd(name, size) for size in numbers(name, text))
 
@@ -41,10 +43,10 @@ def pixels(name: str, count: int, *, size: int) -> int:
     """A number of pixels of a cell of `size` x `size`.
 
     Raises:
-        ValueError: when the cell has not so many, by the setting's `name`.
+        RequestError: when the cell has not so many, by the setting's `name`.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size**2:
-        raise ValueError(
+        raise RequestError(
             f"{name} is {count!r}, expected a number of pixels from 1 to {size**2}, a {size} x {size} cell"
         )
     return count
@@ -54,10 +56,12 @@ def whole(name: str, number: int, *, most: float = math.inf) -> int:
     """A whole number from 1 to `most`.
 
     Raises:
-        ValueError: when it is none, by the setting's `name`.
+        RequestError: when it is none, by the setting's `name`.
     """
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-        raise ValueError(f"{name} is {number!r}, expected a whole number from 1" + f" to {most}" * math.isfinite(most))
+        raise RequestError(
+            f"{name} is {number!r}, expected a whole number from 1" + f" to {most}" * math.isfinite(most)
+        )
     return number
 
 
@@ -65,10 +69,10 @@ def between(name: str, number: float, *, low: float = 0, high: float = math.inf)
     """A finite number greater than `low` and less than `high`.
 
     Raises:
-        ValueError: when it is none, by the setting's `name`.
+        RequestError: when it is none, by the setting's `name`.
     """
     if isinstance(number, bool) or not isinstance(number, int | float) or not low < number < high:
-        raise ValueError(
+        raise RequestError(
             f"{name} is {number!r}, expected a number above {low}" + f" and below {high}" * math.isfinite(high)
         )
     return number

@@ -14,6 +14,7 @@ from bench.data.batches.geometry import Bools, Views, changed
 from bench.data.batches.resample import Floats
 from bench.data.cache.array_file import Ints
 from bench.data.images.frames import Frames
+from bench.errors import RequestError
 from bench.registry import Registry
 from bench.types import Input, Recipe
 
@@ -83,8 +84,8 @@ def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.G
     """What happens to every image in one epoch, decided by the generator alone.
 
     Raises:
-        LookupError: with suggestions, when there is no augmentation of the recipe's name.
-        ValueError: when it scales but the recipe cuts no patch.
+        UnknownNameError: with suggestions, when there is no augmentation of the recipe's name.
+        RequestError: when it scales but the recipe cuts no patch.
     """
     turns = AUGMENTATIONS.get(recipe.augmentation)
     drawn = dict(zip(DRAWN, generator.random((len(DRAWN), len(frames))), strict=True))
@@ -111,10 +112,10 @@ def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn:
     """(N, 2) height and width of images whose long side is drawn between two lengths, given in patches.
 
     Raises:
-        ValueError: when the recipe cuts no patch.
+        RequestError: when the recipe cuts no patch.
     """
     if recipe.patch is None:
-        raise ValueError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
+        raise RequestError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
     least, most = (round(length * recipe.patch) for length in lengths)
     share = _whole(drawn, least, most) / sizes.max(axis=1)
     scaled: Ints = np.maximum(np.round(share[:, None] * sizes), 1).astype(np.int64)

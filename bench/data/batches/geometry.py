@@ -25,6 +25,7 @@ from bench.data.batches.resample import (
     to_device,
 )
 from bench.data.cache.array_file import Ints
+from bench.errors import RequestError
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -58,11 +59,11 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if (self.crop is None) != (self.patch is None):
-            raise ValueError(f"geometry: crop {self.crop} and patch {self.patch} go together")
+            raise RequestError(f"geometry: crop {self.crop} and patch {self.patch} go together")
         if self.patch is not None and self.resize is not None:
-            raise ValueError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
+            raise RequestError(f"geometry: patch {self.patch} and resize {self.resize} exclude each other")
         if self.scale is not None and (self.angle or self.resize is not None):
-            raise ValueError(f"geometry: scale {self.scale} excludes angle {self.angle} and resize {self.resize}")
+            raise RequestError(f"geometry: scale {self.scale} excludes angle {self.angle} and resize {self.resize}")
 
     @property
     def output(self) -> Size:
@@ -83,13 +84,13 @@ class Geometry:
             interpolation: of rotation and resizing; `nearest` keeps a mask binary.
 
         Raises:
-            ValueError: when the map's size is not the image's and the geometry does not resize.
+            RequestError: when the map's size is not the image's and the geometry does not resize.
         """
         if not isinstance(plane, Tensor):
             return self.apply(torch.from_numpy(np.ascontiguousarray(plane)), interpolation).numpy()
         leading, size = plane.shape[:-2], tuple(plane.shape[-2:])
         if self.resize is None and size != self.source:
-            raise ValueError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
+            raise RequestError(f"geometry: map of {size}, expected {self.source}, the image it was made for")
         moved = Views.of([self]).apply(plane.reshape(1, -1, *size), interpolation)
         return moved.reshape(*leading, *moved.shape[-2:])
 
@@ -135,11 +136,11 @@ class Views(Sequence[Geometry]):
         """The views of some geometries, which all scale or crop, or none of them does.
 
         Raises:
-            ValueError: when they differ in patch or resize, or in whether they scale.
+            RequestError: when they differ in patch or resize, or in whether they scale.
         """
         common = {(one.patch, one.resize, one.scale is None) for one in geometries}
         if len(common) != 1:
-            raise ValueError(f"geometry: a batch has one patch, one resize, and all or none scaled, not {common}")
+            raise RequestError(f"geometry: a batch has one patch, one resize, and all or none scaled, not {common}")
         ((patch, resize, unscaled),) = common
         return cls(
             source=np.array([one.source for one in geometries], np.int64),
@@ -245,7 +246,7 @@ class Views(Sequence[Geometry]):
             sizes: (B, 2) height and width of the map in it, where nothing is cropped.
 
         Raises:
-            ValueError: when maps of several shapes would have to be stacked.
+            RequestError: when maps of several shapes would have to be stacked.
         """
         if self.resize is None or self._is_turned_to(window, sizes):
             return self._turned(window)
@@ -312,7 +313,7 @@ class Views(Sequence[Geometry]):
         if self.resize is not None:
             return np.broadcast_to(np.array(shape, np.int64), self.source.shape)
         if shape != _largest(self.source):
-            raise ValueError(f"geometry: maps of {shape}, expected {_largest(self.source)}, the largest image's size")
+            raise RequestError(f"geometry: maps of {shape}, expected {_largest(self.source)}, the largest image's size")
         return self.source
 
     def _keeps_size(self, shown: Ints, planes: Tensor) -> Bools:
@@ -329,9 +330,11 @@ class Views(Sequence[Geometry]):
     def _turned(self, window: Tensor) -> Tensor:
         height, width = window.shape[-2:]
         if self.patch is None and self.resize is None and (self.uncropped != self.uncropped[:1]).any():
-            raise ValueError("geometry: images of several sizes make no batch; set recipe.patch or input.size")
+            raise RequestError("geometry: images of several sizes make no batch; set recipe.patch or input.size")
         if height != width and self.transpose.any() and not self.transpose.all():
-            raise ValueError("geometry: only some of the maps that are not square are transposed, expected all or none")
+            raise RequestError(
+                "geometry: only some of the maps that are not square are transposed, expected all or none"
+            )
         window = changed(window, self.flip_ud, lambda some: some.flip(-2))
         window = changed(window, self.flip_lr, lambda some: some.flip(-1))
         return changed(window, self.transpose, lambda some: some.transpose(-1, -2))

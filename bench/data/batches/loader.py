@@ -20,6 +20,7 @@ from bench.data.cache.array_file import Ints
 from bench.data.images.decode import Pixels, resize_bilinear
 from bench.data.images.frames import IMAGE, MASK, Frame, Frames
 from bench.data.images.start_masks import OTSU, STARTS, Start
+from bench.errors import RequestError
 from bench.models.network import Batch
 from bench.types import Input, Recipe
 
@@ -48,10 +49,12 @@ class Feed:
             device: default the CPU.
 
         Raises:
-            ValueError: when the first feedback mask shall not follow the augmentation but the input is cropped.
+            RequestError: when the first feedback mask shall not follow the augmentation but the input is cropped.
         """
         if needs_start and not recipe.align_start and input.size is None:
-            raise ValueError("recipe: align_start=False needs a resized input, a patch has no un-augmented start mask")
+            raise RequestError(
+                "recipe: align_start=False needs a resized input, a patch has no un-augmented start mask"
+            )
         self.frames, self.input, self.recipe, self.seed = frames, input, recipe, seed
         self.device = device or torch.device("cpu")
         flats = flat_memory(frames.records.packs, self.device)
@@ -64,8 +67,8 @@ class Feed:
         """The batches of one epoch; the same for the same (seed, epoch), whatever was asked for before.
 
         Raises:
-            LookupError: with suggestions, when there is no augmentation of the recipe's name.
-            ValueError: when images of several sizes are neither cropped nor resized.
+            UnknownNameError: with suggestions, when there is no augmentation of the recipe's name.
+            RequestError: when images of several sizes are neither cropped nor resized.
         """
         generator = np.random.default_rng((self.seed, _IMAGES, epoch))
         drawn = draw(self.frames, input=self.input, recipe=self.recipe, generator=generator)
@@ -162,7 +165,7 @@ def evaluation_batches(
         batch: most images a batch; only consecutive images of one padded size share one.
 
     Raises:
-        LookupError: with suggestions, when first feedback masks are needed and there is none of that name.
+        UnknownNameError: with suggestions, when first feedback masks are needed and there is none of that name.
     """
     make_start = STARTS.get(start) if needs_start else None
     together: list[int] = []

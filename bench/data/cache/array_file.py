@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
+
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
@@ -30,7 +32,7 @@ _ALIGNMENT = 4
 """Every array begins at a multiple of so many bytes, so that one of 32-bit integers can be read where it lies."""
 
 
-class DamagedPackError(ValueError):
+class DamagedPackError(BenchError, ValueError):
     """A file is no whole pack; the message says why."""
 
 

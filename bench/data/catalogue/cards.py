@@ -11,14 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from bench.errors import DataError, UnknownNameError
 from bench.registry import unknown
 
 CARD_FILE = "card.toml"
 DIGEST_FILE = "digests.tsv"
-
-
-class DataError(ValueError):
-    """A dataset folder, list or image is not what its card says; the message names the file in one line."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +165,11 @@ def load_card(name: str) -> Card:
     """The card of the dataset called `name`.
 
     Raises:
-        LookupError: with suggestions, when no dataset has that name.
+        UnknownNameError: with suggestions, when no dataset has that name.
         DataError: when the card cannot be read.
     """
     if name not in card_names():
-        raise LookupError(unknown("dataset", name, card_names()))
+        raise UnknownNameError(unknown("dataset", name, card_names()))
     card = read_card(datasets_root() / name)
     return _mixed(card) if card.mixture_of else card
 

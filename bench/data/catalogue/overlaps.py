@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.catalogue.cards import Card, card_names, load_card
 from bench.data.catalogue.splits import FIT, HELD_OUT, list_names
+from bench.errors import UnknownNameError
 from bench.registry import unknown
 from bench.types import ImageList
 
@@ -72,11 +73,11 @@ def lists_of(dataset: str, *, split: str = "") -> tuple[ListName, ...]:
     """All lists of a dataset, or those of one split, in the order of `PARTS`.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset or split.
+        UnknownNameError: with suggestions, when there is no such dataset or split.
     """
     splits = load_card(dataset).splits
     if split and split not in splits:
-        raise LookupError(unknown(f"split of {dataset}", split, splits))
+        raise UnknownNameError(unknown(f"split of {dataset}", split, splits))
     return tuple(
         ListName(dataset, name, part)
         for name in ([split] if split else splits)

@@ -7,8 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data.catalogue.cards import Card, DataError, datasets_root, load_card
+from bench.data.catalogue.cards import Card, datasets_root, load_card
 from bench.data.catalogue.file_names import composed
+from bench.errors import DataError, RequestError, UnknownNameError
 from bench.registry import unknown
 from bench.types import ImageList
 
@@ -23,12 +24,12 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
         part: `train`, `val`, `test`, `held-out`, or `fit`: the training list without the held-out names.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset, split or part.
+        UnknownNameError: with suggestions, when there is no such dataset, split or part.
         DataError: when a list does not hold what the card says.
-        ValueError: when `limit` is less than 1.
+        RequestError: when `limit` is less than 1.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}, expected at least 1 image")
+        raise RequestError(f"limit is {limit}, expected at least 1 image")
     return _full_list(dataset, split, part)[:limit]
 
 
@@ -111,7 +112,7 @@ def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
             f"dfinet-bench data lists {dataset} TRAIN.txt TEST.txt"
         )
     if split not in card.splits:
-        raise LookupError(unknown(f"split of {dataset}", split, card.splits))
+        raise UnknownNameError(unknown(f"split of {dataset}", split, card.splits))
     if part == FIT:
         held_out = set(_full_list(dataset, split, HELD_OUT))
         return tuple(name for name in _full_list(dataset, split, "train") if name not in held_out)
@@ -121,7 +122,7 @@ def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
 def _read_part(card: Card, split: str, part: str) -> tuple[str, ...]:
     counts = card.splits[split]
     if part not in counts:
-        raise LookupError(unknown(f"part of {card.name}'s split {split!r}", part, [*counts, FIT]))
+        raise UnknownNameError(unknown(f"part of {card.name}'s split {split!r}", part, [*counts, FIT]))
     relative = f"{card.name}/splits/{split}/{part}.txt"
     names = read_list(datasets_root() / relative)
     if len(names) != counts[part]:

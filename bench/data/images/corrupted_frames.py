@@ -51,6 +51,6 @@ def as_seen(frames: Sequence[Frame], corruption: str) -> Sequence[Frame]:
     """The frames through the corruption of that name; as they are where it is empty.
 
     Raises:
-        LookupError: with suggestions, when there is no such corruption.
+        UnknownNameError: with suggestions, when there is no such corruption.
     """
     return Corrupted(frames, parse_corruption(corruption)) if corruption else frames

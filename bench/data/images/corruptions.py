@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.data.images.decode import Pixels
 from bench.data.images.synthetic import Dice
+from bench.errors import UnknownNameError
 from bench.registry import Registry, unknown
 
 Plane = NDArray[np.float64]
@@ -102,15 +103,15 @@ def parse_corruption(text: str) -> Corruption:
     """The corruption of that name.
 
     Raises:
-        LookupError: with suggestions, when there is no such kind, or no such level of it.
+        UnknownNameError: with suggestions, when there is no such kind, or no such level of it.
     """
     name, at, level = text.partition("@")
     if name in (CLEAN, ALL):
-        raise LookupError(f"corruption {text!r}: {name!r} has no levels, expected it alone")
+        raise UnknownNameError(f"corruption {text!r}: {name!r} has no levels, expected it alone")
     if name not in CORRUPTIONS:
-        raise LookupError(unknown("corruption", name, list(CORRUPTIONS)))
+        raise UnknownNameError(unknown("corruption", name, list(CORRUPTIONS)))
     if not at or level not in map(str, LEVELS):
-        raise LookupError(f"corruption {text!r}: expected a level from 1 to 5, as in {name}@3")
+        raise UnknownNameError(f"corruption {text!r}: expected a level from 1 to 5, as in {name}@3")
     return Corruption(CORRUPTIONS.get(name), int(level))
 
 
@@ -121,7 +122,7 @@ def corruption_names(words: Sequence[str]) -> tuple[str, ...]:
     ('', 'drift@2')
 
     Raises:
-        LookupError: with suggestions, for any other word.
+        UnknownNameError: with suggestions, for any other word.
     """
     found = {"": None}
     for word in words:
@@ -137,7 +138,7 @@ def _names_of(word: str) -> Sequence[str]:
     if "@" in word:
         return (parse_corruption(word).name,)
     if word not in CORRUPTIONS:
-        raise LookupError(unknown("corruption", word, [*CORRUPTIONS, ALL, CLEAN]))
+        raise UnknownNameError(unknown("corruption", word, [*CORRUPTIONS, ALL, CLEAN]))
     return [f"{word}@{level}" for level in LEVELS]
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.file_names import SUFFIXES, composed
+from bench.errors import DataError
 
 Pixels = NDArray[np.uint8]
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.file_names import plain
 from bench.data.images.decode import find_files
+from bench.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from bench.data.cache.array_file import Array, Ints
 from bench.data.cache.file_digests import contents_of
 from bench.data.cache.folder import cache_folder
 from bench.data.cache.image_cache import Records, Shelf, fingerprint
-from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.cards import Card, load_card
 from bench.data.images import decode, otsu, pairs, synthetic
 from bench.data.images.decode import Pixels, resize_bilinear
 from bench.data.images.otsu import otsu_start
 from bench.data.images.pairs import Pair, PairFiles, Read, find_pairs, generated_pairs
+from bench.errors import DataError, RequestError
 from bench.progress import Step
 from bench.types import Decoder
 
@@ -201,12 +202,12 @@ def open_frames(
         root: the folder that holds `<dataset>/images` and `<dataset>/masks`; not looked at for generated datasets.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset.
+        UnknownNameError: with suggestions, when there is no such dataset.
         DataError: when the folder is not there, or an image or mask is missing, damaged or of an unexpected size.
-        ValueError: when there is no such decoder.
+        RequestError: when there is no such decoder.
     """
     if decoder not in get_args(Decoder):
-        raise ValueError(f"decoder is {decoder!r}, expected one of {', '.join(get_args(Decoder))}")
+        raise RequestError(f"decoder is {decoder!r}, expected one of {', '.join(get_args(Decoder))}")
     card = load_card(dataset)
     if card.generated:
         read = generated_pairs(card, names, decoder=decoder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue.cards import Card, DataError
+from bench.data.catalogue.cards import Card
 from bench.data.images import synthetic
 from bench.data.images.decode import (
     Pixels,
@@ -22,6 +22,7 @@ from bench.data.images.decode import (
     resize_nearest,
 )
 from bench.data.images.find_dataset import find_dataset
+from bench.errors import DataError
 from bench.types import Decoder
 
 log = logging.getLogger(__name__)

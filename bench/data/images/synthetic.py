@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.catalogue.cards import Card, DataError
+from bench.data.catalogue.cards import Card
 from bench.data.images.decode import Pixels, pixel_digest
+from bench.errors import DataError
 
 Plane = NDArray[np.float64]
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.file_names import SUFFIXES
+from bench.errors import DataError
 from bench.progress import Step
 
 WANTED = (*SUFFIXES, ".txt")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.file_names import SUFFIXES, counted
 from bench.data.images.decode import FORMATS, Pixels, open_image
+from bench.errors import DataError
 from bench.progress import Step
 
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")

@@ -18,7 +18,7 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from bench import __version__
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 
 CHUNK = 1 << 18
 HEAD = 1 << 10

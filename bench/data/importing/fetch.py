@@ -8,10 +8,11 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data.catalogue.cards import Card, DataError, Source, load_card
+from bench.data.catalogue.cards import Card, Source, load_card
 from bench.data.importing.download import Patience, Received, download, forget
 from bench.data.importing.importer import Import, Request, Steps, import_dataset, replace_dataset, work_in
 from bench.data.importing.lock import alone
+from bench.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def plan_fetch(request: Request, *, url: str = "", sha256: str = "") -> Fetch | 
     """What to fetch for a dataset: from the given address or its card's; None where only a person can get it.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset.
+        UnknownNameError: with suggestions, when there is no such dataset.
         DataError: when it is generated, or the digest is none.
     """
     card = load_card(request.dataset)

@@ -18,7 +18,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from bench import __version__
-from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.file_names import counted
 from bench.data.catalogue.splits import check_names, read_list
 from bench.data.importing.archives import Contents, Limits, open_source
@@ -26,6 +26,7 @@ from bench.data.importing.convert import convert_folder, find_unread, refuse_unr
 from bench.data.importing.layouts import Plan, listed_name, recognise
 from bench.data.importing.lock import alone
 from bench.data.importing.verify import LISTS, Verification, verify_folder
+from bench.errors import DataError
 from bench.progress import Step
 
 RECORD_FILE = "import.json"
@@ -91,7 +92,7 @@ def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limi
     """The dataset in its place, which must be free.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset or layout.
+        UnknownNameError: with suggestions, when there is no such dataset or layout.
         DataError: when the source cannot be read, no layout fits, a file is unusable, or the place is taken.
     """
     goal = request.data / request.dataset

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.file_names import SUFFIXES, counted, plain, published_name, stem_of
+from bench.errors import DataError, UnknownNameError
 from bench.registry import unknown
 
 PIXELS = "_pixels0"
@@ -116,7 +116,7 @@ def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | N
     """What to take from a source that holds these paths, for a dataset.
 
     Raises:
-        LookupError: with suggestions, when no layout is called `layout`.
+        UnknownNameError: with suggestions, when no layout is called `layout`.
         DataError: when none fits or several do, two files would get one name, or an image or mask has no partner.
     """
     fit = _choose(_find_fits(paths, layout), paths, dataset)
@@ -130,7 +130,7 @@ def _find_fits(paths: Collection[PurePosixPath], wanted: str | None) -> list[_Fi
     """Every layout at every place, without those that are a part of another."""
     known = {layout.name: layout for layout in LAYOUTS}
     if wanted is not None and wanted not in known:
-        raise LookupError(unknown("layout", wanted, known))
+        raise UnknownNameError(unknown("layout", wanted, known))
     folders = _image_folders(paths)
     fits = [
         fit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.data.catalogue.cards import DataError
+from bench.errors import DataError
 
 
 @contextmanager

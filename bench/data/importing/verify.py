@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.file_names import SUFFIXES, composed, published_name, stem_of
 from bench.data.catalogue.splits import list_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
 from bench.data.images.find_dataset import no_folder
 from bench.data.images.synthetic import checked_scene
+from bench.errors import DataError
 from bench.progress import Step
 
 FOLDERS = ("images", "masks")
@@ -94,7 +95,7 @@ def verify(name: str, root: Path | None, progress: Step | None = None) -> Verifi
         root: the folder that holds `<name>/images` and `<name>/masks`; not looked at for generated datasets.
 
     Raises:
-        LookupError: with suggestions, when no dataset has that name.
+        UnknownNameError: with suggestions, when no dataset has that name.
     """
     card = load_card(name)
     if card.generated:

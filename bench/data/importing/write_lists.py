@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from bench.data.catalogue.cards import CARD_FILE, DIGEST_FILE, Card, DataError, datasets_root, load_card
+from bench.data.catalogue.cards import CARD_FILE, DIGEST_FILE, Card, datasets_root, load_card
 from bench.data.catalogue.file_names import published_names, stem_of
 from bench.data.catalogue.splits import HELD_OUT, check_names, choose_held_out, known_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
 from bench.data.images.synthetic import named_scene
+from bench.errors import DataError
 from bench.store.files import write_text
 
 PUBLISHED = {
@@ -99,7 +100,7 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
         folder: the dataset's folder of cards; default the one that is in use.
 
     Raises:
-        LookupError: with suggestions, when no dataset has that name.
+        UnknownNameError: with suggestions, when no dataset has that name.
         DataError: when a list cannot be read, is empty, names an image twice or one that the dataset does not have, or
             shares a name with another, or the split is there already; nothing is written then.
     """

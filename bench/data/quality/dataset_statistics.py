@@ -123,7 +123,7 @@ def describe(dataset: str, root: Path | None = None, *, split: str = "", progres
         root: the folder that holds `<dataset>/images` and `<dataset>/masks`; not looked at for generated datasets.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset or split.
+        UnknownNameError: with suggestions, when there is no such dataset or split.
         DataError: when the folder is not there, or an image or mask is missing, damaged or of an unexpected size.
     """
     lists = [each for each in lists_of(dataset, split=split) if each.part not in (FIT, HELD_OUT)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.cache.folder import cache_folder
-from bench.data.catalogue.cards import Card, DataError, load_card
+from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.overlaps import (
     JUDGED,
     Crossing,
@@ -29,8 +29,9 @@ from bench.data.images.decode import Pixels, decode_grey, decode_rgb, pixel_dige
 from bench.data.images.find_dataset import find_dataset
 from bench.data.images.synthetic import checked_scene
 from bench.data.quality.near_duplicates import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
+from bench.errors import DataError, StoreError
 from bench.progress import Step
-from bench.store.files import StoreError, from_plain, read_json, to_plain, write_json
+from bench.store.files import from_plain, read_json, to_plain, write_json
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def find_leaks(
         cache: folder of the cache; the usual one by default.
 
     Raises:
-        LookupError: with suggestions, when there is no such dataset or split.
+        UnknownNameError: with suggestions, when there is no such dataset or split.
         DataError: when an image of a list is missing or damaged, or the dataset has no lists.
     """
     lists = lists_of(dataset, split=split)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
+
 Shape = tuple[int, ...]
 
 
@@ -39,12 +41,12 @@ class ArrayTable(ABC):
         """The table that `to_arrays` took apart.
 
         Raises:
-            ValueError: when a field is missing or the lengths contradict each other.
+            RequestError: when a field is missing or the lengths contradict each other.
         """
         fields = [f.name for f in dataclasses.fields(cls)]
         if missing := [name for name in fields if name not in arrays]:
             lacks = f"no {', '.join(missing)}, expected {', '.join(fields)}"
-            raise ValueError(f"{cls.WHAT}: {lacks}; {cls.AGAIN} the run again")
+            raise RequestError(f"{cls.WHAT}: {lacks}; {cls.AGAIN} the run again")
         columns: dict[str, Any] = {name: np.asarray(arrays[name]) for name in fields}
         if "names" in columns:
             columns["names"] = tuple(columns["names"].tolist())
@@ -56,9 +58,11 @@ class ArrayTable(ABC):
         """Nothing, when all lengths agree.
 
         Raises:
-            ValueError: naming the field whose shape does not fit.
+            RequestError: naming the field whose shape does not fit.
         """
         for name, shape in self.shapes().items():
             found = getattr(self, name).shape
             if found != shape:
-                raise ValueError(f"{self.WHAT}: {name} has shape {found}, expected {shape}; {self.AGAIN} the run again")
+                raise RequestError(
+                    f"{self.WHAT}: {name} has shape {found}, expected {shape}; {self.AGAIN} the run again"
+                )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
 from bench.metrics.counting.labelling import area_unlike, border_distances, count_under
@@ -45,13 +46,13 @@ def quantise(prob: NDArray[Any]) -> QArray:
     """The probabilities as levels 0 to 65535: `min(65535, ceil(p * 65536))`, in the shape they came in.
 
     Raises:
-        ValueError: when a value is not a number or outside [0, 1], or the type is not float32 or float64.
+        RequestError: when a value is not a number or outside [0, 1], or the type is not float32 or float64.
 
     >>> quantise(np.array([0.0, 0.5, 0.50001, 1.0])).tolist()
     [0, 32768, 32769, 65535]
     """
     if prob.dtype not in (np.float32, np.float64):
-        raise ValueError(f"probabilities are {prob.dtype}, expected float32 or float64 in [0, 1]")
+        raise RequestError(f"probabilities are {prob.dtype}, expected float32 or float64 in [0, 1]")
     _check_unit_range("probabilities", prob)
     q: QArray = np.minimum(np.ceil(prob * LEVELS), LEVELS - 1).astype(np.uint16)
     return q
@@ -61,9 +62,11 @@ def _check_unit_range(what: str, values: NDArray[Any]) -> None:
     lowest, highest = values.min(initial=0.0), values.max(initial=0.0)
     if np.isnan(lowest):
         place = tuple(int(i) for i in np.argwhere(np.isnan(values))[0])
-        raise ValueError(f"{what} hold NaN (first at {place}), expected numbers in [0, 1]; look at what made them")
+        raise RequestError(f"{what} hold NaN (first at {place}), expected numbers in [0, 1]; look at what made them")
     if lowest < 0 or highest > 1:
-        raise ValueError(f"{what} reach from {lowest:g} to {highest:g}, expected [0, 1]; apply the sigmoid or rescale")
+        raise RequestError(
+            f"{what} reach from {lowest:g} to {highest:g}, expected [0, 1]; apply the sigmoid or rescale"
+        )
 
 
 def threshold_level(threshold: float) -> int:
@@ -73,14 +76,14 @@ def threshold_level(threshold: float) -> int:
     is: 102/255 is not above 0.4. Probabilities above a threshold that lie in the same 65536th as it count as equal.
 
     Raises:
-        ValueError: when it is not in [0, 65534/65536], where q can tell above from below.
+        RequestError: when it is not in [0, 65534/65536], where q can tell above from below.
 
     >>> threshold_level(0.5), threshold_level(0.4), int(quantise(np.array([102 / 255]))[0])
     (32768, 26215, 26215)
     """
     level = math.ceil(threshold * LEVELS) if 0 <= threshold <= 1 else LEVELS
     if level > LEVELS - 2:
-        raise ValueError(f"threshold is {threshold!r}, expected a probability in [0, 65534/65536]")
+        raise RequestError(f"threshold is {threshold!r}, expected a probability in [0, 65534/65536]")
     return level
 
 
@@ -127,12 +130,12 @@ def read_truth(truth: NDArray[Any], scoring: Scoring, *, grey: NDArray[Any] | No
         grey: (H, W) grey levels the signal-to-clutter ratios are measured on.
 
     Raises:
-        ValueError: when the mask is not of that kind, is empty, or the two differ in shape.
+        RequestError: when the mask is not of that kind, is empty, or the two differ in shape.
     """
     if truth.ndim != 2 or not truth.size:
-        raise ValueError(f"mask has shape {truth.shape}, expected (height, width) with at least one pixel")
+        raise RequestError(f"mask has shape {truth.shape}, expected (height, width) with at least one pixel")
     if grey is not None and grey.shape != truth.shape:
-        raise ValueError(f"grey image has shape {grey.shape} and its mask {truth.shape}, expected the same")
+        raise RequestError(f"grey image has shape {grey.shape} and its mask {truth.shape}, expected the same")
     if scoring.ground_truth == "soft":
         _check_soft(truth)
         full, real, labelled = truth == 1, truth > 0.5, truth >= 0.5
@@ -157,14 +160,14 @@ def read_truth(truth: NDArray[Any], scoring: Scoring, *, grey: NDArray[Any] | No
 
 def _check_binary(truth: NDArray[Any]) -> None:
     if truth.dtype not in (np.bool_, np.uint8):
-        raise ValueError(f"mask is {truth.dtype}, expected bool or uint8 in {{0, 1}}; binarise it at > 127 of 255")
+        raise RequestError(f"mask is {truth.dtype}, expected bool or uint8 in {{0, 1}}; binarise it at > 127 of 255")
     if truth.max() > 1:
-        raise ValueError(f"mask holds {truth.max()}, expected 0 and 1; binarise it at > 127 of 255")
+        raise RequestError(f"mask holds {truth.max()}, expected 0 and 1; binarise it at > 127 of 255")
 
 
 def _check_soft(truth: NDArray[Any]) -> None:
     if truth.dtype not in (np.float32, np.float64):
-        raise ValueError(f"soft mask is {truth.dtype}, expected float32 or float64 in [0, 1]; divide by 255")
+        raise RequestError(f"soft mask is {truth.dtype}, expected float32 or float64 in [0, 1]; divide by 255")
     _check_unit_range("soft masks", truth)
 
 
@@ -255,7 +258,7 @@ def count_image(q: QArray, truth: NDArray[Any], *, scoring: Scoring, grey: NDArr
         grey: (H, W) grey levels, for the signal-to-clutter ratios.
 
     Raises:
-        ValueError: when a map is not of the kind asked for, or shapes differ.
+        RequestError: when a map is not of the kind asked for, or shapes differ.
     """
     return count_against(q, read_truth(truth, scoring, grey=grey), scoring=scoring)
 
@@ -264,7 +267,7 @@ def count_against(q: QArray, truth: Truth, *, scoring: Scoring) -> ImageCounts:
     """The integers of one prediction against a mask that has been read before.
 
     Raises:
-        ValueError: when `q` is not uint16 or differs in shape from the mask.
+        RequestError: when `q` is not uint16 or differs in shape from the mask.
     """
     check_levels(q, truth)
     prediction = q > threshold_level(scoring.threshold)
@@ -298,12 +301,12 @@ def check_levels(q: QArray, truth: Truth) -> None:
     """Nothing, when `q` is uint16 of the mask's shape.
 
     Raises:
-        ValueError: otherwise.
+        RequestError: otherwise.
     """
     if q.dtype != np.uint16:
-        raise ValueError(f"prediction is {q.dtype}, expected uint16 levels; make them with quantise()")
+        raise RequestError(f"prediction is {q.dtype}, expected uint16 levels; make them with quantise()")
     if q.shape != truth.shape:
-        raise ValueError(f"prediction has shape {q.shape} and its mask {truth.shape}, expected the same")
+        raise RequestError(f"prediction has shape {q.shape} and its mask {truth.shape}, expected the same")
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,14 +358,14 @@ def join_counts(parts: Sequence[Counts]) -> Counts:
     """The counts of several lists of images as those of one list, in order.
 
     Raises:
-        ValueError: when there is none.
+        RequestError: when there is none.
 
     >>> one = count_masks([[1, 0]], [[1, 0]])
     >>> join_counts([one, one]).target_image.tolist()
     [0, 1]
     """
     if not parts:
-        raise ValueError("counts: no parts, expected at least one")
+        raise RequestError("counts: no parts, expected at least one")
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in (*TRUTH_FIELDS, *ROUND_FIELDS, *TARGET_FIELDS, "target_matched")
@@ -470,27 +473,27 @@ class CountsWriter:
         """Count one image's prediction of every round, first to last; the integers are also handed back.
 
         Raises:
-            ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
+            RequestError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
         """
         try:
             read = read_truth(truth, self.scoring, grey=grey)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise RequestError(f"{name}: {error}") from error
         return self.add_against(name, rounds, read)
 
     def add_against(self, name: str, rounds: Sequence[QArray], truth: Truth) -> tuple[ImageCounts, ...]:
         """Count one image whose mask has been read before.
 
         Raises:
-            ValueError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
+            RequestError: naming the image, when a map is not of the kind asked for or the number of rounds differs.
         """
         expected = self.rounds if self._names else max(len(rounds), 1)
         if len(rounds) != expected:
-            raise ValueError(f"{name}: {len(rounds)} rounds, expected {expected} as for the images before it")
+            raise RequestError(f"{name}: {len(rounds)} rounds, expected {expected} as for the images before it")
         try:
             counted = tuple(count_against(q, truth, scoring=self.scoring) for q in rounds)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise RequestError(f"{name}: {error}") from error
         self.rounds = expected
         self._names.append(name)
         self._sizes.append(truth.shape)
@@ -542,11 +545,11 @@ def join_tables(parts: Sequence[CountTable]) -> CountTable:
     A list without images adds nothing.
 
     Raises:
-        ValueError: when there is none, or their rounds differ.
+        RequestError: when there is none, or their rounds differ.
     """
     parts = [part for part in parts if part.names] or parts[:1]
     if not parts or len({part.rounds for part in parts}) != 1:
-        raise ValueError(f"counts: parts have {[p.rounds for p in parts]} rounds, expected one number for all")
+        raise RequestError(f"counts: parts have {[p.rounds for p in parts]} rounds, expected one number for all")
     starts = np.cumsum([0, *(len(part.names) for part in parts)])
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts], axis=-1)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bench.errors import RequestError
 from bench.metrics.counting.components import BoolArray, Components, IntArray
 from bench.metrics.counting.pairing import UNMATCHED
 
@@ -39,7 +40,7 @@ def match_overlap_priority(
     Differs: no target and no component are made up on an image that has none; ties follow a rule.
 
     Raises:
-        ValueError: when the tables differ in shape.
+        RequestError: when the tables differ in shape.
 
     >>> match_overlap_priority(np.array([[4.0, 0.5]]), np.array([[0.6, 0.1]])).tolist()  # 0.5 px is the least total
     [1]
@@ -49,7 +50,7 @@ def match_overlap_priority(
     [-1]
     """
     if distances.ndim != 2 or distances.shape != ious.shape:
-        raise ValueError(f"distances have shape {distances.shape} and IoUs {ious.shape}, expected (T, C) of both")
+        raise RequestError(f"distances have shape {distances.shape} and IoUs {ious.shape}, expected (T, C) of both")
     partner = np.full(len(distances), UNMATCHED, dtype=np.int64)
     _keep(partner, distances, ious >= overlap)
     _keep(partner, distances, distances < distance)

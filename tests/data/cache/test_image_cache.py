@@ -18,9 +18,9 @@ import pytest
 
 from bench.data.cache import file_digests
 from bench.data.cache.array_file import PackWriter, read_pack
-from bench.data.catalogue.cards import DataError
 from bench.data.images import pairs
 from bench.data.images.frames import Frames, open_frames
+from bench.errors import DataError
 
 NAMES = ("XDU0", "XDU1", "XDU2")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.catalogue.cards import DataError, card_names, datasets_root, load_card, read_card
+from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card
+from bench.errors import DataError
 
 HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalogue import cards, splits
-from bench.data.catalogue.cards import DataError, card_names, datasets_root, load_card
+from bench.data.catalogue.cards import card_names, datasets_root, load_card
 from bench.data.catalogue.splits import choose_held_out, image_list, list_names, names_digest, read_list
+from bench.errors import DataError
 
 SPLITS = [(name, split) for name in card_names() for split in load_card(name).splits]
 

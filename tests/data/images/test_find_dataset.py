@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.catalogue.cards import DataError, load_card
+from bench.data.catalogue.cards import load_card
 from bench.data.images.find_dataset import find_dataset
 from bench.data.images.frames import open_frames
+from bench.errors import DataError
 
 SIRST3 = load_card("SIRST3")
 

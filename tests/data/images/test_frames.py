@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.catalogue.cards import DataError
 from bench.data.images.decode import decode_grey, decode_opencv, find_files, open_image, pixel_digest, resize_nearest
 from bench.data.images.frames import measure_statistics, open_frames
 from bench.data.images.otsu import otsu_start
+from bench.errors import DataError
 from bench.types import Decoder
 
 NAMES = ("XDU0", "XDU1", "XDU2")

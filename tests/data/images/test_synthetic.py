@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.catalogue.cards import DataError, FileDigest, load_card
+from bench.data.catalogue.cards import FileDigest, load_card
 from bench.data.catalogue.splits import list_names
 from bench.data.images import synthetic
 from bench.data.images.frames import Frames, measure_statistics, open_frames
 from bench.data.images.synthetic import Dice, checked_scene, make_scene, named_scene
+from bench.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 from dataset_sources import members_of, picture, tar_of, write_files, zip_of
 
-from bench.data.catalogue.cards import DataError
 from bench.data.importing.archives import Contents, Limits, open_source
+from bench.errors import DataError
 
 PAIR = ("images/a.png", "masks/a.png")
 FORMS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")

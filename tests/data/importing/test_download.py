@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from http_files import Served, serving
 
-from bench.data.catalogue.cards import DataError
 from bench.data.importing.download import Patience, download, forget
+from bench.errors import DataError
 
 CONTENT = random.Random(1).randbytes(1_000_000)
 AT_ONCE = Patience(tries=3, wait=0.0, timeout=5.0)

@@ -10,10 +10,11 @@ from dataset_sources import LAYOUT_FILES, members_of, write_files, zip_of
 from filelock import FileLock
 from http_files import Served, serving
 
-from bench.data.catalogue.cards import DataError, load_card
+from bench.data.catalogue.cards import load_card
 from bench.data.importing.download import Patience
 from bench.data.importing.fetch import Fetch, fetch_dataset, instructions, plan_fetch
 from bench.data.importing.importer import Request
+from bench.errors import DataError
 
 AT_ONCE = Patience(tries=3, wait=0.0, timeout=5.0)
 

@@ -16,9 +16,9 @@ from dataset_sources import LAYOUT_FILES, NAMES_AFTER, members_of, picture, tar_
 from filelock import FileLock
 from PIL import Image
 
-from bench.data.catalogue.cards import DataError
 from bench.data.images.decode import decode_grey, decode_rgb, file_format
 from bench.data.importing.importer import Import, Request, import_dataset, replace_dataset, try_import
+from bench.errors import DataError
 
 PAIR = ("images/XDU0.png", "masks/XDU0.png")
 LISTED = {"img_idx/train.txt": b"XDU0\r\nXDU1.png", "README.txt": b"how to cite\n", "LICENSE": b"x"}

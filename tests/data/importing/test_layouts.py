@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 import pytest
 from dataset_sources import LAYOUT_FILES, NAMES_AFTER
 
-from bench.data.catalogue.cards import DataError
 from bench.data.importing.layouts import LAYOUTS, Plan, recognise
+from bench.errors import DataError
 
 
 def plan_of(*names: str, dataset: str = "IRSTD-1k", layout: str | None = None) -> Plan:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.catalogue.cards import DataError
 from bench.data.importing.lock import alone
+from bench.errors import DataError
 
 
 def test_a_second_is_refused_while_the_first_is_at_work_and_free_afterwards(tmp_path: Path) -> None:

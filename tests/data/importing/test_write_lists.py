@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.catalogue.cards import DataError, card_names, datasets_root, load_card, read_card
+from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card
 from bench.data.catalogue.splits import known_names
 from bench.data.importing.write_lists import add_split
+from bench.errors import DataError
 
 
 @pytest.fixture

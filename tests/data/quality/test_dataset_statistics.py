@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.splits import list_names
 from bench.data.images.frames import Frame
 from bench.data.quality.dataset_statistics import (
@@ -18,6 +17,7 @@ from bench.data.quality.dataset_statistics import (
     summarise,
     target_lines,
 )
+from bench.errors import DataError
 
 
 def frame(name: str, image: np.ndarray, mask: np.ndarray) -> Frame:

@@ -10,11 +10,11 @@ from toy_data import place, write_card, write_images
 
 from bench.data.cache.folder import cache_folder
 from bench.data.catalogue import cards, splits
-from bench.data.catalogue.cards import DataError
 from bench.data.catalogue.overlaps import ListName, crossings, lists_of, name_overlaps, shared_images
 from bench.data.catalogue.splits import image_list
 from bench.data.quality import leak_search
 from bench.data.quality.leak_search import LeakReport, find_leaks
+from bench.errors import DataError
 
 LISTS = {"a": {"train": ["one", "two", "three", "four", "five"], "held-out": ["two"], "test": ["six", "seven"]}}
 

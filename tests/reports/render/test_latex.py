@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from bench.data.quality.dataset_statistics import describe
+from bench.errors import LatexError
 from bench.types import RunResult
 from reports.build import build_report
 from reports.columns import Column
 from reports.datasets.dataset_tables import dataset_table
 from reports.render.latex import (
     FigureFile,
-    LatexError,
     compile_document,
     document,
     error_lines,

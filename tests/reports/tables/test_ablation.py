@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import MixedRulesError
 from bench.types import RunResult, Scoring, Training
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.results.entries import Entry, entry_of
-from reports.results.same_rules import MixedRulesError
 from reports.table import Cell, Table
 from reports.tables.ablation import ablation_table, ablation_tables, families, variants_of
 from reports.tables.comparison import comparison_table

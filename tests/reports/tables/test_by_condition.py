@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.errors import TableError
 from bench.store.files import Manifest, read_manifest, write_manifest, write_result
 from bench.types import Row, RunResult, Score, Training
 from reports.build import build_report
@@ -17,7 +18,7 @@ from reports.figures.by_condition import matrix_figures
 from reports.plots.heatmap import HeatMap, Scale, heatmap_figure, printed
 from reports.render.csv_markdown import table_to_csv
 from reports.results.entries import Entry, entry_of, plain_entries, to_frame
-from reports.table import LEAKED, Cell, Table, TableError
+from reports.table import LEAKED, Cell, Table
 from reports.tables.comparison import comparison_table
 from reports.tables.cross_dataset import cross_table
 from reports.tables.robustness import robustness_tables

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.store.files import StoreError, write_arrays
+from bench.errors import StoreError
+from bench.store.files import write_arrays
 from bench.types import RunResult, Score
 from reports.columns import metrics_shown
 from reports.results.entries import Entry, entry_of
