@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from bench import __version__
+from bench._version import __version__
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

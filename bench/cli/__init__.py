@@ -18,8 +18,21 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from bench import __version__
-from bench.cli import data_import, data_reports, data_verify, models, run, score
+from bench._version import __version__
+from bench.cli import (
+    audit,
+    cost,
+    data_import,
+    data_reports,
+    data_verify,
+    gate,
+    listing,
+    mlflow,
+    report,
+    run,
+    score,
+    weights,
+)
 from bench.cli.console import err, out
 from bench.cli.options import FAILED, WRONG
 from bench.data.cache.folder import cache_folder
@@ -36,14 +49,14 @@ app = typer.Typer(
     help="Compare infrared small target detectors under the same, named rules.",
 )
 app.command()(run.run)
-app.command()(run.report)
-app.command()(run.gate)
+app.command()(report.report)
+app.command()(gate.gate)
 app.command("score")(score.score_)
-app.command()(models.cost)
-app.command()(score.audit)
-app.command("list")(models.list_)
-app.command()(run.publish)
-app.command()(run.ui)
+app.command()(cost.cost)
+app.command()(audit.audit)
+app.command("list")(listing.list_)
+app.command()(mlflow.publish)
+app.command()(mlflow.ui)
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring in, prove and describe the images.")
 data_app.command("import")(data_import.import_)
@@ -55,7 +68,7 @@ data_app.command()(data_reports.stats)
 app.add_typer(data_app, name="data")
 
 weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")
-weights_app.command("import")(models.import_weights_)
+weights_app.command("import")(weights.import_weights_)
 app.add_typer(weights_app, name="weights")
 
 

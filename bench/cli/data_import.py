@@ -12,8 +12,9 @@ import typer
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.api import data_folder
 from bench.cli.console import err, out
-from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+from bench.cli.options import FAILED, DataOption, JsonOption
 from bench.data.catalogue.file_names import counted
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from bench.api import data_folder
 from bench.cli.console import out, shown_steps
-from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+from bench.cli.options import FAILED, DataOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from bench.api import data_folder
 from bench.cli.console import out, shown_steps
-from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+from bench.cli.options import FAILED, DataOption, JsonOption
 
 
 def verify(

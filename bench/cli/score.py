@@ -1,4 +1,4 @@
-"""Commands about numbers: score anybody's predictions, audit anybody's table."""
+"""The command `score`: score prediction files, or those of a run again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bench.api import data_folder
 from bench.cli.console import Bar, err, format_score, out
-from bench.cli.options import FAILED, DataOption, JsonOption, data_folder
+from bench.cli.options import DataOption, JsonOption
 
 if TYPE_CHECKING:
     from bench.scoring.score import Rescored
@@ -62,24 +63,6 @@ def score_(
     show_scored(found, as_json=as_json)
     for path in written:
         err.print(f"wrote {path}", markup=False, soft_wrap=True)
-
-
-def audit(
-    table: Annotated[Path, typer.Argument(help="CSV file: a table of published numbers, or a report's results.csv.")],
-    dataset: Annotated[str, typer.Option(help="What rows are about that name no dataset.")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Check a table of numbers by arithmetic; exit code 1 when something in it cannot be."""
-    from bench.audit import audit_file
-
-    found = audit_file(table, dataset=dataset)
-    if as_json:
-        out.print_json(json.dumps(found.to_plain()))
-    else:
-        for sentence in found.sentences():
-            out.print(sentence, markup=False, soft_wrap=True)
-    if not found.is_sound:
-        raise typer.Exit(FAILED)
 
 
 def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Runs a list of experiments one after the other on this machine; a failed one is recorded and the rest go on."""
+"""Runs a list of experiments one after the other in this process; a failed one is recorded and the rest go on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from bench.run.experiment import Place, failed_result, is_done, run
+from bench.run.executor import executor
+from bench.run.experiment import failed_result, run
+from bench.run.preflight import is_done
+from bench.run.workspace import Session
 from bench.store.files import ERROR_LOG, read_result, write_result, write_text
 from bench.suites.suite import Job
 from bench.types import RunResult
@@ -15,8 +18,9 @@ from bench.types import RunResult
 log = logging.getLogger(__name__)
 
 
-def run_all(jobs: Sequence[Job], place: Place, *, budget: float | None = None) -> list[RunResult | None]:
-    """The results of all jobs, in order; those finished earlier are taken from their files.
+@executor("local")
+def run_all(jobs: Sequence[Job], session: Session, *, budget: float | None = None) -> list[RunResult | None]:
+    """The results of all jobs, in order; those finished earlier are read from their files.
 
     An interrupt (Ctrl-C) ends the list at once; what was finished stays, and the next call goes on from there.
 
@@ -27,25 +31,25 @@ def run_all(jobs: Sequence[Job], place: Place, *, budget: float | None = None) -
     results: list[RunResult | None] = []
     for job in jobs:
         spent = budget is not None and time.monotonic() - began >= budget
-        results.append(None if spent and not is_done(job, place) else _run_one(job, place))
+        results.append(None if spent and not is_done(job, session.workspace) else _run_one(job, session))
     return results
 
 
-def _run_one(job: Job, place: Place) -> RunResult:
-    folder = place.runs / job.row.key
-    if is_done(job, place):
+def _run_one(job: Job, session: Session) -> RunResult:
+    folder, tracker = session.workspace.result_folder(job.row.key), session.tracker
+    if is_done(job, session.workspace):
         log.info("%s on %s: done already (%s)", job.row.title, job.row.test_set, job.row.key)
         result = read_result(folder)
-        place.tracker.log_stored(job.row, result, folder)
+        tracker.log_stored(job.row, result, folder)
         return result
-    place.tracker.begin_experiment(job.row)
+    tracker.begin_experiment(job.row)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     try:
-        result = run(job, place)
+        result = run(job, session)
     except Exception as error:
         log.error("%s on %s failed: %s", job.row.title, job.row.test_set, error)
-        result = failed_result(job, place, error)
+        result = failed_result(job, session, error)
         write_text(folder / ERROR_LOG, traceback.format_exc())
         write_result(folder, result)
-    place.tracker.end_experiment(job.row, result, folder)
+    tracker.end_experiment(job.row, result, folder)
     return result

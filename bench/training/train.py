@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data.batches.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.data.images.frames import Frames
@@ -24,8 +24,9 @@ from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.store.files import first_line, replacing, write_text
 from bench.training.counts_on_device import counts_on
+from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
-from bench.types import Recipe, Training
+from bench.types import Training
 from bench.weights.load import save_weights
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ class _Session:
         selection = self.training.selection
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
         if self.selection_frames is not None and due:
-            judged = judge_epoch(self.network, self.selection_frames, self.training, self.device)
+            judged = evaluate_epoch(self.network, self.selection_frames, self.training, self.device)
             if not math.isfinite(judged["selection_loss"]):
                 found = judged["selection_loss"]
                 raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
@@ -273,49 +274,8 @@ def seed_of_epoch(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) % 2**63
 
 
-def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all parameters that ask for a gradient."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    if recipe.optimiser == "adagrad":
-        return torch.optim.Adagrad(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-
-Schedule = torch.optim.lr_scheduler.LRScheduler
-
-
-def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, *, steps: int) -> Schedule | None:
-    """The recipe's learning-rate schedule, stepped as the recipe says; None when the rate is constant.
-
-    Args:
-        steps: iterations of an epoch.
-    """
-    if recipe.schedule == "multistep":
-        return torch.optim.lr_scheduler.MultiStepLR(optimiser, list(recipe.milestones), gamma=recipe.gamma)
-    if recipe.schedule == "plateau":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=recipe.patience, factor=recipe.gamma)
-    each = max(steps, 1) if recipe.stepped == "iteration" else 1
-    if recipe.schedule == "poly":
-        last = recipe.epochs * each
-        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(1 - step / last, 0) ** recipe.power)
-    if recipe.schedule == "cosine":
-        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine_share(recipe, step / each))
-    return None
-
-
-def cosine_share(recipe: Recipe, epochs: float) -> float:
-    """The share of the rate after a number of epochs: a linear rise over the warm-up, then half a cosine to its end."""
-    if epochs < recipe.warm_up:
-        return (epochs + 1) / (recipe.warm_up + 1)
-    done = min((epochs - recipe.warm_up) / (recipe.epochs - recipe.warm_up), 1)
-    least = recipe.lr_end / recipe.lr
-    return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
-
-
 @torch.no_grad()
-def judge_epoch(
+def evaluate_epoch(
     network: Segmenter,
     frames: Frames,
     training: Training,

@@ -13,15 +13,14 @@ import cv2
 import fakes
 import numpy as np
 import pytest
-import torch
 from commands import Call, caller
 from fakes import make_jobs
 
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.curves import CurveCounts
 from bench.protocols.scorings import SCORINGS, SCORINGS_FILE, named_scoring
-from bench.run.experiment import Place
 from bench.run.local import run_all
+from bench.run.workspace import Session, Workspace
 from bench.store.files import load_arrays, read_result
 
 ROOT = Path(__file__).parents[2]
@@ -176,7 +175,7 @@ def run_folder(monkeypatch: pytest.MonkeyPatch) -> str:
     """A run on synthetic images."""
     fakes.register_fakes(monkeypatch)
     (job,) = make_jobs(Path(), "Echo", rounds=2)
-    run_all([job], Place(runs=Path("runs"), data=None, device=torch.device("cpu")))
+    run_all([job], Session(Workspace.open(Path("runs"))))
     return f"runs/{job.row.key}"
 
 

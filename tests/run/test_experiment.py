@@ -12,7 +12,6 @@ from pathlib import Path
 import fakes
 import numpy as np
 import pytest
-import torch
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
@@ -31,8 +30,10 @@ from bench.metrics.registry import score, score_rounds
 from bench.metrics.rounds import RoundTable
 from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
-from bench.run.experiment import Place, check_names, is_done, read_images, run
+from bench.run.experiment import run
 from bench.run.local import run_all
+from bench.run.preflight import check_names, is_done, read_images
+from bench.run.workspace import Session, Workspace
 from bench.scoring.align import grey_like, judged_pair
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
@@ -77,15 +78,15 @@ FILES = tuple(
 """What a run of several rounds leaves beside its result."""
 
 
-def make_place(runs: Path, diary: Diary | None = None) -> Place:
-    """A place without a data folder, on the CPU."""
-    return Place(runs=runs, data=None, device=torch.device("cpu"), tracker=diary or Diary())
+def make_session(runs: Path, diary: Diary | None = None) -> Session:
+    """A session without a data folder, on the CPU."""
+    return Session(Workspace.open(runs), tracker=diary or Diary())
 
 
 def run_here(jobs: list[Job], runs: Path) -> tuple[list[RunResult], list[str]]:
     """The jobs' results, and what the tracker was told."""
     diary = Diary()
-    return run_all(jobs, make_place(runs, diary)), diary.told
+    return run_all(jobs, make_session(runs, diary)), diary.told
 
 
 def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
@@ -257,11 +258,11 @@ def test_one_training_serves_all_start_masks_and_all_are_other_experiments(tmp_p
 def test_a_training_is_read_from_its_folder_once_and_told_of_with_every_experiment(tmp_path: Path) -> None:
     first, second = (make_jobs(tmp_path, "Parrot", rounds=2, start=start)[0] for start in ("otsu", "zeros"))
     diary = Diary()
-    place = Place(runs=tmp_path, data=None, device=torch.device("cpu"), tracker=diary)
-    run_all([first], place)
+    session = Session(Workspace.open(tmp_path), tracker=diary)
+    run_all([first], session)
     once = [line for line in diary.told if line.startswith("epoch")]
     next((tmp_path / "trainings").glob("*/state.pt")).write_bytes(b"broken, and nobody looks")
-    (result,) = run_all([second], place)
+    (result,) = run_all([second], session)
     assert result is not None
     assert result.status == "limited"
     assert once
@@ -341,7 +342,7 @@ def test_an_interrupt_ends_the_list_and_keeps_what_was_finished(
     monkeypatch.setattr(LossBreaks, "training_loss", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_here(jobs, tmp_path)
-    assert [is_done(job, make_place(tmp_path)) for job in jobs] == [True, False, False]
+    assert [is_done(job, make_session(tmp_path).workspace) for job in jobs] == [True, False, False]
     assert not (tmp_path / jobs[1].row.key / "result.json").exists()
 
 
@@ -378,7 +379,7 @@ def given_weights_job(tmp_path: Path, **changes: object) -> tuple[Job, RunResult
 
 def test_given_weights_predict_what_they_did_when_they_were_trained(tmp_path: Path) -> None:
     job, trained = given_weights_job(tmp_path)
-    result = run(job, make_place(tmp_path))
+    result = run(job, make_session(tmp_path))
     assert result.scores == trained.scores
     assert (result.epochs, result.best_epoch, result.key != trained.key) == (0, 0, True)
 
@@ -388,17 +389,17 @@ def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None
     path = tmp_path / "dot.safetensors"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ValueError, match=r"dot\.safetensors: SHA-256 is .*, the experiment was planned with"):
-        run(job, make_place(tmp_path))
+        run(job, make_session(tmp_path))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"dot\.safetensors: no such file"):
-        run(job, make_place(tmp_path))
+        run(job, make_session(tmp_path))
 
 
 def test_weights_for_another_number_of_channels_are_refused(tmp_path: Path) -> None:
     job, _ = given_weights_job(tmp_path)
     wider = replace(job.experiment, input=replace(job.experiment.input, channels=3))
     with pytest.raises(ValueError, match="made with channels 1, asked for 3"):
-        run(Job(replace(job.row, key=wider.key), wider), make_place(tmp_path))
+        run(Job(replace(job.row, key=wider.key), wider), make_session(tmp_path))
 
 
 def test_images_are_read_before_anything_runs_and_only_for_what_is_not_done(tmp_path: Path) -> None:
@@ -406,21 +407,21 @@ def test_images_are_read_before_anything_runs_and_only_for_what_is_not_done(tmp_
     (tmp_path / "real.toml").write_text(text)
     jobs = expand(load_suite(str(tmp_path / "real.toml")), info_of=lambda name: MODELS.get(name).info)
     with pytest.raises(DataError, match="NUDT-SIRST: no data folder was given"):
-        read_images(jobs, make_place(tmp_path))
+        read_images(jobs, make_session(tmp_path))
     job = jobs[0]
     done = RunResult(job.row.key, "done", job.experiment, job.row.scoring, "native", MODELS.get("Dot").info)
     write_result(tmp_path / job.row.key, done)
-    place = make_place(tmp_path)
-    read_images(jobs, place)
-    assert place.frames == {}
+    session = make_session(tmp_path)
+    read_images(jobs, session)
+    assert session.frames == {}
 
 
 def test_a_list_is_read_once_for_all_experiments(tmp_path: Path) -> None:
-    place = make_place(tmp_path)
-    read_images(make_jobs(tmp_path, "Dot", "Echo"), place)
-    assert len(place.frames) == 3
+    session = make_session(tmp_path)
+    read_images(make_jobs(tmp_path, "Dot", "Echo"), session)
+    assert len(session.frames) == 3
     images = image_list("synthetic", "bench", "test", limit=fakes.TEST)
-    one, two = (place.frames_of(images, decoder="pillow-grey") for _ in range(2))
+    one, two = (session.frames_of(images, decoder="pillow-grey") for _ in range(2))
     assert one is two
 
 
@@ -468,10 +469,10 @@ def test_the_examples_are_images_of_one_size_with_every_round(tmp_path: Path) ->
 
 
 def test_a_result_names_the_commit_it_was_started_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.run.experiment.describe_environment", lambda device: {"commit": "at the start"})
-    place = make_place(tmp_path)
-    monkeypatch.setattr("bench.run.experiment.describe_environment", lambda device: {"commit": "in the meantime"})
-    (result,) = run_all(make_jobs(tmp_path, "Dot"), place)
+    monkeypatch.setattr("bench.run.workspace.describe_environment", lambda device: {"commit": "at the start"})
+    session = make_session(tmp_path)
+    monkeypatch.setattr("bench.run.workspace.describe_environment", lambda device: {"commit": "in the meantime"})
+    (result,) = run_all(make_jobs(tmp_path, "Dot"), session)
     assert result.environment["commit"] == "at the start"
 
 
@@ -519,17 +520,17 @@ def test_a_detector_keeps_one_row_whatever_the_seeds_and_refuses_weights(tmp_pat
 def test_a_budget_ends_the_list_before_the_next_experiment_and_keeps_what_is_done(tmp_path: Path) -> None:
     jobs = make_jobs(tmp_path, "Dot", "Bright", "Echo", rounds=1)
     run_here([jobs[1]], tmp_path)
-    results = run_all(jobs, make_place(tmp_path), budget=0)
+    results = run_all(jobs, make_session(tmp_path), budget=0)
     assert [result.status if result else None for result in results] == [None, "limited", None]
-    assert [result.status for result in run_all(jobs, make_place(tmp_path), budget=600) if result] == ["limited"] * 3
+    assert [result.status for result in run_all(jobs, make_session(tmp_path), budget=600) if result] == ["limited"] * 3
 
 
 def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = make_jobs(tmp_path, "Dot")
-    place = make_place(tmp_path)
-    first = run(jobs[0], place).costs
+    session = make_session(tmp_path)
+    first = run(jobs[0], session).costs
     monkeypatch.setattr("bench.run.experiment.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
-    assert run(jobs[0], place).costs == first
+    assert run(jobs[0], session).costs == first
 
 
 def corrupted_jobs(folder: Path, *models: str) -> list[Job]:

@@ -16,15 +16,14 @@ import cv2
 import fakes
 import numpy as np
 import pytest
-import torch
 from fakes import make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable, quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
-from bench.run.experiment import Place
 from bench.run.local import run_all
+from bench.run.workspace import Session, Workspace
 from bench.scoring.score import Rescored, rescore_run, score_folder
 from bench.store.files import load_arrays, read_result, write_result
 from bench.suites.suite import Job
@@ -364,7 +363,7 @@ def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_one(folder: Path, **overrides: Any) -> Job:
     """A job that has been run into that folder."""
     (job,) = make_jobs(folder, "Echo", rounds=3, **overrides)
-    (result,) = run_all([job], Place(runs=folder, data=None, device=torch.device("cpu")))
+    (result,) = run_all([job], Session(Workspace.open(folder)))
     assert result is not None
     assert result.status == "limited", result.reason
     return job

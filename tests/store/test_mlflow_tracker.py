@@ -14,13 +14,12 @@ from typing import Any
 
 import fakes
 import pytest
-import torch
 from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
 from bench.errors import StoreError, TrackingError
-from bench.run.experiment import Place
 from bench.run.local import run_all
+from bench.run.workspace import Session, Workspace
 from bench.store import mlflow_tracker
 from bench.store.files import Manifest, read_result, write_manifest, write_result, write_text
 from bench.store.mlflow_tracker import (
@@ -80,10 +79,10 @@ def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
     """The jobs as the command line runs them: manifest, live tracking, files."""
     manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
     write_manifest(folder / "runs", manifest)
-    place = Place(runs=folder / "runs", data=None, device=torch.device("cpu"), tracker=Mirror(open_tracker(uri)))
-    place.tracker.begin_suite(manifest)
-    results = run_all(jobs, place)
-    place.tracker.end_suite(failed=any(result.status == "failed" for result in results))
+    session = Session(Workspace.open(folder / "runs"), tracker=Mirror(open_tracker(uri)))
+    session.tracker.begin_suite(manifest)
+    results = run_all(jobs, session)
+    session.tracker.end_suite(failed=any(result.status == "failed" for result in results))
     return manifest
 
 
@@ -322,7 +321,7 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
         database.execute("DROP TABLE metrics")
     database.close()
     with caplog.at_level(logging.WARNING):
-        results = run_all(jobs, Place(runs=tmp_path / "runs", data=None, device=torch.device("cpu"), tracker=mirror))
+        results = run_all(jobs, Session(Workspace.open(tmp_path / "runs"), tracker=mirror))
     assert [result.status for result in results] == ["limited", "limited"]
     (warning,) = [record.message for record in caplog.records if record.name.startswith("bench")]
     assert warning.startswith(f"MLflow store {uri}: ")

@@ -19,7 +19,7 @@ from bench.data.images.frames import Frame, Frames
 from bench.errors import NonFiniteLossError, StoreError
 from bench.models.network import build_model
 from bench.progress import Silent
-from bench.training.train import Trained, judge_epoch, seed_of_epoch, train
+from bench.training.train import Trained, evaluate_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights.load import read_metadata
 from bench.weights.read_checkpoint import read_checkpoint
@@ -298,7 +298,7 @@ def test_padding_is_no_part_of_the_iou_that_chooses_the_epoch() -> None:
     network = build_model("Ages", channels=1)
     network.age.fill_(2)
     frames = Frames("synthetic", [frame("a", 20, 10), frame("b", 32, 25)])
-    judged = judge_epoch(network, frames, make_training("Ages"), torch.device("cpu"))
+    judged = evaluate_epoch(network, frames, make_training("Ages"), torch.device("cpu"))
     assert judged["selection_IoU"] == 8 / (20 * 10 + 32 * 25)
 
 

@@ -17,7 +17,7 @@ from typing import IO
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from bench import __version__
+from bench._version import __version__
 from bench.errors import DataError
 
 CHUNK = 1 << 18

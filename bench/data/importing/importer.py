@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from bench import __version__
+from bench._version import __version__
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.file_names import counted
 from bench.data.catalogue.splits import check_names, read_list

@@ -1,0 +1,297 @@
+"""The commands as Python functions: run a suite, score predictions, hold scores to a reference, make a report.
+
+`bench` exports them; they print nothing. Heavy libraries are imported when a function that needs them is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import RequestError
+from bench.progress import Progress, Silent
+from bench.registry import load_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from bench.run.gate import GateReport
+    from bench.run.workspace import Session
+    from bench.scoring.score import Rescored
+    from bench.suites.suite import Job, Limit, Suite
+    from bench.types import ModelInfo, RunResult
+    from reports.build import Report
+
+__all__ = ["SuiteResult", "gate", "report", "run_suite", "score"]
+
+MLFLOW_OFF = "off"
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """The outcome of a suite.
+
+    Attributes:
+        jobs: every row of the suite with its experiment, in order.
+        results: of each job; None for those that the time budget did not reach.
+    """
+
+    suite: Suite
+    jobs: tuple[Job, ...]
+    results: tuple[RunResult | None, ...]
+
+    @property
+    def failed(self) -> tuple[RunResult, ...]:
+        """The results of experiments that did not come to an end, with their reasons."""
+        return tuple(result for result in self.results if result is not None and result.status == "failed")
+
+    @property
+    def unreached(self) -> tuple[Job, ...]:
+        """The jobs that the time budget did not reach."""
+        return tuple(job for job, result in zip(self.jobs, self.results, strict=True) if result is None)
+
+
+def run_suite(
+    suite: str | Path | Suite,
+    *,
+    data: Path | str | None = None,
+    runs: Path | str = "runs",
+    device: str = "cpu",
+    executor: str = "local",
+    overrides: Mapping[str, Any] | None = None,
+    limit: Limit | str = "",
+    datasets: Sequence[str] = (),
+    corruptions: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+    plugins: Iterable[Path | str] = (),
+    mlflow: str | None = MLFLOW_OFF,
+    allow_leak: bool = False,
+    budget: float | None = None,
+    progress: Progress | None = None,
+) -> SuiteResult:
+    """Train, predict, score and measure every experiment of a suite; finished ones are read from `runs`.
+
+    Args:
+        suite: a name, a TOML file, or a `Suite`.
+        data: folder that holds <NAME>/images and <NAME>/masks; default ./data where there is one.
+        runs: folder that takes the results.
+        device: cpu or cuda.
+        executor: the name of a registered executor.
+        overrides: fields by path, as `{"recipe.epochs": 40, "settings.width": 8}`; they win over the suite's own.
+        limit: shortens the lists for a trial, as `"train=32,test=32"`; results are marked as limited.
+        datasets, corruptions, trained_on: replace the suite's own.
+        plugins: Python files that register models or metrics.
+        mlflow: URI of an MLflow store; None for the default store, "off" for none.
+        allow_leak: run although test images were trained on; every table says so.
+        budget: seconds after which no further experiment is begun.
+        progress: shown every long step.
+
+    Raises:
+        BenchError: when the request, a list, an image or a stored file is not usable. An experiment that fails is a
+            result with `status="failed"` and raises nothing.
+    """
+    from bench.run.executor import find_executor
+    from bench.run.preflight import check_names, read_images, with_leaks
+    from bench.store.files import write_manifest
+    from bench.store.mlflow_tracker import Mirror, open_tracker
+    from bench.suites.suite import Suite, expand, load_suite, manifest_of, parse_limit, restricted
+
+    execute = find_executor(executor)
+    on = open_device(device)
+    described = suite if isinstance(suite, Suite) else load_suite(str(suite))
+    described = restricted(described, datasets=datasets, corruptions=corruptions, trained_on=trained_on)
+    described = replace(described, allow_leak=described.allow_leak or allow_leak)
+    jobs = expand(
+        described,
+        info_of=info_lookup(plugins),
+        overrides=overrides,
+        limit=parse_limit(limit) if isinstance(limit, str) else limit,
+        device="cuda" if on.type == "cuda" else "cpu",
+    )
+    check_names(jobs)
+    session = open_session(Path(runs), data, device=on, progress=progress)
+    read_images(jobs, session)
+    jobs = with_leaks(jobs, session, allowed=described.allow_leak)
+    session.tracker = Mirror(open_tracker(mlflow))
+    manifest = manifest_of(described, jobs)
+    write_manifest(Path(runs), manifest)
+    session.tracker.begin_suite(manifest)
+    outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)))
+    session.tracker.end_suite(failed=bool(outcome.failed))
+    if outcome.unreached and budget is not None:
+        reason = f"not reached within the time budget of {budget / 60:g} min"
+        unreached = {job.row.key: reason for job in outcome.unreached}
+        write_manifest(Path(runs), replace(manifest, unreached=unreached))
+    return outcome
+
+
+def score(
+    predictions: Path | str,
+    masks: Path | str | None = None,
+    *,
+    scorings: Sequence[str] = (),
+    protocol: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    images: Path | str | None = None,
+    names: Path | str | None = None,
+    data: Path | str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Rescored, ...]:
+    """Score prediction files, or those of a run, against ground truth; one outcome for each scoring.
+
+    Args:
+        predictions: folder of maps, an .npz file, or a run's folder.
+        masks: folder of ground-truth masks; of a run's folder default those of its dataset.
+        scorings: names; default `native`.
+        protocol: a protocol whose scoring is to be used instead.
+        overrides: fields of the scoring by path, as `{"scoring.threshold": 0.4}`.
+        images: folder of images, which signal-to-clutter ratios are measured on.
+        names: file with the names of the images to score, one a line.
+        data: folder of datasets, for a run's folder.
+
+    Raises:
+        BenchError: in one line, for whatever cannot be scored.
+    """
+    from bench.scoring.request import Request, judge
+
+    request = Request(
+        Path(predictions),
+        None if masks is None else Path(masks),
+        scorings=tuple(scorings),
+        protocol=protocol,
+        changes=dict(overrides or {}),
+        images=None if images is None else Path(images),
+        names=None if names is None else Path(names),
+        data=data_folder(data),
+    )
+    return tuple(judge(request, progress=progress or Silent()))
+
+
+def gate(
+    suite: str | Path,
+    reference: Path | str,
+    *,
+    data: Path | str | None = None,
+    plugins: Iterable[Path | str] = (),
+    update: bool = False,
+    progress: Progress | None = None,
+) -> GateReport | None:
+    """Compare a suite's scores with stored ones.
+
+    Args:
+        reference: file of stored scores with their margins.
+        update: store the present scores as the reference instead; None is returned.
+
+    Raises:
+        BenchError: when the suite or the reference is not usable.
+    """
+    from bench.run.gate import compare, read_reference, write_reference
+    from bench.run.local import run_all
+    from bench.run.preflight import check_names, read_images
+    from bench.suites.suite import expand, load_suite
+
+    stored = None if update else read_reference(Path(reference))
+    described = load_suite(str(suite))
+    if len(described.seeds) > 1:
+        raise RequestError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
+    if described.allow_leak:
+        raise RequestError(
+            f"gate: suite {described.name} has allow_leak = true, expected false: scores on images that were trained "
+            "on prove nothing; remove it"
+        )
+    jobs = expand(described, info_of=info_lookup(plugins))
+    check_names(jobs)
+    with TemporaryDirectory() as runs:
+        session = open_session(Path(runs), data, device=open_device("cpu"), progress=progress)
+        read_images(jobs, session)
+        results = {
+            f"{job.row.title} on {job.row.test_set}": result.scores
+            for job, result in zip(jobs, run_all(jobs, session), strict=True)
+            if result is not None
+        }
+    if stored is None:
+        write_reference(results, Path(reference), suite=described.name)
+        return None
+    return compare(results, stored)
+
+
+def report(
+    suite: str,
+    *,
+    source: Path | str = "runs",
+    out: Path | str | None = None,
+    mixed: str = "refuse",
+    mlflow: str | None = MLFLOW_OFF,
+) -> Report:
+    """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
+
+    Args:
+        source: folder of results.
+        out: folder for the report; default reports-out/SUITE.
+        mixed: "refuse" or "mark" tables that would mix splits or scorings.
+        mlflow: as in `run_suite`.
+
+    Raises:
+        BenchError: when the suite was not run there, or its files are broken.
+    """
+    from bench.store.files import read_manifest
+    from bench.store.mlflow_tracker import open_tracker
+    from bench.suites.suite import suite_stem
+    from reports.build import build_report
+
+    name = suite_stem(suite)
+    folder = Path(out) if out is not None else Path("reports-out") / name
+    made = build_report(Path(source), name, out=folder, mixed=mixed)
+    open_tracker(mlflow).log_report(read_manifest(Path(source), name), folder)
+    return made
+
+
+def open_device(name: str) -> torch.device:
+    """The processor to run on.
+
+    Raises:
+        RequestError: for an unknown kind, or CUDA where there is none.
+    """
+    import torch
+
+    if name not in ("cpu", "cuda"):
+        raise RequestError(f"--device {name!r}: expected cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RequestError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    if name == "cuda":
+        torch.backends.cudnn.deterministic = True
+    return torch.device(name)
+
+
+def data_folder(given: Path | str | None) -> Path | None:
+    """The folder of datasets: the given one, else $DFINET_BENCH_DATA, else ./data where there is one."""
+    named = given if given is not None else os.environ.get("DFINET_BENCH_DATA")
+    if named:
+        return Path(named)
+    return Path("data") if Path("data").is_dir() else None
+
+
+def open_session(
+    runs: Path, data: Path | str | None, *, device: torch.device, progress: Progress | None = None
+) -> Session:
+    """A session of experiments whose results go to `runs`."""
+    from bench.run.workspace import Session, Workspace
+
+    workspace = Workspace.open(runs, data=data_folder(data), device=device)
+    return Session(workspace, progress=progress or Silent())
+
+
+def info_lookup(plugins: Iterable[Path | str] | None) -> Callable[[str], ModelInfo]:
+    """A function from a model's name to its record, the models of plugins included."""
+    from bench.models.network import find_models
+
+    for path in plugins or ():
+        load_plugin(Path(path))
+    models = find_models()
+    return lambda name: models.get(name).info

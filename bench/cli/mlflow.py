@@ -1,0 +1,36 @@
+"""The commands `publish` and `ui`: send results to MLflow, and open its page on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.console import out
+from bench.cli.options import DEFAULT_RUNS, UriOption
+from bench.errors import RequestError
+
+
+def publish(
+    suite: Annotated[str, typer.Argument(help="A suite's name.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
+    mlflow: UriOption = None,
+) -> None:
+    """Send stored results to MLflow; those that are there already are left alone."""
+    from bench.store.mlflow_tracker import OFF, is_available, open_tracker
+    from bench.store.mlflow_tracker import publish as send
+    from bench.suites.suite import suite_stem
+
+    if not is_available() or mlflow == OFF:
+        raise RequestError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
+    name = suite_stem(suite)
+    count = send(source, name, open_tracker(mlflow))
+    out.print(f"{name}: {count} results are in MLflow")
+
+
+def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
+    """Open MLflow's page on the results."""
+    from bench.store.mlflow_tracker import open_page
+
+    raise typer.Exit(open_page(mlflow, port=port))

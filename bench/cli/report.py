@@ -1,0 +1,30 @@
+"""The command `report`: tables, figures and the page of a suite that was run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.console import err, out
+from bench.cli.options import DEFAULT_RUNS, UriOption
+
+
+def report(
+    suite: Annotated[str, typer.Argument(help="A suite's name.")],
+    source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default reports-out/SUITE.")] = None,
+    mixed: Annotated[
+        str, typer.Option(help="refuse or mark: what to do with a table that would mix splits or scorings.")
+    ] = "refuse",
+    mlflow: UriOption = None,
+) -> None:
+    """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run."""
+    from bench import api
+
+    made = api.report(suite, source=source, out=to, mixed=mixed, mlflow=mlflow)
+    for note in made.notes:
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    for path in made.paths:
+        out.print(str(path), markup=False, soft_wrap=True)

@@ -1,0 +1,59 @@
+"""The command `weights import`: convert a published checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.console import out
+from bench.cli.options import JsonOption, PluginOption
+
+if TYPE_CHECKING:
+    from bench.run.import_weights import Imported
+
+
+def import_weights_(
+    file: Annotated[Path, typer.Argument(help="A checkpoint, as its authors ship it.")],
+    model: Annotated[str, typer.Option(help="The model that it is of.")],
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File to write; default FILE's name, .safetensors, in this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the model, width=8 and the like; repeatable.")
+    ] = None,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published checkpoint to safetensors, read it back and prove that the output is the same bit for bit."""
+    from bench.api import info_lookup
+    from bench.protocols.resolve import parse_overrides
+    from bench.run.import_weights import default_out, import_weights
+
+    info_lookup(plugin)
+    made = import_weights(
+        file, model, out=to or default_out(file), replace_old=force, settings=parse_overrides(set_ or [])
+    )
+    if as_json:
+        out.print_json(json.dumps(asdict(made), default=str))
+        return
+    show_import(made)
+
+
+def show_import(made: Imported) -> None:
+    """Print what was taken from a checkpoint, what was written and what was proved."""
+    settings = "".join(f", {name} {value}" for name, value in made.settings.items())
+    lines = [
+        f"{made.model}: {made.tensors} tensors taken from {made.source}, {made.parameters} parameters, "
+        f"channels {made.channels}{settings}",
+        f"{made.out}: SHA-256 {made.sha256}",
+        "read back: the same output as the source, bit for bit",
+    ]
+    if made.absent:
+        lines.append(f"note: {made.absent} num_batches_tracked are absent from the source; outputs do without them")
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,112 @@
+"""Checks before the first experiment of a suite runs: names, settings, images and leaks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.data.batches.augment import AUGMENTATIONS
+from bench.data.images.corruptions import parse_corruption
+from bench.data.images.start_masks import STARTS
+from bench.errors import RequestError, StoreError
+from bench.models.losses import get_loss
+from bench.models.network import build_model, find_models
+from bench.run.workspace import Session, Workspace
+from bench.store.files import read_result
+from bench.suites.leak_check import PixelComparison, learnt_from, refuse
+from bench.suites.suite import Job
+from bench.types import Config, Decoder, ImageList, Method, Training
+
+
+def check_names(jobs: Sequence[Job]) -> None:
+    """Check that everything the jobs name exists, so that a typo fails before anything runs.
+
+    Raises:
+        UnknownNameError: with suggestions, for a loss, augmentation, threshold rule, start mask or corruption that
+            does not exist.
+        RequestError: for a setting that the model does not have, or a value that a setting cannot take.
+    """
+    tried: set[tuple[str, Config, int]] = set()
+    for job in jobs:
+        weights = job.experiment.weights
+        design = (weights.model, weights.config, job.experiment.input.channels)
+        if design not in tried:
+            _try_settings(job)
+            tried.add(design)
+        if find_models().get(weights.model).info.rounds > 1:
+            STARTS.get(job.experiment.start)
+        if job.experiment.corruption:
+            parse_corruption(job.experiment.corruption)
+        if isinstance(weights, Training):
+            get_loss(weights.recipe.loss)
+            AUGMENTATIONS.get(weights.recipe.augmentation)
+
+
+def _try_settings(job: Job) -> None:
+    """Build networks whose settings are not the published ones: an unknown setting or value is refused."""
+    weights, channels = job.experiment.weights, job.experiment.input.channels
+    model = find_models().get(weights.model)
+    try:
+        inspect.signature(model.build).bind(channels=channels, **dict(weights.config))
+        if isinstance(weights, Method) or weights.config != model.info.config:
+            build_model(weights.model, channels=channels, settings=dict(weights.config))
+    except TypeError as error:
+        raise RequestError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
+
+
+def read_images(jobs: Sequence[Job], session: Session) -> None:
+    """Decode every image that unfinished jobs need, so that a broken file is reported before anything runs.
+
+    Raises:
+        DataError: naming the file.
+    """
+    waiting = [job for job in jobs if not is_done(job, session.workspace)]
+    wanted = {(images, decoder): None for job in waiting for images, decoder in _lists_of(job)}
+    for images, decoder in wanted:
+        session.frames_of(images, decoder=decoder)
+
+
+def with_leaks(jobs: Sequence[Job], session: Session, *, allowed: bool) -> list[Job]:
+    """The jobs, with the number of leaked test images in their rows where only a comparison of pixels can find them.
+
+    Raises:
+        LeakError: naming the lists, when they share images and that is not allowed.
+    """
+    return [_with_leak(job, session, allowed=allowed) for job in jobs]
+
+
+def _with_leak(job: Job, session: Session, *, allowed: bool) -> Job:
+    experiment = job.experiment
+    if is_done(job, session.workspace):
+        leaked = read_result(session.workspace.result_folder(job.row.key)).leaked
+        return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
+    decoder = experiment.input.decoder
+    compare = PixelComparison(lambda images: session.frames_of(images, decoder=decoder), known=session.digests)
+    shared = {images: compare.shared(images, experiment.images) for images in learnt_from(experiment)}
+    if not allowed:
+        for images, names in shared.items():
+            refuse(images, experiment.images, names)
+    leaked = len({name for names in shared.values() for name in names})
+    return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
+
+
+def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
+    experiment, weights = job.experiment, job.experiment.weights
+    lists = [(experiment.images, experiment.input.decoder)]
+    if isinstance(weights, Training):
+        lists.append((weights.images, weights.input.decoder))
+        if weights.selection_images is not None:
+            lists.append((weights.selection_images, weights.input.decoder))
+    if isinstance(weights, Method) and weights.images is not None:
+        lists.append((weights.images, experiment.input.decoder))
+    return lists
+
+
+def is_done(job: Job, workspace: Workspace) -> bool:
+    """True if the job's result is on disk under the same scoring, and is not a failure."""
+    try:
+        result = read_result(workspace.result_folder(job.row.key))
+    except StoreError:
+        return False
+    return result.status != "failed" and result.scoring == job.row.scoring
