@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -488,6 +489,35 @@ def test_the_store_is_made_before_anything_runs_and_publishing_finds_the_run_in_
     assert json.loads(answer.out)["results"]
     published = call("publish", "mine")
     assert (published.code, published.out) == (0, "mine: 1 results are in MLflow\n")
+
+
+def test_a_bug_of_ours_is_one_line_that_names_a_log_and_exit_code_1(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DFINET_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("bench.cli.catalogue.list_rows", lambda what: {}["no such key"])
+    answer = call("list", "models")
+    assert answer.code == 1
+    (log,) = (tmp_path / "cache" / "errors").iterdir()
+    (line,) = answer.err.splitlines()
+    assert line == f"error: a bug in dfinet-bench (KeyError: 'no such key'); please report it with {log}"
+    written = log.read_text()
+    assert written.startswith("dfinet-bench list models\n")
+    assert "Traceback" in written
+    assert "KeyError: 'no such key'" in written
+
+
+def test_a_bug_is_logged_elsewhere_where_the_cache_takes_no_file(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DFINET_BENCH_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr("bench.cli.catalogue.list_rows", lambda what: {}["no such key"])
+    answer = call("list", "models")
+    log = Path(answer.err.rpartition(" ")[2].strip())
+    assert log.parent == Path(tempfile.gettempdir())
+    assert "KeyError" in log.read_text()
+    log.unlink()
 
 
 def python(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:

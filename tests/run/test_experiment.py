@@ -327,7 +327,7 @@ def test_a_prediction_that_is_no_number_fails_its_experiment_by_the_images_name(
     (result,), _ = run_here([job], tmp_path)
     assert result.status == "failed"
     first = synthetic_frames("test", 1).names[0]
-    assert result.reason.startswith(f"ValueError: image {first}: probabilities hold NaN")
+    assert result.reason.startswith(f"RequestError: image {first}: probabilities hold NaN")
     assert not (tmp_path / job.row.key / "predictions.npz").exists()
 
 

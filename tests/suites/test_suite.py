@@ -14,7 +14,7 @@ from bench.data.catalogue import overlaps, splits
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.overlaps import shared_images
 from bench.data.catalogue.splits import image_list, list_names
-from bench.errors import LeakError, SuiteError
+from bench.errors import LeakError, SuiteError, UnknownNameError
 from bench.models.network import find_models
 from bench.store.files import read_manifest, read_result
 from bench.suites.leak_check import count_leaked, refuse_shared_images
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parents[2] / "results"
 def info_of(name: str) -> ModelInfo:
     """One of two networks that exist here alone."""
     if name not in MODELS:
-        raise LookupError(f"no model is called {name!r}; did you mean Net?")
+        raise UnknownNameError(f"no model is called {name!r}; did you mean Net?")
     return MODELS[name]
 
 
