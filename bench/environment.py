@@ -1,4 +1,4 @@
-"""What a number was made with: versions, processor, commit."""
+"""Describe the environment that a number was made in: versions, processor, commit."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cpu_name() -> str:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """The checkout's commit and whether it has uncommitted changes; None outside a checkout."""
+    """The checkout's commit and a flag for uncommitted changes; None outside a checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None, None

@@ -1,4 +1,4 @@
-"""How long steps tell how far they are: an interface the engine calls and the command line shows."""
+"""Interface through which long steps report progress, and the command line shows it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Discard all progress reports."""
 
     def begin(self, what: str, total: int) -> None:
         """Show nothing."""
@@ -39,7 +39,7 @@ class Silent:
 
 
 def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> Iterator[T]:
-    """The items, one by one, each counted as done when the next is asked for."""
+    """Yield the items; each counts as done when the next is requested."""
     progress.begin(what, total)
     try:
         for item in items:
@@ -51,7 +51,7 @@ def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> I
 
 @contextmanager
 def counting(what: str, *, total: int, progress: Progress) -> Iterator[Step]:
-    """A step that is told how many of its parts are done, several at once where they went fast."""
+    """Report a step through a callback `(done, total)`, which may advance by several parts at once."""
     done = 0
 
     def tell(now: int, total: int) -> None:

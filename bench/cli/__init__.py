@@ -1,4 +1,4 @@
-"""The command line: words into calls, records into text. The only package that prints.
+"""The command line: parses arguments, calls the library and prints. No other package prints.
 
 What needs torch, MLflow or matplotlib is imported inside the command that needs it, so that --help answers at once.
 """
@@ -58,7 +58,7 @@ app.command("list")(listing.list_)
 app.command()(mlflow.publish)
 app.command()(mlflow.ui)
 
-data_app = typer.Typer(no_args_is_help=True, help="Bring in, prove and describe the images.")
+data_app = typer.Typer(no_args_is_help=True, help="Import, verify and describe images.")
 data_app.command("import")(data_import.import_)
 data_app.command()(data_import.fetch)
 data_app.command()(data_verify.verify)
@@ -67,7 +67,7 @@ data_app.command()(data_reports.leaks)
 data_app.command()(data_reports.stats)
 app.add_typer(data_app, name="data")
 
-weights_app = typer.Typer(no_args_is_help=True, help="Bring in published weights.")
+weights_app = typer.Typer(no_args_is_help=True, help="Import published weights.")
 weights_app.command("import")(weights.import_weights_)
 app.add_typer(weights_app, name="weights")
 

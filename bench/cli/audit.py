@@ -17,7 +17,7 @@ def audit(
     dataset: Annotated[str, typer.Option(help="What rows are about that name no dataset.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check a table of numbers by arithmetic; exit code 1 when something in it cannot be."""
+    """Check a table of numbers by arithmetic; exit code 1 when a number in it is impossible."""
     from bench.audit import audit_file
 
     found = audit_file(table, dataset=dataset)

@@ -1,4 +1,4 @@
-"""What there is to choose from, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …"""
+"""Everything that can be named, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …"""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def list_models() -> Rows:
 
 
 def list_datasets() -> Rows:
-    """Every dataset card with its splits and the number of images whose pixels it can prove."""
+    """Every dataset card with its splits and the number of images that it has digests of."""
     cards = [load_card(name) for name in card_names()]
     return [
         {
@@ -72,7 +72,7 @@ def list_datasets() -> Rows:
 
 
 def list_layouts() -> Rows:
-    """Every form in which `data import` recognises a dataset."""
+    """Every folder or archive layout that `data import` recognises."""
     return [
         {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
         for one in LAYOUTS
@@ -123,7 +123,7 @@ def list_starts() -> Rows:
 
 
 def list_corruptions() -> Rows:
-    """Every kind of corruption of test images with what its five levels set, by the name that `--corruption` takes."""
+    """Every kind of corruption of test images by its `--corruption` name, with the settings of its five levels."""
     kinds = [CORRUPTIONS.get(name) for name in CORRUPTIONS]
     return [
         {

@@ -1,4 +1,4 @@
-"""Where words go: the two consoles, the progress bar, and a score as people read it."""
+"""Output to the terminal: two consoles, the progress bar, and the text form of a score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 
 
 class Bar:
-    """Progress on a terminal: what is done, how fast, how long still. Quiet where there is no terminal."""
+    """Progress bar with count, rate and time left; silent when standard error is no terminal."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -49,7 +49,7 @@ class Bar:
         self._bar.update(self._task, advance=1, note=note, rate=f"{speed:.1f}/s" if speed else "")
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
@@ -58,7 +58,7 @@ class Bar:
 
 @contextmanager
 def shown_steps(what: str) -> Iterator[Step]:
-    """A callback `(done, total)` that moves a bar."""
+    """Provide a callback `(done, total)` that moves a progress bar."""
     bar = Bar()
     started = False
 

@@ -1,4 +1,4 @@
-"""Commands that bring datasets in: import, fetch, and lists of one's own."""
+"""The commands `data import`, `data fetch` and `data lists`: add datasets and lists to the data folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but put the result in place.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a dataset in from any known layout, whole or not at all; exit code 1 when it differs from its card."""
+    """Import a dataset from any known layout, completely or not at all; exit code 1 when it differs from its card."""
     from bench.data.importing.importer import Request, import_dataset, replace_dataset, try_import
 
     bring = try_import if dry_run else replace_dataset if replace else import_dataset
@@ -63,7 +63,7 @@ def fetch(
     replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a dataset, going on where a download broke off, and import it; or say exactly how to get it by hand."""
+    """Download a dataset, resuming a broken download, and import it; or print the steps to get it by hand."""
     from bench.data.catalogue.cards import load_card
     from bench.data.importing.fetch import fetch_dataset, instructions, plan_fetch
     from bench.data.importing.importer import Request
@@ -100,7 +100,7 @@ def lists(
 
 
 def show_import(made: Import, *, as_json: bool, kept: bool) -> None:
-    """Print what was taken, what was done to it and what differs from the card; exit code 1 when something does."""
+    """Print the imported files, their conversions and every difference from the card; exit code 1 if there is one."""
     if as_json:
         out.print_json(json.dumps({**asdict(made), "kept": kept}, default=str))
     else:
@@ -128,7 +128,7 @@ def import_lines(made: Import, *, kept: bool) -> Iterator[str]:
 
 
 def difference_lines(made: Import) -> Iterator[str]:
-    """What differs from the card: the first few, how many files are missing, and how to see all."""
+    """The differences from the card as lines of text: the first few, the number of missing files, how to see all."""
     problems = made.proof.problems
     missing = [problem for problem in problems if problem.endswith(MISSING)]
     others = [problem for problem in problems if not problem.endswith(MISSING)]
@@ -142,7 +142,7 @@ def difference_lines(made: Import) -> Iterator[str]:
 
 
 class Stages:
-    """Progress of one stage after the other on a terminal: counts, or bytes with their rate; quiet elsewhere."""
+    """Progress of one stage after the other on a terminal, in counts or in bytes with their rate; silent elsewhere."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -164,11 +164,11 @@ class Stages:
         self._bar.stop()
 
     def step(self, what: str, done: int, total: int) -> None:
-        """So many of so many are done."""
+        """Show that `done` of `total` parts are done."""
         self._show(what, done, total, f"{done}/{total}")
 
     def received(self, done: int, total: int | None) -> None:
-        """So many bytes have come, of so many if that is known."""
+        """Show the number of bytes received, and the total where it is known."""
         speed = next((task.speed for task in self._bar.tasks if task.id == self._tasks.get(DOWNLOAD)), None)
         rate = f", {decimal(int(speed))}/s" if speed else ""
         self._show(DOWNLOAD, done, total, f"{decimal(done)} of {decimal(total) if total else 'unknown'}{rate}")

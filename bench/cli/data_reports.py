@@ -1,4 +1,4 @@
-"""Commands that describe datasets: what their lists share, and what their images hold."""
+"""The commands `data leaks` and `data stats`: images shared between lists, and statistics of images."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def leaks(
     to: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a dataset's lists share: names, the same pixels, near duplicates.
+    """Report the images that a dataset's lists share: by name, by identical pixels, and near duplicates.
 
-    Exit code 1 when a split learns from an image that it judges on, by name or by pixels. Near duplicates are reported
+    Exit code 1 when a split trains on an image that it tests on, by name or by pixels. Near duplicates are reported
     and change no exit code.
     """
     from bench.data.quality.leak_search import find_leaks, open_sources
@@ -62,7 +62,7 @@ def leaks(
 
 
 def show_leaks(report: LeakReport) -> None:
-    """Print the matrices, a line a list that is judged on, and the verdict."""
+    """Print the matrices, one line for each list that is tested on, and the verdict."""
     lists = report.overlaps.lists
     out.print(matrix("names in both lists", lists, report.overlaps.shared))
     if report.near is not None:
@@ -85,7 +85,7 @@ def show_leaks(report: LeakReport) -> None:
 
 
 def matrix(title: str, lists: Sequence[ListName], counts: NDArray[np.int64]) -> Table:
-    """A table of counts, its columns headed by the numbers of its rows; 0 is a dot, -1 is blank."""
+    """A square table of counts whose columns are headed by row numbers; 0 is a dot, -1 is blank."""
     table = Table("", "list", *(str(at + 1) for at in range(len(lists))), title=title, title_justify="left")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -95,7 +95,7 @@ def matrix(title: str, lists: Sequence[ListName], counts: NDArray[np.int64]) -> 
 
 
 def crossing_table(other: str, report: LeakReport) -> Table:
-    """A table of the images that lists of another dataset, down, share with those of this one, by their numbers."""
+    """A table of shared images: lists of another dataset as rows, lists of this one as numbered columns."""
     counts = {(one.other, one.own): one.count for one in report.crossings if one.other.dataset == other}
     lists = report.overlaps.lists
     table = Table("list", *(str(at + 1) for at in range(len(lists))), title=f"images that lists of {other} hold too")
@@ -139,7 +139,7 @@ def stats(
     to: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what datasets hold, list by list: sizes, contrast, counts, places and brightness of targets.
+    """Measure datasets list by list: image sizes, contrast, and number, position and brightness of targets.
 
     With --out, also a LaTeX, CSV and Markdown table, a sheet of figures a dataset, and the raw numbers.
     """
@@ -164,7 +164,7 @@ def stats(
 
 
 def show_stats(summaries: Sequence[Summary]) -> None:
-    """Print a line a list."""
+    """Print one line for each list."""
     heads = ("dataset", "list", "images", "targets", "an image", "area (px)", "SCR", "signal (levels)", "level")
     table = Table(*heads)
     for column in table.columns[2:]:
@@ -184,12 +184,12 @@ def _quartiles(values: tuple[float, float, float], digits: int) -> str:
 
 
 def _plain(value: object) -> object:
-    """The value as JSON has it: what is undefined becomes null."""
+    """The value in JSON form; undefined values become null."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and value != value else value
 
 
 def say(sentence: str) -> None:
-    """Print a sentence as it is."""
+    """Print a sentence without markup."""
     out.print(sentence, markup=False, soft_wrap=True)

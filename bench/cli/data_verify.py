@@ -1,4 +1,4 @@
-"""Commands about images: prove a folder."""
+"""The command `data verify`: compare a folder with its dataset's card."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def verify(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove a folder against its dataset's card and say exactly what differs; exit code 1 when something does."""
+    """Compare a folder with its dataset's card and list every difference; exit code 1 if there is one."""
     from bench.data.importing.verify import verify as verify_folder
 
     with shown_steps(f"verify {name}") as step:

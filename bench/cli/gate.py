@@ -1,4 +1,4 @@
-"""The command `gate`: hold a suite's scores to stored ones."""
+"""The command `gate`: compare a suite's scores with stored ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gate(
     update: Annotated[bool, typer.Option("--update", help="Store the present scores as the reference.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a suite's scores with stored ones: exit code 1, and what moved, when accuracy was lost."""
+    """Compare a suite's scores with stored ones; print every change; exit code 1 when accuracy was lost."""
     from bench import api
     from bench.run.gate import to_junit
     from bench.store.files import write_text

@@ -1,4 +1,4 @@
-"""The commands `publish` and `ui`: send results to MLflow, and open its page on them."""
+"""The commands `publish` and `ui`: send results to MLflow, and open MLflow's page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def publish(
     source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
     mlflow: UriOption = None,
 ) -> None:
-    """Send stored results to MLflow; those that are there already are left alone."""
+    """Send stored results to MLflow, except those that it has already."""
     from bench.store.mlflow_tracker import OFF, is_available, open_tracker
     from bench.store.mlflow_tracker import publish as send
     from bench.suites.suite import suite_stem
@@ -30,7 +30,7 @@ def publish(
 
 
 def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
-    """Open MLflow's page on the results."""
+    """Open MLflow's page with the results."""
     from bench.store.mlflow_tracker import open_page
 
     raise typer.Exit(open_page(mlflow, port=port))

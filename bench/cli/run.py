@@ -1,4 +1,4 @@
-"""The command `run`: carry out a suite."""
+"""The command `run`: run the experiments of a suite."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def run(
 
 
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
-    """Print one line an experiment, with where its files are, or all results as one JSON object; null: not reached."""
+    """Print one line for each experiment, or all results as one JSON object with null where none was reached."""
     from bench.protocols.scorings import with_prints
     from bench.store.files import to_plain
 

@@ -40,7 +40,7 @@ def score_(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score anybody's predictions, or a run's once more, under any named scorings; no network is needed."""
+    """Score prediction files, or the stored predictions of a run, under any named scorings; no network is needed."""
     from bench.protocols.resolve import parse_overrides
     from bench.scoring.request import Request, judge, write_record, write_scored
 
@@ -66,7 +66,7 @@ def score_(
 
 
 def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
-    """Print all scores under one scoring, or under several what the code base of each would print."""
+    """Print all scores of one scoring; for several scorings, only the numbers that each code base prints."""
     from bench.protocols.scorings import describe_scoring
     from bench.scoring.request import scored_json
 
@@ -90,7 +90,7 @@ def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
 
 
 def show_side_by_side(found: Sequence[Rescored]) -> None:
-    """Print a line a scoring: what its code base would print for the same predictions."""
+    """Print one line for each scoring: the numbers that its code base prints for the same predictions."""
     from bench.protocols.scorings import HEADS
 
     out.print(f"{found[0].images} images; rules: dfinet-bench list scorings", markup=False)

@@ -29,7 +29,7 @@ def import_weights_(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a published checkpoint to safetensors, read it back and prove that the output is the same bit for bit."""
+    """Convert a published checkpoint to safetensors, and verify that the network's output is the same bit for bit."""
     from bench.api import info_lookup
     from bench.protocols.resolve import parse_overrides
     from bench.run.import_weights import default_out, import_weights
@@ -45,7 +45,7 @@ def import_weights_(
 
 
 def show_import(made: Imported) -> None:
-    """Print what was taken from a checkpoint, what was written and what was proved."""
+    """Print the source, the written file and the outcome of the comparison."""
     settings = "".join(f", {name} {value}" for name, value in made.settings.items())
     lines = [
         f"{made.model}: {made.tensors} tensors taken from {made.source}, {made.parameters} parameters, "

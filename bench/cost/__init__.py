@@ -1,1 +1,1 @@
-"""What a method costs: parameters, multiply-adds, latency, memory."""
+"""Cost of a method: parameters, multiply-accumulates, latency, memory."""

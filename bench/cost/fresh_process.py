@@ -1,7 +1,7 @@
-"""Costs measured in a process of their own, so that nothing that ran before can colour them.
+"""Measure cost in a fresh process.
 
-Allocators, kernel caches and clocks remember what a process has done. A new process remembers nothing, so that the
-order of a list does not matter.
+Allocators, kernel caches and clocks keep state from earlier work. A fresh process has none, so that the order in which
+models are measured does not matter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.types import Cost, freeze_config
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """The settings of this process's torch that decide how fast it is."""
+    """Settings of torch that affect speed."""
 
     threads: int
     deterministic: bool
@@ -38,12 +38,12 @@ class Arithmetic:
 
     @classmethod
     def here(cls) -> Arithmetic:
-        """The settings as they are in this process."""
+        """The current settings of this process."""
         cudnn = torch.backends.cudnn
         return cls(torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32)
 
     def apply(self) -> None:
-        """Make them this process's settings."""
+        """Apply the settings to this process."""
         torch.set_num_threads(self.threads)
         cudnn = torch.backends.cudnn
         cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = self.deterministic, self.autotuned, self.shortened
@@ -52,7 +52,7 @@ class Arithmetic:
 def measure_fresh(
     network: Segmenter, *, size: tuple[int, int], channels: int, device: torch.device, rounds: int = 1
 ) -> Cost:
-    """What `measure_cost` finds in a new process, of a network with the same weights; `network` stays where it is.
+    """Call `measure_cost` in a new process on a copy of the network; `network` stays on its device.
 
     Raises:
         RequestError: for a network that `build_model` has not made.
@@ -76,7 +76,7 @@ def measure_fresh(
 
 
 def _built(network: Segmenter) -> Built:
-    """How to build the network again; a detector with the level that it was tuned to."""
+    """The recipe for building the network again; for a detector with its tuned level."""
     if network.built is None:
         raise RequestError(
             f"{type(network).__name__}: made by hand, expected a network of build_model; measure it here"
@@ -87,7 +87,7 @@ def _built(network: Segmenter) -> Built:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it does; otherwise one that is killed leaves it waiting for good."""
+    """End this process when its parent ends, so that a killed parent leaves no process waiting."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()

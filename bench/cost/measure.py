@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-accumulates, latency and memory, measured on the device at hand."""
+"""Measure a network: parameters, multiply-accumulates, latency and memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure_cost(
     repeats: int = 30,
     budget: float = 2.0,
 ) -> Cost:
-    """The cost of one image through a network in evaluation mode. It is moved to `device` for good.
+    """Measure the cost of one image through a network in evaluation mode. The network stays on `device`.
 
     MACs are those of the network as it is written; time and memory are those of its predictor, as it predicts.
 
@@ -101,7 +101,7 @@ def mosaic(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and back in the mode it had."""
+    """Put the network into evaluation mode, and restore its mode afterwards."""
     training = network.training
     network.eval()
     try:
@@ -152,7 +152,7 @@ def one_round(network: Segmenter, image: Tensor, start: Tensor | None) -> Tensor
 
 
 def one_pass(network: Segmenter, image: Tensor, start: Tensor | None, *, rounds: int) -> int:
-    """Run up to `rounds` rounds to their end, on the device too; returns how many there were."""
+    """Run up to `rounds` rounds and wait for the device; return the number of rounds."""
     taken = sum(1 for _ in islice(network.rounds(image, start), rounds))
     if image.is_cuda:
         torch.cuda.synchronize(image.device)
@@ -160,7 +160,7 @@ def one_pass(network: Segmenter, image: Tensor, start: Tensor | None, *, rounds:
 
 
 def warm_up(network: Segmenter, image: Tensor, start: Tensor | None) -> None:
-    """Run single rounds, which use every kernel that a whole pass uses, until clocks and caches have settled."""
+    """Run single rounds, which use every kernel of a whole pass, until clocks and caches have settled."""
     end = time.perf_counter() + WARM_UP
     while True:
         one_pass(network, image, start, rounds=1)
@@ -199,7 +199,7 @@ def measure_memory(network: Segmenter, image: Tensor, start: Tensor | None, *, r
 
 
 def reset_resident_peak() -> int | None:
-    """The resident set now, in bytes, from which its peak is counted anew; None where the system has no such count."""
+    """Reset the peak of the resident set and return its current size in bytes; None where that is not supported."""
     try:
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed, and would serve the next pass from it
         Path("/proc/self/clear_refs").write_text("5")

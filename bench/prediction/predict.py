@@ -1,4 +1,4 @@
-"""The only prediction loop: every image once, every feedback round in one pass."""
+"""The prediction loop: every image once, every feedback round in one pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Levels = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image.
+    """The probability maps of one image.
 
     Attributes:
         name: the image's.
@@ -47,7 +47,7 @@ def predict(
     start: str = OTSU,
     batch: int = 8,
 ) -> Iterator[Prediction]:
-    """The network's predictions of all frames, in their order, by its predictor; it is put into evaluation mode.
+    """Predict all frames in order with the network's predictor; the network is put into evaluation mode.
 
     A classical detector predicts on this machine's processors, whatever the device.
 

@@ -1,4 +1,4 @@
-"""The level of a classical detector's threshold rule that is best on a training list."""
+"""Tune a classical detector: find the level of its threshold rule with the best IoU on a training list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEVELS = np.geomspace(1e-4, 1e6, 4001)
 
 @dataclass(frozen=True)
 class Tuned:
-    """The level that was found, and the pooled IoU it has on the training list."""
+    """The best level and its pooled IoU on the training list."""
 
     level: float
     iou: float
@@ -38,7 +38,7 @@ def tune(
     folder: Path,
     progress: Progress | None = None,
 ) -> Tuned:
-    """The level with the highest pooled IoU on a training list, found now or taken from `folder`.
+    """Find the level with the highest pooled IoU on a training list, or read it from `folder`.
 
     Every image is scored once and sorted, which gives the counts at all levels; none is held longer than that.
 
@@ -67,7 +67,7 @@ def tune(
 
 
 def best_level(rule: str, pairs: Iterable[tuple[ScoreMap, NDArray[np.uint8]]]) -> Tuned:
-    """The one of `LEVELS` with the highest pooled IoU; of equal ones the lowest.
+    """The candidate level with the highest pooled IoU; of equal ones the lowest.
 
     Args:
         rule: name of a threshold rule.
@@ -86,7 +86,7 @@ def best_level(rule: str, pairs: Iterable[tuple[ScoreMap, NDArray[np.uint8]]]) -
 
 
 def count_above(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many scores are greater than each threshold."""
+    """The number of scores above each threshold."""
     ordered = np.sort(scores, axis=None)
     counts: NDArray[np.int64] = len(ordered) - np.searchsorted(ordered, thresholds, side="right")
     return counts

@@ -1,1 +1,1 @@
-"""Running experiments: one, a list of them, and the gate over their scores."""
+"""Experiments: run one, run a list of them, and compare their scores with a reference."""

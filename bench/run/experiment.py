@@ -1,4 +1,4 @@
-"""From an experiment to its result: get the weights, predict, score, measure, record."""
+"""Run one experiment: obtain the weights, predict, score, measure the cost, record the result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EXAMPLES = 4
 
 
 def run(job: Job, session: Session) -> RunResult:
-    """One experiment from its weights to its recorded result.
+    """Run one experiment and record its result.
 
     Raises:
         NonFiniteLossError: when training diverges.
@@ -57,9 +57,9 @@ def run(job: Job, session: Session) -> RunResult:
     experiment = job.experiment
     frames = session.frames_of(experiment.images, decoder=experiment.input.decoder)
     network, trained = obtain_weights(job, session)
-    judged = predict_and_score(job, network, frames, session)
-    cost = measure(job, network, session)
-    times = {"train_s": trained.seconds if trained else 0.0, **judged.times}
+    scored = predict_and_score(job, network, frames, session)
+    cost = measure_once(job, network, session)
+    times = {"train_s": trained.seconds if trained else 0.0, **scored.times}
     result = RunResult(
         key=job.row.key,
         status="limited" if experiment.is_limited else "done",
@@ -67,8 +67,8 @@ def run(job: Job, session: Session) -> RunResult:
         scoring=job.row.scoring,
         protocol=job.row.protocol,
         model=model_info(job),
-        scores=judged.rounds[-1],
-        rounds=judged.rounds,
+        scores=scored.rounds[-1],
+        rounds=scored.rounds,
         costs=(cost,),
         epochs=trained.epochs if trained else 0,
         best_epoch=trained.best_epoch if trained else 0,
@@ -83,7 +83,7 @@ def run(job: Job, session: Session) -> RunResult:
 
 
 def obtain_weights(job: Job, session: Session) -> tuple[Segmenter, Trained | None]:
-    """The experiment's network in evaluation mode, trained now or given, and how its training went."""
+    """The experiment's network in evaluation mode, and the outcome of its training if it has one."""
     weights = job.experiment.weights
     if isinstance(weights, Method):
         return obtain_detector(weights, session), None
@@ -152,18 +152,18 @@ def _given_weights(weights: Weights, *, channels: int) -> Segmenter:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Scores of every round, and how long predicting and scoring took, in seconds."""
+class RoundScores:
+    """Scores of every round, and the seconds that prediction and scoring took."""
 
     rounds: tuple[dict[str, Score], ...]
     times: dict[str, float]
 
 
-def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Session) -> Judged:
-    """Predict every image once; keep, count and judge it on the way, holding one batch of maps at a time.
+def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Session) -> RoundScores:
+    """Predict every image once; store and score each map as it comes, with one batch of maps in memory.
 
-    Of a corrupted test list the network sees the corrupted images. Contrast, and the strata made of it, is that of the
-    clean ones, as a re-scoring has them: a target stays in its stratum at every level.
+    With a corruption the network sees the corrupted images. Contrast and its strata are measured on the clean images,
+    so that a target stays in its stratum at every level of corruption.
     """
     experiment, folder = job.experiment, session.workspace.result_folder(job.row.key)
     tally = Tally(job.row.scoring)
@@ -192,11 +192,11 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Ses
     rounds = tally.write(folder)
     write_arrays(folder / "examples.npz", example_arrays(examples))
     seconds = time.perf_counter() - began
-    return Judged(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
+    return RoundScores(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:
-    """The images worth showing, as `examples.npz` holds them: grey image, mask and every round's map, at one size."""
+    """The contents of `examples.npz`: grey image, mask and every round's map of a few images, at one size each."""
     arrays: dict[str, NDArray[Any]] = {"names": np.array([frame.name for frame, _ in examples])}
     for number, (frame, prediction) in enumerate(examples):
         height, width = prediction.rounds.shape[1:]
@@ -206,8 +206,8 @@ def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, ND
     return arrays
 
 
-def measure(job: Job, network: Segmenter, session: Session) -> Cost:
-    """What one pass of the network costs at a nominal size, on the device it ran on; measured once for all datasets."""
+def measure_once(job: Job, network: Segmenter, session: Session) -> Cost:
+    """The cost of one pass at a nominal size on the experiment's device, measured once for all datasets."""
     experiment = job.experiment
     size, channels = experiment.input.size or COST_SIZE, experiment.input.channels
     key = (experiment.model, experiment.weights.config, size, channels, experiment.rounds)
@@ -219,26 +219,26 @@ def measure(job: Job, network: Segmenter, session: Session) -> Cost:
 
 
 def tuned_settings(network: Segmenter) -> dict[str, float]:
-    """The level a classical detector was used at; nothing for networks."""
+    """The threshold level of a classical detector; empty for networks."""
     return {"level": float(network.level)} if isinstance(network, Detector) else {}
 
 
 def model_info(job: Job) -> ModelInfo:
-    """What the network is, with its published settings; those it was built with are the experiment's."""
+    """The model's record with its published settings; the settings in use belong to the experiment."""
     return find_models().get(job.row.model).info
 
 
 def is_optimistic(job: Job) -> bool:
-    """Whether the test list took part in choosing the weights."""
+    """True if the test list took part in the choice of the checkpoint."""
     weights = job.experiment.weights
     return isinstance(weights, Training) and weights.selection.is_optimistic
 
 
 def environment_of(job: Job, session: Session) -> dict[str, Any]:
-    """Versions, processor, commit; the dataset's digest as its card has it, and what the test images really were.
+    """Versions, processor and commit, with the digests of the dataset's card and of the images that were read.
 
-    `images_digest` is that of the files that were read, and `other_images` how many of them are known not to have the
-    published pixels; both are left out where no image could be read.
+    `images_digest` covers the files that were read; `other_images` counts those known to differ from the published
+    pixels. Both are left out if no image could be read.
     """
     images, decoder = job.experiment.images, job.experiment.input.decoder
     found = {**session.workspace.environment, "dataset_digest": load_card(job.row.dataset).digest}
@@ -249,7 +249,7 @@ def environment_of(job: Job, session: Session) -> dict[str, Any]:
 
 
 def failed_result(job: Job, session: Session, error: Exception) -> RunResult:
-    """The record of an experiment that did not come to an end."""
+    """The result of an experiment that failed, with the reason."""
     reason = f"{type(error).__name__}: {first_line(error)}"
     return RunResult(
         key=job.row.key,

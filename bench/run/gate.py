@@ -1,4 +1,4 @@
-"""The gate: measured scores against a stored reference with margins, so that a network cannot get worse unseen.
+"""The gate: compare scores with a stored reference and its margins, so that a loss of accuracy is noticed.
 
 A reference names rows (a label on a dataset), in each row metrics, and for each metric a value and a margin in the
 metric's own unit. A value that is worse by more than the margin fails; one that is better by more than it passes and
@@ -33,7 +33,7 @@ Results = Mapping[str, Mapping[str, Score]]
 
 @dataclass(frozen=True)
 class Expected:
-    """A stored value, and how far a measured one may be worse; both in the metric's unit."""
+    """A stored value and the margin by which a measured one may be worse, in the metric's unit."""
 
     value: float
     margin: float
@@ -47,7 +47,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the scores of a suite are held against: row to metric id to expected value."""
+    """The expected values of a suite, by row and metric id."""
 
     suite: str
     rows: Mapping[str, Mapping[str, Expected]]
@@ -61,7 +61,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One metric of one row, measured and expected.
 
     Attributes:
@@ -86,11 +86,11 @@ class Check:
 
     @property
     def passes(self) -> bool:
-        """Whether the gate stays open for it."""
+        """True if the metric passes the gate."""
         return self.verdict in ("kept", "improved")
 
     def sentence(self) -> str:
-        """What happened, in a line."""
+        """The outcome in one line."""
         where = f"{self.row}: {self.metric}"
         expected = f"the reference {self.reference:.6g} (margin {self.margin:.6g})"
         if self.verdict == "missing":
@@ -106,21 +106,21 @@ class GateReport:
     """Every check of a gate, in the reference's order.
 
     Attributes:
-        unknown_rows: measured rows the reference does not know; they are not judged.
+        unknown_rows: measured rows that the reference does not have; they are not checked.
     """
 
     suite: str
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     unknown_rows: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether there was something to compare and nothing was worse, null or missing."""
+        """True if there was something to compare and nothing was worse, null or missing."""
         return bool(self.checks) and all(check.passes for check in self.checks)
 
     @property
-    def failures(self) -> tuple[Check, ...]:
-        """What closes the gate."""
+    def failures(self) -> tuple[GateCheck, ...]:
+        """The checks that fail the gate."""
         return tuple(check for check in self.checks if not check.passes)
 
 
@@ -137,7 +137,7 @@ def compare(results: Results, reference: Reference) -> GateReport:
     )
 
 
-def _judge(row: str, metric: str, results: Results, expected: Expected) -> Check:
+def _judge(row: str, metric: str, results: Results, expected: Expected) -> GateCheck:
     score = results.get(row, {}).get(metric)
     value: float | None = None
     reason = ""
@@ -150,7 +150,7 @@ def _judge(row: str, metric: str, results: Results, expected: Expected) -> Check
         value = score.value
         gain = value - expected.value if score.better == "higher" else expected.value - value
         verdict = "worse" if gain < -expected.margin else "improved" if gain > expected.margin else "kept"
-    return Check(row, metric, value, expected.value, expected.margin, verdict, reason)
+    return GateCheck(row, metric, value, expected.value, expected.margin, verdict, reason)
 
 
 def _what_there_is(row: str, results: Results) -> str:
@@ -160,7 +160,7 @@ def _what_there_is(row: str, results: Results) -> str:
 
 
 def to_junit(report: GateReport) -> str:
-    """The report as JUnit XML: one test case a metric, a failure where the gate closes."""
+    """The report as JUnit XML: one test case for each metric, a failure for each metric that fails the gate."""
     suite = ElementTree.Element(
         "testsuite",
         name=f"gate {report.suite}",
@@ -182,7 +182,7 @@ def to_junit(report: GateReport) -> str:
 def write_reference(
     results: Results, path: Path, *, margins: Mapping[str, float] = DEFAULT_MARGINS, suite: str = "gate"
 ) -> Reference:
-    """The reference that these results become, also written to `path` as JSON.
+    """Make a reference of the results and write it to `path` as JSON.
 
     Args:
         margins: metric id to margin, in the metric's unit; other metrics are left out.

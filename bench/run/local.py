@@ -1,4 +1,4 @@
-"""Runs a list of experiments one after the other in this process; a failed one is recorded and the rest go on."""
+"""The local executor: run experiments one after the other; record a failed one and go on with the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mean loss of an epoch, kept on the device and read every few steps, so that the device is not waited for."""
+"""Mean loss of an epoch, kept on the device and read every few steps, so that the host does not wait for each step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bench.errors import NonFiniteLossError
 
-LOOK_EVERY = 16
-"""Steps between two looks. A loss that is no number is found at most so many steps late, and before its epoch ends."""
+READ_EVERY = 16
+"""Steps between two reads. A non-finite loss is found at most this many steps late, and before its epoch ends."""
 
 
 class RunningLoss:
@@ -31,18 +31,18 @@ class RunningLoss:
 
     @property
     def note(self) -> str:
-        """What a progress bar shows: the mean at the last look."""
+        """Text for a progress bar: the mean at the last read."""
         return f"loss {self._total / self._images:.4f}" if self._images else ""
 
     def add(self, loss: Tensor, names: Sequence[str]) -> None:
-        """Count a batch's loss, a tensor of one number on any device, with its images' names.
+        """Add a batch's loss, a tensor of one number on any device, with its images' names.
 
         Raises:
             NonFiniteLossError: naming the epoch and the images, for this batch or one of the last few.
         """
         self._waiting.append((loss.detach(), names))
-        if len(self._waiting) == LOOK_EVERY:
-            self._look()
+        if len(self._waiting) == READ_EVERY:
+            self._read()
 
     def mean(self) -> float:
         """The mean over all images so far.
@@ -51,10 +51,10 @@ class RunningLoss:
             NonFiniteLossError: as `add`.
             ZeroDivisionError: when no batch was counted.
         """
-        self._look()
+        self._read()
         return self._total / self._images
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         if not self._waiting:
             return
         values = torch.stack([loss for loss, _ in self._waiting]).double().tolist()

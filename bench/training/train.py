@@ -1,4 +1,4 @@
-"""The only training loop: epochs, schedule, choice of the epoch, resume after a kill."""
+"""The training loop: epochs, schedule, choice of the checkpoint, resume after an interruption."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ EpochListener = Callable[[Mapping[str, float]], None]
 
 
 @dataclass
-class Progressed:
-    """Where a training stands: what `state.pt` keeps beside weights and optimiser; epoch 0 is none."""
+class EpochState:
+    """Position of a training in `state.pt`, beside weights and optimiser; epoch 0 means that none is finished."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -46,7 +46,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the chosen weights' file and how it went."""
+    """The outcome of a training: the file of the chosen weights and the log."""
 
     checkpoint: Path
     epochs: int
@@ -65,11 +65,11 @@ def train(
     progress: Progress | None = None,
     on_epoch: EpochListener | None = None,
 ) -> Trained:
-    """The weights a training makes, learnt now or taken from `folder` where an earlier call finished or was killed.
+    """Train, or resume from `folder` where an earlier call finished or was interrupted.
 
     Order, augmentation and dropout of an epoch depend on the seed and the epoch's number alone, so that a resumed
-    training makes the same numbers as one that was never stopped. `state.pt` alone says where it stands, the best
-    weights so far included: the other two files are made from it, so that no kill can leave them of different epochs.
+    training gives the same numbers as an uninterrupted one. `state.pt` holds the complete state, the best weights so
+    far included; the other two files are derived from it, so that they can never be of different epochs.
 
     Args:
         training: model, lists, rules and seed.
@@ -84,28 +84,28 @@ def train(
         NonFiniteLossError: naming the epoch, and the images of the batch.
         StoreError: when `state.pt` is broken or of another training.
     """
-    session = _Session(training, frames, selection_frames, folder, device or torch.device("cpu"))
-    session.resume()
+    run = _Run(training, frames, selection_frames, folder, device or torch.device("cpu"))
+    run.resume()
     tell = on_epoch or (lambda record: None)
-    for earlier in session.done.log:
+    for earlier in run.state.log:
         tell(earlier)
-    while session.done.epoch < training.recipe.epochs:
-        record = session.run_epoch(progress or Silent())
-        session.save()
+    while run.state.epoch < training.recipe.epochs:
+        record = run.run_epoch(progress or Silent())
+        run.save()
         tell(record)
-    session.finish()
-    done = session.done
+    run.finish()
+    state = run.state
     return Trained(
-        checkpoint=session.checkpoint,
-        epochs=done.epoch,
-        best_epoch=done.best_epoch,
-        log=tuple(done.log),
-        seconds=sum(record["seconds"] for record in done.log),
+        checkpoint=run.checkpoint,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        log=tuple(state.log),
+        seconds=sum(record["seconds"] for record in state.log),
     )
 
 
-class _Session:
-    """One training in progress: network, optimiser, schedule and what has come of them."""
+class _Run:
+    """One training in progress: network, optimiser, schedule and state."""
 
     def __init__(
         self,
@@ -131,26 +131,27 @@ class _Session:
         )
         self.optimiser = make_optimiser(self.network, training.recipe)
         self.schedule = make_schedule(self.optimiser, training.recipe, steps=steps_per_epoch(frames, training.recipe))
-        self.done = Progressed()
+        self.state = EpochState()
         self.best: dict[str, Tensor] = {}
 
     def run_epoch(self, progress: Progress) -> Mapping[str, float]:
-        """Learn from every batch once, look at the selection list, step the schedule; the epoch's log record."""
+        """Train on every batch once, evaluate the selection list, step the schedule; return the epoch's log record."""
         began = time.perf_counter()
-        epoch = self.done.epoch + 1
+        epoch = self.state.epoch + 1
         rate = self.optimiser.param_groups[0]["lr"]
+        # Seeded by epoch, not by history, so that a resumed training draws the same dropout masks.
         torch.manual_seed(seed_of_epoch(self.training.seed, epoch))
-        loss = self._learn(epoch, progress)
+        loss = self._train_batches(epoch, progress)
         record = {"epoch": epoch, "loss": loss, "lr": rate}
         improved = self._select(epoch, record)
         self.network.epoch_ended(improved=improved)
         self._step_schedule(record)
         record["seconds"] = time.perf_counter() - began
-        self.done.epoch = epoch
-        self.done.log.append(record)
+        self.state.epoch = epoch
+        self.state.log.append(record)
         return record
 
-    def _learn(self, epoch: int, progress: Progress) -> float:
+    def _train_batches(self, epoch: int, progress: Progress) -> float:
         recipe, network = self.training.recipe, self.network
         loss_of = get_loss(recipe.loss, epoch=epoch)
         network.train()
@@ -173,24 +174,25 @@ class _Session:
         return running.mean()
 
     def _select(self, epoch: int, record: dict[str, float]) -> bool:
-        """Judge the epoch on the selection list and keep its weights when they are the best so far."""
+        """Evaluate the epoch on the selection list, and keep its weights if they are the best so far."""
         selection = self.training.selection
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
         if self.selection_frames is not None and due:
-            judged = evaluate_epoch(self.network, self.selection_frames, self.training, self.device)
-            if not math.isfinite(judged["selection_loss"]):
-                found = judged["selection_loss"]
+            evaluated = evaluate_epoch(self.network, self.selection_frames, self.training, self.device)
+            if not math.isfinite(evaluated["selection_loss"]):
+                found = evaluated["selection_loss"]
                 raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
-            record.update(judged)
+            record.update(evaluated)
         if selection.rule == "last":
-            self.done.best_epoch = epoch
+            self.state.best_epoch = epoch
             return True
         if not due:
             return False
+        # Lower is better for both criteria.
         value = record["selection_loss"] if selection.criterion == "loss" else -record["selection_IoU"]
-        improved = self.done.best_value is None or value < self.done.best_value
+        improved = self.state.best_value is None or value < self.state.best_value
         if improved:
-            self.done.best_value, self.done.best_epoch = value, epoch
+            self.state.best_value, self.state.best_epoch = value, epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         return improved
 
@@ -205,10 +207,10 @@ class _Session:
         """Write the chosen epoch's weights."""
         if self.best:
             self.network.load_state_dict(self.best)
-        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(self.training, self.done.best_epoch))
+        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(self.training, self.state.best_epoch))
 
     def save(self) -> None:
-        """Write `state.pt` and `log.jsonl`, from which a killed training goes on."""
+        """Write `state.pt`, from which an interrupted training resumes, and `log.jsonl`."""
         state = {
             "training": self.training.key,
             "network": self.network.state_dict(),
@@ -217,22 +219,23 @@ class _Session:
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
             "feedback": self.network.resume_state(),
             "done": {
-                "epoch": self.done.epoch,
-                "best_epoch": self.done.best_epoch,
-                "best_value": self.done.best_value,
-                "log": self.done.log,
+                "epoch": self.state.epoch,
+                "best_epoch": self.state.best_epoch,
+                "best_value": self.state.best_value,
+                "log": self.state.log,
             },
         }
+        # state.pt first: the log is derived from it, and is written again when a training resumes.
         with replacing(self.folder / "state.pt") as path:
             torch.save(state, path)
         self._write_log()
 
     def _write_log(self) -> None:
-        lines = [json.dumps(record, allow_nan=False) + "\n" for record in self.done.log]
+        lines = [json.dumps(record, allow_nan=False) + "\n" for record in self.state.log]
         write_text(self.folder / "log.jsonl", "".join(lines))
 
     def resume(self) -> None:
-        """Go on where an earlier call stopped, when there is one.
+        """Load the state of an earlier call, if there is one.
 
         Raises:
             StoreError: when `state.pt` is broken or of another training.
@@ -244,29 +247,29 @@ class _Session:
             state = torch.load(path, map_location=self.device, weights_only=True)
             made_by = state["training"]
         except Exception as error:
-            raise StoreError(f"{path}: not a readable state ({first_line(error)}); delete it to train anew") from error
+            raise StoreError(f"{path}: not a readable state ({first_line(error)}); delete it to train again") from error
         if made_by != self.training.key:
             raise StoreError(
-                f"{path}: of training {made_by!r}, expected {self.training.key!r}; delete it to train anew"
+                f"{path}: of training {made_by!r}, expected {self.training.key!r}; delete it to train again"
             )
         try:
-            self._take_back(state)
+            self._load(state)
         except Exception as error:
             raise StoreError(
-                f"{path}: does not fit this version ({first_line(error)}); delete it to train anew"
+                f"{path}: does not fit this version ({first_line(error)}); delete it to train again"
             ) from error
         self._write_log()
-        if self.done.epoch < self.training.recipe.epochs:
-            log.info("training %s goes on after epoch %d", self.training.key, self.done.epoch)
+        if self.state.epoch < self.training.recipe.epochs:
+            log.info("training %s resumes after epoch %d", self.training.key, self.state.epoch)
 
-    def _take_back(self, state: Mapping[str, Any]) -> None:
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.best = state["best"]
         self.optimiser.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         self.network.load_resume_state(state["feedback"])
-        self.done = Progressed(**state["done"])
+        self.state = EpochState(**state["done"])
 
 
 def seed_of_epoch(seed: int, epoch: int) -> int:
@@ -281,9 +284,9 @@ def evaluate_epoch(
     training: Training,
     device: torch.device,
 ) -> dict[str, float]:
-    """Mean loss, pooled IoU, Pd and Fa of the judged round on the selection list, in evaluation mode, without padding.
+    """Mean loss, pooled IoU, Pd and Fa of the scored round on the selection list, in evaluation mode, without padding.
 
-    What is undefined, as Pd without targets, is left out; an IoU of 0/0 is 0.
+    Undefined values, as Pd without targets, are left out; an IoU of 0/0 is 0.
     """
     network.eval()
     loss, counts = get_loss(training.recipe.loss), counts_on(device)
@@ -293,6 +296,7 @@ def evaluate_epoch(
         *_, logits = islice(network.rounds(moved.image, moved.start), network.judged_round)
         total += loss(logits, moved.mask).double() * len(batch.name)
         inside = torch.zeros_like(moved.mask[:, 0], dtype=torch.bool)
+        # Padding lies outside: only the pixels of the image itself are counted.
         for row, native in enumerate(batch.size):
             height, width = training.input.size or native
             inside[row, :height, :width] = True
@@ -305,9 +309,9 @@ def evaluate_epoch(
 
 
 SELECTION_METRICS = {"IoU": "IoU/pooled", "Pd": "Pd/centroid-3px", "Fa": "Fa/unmatched-area"}
-"""What is said of every look at the selection list, beside the loss."""
+"""Scores logged for every evaluation of the selection list, beside the loss."""
 
 
 def checkpoint_metadata(training: Training, epoch: int) -> dict[str, str]:
-    """What a checkpoint says of its making."""
+    """The origin of a checkpoint, for its metadata."""
     return {"training": training.key, "dataset": training.images.dataset, "epoch": str(epoch)}

@@ -604,7 +604,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(tmp_path: Path) -> Non
         done = python(*words, cwd=tmp_path / folder)
         assert done.returncode == 0, done.stderr
         if folder == "killed":
-            assert "goes on after epoch" in done.stderr
+            assert "resumes after epoch" in done.stderr
     made = {
         path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole" / "runs").rglob("*.*") if path.is_file()
     }

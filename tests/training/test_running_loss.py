@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.errors import NonFiniteLossError
-from bench.training.running_loss import LOOK_EVERY, RunningLoss
+from bench.training.running_loss import READ_EVERY, RunningLoss
 
 
 def test_the_mean_weighs_batches_by_their_images() -> None:
@@ -19,14 +19,14 @@ def test_the_mean_weighs_batches_by_their_images() -> None:
 
 def test_nothing_is_read_between_two_looks() -> None:
     running = RunningLoss(epoch=1)
-    for _ in range(LOOK_EVERY - 1):
+    for _ in range(READ_EVERY - 1):
         running.add(torch.tensor(2.0), ["a"])
     assert running.note == ""
     running.add(torch.tensor(4.0), ["a"])
-    assert running.note == f"loss {2 + 2 / LOOK_EVERY:.4f}"
+    assert running.note == f"loss {2 + 2 / READ_EVERY:.4f}"
 
 
-@pytest.mark.parametrize("later", [0, 1, LOOK_EVERY])
+@pytest.mark.parametrize("later", [0, 1, READ_EVERY])
 @pytest.mark.parametrize("found", ["nan", "inf"])
 def test_the_first_batch_whose_loss_is_no_number_is_named(found: str, later: int) -> None:
     batches = [["fine"], ["x", "y"], *[["later"]] * later]

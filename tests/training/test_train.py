@@ -194,7 +194,7 @@ def assert_refused(training: Training, folder: Path, named: str) -> None:
     with pytest.raises(StoreError) as caught:
         run_training(training, folder)
     assert named in str(caught.value)
-    assert "delete it to train anew" in str(caught.value)
+    assert "delete it to train again" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
