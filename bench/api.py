@@ -97,7 +97,7 @@ def run_suite(
             result with `status="failed"` and raises nothing.
     """
     from bench.run.executor import find_executor
-    from bench.run.preflight import check_names, read_images, with_leaks
+    from bench.run.preflight import check_jobs, read_images, with_leaks
     from bench.store.files import write_manifest
     from bench.store.mlflow_tracker import Mirror, open_tracker
     from bench.suites.suite import Suite, expand, load_suite, manifest_of, parse_limit, restricted
@@ -114,7 +114,7 @@ def run_suite(
         limit=parse_limit(limit) if isinstance(limit, str) else limit,
         device="cuda" if on.type == "cuda" else "cpu",
     )
-    check_names(jobs)
+    check_jobs(jobs)
     session = open_session(Path(runs), data, device=on, progress=progress)
     read_images(jobs, session)
     jobs = with_leaks(jobs, session, allowed=described.allow_leak)
@@ -193,7 +193,7 @@ def gate(
     """
     from bench.run.gate import compare, read_reference, write_reference
     from bench.run.local import run_all
-    from bench.run.preflight import check_names, read_images
+    from bench.run.preflight import check_jobs, read_images
     from bench.suites.suite import expand, load_suite
 
     stored = None if update else read_reference(Path(reference))
@@ -206,7 +206,7 @@ def gate(
             "on prove nothing; remove it"
         )
     jobs = expand(described, info_of=info_lookup(plugins))
-    check_names(jobs)
+    check_jobs(jobs)
     with TemporaryDirectory() as runs:
         session = open_session(Path(runs), data, device=open_device("cpu"), progress=progress)
         read_images(jobs, session)

@@ -20,10 +20,10 @@ from bench.protocols.scorings import all_scorings, describe_rules
 from bench.registry import unknown
 from bench.suites.suite import load_suite, suite_names
 
-Rows = list[dict[str, str | int]]
+CatalogueRows = list[dict[str, str | int]]
 
 
-def list_rows(what: str) -> Rows:
+def list_rows(what: str) -> CatalogueRows:
     """The rows of one list, each a mapping from column to value.
 
     Raises:
@@ -34,7 +34,7 @@ def list_rows(what: str) -> Rows:
     return LISTS[what]()
 
 
-def list_models() -> Rows:
+def list_models() -> CatalogueRows:
     """Every registered network and classical detector with its source and licence."""
     infos = [find_models().get(name).info for name in sorted(find_models(), key=str.casefold)]
     return [
@@ -52,7 +52,7 @@ def list_models() -> Rows:
     ]
 
 
-def list_datasets() -> Rows:
+def list_datasets() -> CatalogueRows:
     """Every dataset card with its splits and the number of images that it has digests of."""
     cards = [load_card(name) for name in card_names()]
     return [
@@ -71,7 +71,7 @@ def list_datasets() -> Rows:
     ]
 
 
-def list_layouts() -> Rows:
+def list_layouts() -> CatalogueRows:
     """Every folder or archive layout that `data import` recognises."""
     return [
         {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
@@ -79,7 +79,7 @@ def list_layouts() -> Rows:
     ]
 
 
-def list_suites() -> Rows:
+def list_suites() -> CatalogueRows:
     """Every suite that comes with the project."""
     suites = [load_suite(name) for name in suite_names()]
     return [
@@ -94,7 +94,7 @@ def list_suites() -> Rows:
     ]
 
 
-def list_protocols() -> Rows:
+def list_protocols() -> CatalogueRows:
     """Every protocol with its rules and what is known to be wrong with it."""
     protocols = [PROTOCOLS.get(name) for name in PROTOCOLS]
     return [
@@ -111,18 +111,18 @@ def list_protocols() -> Rows:
     ]
 
 
-def list_metrics() -> Rows:
+def list_metrics() -> CatalogueRows:
     """Every metric id with its unit and direction."""
     infos = (*metric_infos(), *CURVES.infos(), *ERRORS.infos(), *CONTRAST.infos())
     return [{"id": info.id, "unit": info.unit, "better": info.better, "meaning": info.summary} for info in infos]
 
 
-def list_starts() -> Rows:
+def list_starts() -> CatalogueRows:
     """Every first feedback mask at test time, by the name that `start` takes."""
     return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
 
 
-def list_corruptions() -> Rows:
+def list_corruptions() -> CatalogueRows:
     """Every kind of corruption of test images by its `--corruption` name, with the settings of its five levels."""
     kinds = [CORRUPTIONS.get(name) for name in CORRUPTIONS]
     return [
@@ -137,7 +137,7 @@ def list_corruptions() -> Rows:
     ]
 
 
-def list_scorings() -> Rows:
+def list_scorings() -> CatalogueRows:
     """Every named scoring with its rules, the numbers that its code base prints, and what is wrong with it."""
     return [
         {
@@ -151,7 +151,7 @@ def list_scorings() -> Rows:
     ]
 
 
-LISTS: Mapping[str, Callable[[], Rows]] = {
+LISTS: Mapping[str, Callable[[], CatalogueRows]] = {
     "models": list_models,
     "datasets": list_datasets,
     "layouts": list_layouts,

@@ -74,7 +74,7 @@ def show_leaks(report: LeakReport) -> None:
             )
         )
     for leak in report.leaks:
-        say(f"{leak.judged.title} ({leak.images} images) against {leak.learnt.title}: {leak_words(leak)}")
+        say(f"{leak.judged.title} ({leak.images} images) against {leak.learnt.title}: {leak_summary(leak)}")
         for line in _examples(leak):
             say(f"  {line}")
     for other in dict.fromkeys(crossing.other.dataset for crossing in report.crossings):
@@ -107,7 +107,7 @@ def crossing_table(other: str, report: LeakReport) -> Table:
     return table
 
 
-def leak_words(leak: ListLeak) -> str:
+def leak_summary(leak: ListLeak) -> str:
     """`0 shared, 0 with the same pixels, 118 near (17.8 %), 54 of them the same view`."""
     words = f"{len(leak.shared)} shared, {len(leak.exact)} with the same pixels"
     if leak.near is None:

@@ -41,10 +41,10 @@ def import_weights_(
     if as_json:
         out.print_json(json.dumps(asdict(made), default=str))
         return
-    show_import(made)
+    show_converted(made)
 
 
-def show_import(made: Imported) -> None:
+def show_converted(made: Imported) -> None:
     """Print the source, the written file and the outcome of the comparison."""
     settings = "".join(f", {name} {value}" for name, value in made.settings.items())
     lines = [

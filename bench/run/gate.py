@@ -26,7 +26,7 @@ DEFAULT_MARGINS: Mapping[str, float] = MappingProxyType(
 )
 """How much worse a score of given weights may be: more than another processor's rounding, less than a real loss."""
 
-Verdict = Literal["kept", "improved", "worse", "null", "missing"]
+Outcome = Literal["kept", "improved", "worse", "null", "missing"]
 Results = Mapping[str, Mapping[str, Score]]
 """Row ("DFINet on NUAA-SIRST") to metric id to score."""
 
@@ -76,7 +76,7 @@ class GateCheck:
     value: float | None
     reference: float
     margin: float
-    verdict: Verdict
+    verdict: Outcome
     reason: str = ""
 
     @property
@@ -141,7 +141,7 @@ def _judge(row: str, metric: str, results: Results, expected: Expected) -> GateC
     score = results.get(row, {}).get(metric)
     value: float | None = None
     reason = ""
-    verdict: Verdict
+    verdict: Outcome
     if score is None:
         verdict, reason = "missing", _what_there_is(row, results)
     elif score.value is None or not math.isfinite(score.value):

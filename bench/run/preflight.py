@@ -19,7 +19,7 @@ from bench.suites.suite import Job
 from bench.types import Config, Decoder, ImageList, Method, Training
 
 
-def check_names(jobs: Sequence[Job]) -> None:
+def check_jobs(jobs: Sequence[Job]) -> None:
     """Check that everything the jobs name exists, so that a typo fails before anything runs.
 
     Raises:

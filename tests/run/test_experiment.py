@@ -32,7 +32,7 @@ from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
 from bench.run.experiment import run
 from bench.run.local import run_all
-from bench.run.preflight import check_names, is_done, read_images
+from bench.run.preflight import check_jobs, is_done, read_images
 from bench.run.workspace import Session, Workspace
 from bench.scoring.align import grey_like, judged_pair
 from bench.store.files import Manifest, load_arrays, read_result, write_result
@@ -438,21 +438,21 @@ def test_a_name_that_does_not_exist_is_found_before_anything_runs(
     changes: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     with pytest.raises(LookupError, match=named):
-        check_names(make_jobs(tmp_path, "Echo", **changes))
+        check_jobs(make_jobs(tmp_path, "Echo", **changes))
 
 
 def test_a_start_mask_is_not_asked_of_a_network_without_feedback(tmp_path: Path) -> None:
     plain, named = (make_jobs(tmp_path, "Dot", **changes) for changes in ({}, {"start": "zero"}))
-    check_names(named)
+    check_jobs(named)
     assert named[0].row.key == plain[0].row.key
 
 
 def test_a_setting_that_the_model_lacks_is_found_before_anything_runs(tmp_path: Path) -> None:
     (job,) = make_jobs(tmp_path, "DFINet")
-    check_names([job])
+    check_jobs([job])
     odd = replace(job.experiment, weights=replace(job.experiment.weights, config=(("widht", 8), ("width", 2))))
     with pytest.raises(ValueError, match=r"model DFINet has other settings: .*widht"):
-        check_names([Job(job.row, odd)])
+        check_jobs([Job(job.row, odd)])
 
 
 def test_the_examples_are_images_of_one_size_with_every_round(tmp_path: Path) -> None:
@@ -591,7 +591,7 @@ def test_a_corruption_that_does_not_exist_is_found_before_anything_runs(tmp_path
     (job,) = make_jobs(tmp_path, "Dot")
     slip = replace(job, experiment=replace(job.experiment, corruption="drfit@3"))
     with pytest.raises(LookupError, match="did you mean drift"):
-        check_names([slip])
+        check_jobs([slip])
 
 
 def test_a_network_tested_elsewhere_is_trained_once(tmp_path: Path) -> None:
