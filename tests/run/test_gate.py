@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.run.gate import Expected, Reference, Verdict, compare, read_reference, to_junit, write_reference
+from bench.run.gate import Expected, Reference, Outcome, compare, read_reference, to_junit, write_reference
 from bench.types import Better, Score
 
 ROW = "DFINet (width 8) on synthetic"
@@ -45,7 +45,7 @@ def measured(iou: float | None, fa: float | None = 0.25) -> dict[str, dict[str, 
     ],
 )
 def test_the_gate_closes_when_a_value_is_worse_than_its_margin_or_null(
-    iou: float | None, fa: float | None, verdicts: tuple[Verdict, Verdict], passed: bool
+    iou: float | None, fa: float | None, verdicts: tuple[Outcome, Outcome], passed: bool
 ) -> None:
     report = compare(measured(iou, fa), REFERENCE)
     assert tuple(check.verdict for check in report.checks) == verdicts
