@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.run.gate import Expected, Reference, Outcome, compare, read_reference, to_junit, write_reference
+from bench.run.gate import Expected, Outcome, Reference, compare, read_reference, to_junit, write_reference
 from bench.types import Better, Score
 
 ROW = "DFINet (width 8) on synthetic"
