@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, surroundings
+from bench.metrics.counting.levels import LEVELS, LevelArray
+from bench.metrics.counting.truth import FloatArray, surroundings
 from bench.metrics.tabled import Found, TableMetrics
 from bench.types import Scoring
 
@@ -48,11 +49,11 @@ class ImageContrast:
     background_after: float
 
 
-def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
+def measure_contrast(q: LevelArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
     """The contrast of one image before and after detection.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counting.counts.quantise`.
+        q: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
         truth: (H, W) in {0, 1}.
         grey: (H, W) grey levels 0 to 255.
 
@@ -72,7 +73,7 @@ def measure_contrast(q: QArray, truth: NDArray[Any], grey: NDArray[Any], *, scor
     )
 
 
-def _check(q: QArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
+def _check(q: LevelArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
         raise RequestError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
     if q.dtype != np.uint16:
@@ -170,7 +171,7 @@ class ContrastWriter:
         self._names: list[str] = []
         self._images: list[ImageContrast] = []
 
-    def add(self, name: str, q: QArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
+    def add(self, name: str, q: LevelArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
         """Measure one image; arguments as in `measure_contrast`. The values are also handed back.
 
         Raises:

@@ -9,6 +9,7 @@ predictions anew at that threshold.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,17 +17,20 @@ from numpy.typing import NDArray
 
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, IntArray
-from bench.metrics.counting.counts import LEVELS, FloatArray, QArray, Truth, check_levels, read_truth, threshold_level
+from bench.metrics.counting.labelled_map import check_levels
+from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
 from bench.metrics.counting.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
 from bench.metrics.counting.threshold_sweep import (
     AREA,
-    COMPONENTS,
     MATCHED,
-    add_levels,
+    Growth,
     coarse_levels,
+    count_levels,
+    grow,
     sweep_pairs,
     sweep_untouched,
 )
+from bench.metrics.counting.truth import FloatArray, Truth, read_truth
 from bench.types import Scoring
 
 _HISTOGRAMS = ("target_levels", "other_levels")
@@ -69,6 +73,62 @@ class TargetCounts(NamedTuple):
     unmatched_area: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class ImageCurve:
+    """The integers of one image at all thresholds.
+
+    Attributes:
+        levels: (L + 1,) the levels above 0 that occur, falling, and 0.
+        target_levels, other_levels: (L + 1,) pixels at each of them, on targets and off.
+        steps: (3, L + 1) as in `CurveCounts`.
+        targets, pixels: of the image.
+    """
+
+    levels: LevelArray
+    target_levels: IntArray
+    other_levels: IntArray
+    steps: IntArray
+    targets: int
+    pixels: int
+
+
+def follow_thresholds(levels: LevelArray, growth: Growth, truth: Truth, scoring: Scoring) -> ImageCurve:
+    """Count one image at all thresholds.
+
+    Args:
+        levels: (H, W) the map.
+        growth: of that map, under the scoring's connectivity.
+    """
+    on, off = count_levels(growth, truth.real)
+    steps = _steps_of(levels, growth, truth, scoring)
+    return ImageCurve(growth.levels, on, off, steps, len(truth.targets), levels.size)
+
+
+def _steps_of(levels: LevelArray, growth: Growth, truth: Truth, scoring: Scoring) -> IntArray:
+    if scoring.matching in PAIRINGS:
+        rule, limit = PAIRINGS[scoring.matching], float(scoring.distance)
+        return sweep_pairs(growth, truth.targets.centroids, rule=rule, limit=limit)
+    if scoring.matching == "overlap":
+        steps = sweep_untouched(growth, truth.full)
+        steps[MATCHED] = _peaks(levels, growth, truth.targets)
+        return steps
+    if scoring.matching == "shooting":
+        near = around(truth.full, ALARM_SIDE)
+        steps = sweep_untouched(growth, near)
+        _, steps[AREA] = count_levels(growth, near)
+        steps[MATCHED] = _peaks(around(levels, HIT_SIDE), growth, truth.targets)
+        return steps
+    return np.zeros((3, len(growth.levels)), dtype=np.int64)
+
+
+def _peaks(levels: LevelArray, growth: Growth, targets: Components) -> IntArray:
+    """(L + 1,) targets by their highest level: a target is found as soon as the threshold falls below that."""
+    peaks = np.zeros(len(targets), dtype=np.int64)
+    np.maximum.at(peaks, targets.owner, levels[targets.rows, targets.cols])
+    place = np.searchsorted(growth.levels[::-1], peaks)  # ascending
+    return np.bincount(place, minlength=len(growth.levels))[::-1]
+
+
 class CurveCounts:
     """The integers all curves are made of, added up image by image in constant memory.
 
@@ -78,7 +138,7 @@ class CurveCounts:
     Attributes:
         thresholds: how many thresholds k/65536, evenly spaced from 0, are told apart: all 65536, or fewer for a first
             look (256 is what the field's curves have at most).
-        target_levels, other_levels: (65536,) pixels at each level of q, on targets and off.
+        target_levels, other_levels: (65536,) pixels at each level of the maps, on targets and off.
         steps: (3, 65536) by how much matched targets, components that are false alarms, and pixels that are, change
             when the pixels of a level join; all zero under a matching rule that is not in `SWEPT`.
         targets, pixels, images: totals.
@@ -101,57 +161,40 @@ class CurveCounts:
         """Whether targets and components are followed, or pixels alone."""
         return self.scoring.matching in SWEPT
 
-    def add(self, q: QArray, truth: NDArray[Any]) -> None:
-        """Count one image in.
+    def add(self, levels: LevelArray, truth: NDArray[Any]) -> None:
+        """Count one image.
 
         Args:
-            q: (H, W) uint16, from `quantise`.
+            levels: (H, W) uint16, from `quantise`.
             truth: (H, W), see `read_truth`.
 
         Raises:
             RequestError: when a map is not of the kind asked for, or shapes differ.
         """
-        self.add_against(q, read_truth(truth, self.scoring))
+        self.add_against(levels, read_truth(truth, self.scoring))
 
-    def add_against(self, q: QArray, truth: Truth) -> None:
-        """Count one image in, whose mask has been read before.
+    def add_against(self, levels: LevelArray, truth: Truth) -> None:
+        """Count one image whose mask has been read before.
 
         Raises:
-            RequestError: when `q` is not uint16 or differs in shape from the mask.
+            RequestError: when the map is not uint16 or differs in shape from the mask.
         """
-        check_levels(q, truth)
-        q = np.ascontiguousarray(q)
+        check_levels(levels, truth)
         if self.thresholds < LEVELS:
-            q = coarse_levels(q, LEVELS // self.thresholds)
-        add_levels(q, truth.real, self.target_levels, self.other_levels)
-        self.targets += len(truth.targets)
-        self.pixels += q.size
+            levels = coarse_levels(np.ascontiguousarray(levels), LEVELS // self.thresholds)
+        self.append(follow_thresholds(levels, grow(levels, self.scoring.connectivity), truth, self.scoring))
+
+    def append(self, image: ImageCurve) -> None:
+        """Add the integers of one image."""
+        self.target_levels[image.levels] += image.target_levels
+        self.other_levels[image.levels] += image.other_levels
+        self.steps[:, image.levels] += image.steps
+        self.targets += image.targets
+        self.pixels += image.pixels
         self.images += 1
-        if self.is_swept:
-            self._sweep(q, truth)
 
-    def _sweep(self, q: QArray, truth: Truth) -> None:
-        scoring, targets, none = self.scoring, truth.targets, np.zeros(LEVELS, dtype=np.int64)
-        if scoring.matching in PAIRINGS:
-            rule, limit = PAIRINGS[scoring.matching], float(scoring.distance)
-            sweep_pairs(q, targets.centroids, scoring.connectivity, rule, limit, self.steps)
-        elif scoring.matching == "overlap":
-            sweep_untouched(q, truth.full, scoring.connectivity, self.steps[COMPONENTS], self.steps[AREA])
-            self._add_peaks(q, targets)
-        else:
-            near = around(truth.full, ALARM_SIDE)
-            sweep_untouched(q, near, scoring.connectivity, self.steps[COMPONENTS], none)
-            add_levels(q, near, none, self.steps[AREA])
-            self._add_peaks(around(q, HIT_SIDE), targets)
-
-    def _add_peaks(self, q: QArray, targets: Components) -> None:
-        """A target is found as soon as the threshold falls below its highest level."""
-        peaks = np.zeros(len(targets), dtype=np.int64)
-        np.maximum.at(peaks, targets.owner, q[targets.rows, targets.cols])
-        np.add.at(self.steps[MATCHED], peaks, 1)
-
-    def merge(self, other: CurveCounts) -> None:
-        """Count in what another accumulator has seen: the curves of a list are those of its parts, added up.
+    def extend(self, other: CurveCounts) -> None:
+        """Add what another has counted: the curves of a list are those of its parts, added up.
 
         Raises:
             RequestError: when the two match targets under different rules, or have different thresholds.

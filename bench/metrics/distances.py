@@ -11,9 +11,11 @@ import numpy as np
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import IntArray, find_components
-from bench.metrics.counting.counts import FloatArray, QArray, Truth, check_levels, threshold_level
-from bench.metrics.counting.matching import PAIRINGS, verdict_of
+from bench.metrics.counting.labelled_map import check_levels
+from bench.metrics.counting.levels import LevelArray, threshold_level
+from bench.metrics.counting.matching import PAIRINGS, match_one_to_one
 from bench.metrics.counting.pairing import pair
+from bench.metrics.counting.truth import FloatArray, Truth
 from bench.types import Scoring
 
 DISTANCES = tuple(range(1, 11))
@@ -59,7 +61,7 @@ class DistanceCounts:
         self.scoring = scoring
         self._images: list[tuple[int, int, list[int], list[int]]] = []
 
-    def add_against(self, q: QArray, truth: Truth) -> None:
+    def add_against(self, q: LevelArray, truth: Truth) -> None:
         """Count one image in, whose mask has been read.
 
         Raises:
@@ -71,9 +73,9 @@ class DistanceCounts:
         matched, areas = [], []
         for distance in DISTANCES:
             partner = pair(PAIRINGS[scoring.matching], truth.targets.centroids, found.centroids, float(distance))
-            verdict = verdict_of(partner, found)
-            matched.append(int(np.count_nonzero(verdict.is_found)))
-            areas.append(verdict.alarm_area)
+            matches = match_one_to_one(partner, found)
+            matched.append(int(np.count_nonzero(matches.is_found)))
+            areas.append(matches.alarm_area)
         self._images.append((len(truth.targets), q.size, matched, areas))
 
     def extend(self, other: DistanceCounts) -> None:
@@ -96,7 +98,7 @@ class DistanceCounts:
 def pd_fa_by_distance(table: DistanceTable) -> PdFaByDistance:
     """Pd and Fa of the list at every distance; at 3 px the values of the main table.
 
-    >>> from bench.metrics.counting.counts import read_truth
+    >>> from bench.metrics.counting.truth import read_truth
     >>> counts, scoring = DistanceCounts(Scoring("native")), Scoring("native")
     >>> q = np.array([[0, 0, 0, 0, 65535, 0, 0, 0]], np.uint16)  # 4 px from the target
     >>> counts.add_against(q, read_truth(np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8), scoring))

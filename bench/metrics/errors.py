@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import Components, IntArray, find_components
-from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
+from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
 from bench.metrics.counting.overlap_matching import (
     OVERLAP,
     match_overlap_priority,
@@ -76,11 +76,11 @@ class ImageErrors:
     pair_perception: IntArray
 
 
-def find_errors(q: QArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErrors:
+def find_errors(q: LevelArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErrors:
     """The errors of one prediction against one binary mask, at the scoring's threshold, distance and connectivity.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counting.counts.quantise`.
+        q: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
         truth: (H, W) in {0, 1}.
 
     Raises:
@@ -92,7 +92,7 @@ def find_errors(q: QArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErr
     return _compare(targets, found, width=q.shape[1], distance=scoring.distance)
 
 
-def _check(q: QArray, truth: NDArray[Any], scoring: Scoring) -> None:
+def _check(q: LevelArray, truth: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
         raise RequestError(
             f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary for errors"
@@ -181,7 +181,7 @@ class ErrorsWriter:
         self._names: list[str] = []
         self._images: list[ImageErrors] = []
 
-    def add(self, name: str, q: QArray, *, truth: NDArray[Any]) -> ImageErrors:
+    def add(self, name: str, q: LevelArray, *, truth: NDArray[Any]) -> ImageErrors:
         """Find one image's errors; arguments as in `find_errors`. The integers are also handed back.
 
         Raises:

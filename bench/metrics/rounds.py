@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import IntArray
-from bench.metrics.counting.counts import QArray, threshold_level
+from bench.metrics.counting.levels import LevelArray, threshold_level
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "start_predicted", "actual")
@@ -48,12 +48,12 @@ class ImageRounds:
 
 
 def follow_image(
-    levels: QArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None, scoring: Scoring
+    levels: LevelArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None, scoring: Scoring
 ) -> ImageRounds:
     """The integers of one image's rounds.
 
     Args:
-        levels: (R, H, W) uint16, from `bench.metrics.counting.counts.quantise`.
+        levels: (R, H, W) uint16, from `bench.metrics.counting.levels.quantise`.
         mask: (H, W) in {0, 1}, the ground truth at the maps' size.
         start: (H, W) in [0, 1], the first feedback mask; None, which counts as an empty one, where none was fed.
 
@@ -87,7 +87,7 @@ def follow_image(
     )
 
 
-def _check(levels: QArray, mask: NDArray[Any], start: NDArray[Any]) -> None:
+def _check(levels: LevelArray, mask: NDArray[Any], start: NDArray[Any]) -> None:
     if levels.dtype != np.uint16:
         raise RequestError(f"maps are {levels.dtype}, expected uint16 levels; make them with quantise()")
     if levels.ndim != 3 or not len(levels):
@@ -138,7 +138,9 @@ class RoundsWriter:
         self._names: list[str] = []
         self._images: list[ImageRounds] = []
 
-    def add(self, name: str, levels: QArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None) -> ImageRounds:
+    def add(
+        self, name: str, levels: LevelArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None
+    ) -> ImageRounds:
         """Follow one image; arguments as in `follow_image`. The integers are also handed back.
 
         Raises:

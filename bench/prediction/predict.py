@@ -13,7 +13,7 @@ from bench.data.batches.loader import evaluation_batches, network_size
 from bench.data.images.frames import Frame
 from bench.data.images.start_masks import OTSU
 from bench.errors import RequestError
-from bench.metrics.counting.counts import quantise
+from bench.metrics.counting.levels import quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
 from bench.prediction.parallel_detector import score_maps

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from bench.data.images.decode import Pixels, resize_bilinear
 from bench.data.images.frames import Frame, Masked
-from bench.metrics.counting.counts import LEVELS, QArray, Truth, quantise, read_truth
+from bench.metrics.counting.levels import LEVELS, LevelArray, quantise
+from bench.metrics.counting.truth import Truth, read_truth
 from bench.types import Scoring
 
-Pair = tuple[QArray, NDArray[np.generic]]
+Pair = tuple[LevelArray, NDArray[np.generic]]
 """A map (H, W) in 1/65536 and its truth (H, W): uint8 in {0, 1}, or float32 in [0, 1] under soft ground truth."""
 
 
-def judged_pair(levels: QArray, frame: Masked, scoring: Scoring) -> Pair:
+def judged_pair(levels: LevelArray, frame: Masked, scoring: Scoring) -> Pair:
     """One map and the ground truth it is judged against, at the same size.
 
     The map is stretched first, where the scoring says so, and then brought to the mask's size, or the mask to its.
@@ -40,8 +41,8 @@ def judged_pair(levels: QArray, frame: Masked, scoring: Scoring) -> Pair:
 
 
 def judged_under(
-    levels: QArray, frame: Masked, scorings: Iterable[Scoring], *, grey: Pixels | None = None
-) -> Iterator[tuple[Scoring, QArray, Truth]]:
+    levels: LevelArray, frame: Masked, scorings: Iterable[Scoring], *, grey: Pixels | None = None
+) -> Iterator[tuple[Scoring, LevelArray, Truth]]:
     """Each scoring with the map and the mask that it judges; those that see alike share both.
 
     Args:
@@ -61,7 +62,7 @@ def judged_under(
         yield scoring, map_, truths[reading]
 
 
-def stretch(levels: QArray) -> QArray:
+def stretch(levels: LevelArray) -> LevelArray:
     """The map (H, W) stretched over all levels, (q - min) / (max - min); a constant map becomes 0.
 
     UIU-Net's script, whose rule this is, divides 0 by 0 there and gets NaN, of which nothing is above a threshold.

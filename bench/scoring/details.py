@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bench.errors import RequestError
 from bench.metrics.contrast import CONTRAST, ContrastWriter
-from bench.metrics.counting.counts import QArray, Truth
+from bench.metrics.counting.levels import LevelArray
 from bench.metrics.counting.matching import PAIRINGS
+from bench.metrics.counting.truth import Truth
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
@@ -34,7 +35,7 @@ class Details:
         self.errors = ErrorsWriter(scoring) if is_binary else None
         self.contrast = ContrastWriter(scoring) if is_binary and with_grey else None
 
-    def add(self, name: str, levels: QArray, truth: Truth) -> None:
+    def add(self, name: str, levels: LevelArray, truth: Truth) -> None:
         """Count one image in, whose map (H, W) is as it is judged.
 
         Raises:
@@ -52,7 +53,7 @@ class Details:
 
     def extend(self, other: Details) -> None:
         """Count in what was counted of the images that follow."""
-        self.curves.merge(other.curves)
+        self.curves.extend(other.curves)
         if self.distances is not None and other.distances is not None:
             self.distances.extend(other.distances)
         if self.errors is not None and other.errors is not None:

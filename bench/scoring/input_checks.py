@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from bench.errors import DataError
-from bench.metrics.counting.counts import LEVELS, QArray, threshold_level
+from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
 from bench.scoring.read_map import FULL, Kind, Map
 from bench.types import Scoring
 
@@ -40,7 +40,7 @@ class Survey:
     images: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def add(self, prediction: Map, levels: QArray, mask: Map) -> None:
+    def add(self, prediction: Map, levels: LevelArray, mask: Map) -> None:
         """Take one image in."""
         is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
         with self._lock:

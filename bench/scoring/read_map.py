@@ -20,7 +20,7 @@ from PIL import Image
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.data.images.decode import FORMATS, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
-from bench.metrics.counting.counts import LEVELS, QArray, quantise
+from bench.metrics.counting.levels import LEVELS, LevelArray, quantise
 
 Kind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
 """What values say: `zero-one` 0 and 1, `levels` what this project stores, the others as their names."""
@@ -214,7 +214,7 @@ def _refuse_deep_colour(path: Path) -> None:
             raise DataError(f"{path}: 16 bits a channel in colour or with alpha, expected grey; save it as 16-bit grey")
 
 
-def levels_of(found: Map, *, full: int | None = None) -> QArray:
+def levels_of(found: Map, *, full: int | None = None) -> LevelArray:
     """The map (H, W) as levels: min(65535, ceil(p * 65536)), exactly for whole numbers.
 
     Args:
@@ -229,7 +229,7 @@ def levels_of(found: Map, *, full: int | None = None) -> QArray:
         return quantise(found.values)
     whole = full if full is not None else FULL[found.kind]
     table = np.minimum(-(-np.arange(int(found.highest) + 1, dtype=np.int64) * LEVELS // whole), LEVELS - 1)
-    levels: QArray = table.astype(np.uint16)[found.values]
+    levels: LevelArray = table.astype(np.uint16)[found.values]
     return levels
 
 

@@ -16,7 +16,9 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
 from bench.errors import DataError
-from bench.metrics.counting.counts import CountsWriter, CountTable, QArray, Truth, join_tables
+from bench.metrics.counting.counts import CountsWriter, CountTable, join_tables
+from bench.metrics.counting.levels import LevelArray
+from bench.metrics.counting.truth import Truth
 from bench.metrics.registry import score
 from bench.parallel import usable_processors
 from bench.progress import Progress, Silent
@@ -46,7 +48,7 @@ class Sample:
     """
 
     name: str
-    levels: QArray
+    levels: LevelArray
     mask: Masked
     grey: Pixels | None = None
 
@@ -105,7 +107,7 @@ class ScoringsTally:
     def __init__(self, scorings: Sequence[NamedScoring]) -> None:
         self._writers = {named.scoring: (named, CountsWriter(named.scoring)) for named in scorings}
 
-    def add(self, name: str, levels: QArray, mask: Masked) -> None:
+    def add(self, name: str, levels: LevelArray, mask: Masked) -> None:
         """Count one image's map in."""
         for scoring, judged, truth in judged_under(levels, mask, self._writers):
             self._writers[scoring][1].add_against(name, [judged], truth)
@@ -121,7 +123,7 @@ class _Account:
     def __init__(self, scoring: Scoring, *, with_grey: bool) -> None:
         self.counts, self.details = CountsWriter(scoring), Details(scoring, with_grey=with_grey)
 
-    def add(self, name: str, levels: QArray, truth: Truth) -> None:
+    def add(self, name: str, levels: LevelArray, truth: Truth) -> None:
         self.counts.add_against(name, [levels], truth)
         self.details.add(name, levels, truth)
 
@@ -246,7 +248,7 @@ def _pictures_of(names: Sequence[str], folder: Path) -> dict[str, Path]:
     return {name: files[other] for name, other in matched.items()}
 
 
-def _sample(name: str, prediction: Map, levels: QArray, mask: Map, *, picture: Path | None) -> Sample:
+def _sample(name: str, prediction: Map, levels: LevelArray, mask: Map, *, picture: Path | None) -> Sample:
     try:
         truth = mask_of(mask)
     except DataError as error:

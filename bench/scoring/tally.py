@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images.frames import Frame
-from bench.metrics.counting.counts import CountsWriter, read_truth
+from bench.metrics.counting.counts import CountsWriter
+from bench.metrics.counting.truth import read_truth
 from bench.metrics.registry import score_rounds
 from bench.metrics.rounds import RoundsWriter
 from bench.protocols.scorings import all_scorings, write_judgements

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from bench.errors import RequestError
 from bench.metrics.counting.components import Connectivity, IntArray
-from bench.metrics.counting.counts import LEVELS, Counts, ImageCounts, count_image, counts_of
+from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of
+from bench.metrics.counting.levels import LEVELS
 from bench.types import Scoring
 
 SHIFTS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.metrics.counting.counts import LEVELS, threshold_level
+from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
 from bench.metrics.distances import DistanceTable, pd_fa_by_distance
 from bench.store.files import Arrays, load_arrays

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
-from bench.metrics.counting.counts import LEVELS, threshold_level
+from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.counting.matching import judge
 from bench.types import Scoring
 from reports.plots.style import COLUMN, PAGE, drawable, house_style

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bench.metrics import curves as curves_module
-from bench.metrics.counting.counts import count_image, quantise
+from bench.metrics.counting.counts import count_image
+from bench.metrics.counting.levels import quantise
 from bench.metrics.curves import (
     CurveCounts,
     average_precision,
@@ -236,7 +237,7 @@ def test_curves_of_a_list_are_the_sum_of_its_parts() -> None:
     for seed in range(4):
         whole.add(*noisy(seed))
         (first if seed < 1 else second).add(*noisy(seed))
-    first.merge(second)
+    first.extend(second)
     for name, array in whole.to_arrays().items():
         np.testing.assert_array_equal(first.to_arrays()[name], array)
 
@@ -246,7 +247,7 @@ def test_curves_under_different_rules_are_not_merged() -> None:
         ValueError,
         match="counted under binary masks, matching greedy-raster, 3 px, 8 neighbours, 65536 thresholds, the other",
     ):
-        CurveCounts(NATIVE).merge(CurveCounts(dataclasses.replace(NATIVE, distance=5)))
+        CurveCounts(NATIVE).extend(CurveCounts(dataclasses.replace(NATIVE, distance=5)))
 
 
 def test_curves_survive_their_arrays(tmp_path: Path) -> None:

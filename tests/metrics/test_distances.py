@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.metrics import distances
-from bench.metrics.counting.counts import count_image, counts_of, quantise, read_truth
+from bench.metrics.counting.counts import count_image, counts_of
+from bench.metrics.counting.levels import quantise
+from bench.metrics.counting.truth import read_truth
 from bench.metrics.distances import DISTANCES, DistanceCounts, DistanceTable, pd_fa_by_distance
 from bench.types import Scoring
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import errors
 from bench.metrics.counting import overlap_matching
-from bench.metrics.counting.counts import LEVELS
+from bench.metrics.counting.levels import LEVELS
 from bench.metrics.counting.overlap_matching import assign, match_overlap_priority
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable, errors_of, find_errors
 from bench.types import Scoring

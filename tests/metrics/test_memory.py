@@ -6,7 +6,8 @@ import tracemalloc
 
 import numpy as np
 
-from bench.metrics.counting.counts import CountsWriter, quantise
+from bench.metrics.counting.counts import CountsWriter
+from bench.metrics.counting.levels import quantise
 from bench.metrics.curves import CurveCounts
 from bench.types import Scoring
 

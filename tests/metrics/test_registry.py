@@ -8,15 +8,8 @@ import importlib
 import numpy as np
 import pytest
 
-from bench.metrics.counting.counts import (
-    Counts,
-    CountsWriter,
-    count_image,
-    count_masks,
-    counts_of,
-    join_counts,
-    quantise,
-)
+from bench.metrics.counting.counts import Counts, CountsWriter, count_image, count_masks, counts_of, join_counts
+from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import (
     METRICS,
     Metric,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.metrics.counting.counts import Counts, count_image, counts_of, quantise
+from bench.metrics.counting.counts import Counts, count_image, counts_of
+from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import Metric, ordered_metrics
 from bench.metrics.statistic import HarmonicMean, Ratio, Statistic, mean_over_images
 from bench.types import Scoring

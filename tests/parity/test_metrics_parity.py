@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of, quantise, threshold_level
+from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of
+from bench.metrics.counting.levels import quantise, threshold_level
 from bench.metrics.curves import CurveCounts, target_counts
 from bench.metrics.registry import score
 from bench.types import Scoring

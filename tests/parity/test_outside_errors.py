@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.metrics.counting.counts import quantise
+from bench.metrics.counting.levels import quantise
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable
 from bench.types import Score, Scoring
 

@@ -10,7 +10,7 @@ from fakes import INPUT, Echo, synthetic_frames
 
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
-from bench.metrics.counting.counts import quantise
+from bench.metrics.counting.levels import quantise
 from bench.models.network import Segmenter, build_model
 from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.types import Input

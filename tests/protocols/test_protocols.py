@@ -7,7 +7,8 @@ import numpy as np
 import bench.protocols.protocols
 from bench.data.catalogue.cards import load_card
 from bench.data.images.frames import Frame
-from bench.metrics.counting.counts import count_image, counts_of, quantise
+from bench.metrics.counting.counts import count_image, counts_of
+from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import score
 from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.protocols.recipes import RECIPES

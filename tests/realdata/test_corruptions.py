@@ -13,7 +13,7 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.corrupted_frames import as_seen
 from bench.data.images.corruptions import CORRUPTIONS, LEVELS
 from bench.data.images.frames import Frames, open_frames
-from bench.metrics.counting.counts import read_truth
+from bench.metrics.counting.truth import read_truth
 from bench.types import Scoring
 
 pytestmark = pytest.mark.realdata

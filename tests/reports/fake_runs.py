@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images.frames import Frame
-from bench.metrics.counting.counts import LEVELS, CountsWriter, quantise, read_truth
+from bench.metrics.counting.counts import CountsWriter
+from bench.metrics.counting.levels import LEVELS, quantise
+from bench.metrics.counting.truth import read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import DataError
-from bench.metrics.counting.counts import quantise
+from bench.metrics.counting.levels import quantise
 from bench.scoring.read_map import levels_of, map_of, mask_of, read_map
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -20,7 +20,8 @@ from fakes import make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.metrics.counting.counts import CountTable, quantise
+from bench.metrics.counting.counts import CountTable
+from bench.metrics.counting.levels import quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
-from bench.metrics.counting.counts import count_image, quantise
+from bench.metrics.counting.counts import count_image
+from bench.metrics.counting.levels import quantise
 from bench.metrics.curves import CurveCounts, pixel_counts, target_counts
 from bench.types import Scoring
 

@@ -21,7 +21,7 @@ from bench.data.images.frames import Frame, Frames, open_frames
 from bench.data.importing.verify import expected_files
 from bench.metrics.contrast import stand_out
 from bench.metrics.counting.components import BoolArray, IntArray
-from bench.metrics.counting.counts import FloatArray, read_truth
+from bench.metrics.counting.truth import FloatArray, read_truth
 from bench.progress import Step
 from bench.types import Scoring
 

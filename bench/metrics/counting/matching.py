@@ -1,4 +1,4 @@
-"""Which targets a prediction finds and which of its components are false alarms, by every rule a scoring can name."""
+"""Match targets with components: which are found, and which are false alarms, by every rule a scoring can name."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HIT_SIDE, ALARM_SIDE = 3, 9
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """What a matching rule says of one prediction.
+class Matches:
+    """Targets found and false alarms of one prediction, by a matching rule.
 
     Attributes:
         is_found: (T,) whether each target is.
@@ -41,10 +41,10 @@ class Verdict:
     alarm_area: int
 
 
-def judge(
+def match_targets(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
-) -> Verdict:
-    """What the scoring's matching rule says of a prediction.
+) -> Matches:
+    """Match targets with components by the scoring's rule.
 
     Args:
         target_map: (H, W) the pixels that the targets are made of.
@@ -54,49 +54,49 @@ def judge(
     >>> from bench.metrics.counting.components import find_components
     >>> target, prediction = np.array([[0, 0, 0, 0, 0, 1]], bool), np.array([[1, 1, 1, 1, 1, 1]], bool)
     >>> parts = target, find_components(target), prediction, find_components(prediction)
-    >>> judge(*parts, Scoring("by centroid", distance=2.5)).is_found.tolist()  # exactly 2.5 px away: a miss
+    >>> match_targets(*parts, Scoring("by centroid", distance=2.5)).is_found.tolist()  # exactly 2.5 px away: a miss
     [False]
-    >>> judge(*parts, Scoring("by centroid", distance=2.6)).is_found.tolist()
+    >>> match_targets(*parts, Scoring("by centroid", distance=2.6)).is_found.tolist()
     [True]
-    >>> judge(*parts, Scoring("by overlap", matching="overlap")).is_found.tolist()
+    >>> match_targets(*parts, Scoring("by overlap", matching="overlap")).is_found.tolist()
     [True]
     """
     if scoring.matching in PAIRINGS:
         partner = pair(PAIRINGS[scoring.matching], targets.centroids, found.centroids, float(scoring.distance))
-        return verdict_of(partner, found)
-    return JUDGES[scoring.matching](target_map, targets, prediction, found, scoring)
+        return match_one_to_one(partner, found)
+    return MATCHERS[scoring.matching](target_map, targets, prediction, found, scoring)
 
 
-def verdict_of(partner: IntArray, found: Components) -> Verdict:
-    """The verdict of a one-to-one rule: components that no target took are false alarms with all their pixels."""
+def match_one_to_one(partner: IntArray, found: Components) -> Matches:
+    """Matches of a one-to-one rule: components that no target took are false alarms with all their pixels."""
     is_found = partner != UNMATCHED
     is_alarm = np.ones(len(found), dtype=bool)
     is_alarm[partner[is_found]] = False
-    return Verdict(is_found, is_alarm, int(found.areas[is_alarm].sum()))
+    return Matches(is_found, is_alarm, int(found.areas[is_alarm].sum()))
 
 
-def judge_overlap(
+def match_by_overlap(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
-) -> Verdict:
+) -> Matches:
     """Found where a predicted pixel lies on the target; a component that touches no target pixel is a false alarm."""
     touched = _any_of(prediction, targets)
     is_alarm = ~_any_of(target_map, found)
-    return Verdict(touched, is_alarm, int(found.areas[is_alarm].sum()))
+    return Matches(touched, is_alarm, int(found.areas[is_alarm].sum()))
 
 
-def judge_overlap_priority(
+def match_by_overlap_priority(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
-) -> Verdict:
+) -> Matches:
     """One to one, overlap first and then distance: the matching behind hierarchical IoU."""
     shared = pair_intersections(targets, found, width=prediction.shape[1])
     ious = pair_ious(targets, found, shared)
     partner = match_overlap_priority(pair_distances(targets, found), ious, distance=scoring.distance)
-    return verdict_of(partner, found)
+    return match_one_to_one(partner, found)
 
 
-def judge_shooting(
+def match_by_shooting(
     target_map: BoolArray, targets: Components, prediction: BoolArray, found: Components, scoring: Scoring
-) -> Verdict:
+) -> Matches:
     """Found where a predicted pixel is at most 1 px away; predicted pixels farther than 4 px from all are false alarms.
 
     Distances are those of a chess king (boxes of 3 x 3 and 9 x 9). A component is an alarm when all its pixels are.
@@ -105,7 +105,7 @@ def judge_shooting(
     """
     near = around(target_map, ALARM_SIDE)
     is_found = _any_of(around(prediction, HIT_SIDE), targets)
-    return Verdict(is_found, ~_any_of(near, found), int(np.count_nonzero(prediction & ~near)))
+    return Matches(is_found, ~_any_of(near, found), int(np.count_nonzero(prediction & ~near)))
 
 
 def around(levels: NDArray[Values], side: int) -> NDArray[Values]:
@@ -122,9 +122,9 @@ def _any_of(positive: BoolArray, parts: Components) -> BoolArray:
 PAIRINGS: Mapping[Matching, int] = {"greedy-raster": GREEDY, "nearest": NEAREST, "optimal": OPTIMAL}
 """The rules that pair targets with components by distance alone."""
 
-JUDGES: Mapping[Matching, Callable[[BoolArray, Components, BoolArray, Components, Scoring], Verdict]] = {
-    "overlap-priority": judge_overlap_priority,
-    "overlap": judge_overlap,
-    "shooting": judge_shooting,
+MATCHERS: Mapping[Matching, Callable[[BoolArray, Components, BoolArray, Components, Scoring], Matches]] = {
+    "overlap-priority": match_by_overlap_priority,
+    "overlap": match_by_overlap,
+    "shooting": match_by_shooting,
 }
 """The other rules."""

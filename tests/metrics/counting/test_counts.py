@@ -24,10 +24,9 @@ from bench.metrics.counting.counts import (
     count_image,
     counts_of,
     join_tables,
-    quantise,
-    read_truth,
-    threshold_level,
 )
+from bench.metrics.counting.levels import quantise, threshold_level
+from bench.metrics.counting.truth import read_truth
 from bench.types import Scoring
 from tests.metrics import reference as slow
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.counting import labelling, matching, pairing
 from bench.metrics.counting.components import find_components
-from bench.metrics.counting.matching import Verdict, judge
+from bench.metrics.counting.matching import Matches, match_targets
 from bench.metrics.counting.pairing import pair_optimally
 from bench.types import Scoring
 from tests.metrics import reference as slow
@@ -27,8 +27,8 @@ def full(*rows: str) -> Flags:
     return np.array([[letter == "#" for letter in row] for row in rows])
 
 
-def judged(mask: Flags, prediction: Flags, **rule: Any) -> Verdict:
-    return judge(mask, find_components(mask), prediction, find_components(prediction), Scoring("any", **rule))
+def matched(mask: Flags, prediction: Flags, **rule: Any) -> Matches:
+    return match_targets(mask, find_components(mask), prediction, find_components(prediction), Scoring("any", **rule))
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -39,14 +39,14 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 def test_the_raster_order_loses_a_target_that_the_optimal_choice_finds() -> None:
     mask = full("...#..", "#.....")  # the first target takes the component that only the second could have used
     prediction = full(".#...#", "......")
-    assert judged(mask, prediction, distance=2.5).is_found.tolist() == [True, False]
-    assert judged(mask, prediction, distance=2.5, matching="optimal").is_found.tolist() == [True, True]
+    assert matched(mask, prediction, distance=2.5).is_found.tolist() == [True, False]
+    assert matched(mask, prediction, distance=2.5, matching="optimal").is_found.tolist() == [True, True]
 
 
 def test_the_nearest_pair_first_loses_a_target_that_both_others_find() -> None:
     mask, prediction = full("#..#.."), full("..#..#")
     found = {
-        rule: judged(mask, prediction, distance=2.5, matching=rule).is_found.tolist()
+        rule: matched(mask, prediction, distance=2.5, matching=rule).is_found.tolist()
         for rule in ("greedy-raster", "nearest", "optimal")
     }
     assert found == {"greedy-raster": [True, True], "nearest": [False, True], "optimal": [True, True]}
@@ -54,38 +54,38 @@ def test_the_nearest_pair_first_loses_a_target_that_both_others_find() -> None:
 
 def test_the_nearest_component_is_taken_before_the_first_one() -> None:
     mask, prediction = full("....#...."), full("..#..#...")
-    greedy, nearest = (judged(mask, prediction, matching=rule) for rule in ("greedy-raster", "nearest"))
+    greedy, nearest = (matched(mask, prediction, matching=rule) for rule in ("greedy-raster", "nearest"))
     assert greedy.is_alarm.tolist() == [False, True]
     assert nearest.is_alarm.tolist() == [True, False]
 
 
 def test_one_component_over_two_targets_finds_both_by_overlap_and_one_by_distance() -> None:
     mask, prediction = full("#.#"), full("###")
-    assert judged(mask, prediction, matching="overlap").is_found.tolist() == [True, True]
-    assert judged(mask, prediction).is_found.tolist() == [True, False]
+    assert matched(mask, prediction, matching="overlap").is_found.tolist() == [True, True]
+    assert matched(mask, prediction).is_found.tolist() == [True, False]
 
 
 def test_overlap_goes_before_distance() -> None:
     mask = full("##########")
     half, less = full(".....#####"), full("......####")  # centroids 2.5 and 3 px off; IoU 0.5 and 0.4
-    assert judged(mask, half, distance=2).is_found.tolist() == [False]
-    assert judged(mask, half, distance=2, matching="overlap-priority").is_found.tolist() == [True]
-    assert judged(mask, less, distance=2, matching="overlap-priority").is_found.tolist() == [False]
+    assert matched(mask, half, distance=2).is_found.tolist() == [False]
+    assert matched(mask, half, distance=2, matching="overlap-priority").is_found.tolist() == [True]
+    assert matched(mask, less, distance=2, matching="overlap-priority").is_found.tolist() == [False]
 
 
 def test_the_shooting_rule_hits_within_one_pixel_and_spares_four() -> None:
     mask = full("#.........")
     beside, spared, far = full(".#........"), full("....#....."), full(".....#....")
-    assert judged(mask, beside, matching="shooting").is_found.tolist() == [True]
-    assert judged(mask, spared, matching="shooting").is_found.tolist() == [False]
-    assert judged(mask, spared, matching="shooting").alarm_area == 0
-    assert judged(mask, far, matching="shooting").alarm_area == 1
+    assert matched(mask, beside, matching="shooting").is_found.tolist() == [True]
+    assert matched(mask, spared, matching="shooting").is_found.tolist() == [False]
+    assert matched(mask, spared, matching="shooting").alarm_area == 0
+    assert matched(mask, far, matching="shooting").alarm_area == 1
 
 
 def test_a_component_half_inside_the_spared_box_is_no_alarm_but_its_far_pixels_are() -> None:
-    verdict = judged(full("#........."), full("...#####.."), matching="shooting")
-    assert verdict.is_alarm.tolist() == [False]
-    assert verdict.alarm_area == 3
+    matches = matched(full("#........."), full("...#####.."), matching="shooting")
+    assert matches.is_alarm.tolist() == [False]
+    assert matches.alarm_area == 3
 
 
 @settings(max_examples=300, deadline=None)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
 
-from bench.metrics.counting.counts import LEVELS
+from bench.metrics.counting.levels import LEVELS
 from bench.metrics.curves import CurveCounts
 from bench.store.files import write_arrays
 from bench.types import Scoring, Training
