@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bench.run.gate import GateReport
     from bench.run.workspace import Session
-    from bench.scoring.score import Rescored
+    from bench.scoring.score import Scored
     from bench.suites.suite import Job, Limit, Suite
     from bench.types import ModelInfo, RunResult
     from reports.build import Report
@@ -142,7 +142,7 @@ def score(
     names: Path | str | None = None,
     data: Path | str | None = None,
     progress: Progress | None = None,
-) -> tuple[Rescored, ...]:
+) -> tuple[Scored, ...]:
     """Score prediction files, or those of a run, against ground truth; one outcome for each scoring.
 
     Args:
@@ -158,9 +158,9 @@ def score(
     Raises:
         BenchError: in one line, for whatever cannot be scored.
     """
-    from bench.scoring.request import Request, judge
+    from bench.scoring.request import ScoreRequest, score_request
 
-    request = Request(
+    request = ScoreRequest(
         Path(predictions),
         None if masks is None else Path(masks),
         scorings=tuple(scorings),
@@ -170,7 +170,7 @@ def score(
         names=None if names is None else Path(names),
         data=data_folder(data),
     )
-    return tuple(judge(request, progress=progress or Silent()))
+    return tuple(score_request(request, progress=progress or Silent()))
 
 
 def gate(

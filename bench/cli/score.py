@@ -16,7 +16,7 @@ from bench.cli.console import Bar, err, format_score, out
 from bench.cli.options import DataOption, JsonOption
 
 if TYPE_CHECKING:
-    from bench.scoring.score import Rescored
+    from bench.scoring.score import Scored
 
 
 def score_(
@@ -42,9 +42,9 @@ def score_(
 ) -> None:
     """Score prediction files, or the stored predictions of a run, under any named scorings; no network is needed."""
     from bench.protocols.resolve import parse_overrides
-    from bench.scoring.request import Request, judge, write_record, write_scored
+    from bench.scoring.request import ScoreRequest, score_request, write_record, write_scored
 
-    request = Request(
+    request = ScoreRequest(
         predictions,
         masks,
         scorings=tuple(scoring or ()),
@@ -56,7 +56,7 @@ def score_(
         out=to,
         record=record,
     )
-    found = judge(request, progress=Bar())
+    found = score_request(request, progress=Bar())
     written = write_scored(found, to) if to is not None else []
     if record:
         written.append(write_record(found, predictions))
@@ -65,7 +65,7 @@ def score_(
         err.print(f"wrote {path}", markup=False, soft_wrap=True)
 
 
-def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
+def show_scored(found: Sequence[Scored], *, as_json: bool) -> None:
     """Print all scores of one scoring; for several scorings, only the numbers that each code base prints."""
     from bench.protocols.scorings import describe_scoring
     from bench.scoring.request import scored_json
@@ -89,7 +89,7 @@ def show_scored(found: Sequence[Rescored], *, as_json: bool) -> None:
     out.print(table)
 
 
-def show_side_by_side(found: Sequence[Rescored]) -> None:
+def show_side_by_side(found: Sequence[Scored]) -> None:
     """Print one line for each scoring: the numbers that its code base prints for the same predictions."""
     from bench.protocols.scorings import HEADS
 

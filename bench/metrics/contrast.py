@@ -1,8 +1,8 @@
 """What a detector does to contrast: how much better a target stands out in its map than in the image, and how much
 flatter the background is.
 
-Grey levels and probabilities are both taken in [0, 1]: grey / 255 and q / 65536. `contrast.npz` holds, a target and an
-image, what the ratios are made of. Images N, targets T.
+Grey levels and probabilities are both taken in [0, 1]: grey / 255 and level / 65536. `contrast.npz` holds, a target
+and an image, what the ratios are made of. Images N, targets T.
 """
 
 from __future__ import annotations
@@ -49,21 +49,33 @@ class ImageContrast:
     background_after: float
 
 
-def measure_contrast(q: LevelArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
+def measure_contrast(levels: LevelArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
     """The contrast of one image before and after detection.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
+        levels: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
         truth: (H, W) in {0, 1}.
         grey: (H, W) grey levels 0 to 255.
 
     Raises:
         RequestError: when a map is not of the kind asked for, shapes differ, or the scoring's ground truth is soft.
     """
-    _check(q, truth, grey, scoring)
+    _check(levels, truth, grey, scoring)
     targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
-    is_background = truth == 0
-    before, after = grey.astype(np.int64), q.astype(np.int64)
+    return contrast_of_targets(levels, targets, truth == 0, grey)
+
+
+def contrast_of_targets(
+    levels: LevelArray, targets: Components, is_background: BoolArray, grey: NDArray[Any]
+) -> ImageContrast:
+    """Measure the contrast of targets that have been labelled before.
+
+    Args:
+        levels: (H, W) the map.
+        is_background: (H, W) where the mask marks nothing.
+        grey: (H, W) grey levels 0 to 255.
+    """
+    before, after = grey.astype(np.int64), levels.astype(np.int64)
     values = np.array([_stand_out(targets, t, is_background, before, after) for t in range(len(targets))])
     columns = values.reshape(len(targets), 4) / np.array([GREYS, GREYS, LEVELS, LEVELS])
     return ImageContrast(
@@ -73,16 +85,17 @@ def measure_contrast(q: LevelArray, truth: NDArray[Any], grey: NDArray[Any], *, 
     )
 
 
-def _check(q: LevelArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
+def _check(levels: LevelArray, truth: NDArray[Any], grey: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
         raise RequestError(f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary: contrast")
-    if q.dtype != np.uint16:
-        raise RequestError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
+    if levels.dtype != np.uint16:
+        raise RequestError(f"map is {levels.dtype}, expected uint16 levels; make it with quantise()")
     if grey.dtype.kind not in "ui":
         raise RequestError(f"grey image is {grey.dtype}, expected whole levels 0 to 255")
-    if q.ndim != 2 or not q.shape == truth.shape == grey.shape:
+    if levels.ndim != 2 or not levels.shape == truth.shape == grey.shape:
         raise RequestError(
-            f"map has shape {q.shape}, its mask {truth.shape} and grey image {grey.shape}, expected one (height, width)"
+            f"map has shape {levels.shape}, its mask {truth.shape} and grey image {grey.shape}, "
+            "expected one (height, width)"
         )
 
 
@@ -171,19 +184,23 @@ class ContrastWriter:
         self._names: list[str] = []
         self._images: list[ImageContrast] = []
 
-    def add(self, name: str, q: LevelArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
+    def add(self, name: str, levels: LevelArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
         """Measure one image; arguments as in `measure_contrast`. The values are also handed back.
 
         Raises:
             RequestError: naming the image, when a map is not of the kind asked for.
         """
         try:
-            found = measure_contrast(q, truth, grey, scoring=self.scoring)
+            found = measure_contrast(levels, truth, grey, scoring=self.scoring)
         except ValueError as error:
             raise RequestError(f"{name}: {error}") from error
-        self._names.append(name)
-        self._images.append(found)
+        self.append(name, found)
         return found
+
+    def append(self, name: str, image: ImageContrast) -> None:
+        """Take the contrast of one image."""
+        self._names.append(name)
+        self._images.append(image)
 
     def extend(self, other: ContrastWriter) -> None:
         """Take over the images of another, behind one's own."""
@@ -206,9 +223,9 @@ def contrast_of(prob: ArrayLike, mask: ArrayLike, grey: ArrayLike) -> ContrastTa
     >>> float(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[51, 0, 102]]).clutter_before[0])
     0.2
     """
-    q = (np.asarray(prob) * LEVELS).astype(np.uint16)
+    levels = (np.asarray(prob) * LEVELS).astype(np.uint16)
     writer = ContrastWriter(Scoring("example"))
-    writer.add("", q, truth=np.asarray(mask, dtype=np.uint8), grey=np.asarray(grey, dtype=np.uint8))
+    writer.add("", levels, truth=np.asarray(mask, dtype=np.uint8), grey=np.asarray(grey, dtype=np.uint8))
     return writer.table()
 
 

@@ -76,11 +76,11 @@ def auc_pd_fa(curves: CurveCounts) -> Found:
     The area under the Pd-Fa staircase, over its width; Fa in pixels of false alarms over all pixels.
 
     >>> curves = CurveCounts(Scoring("native"))
-    >>> q = np.zeros((100, 200), np.uint16)
-    >>> q[0, 0], q[50, 100] = 500, 900  # a false alarm of 1/20000 = 5e-5 above the target
+    >>> levels = np.zeros((100, 200), np.uint16)
+    >>> levels[0, 0], levels[50, 100] = 500, 900  # a false alarm of 1/20000 = 5e-5 above the target
     >>> mask = np.zeros((100, 200), np.uint8)
     >>> mask[0, 0] = 1
-    >>> curves.add(q, mask)
+    >>> curves.add(levels, mask)
     >>> auc_pd_fa(curves).value
     0.5
     """

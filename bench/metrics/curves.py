@@ -325,8 +325,8 @@ def pd_fa(curves: CurveCounts) -> PdFa:
     """Probability of detection and false-alarm rate at every threshold; empty where targets are not followed.
 
     >>> curves = CurveCounts(Scoring("native"))
-    >>> q = np.array([[65535, 0, 0, 0, 40000, 0, 0, 0]], np.uint16)
-    >>> curves.add(q, np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8))
+    >>> levels = np.array([[65535, 0, 0, 0, 40000, 0, 0, 0]], np.uint16)
+    >>> curves.add(levels, np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8))
     >>> pd_fa(curves).fa.tolist(), pd_fa(curves).pd.tolist()
     ([0.0, 0.0, 0.125], [0.0, 1.0, 1.0])
     """

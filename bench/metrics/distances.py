@@ -10,13 +10,13 @@ import numpy as np
 
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import IntArray, find_components
-from bench.metrics.counting.labelled_map import check_levels
-from bench.metrics.counting.levels import LevelArray, threshold_level
+from bench.metrics.counting.components import IntArray
+from bench.metrics.counting.labelled_map import LabelledMap, check_levels, label_map
+from bench.metrics.counting.levels import LevelArray
 from bench.metrics.counting.matching import PAIRINGS, match_one_to_one
 from bench.metrics.counting.pairing import pair
 from bench.metrics.counting.truth import FloatArray, Truth
-from bench.types import Scoring
+from bench.types import Matching, Scoring
 
 DISTANCES = tuple(range(1, 11))
 """Pixels, D of them."""
@@ -52,6 +52,30 @@ class DistanceTable(ArrayTable):
         return {"pixels": shape[1:], "matched": shape, "unmatched_area": shape}
 
 
+class ImageDistances(NamedTuple):
+    """The integers of one image: its targets and pixels, and at every distance (D,) as in `DistanceTable`."""
+
+    targets: int
+    pixels: int
+    matched: tuple[int, ...]
+    unmatched_area: tuple[int, ...]
+
+
+def count_distances(labelled: LabelledMap, truth: Truth, matching: Matching) -> ImageDistances:
+    """Count one labelled map at all distances, under a rule that pairs by distance alone."""
+    found = labelled.components
+    matches = [
+        match_one_to_one(pair(PAIRINGS[matching], truth.targets.centroids, found.centroids, float(distance)), found)
+        for distance in DISTANCES
+    ]
+    return ImageDistances(
+        targets=len(truth.targets),
+        pixels=truth.full.size,
+        matched=tuple(int(np.count_nonzero(one.is_found)) for one in matches),
+        unmatched_area=tuple(one.alarm_area for one in matches),
+    )
+
+
 class DistanceCounts:
     """Counts a list at all distances, image by image; keeps integers alone."""
 
@@ -59,24 +83,21 @@ class DistanceCounts:
         if scoring.matching not in PAIRINGS:
             raise RequestError(f"distances: matching {scoring.matching!r} pairs by more than distance")
         self.scoring = scoring
-        self._images: list[tuple[int, int, list[int], list[int]]] = []
+        self._images: list[ImageDistances] = []
 
-    def add_against(self, q: LevelArray, truth: Truth) -> None:
-        """Count one image in, whose mask has been read.
+    def add_against(self, levels: LevelArray, truth: Truth) -> None:
+        """Count one image whose mask has been read before.
 
         Raises:
-            RequestError: when `q` is not uint16 or differs in shape from the mask.
+            RequestError: when the map is not uint16 or differs in shape from the mask.
         """
-        check_levels(q, truth)
-        scoring = self.scoring
-        found = find_components(q > threshold_level(scoring.threshold), connectivity=scoring.connectivity)
-        matched, areas = [], []
-        for distance in DISTANCES:
-            partner = pair(PAIRINGS[scoring.matching], truth.targets.centroids, found.centroids, float(distance))
-            matches = match_one_to_one(partner, found)
-            matched.append(int(np.count_nonzero(matches.is_found)))
-            areas.append(matches.alarm_area)
-        self._images.append((len(truth.targets), q.size, matched, areas))
+        check_levels(levels, truth)
+        labelled = label_map(levels, threshold=self.scoring.threshold, connectivity=self.scoring.connectivity)
+        self.append(count_distances(labelled, truth, self.scoring.matching))
+
+    def append(self, image: ImageDistances) -> None:
+        """Take the integers of one image."""
+        self._images.append(image)
 
     def extend(self, other: DistanceCounts) -> None:
         """Count in the images that another has counted, behind one's own."""
@@ -100,8 +121,8 @@ def pd_fa_by_distance(table: DistanceTable) -> PdFaByDistance:
 
     >>> from bench.metrics.counting.truth import read_truth
     >>> counts, scoring = DistanceCounts(Scoring("native")), Scoring("native")
-    >>> q = np.array([[0, 0, 0, 0, 65535, 0, 0, 0]], np.uint16)  # 4 px from the target
-    >>> counts.add_against(q, read_truth(np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8), scoring))
+    >>> levels = np.array([[0, 0, 0, 0, 65535, 0, 0, 0]], np.uint16)  # 4 px from the target
+    >>> counts.add_against(levels, read_truth(np.array([[1, 0, 0, 0, 0, 0, 0, 0]], np.uint8), scoring))
     >>> pd_fa_by_distance(counts.table()).pd.tolist()
     [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """

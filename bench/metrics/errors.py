@@ -76,34 +76,40 @@ class ImageErrors:
     pair_perception: IntArray
 
 
-def find_errors(q: LevelArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErrors:
+def find_errors(levels: LevelArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErrors:
     """The errors of one prediction against one binary mask, at the scoring's threshold, distance and connectivity.
 
     Args:
-        q: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
+        levels: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
         truth: (H, W) in {0, 1}.
 
     Raises:
         RequestError: when the map is not uint16, the shapes differ, or the scoring's ground truth is soft.
     """
-    _check(q, truth, scoring)
+    _check(levels, truth, scoring)
     targets = find_components(truth.astype(bool), connectivity=scoring.connectivity)
-    found = find_components(q > threshold_level(scoring.threshold), connectivity=scoring.connectivity)
-    return _compare(targets, found, width=q.shape[1], distance=scoring.distance)
+    found = find_components(levels > threshold_level(scoring.threshold), connectivity=scoring.connectivity)
+    return compare_components(targets, found, width=levels.shape[1], distance=scoring.distance)
 
 
-def _check(q: LevelArray, truth: NDArray[Any], scoring: Scoring) -> None:
+def _check(levels: LevelArray, truth: NDArray[Any], scoring: Scoring) -> None:
     if scoring.ground_truth != "binary":
         raise RequestError(
             f"scoring {scoring.name}: ground truth is {scoring.ground_truth}, expected binary for errors"
         )
-    if q.dtype != np.uint16:
-        raise RequestError(f"map is {q.dtype}, expected uint16 levels; make it with quantise()")
-    if q.ndim != 2 or q.shape != truth.shape:
-        raise RequestError(f"map has shape {q.shape} and its mask {truth.shape}, expected (height, width) of both")
+    if levels.dtype != np.uint16:
+        raise RequestError(f"map is {levels.dtype}, expected uint16 levels; make it with quantise()")
+    if levels.ndim != 2 or levels.shape != truth.shape:
+        raise RequestError(f"map has shape {levels.shape} and its mask {truth.shape}, expected (height, width) of both")
 
 
-def _compare(targets: Components, found: Components, *, width: int, distance: float) -> ImageErrors:
+def compare_components(targets: Components, found: Components, *, width: int, distance: float) -> ImageErrors:
+    """Find the errors of an image's components against its targets.
+
+    Args:
+        width: of the map that both were found in, pixels.
+        distance: below which centroids can be matched, pixels.
+    """
     shared = pair_intersections(targets, found, width=width)  # (T, C)
     distances, ious = pair_distances(targets, found), pair_ious(targets, found, shared)
     partner = match_overlap_priority(distances, ious, distance=distance)
@@ -181,19 +187,23 @@ class ErrorsWriter:
         self._names: list[str] = []
         self._images: list[ImageErrors] = []
 
-    def add(self, name: str, q: LevelArray, *, truth: NDArray[Any]) -> ImageErrors:
+    def add(self, name: str, levels: LevelArray, *, truth: NDArray[Any]) -> ImageErrors:
         """Find one image's errors; arguments as in `find_errors`. The integers are also handed back.
 
         Raises:
             RequestError: naming the image, when a map is not of the kind asked for.
         """
         try:
-            found = find_errors(q, truth, scoring=self.scoring)
+            found = find_errors(levels, truth, scoring=self.scoring)
         except ValueError as error:
             raise RequestError(f"{name}: {error}") from error
-        self._names.append(name)
-        self._images.append(found)
+        self.append(name, found)
         return found
+
+    def append(self, name: str, image: ImageErrors) -> None:
+        """Take the errors of one image."""
+        self._names.append(name)
+        self._images.append(image)
 
     def extend(self, other: ErrorsWriter) -> None:
         """Take over the images of another, behind one's own."""
@@ -218,8 +228,8 @@ def errors_of(predicted: ArrayLike, mask: ArrayLike) -> ErrorTable:
     (1, 1, 4)
     """
     writer, is_on = ErrorsWriter(Scoring("example")), np.asarray(predicted) > 0
-    q = np.where(is_on, LEVELS - 1, 0).astype(np.uint16)
-    writer.add("", q, truth=np.asarray(mask, dtype=np.uint8))
+    levels = np.where(is_on, LEVELS - 1, 0).astype(np.uint16)
+    writer.add("", levels, truth=np.asarray(mask, dtype=np.uint8))
     return writer.table()
 
 

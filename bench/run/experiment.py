@@ -25,7 +25,7 @@ from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.prediction.tune_threshold import tune
 from bench.progress import track
 from bench.run.workspace import Session
-from bench.scoring.tally import Tally
+from bench.scoring.accumulator import RunAccumulator
 from bench.store.files import ArrayWriter, first_line, write_arrays, write_result
 from bench.suites.suite import Job
 from bench.training.lock import locked
@@ -166,7 +166,7 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Ses
     so that a target stays in its stratum at every level of corruption.
     """
     experiment, folder = job.experiment, session.workspace.result_folder(job.row.key)
-    tally = Tally(job.row.scoring)
+    counted = RunAccumulator(job.row.scoring)
     examples: list[tuple[Frame, Prediction]] = []
     shown = choose_examples(frames, count=EXAMPLES)
     began, scoring_seconds = time.perf_counter(), 0.0
@@ -185,11 +185,11 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Ses
         for index, (frame, prediction) in enumerate(zip(frames, watched, strict=True)):
             kept.add(frame.name, prediction.rounds[-1])
             scored = time.perf_counter()
-            tally.add(frame, prediction.rounds, start=prediction.start)
+            counted.add(frame, prediction.rounds, start=prediction.start)
             scoring_seconds += time.perf_counter() - scored
             if frame.name in shown:
                 examples.append((seen[index], prediction))
-    rounds = tally.write(folder)
+    rounds = counted.write(folder)
     write_arrays(folder / "examples.npz", example_arrays(examples))
     seconds = time.perf_counter() - began
     return RoundScores(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})

@@ -15,7 +15,7 @@ from bench.protocols.resolve import fields_of, fitted
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
 from bench.registry import unknown
 from bench.scoring.read_folder import listed_names
-from bench.scoring.score import Rescored, rescore_run, score_folder
+from bench.scoring.score import Scored, rescore_run, score_folder
 from bench.store.files import RESULT_FILE, to_plain, write_arrays, write_json
 from bench.types import Scoring
 
@@ -24,7 +24,7 @@ FILES = ("counts", "curves", "distances", "errors", "contrast")
 
 
 @dataclass(frozen=True)
-class Request:
+class ScoreRequest:
     """What is to be scored, and how.
 
     Attributes:
@@ -70,7 +70,7 @@ class Request:
         return self.masks is None
 
 
-def judge(request: Request, *, progress: Progress | None = None) -> tuple[Rescored, ...]:
+def score_request(request: ScoreRequest, *, progress: Progress | None = None) -> tuple[Scored, ...]:
     """What the request asks for, a record a scoring.
 
     Raises:
@@ -92,7 +92,7 @@ def judge(request: Request, *, progress: Progress | None = None) -> tuple[Rescor
     )
 
 
-def chosen_scorings(request: Request) -> tuple[NamedScoring, ...]:
+def chosen_scorings(request: ScoreRequest) -> tuple[NamedScoring, ...]:
     """The scorings that are asked for, each once, with the replaced fields in their name and their rules.
 
     Raises:
@@ -133,13 +133,13 @@ def changed(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScoring:
     return replace(named_scoring("dfinet" if scoring.ground_truth == "soft" else "native"), scoring=scoring)
 
 
-def scored_json(found: Sequence[Rescored]) -> dict[str, Any]:
+def scored_json(found: Sequence[Scored]) -> dict[str, Any]:
     """One object for one scoring, `{"scorings": […]}` for several; scores in the forms of `result.json`."""
-    records = [{**to_plain(replace(one.judgement, scores=one.scores)), "notes": list(one.notes)} for one in found]
+    records = [{**to_plain(replace(one.record, scores=one.scores)), "notes": list(one.notes)} for one in found]
     return records[0] if len(records) == 1 else {"scorings": records}
 
 
-def write_scored(found: Sequence[Rescored], folder: Path) -> list[Path]:
+def write_scored(found: Sequence[Scored], folder: Path) -> list[Path]:
     """Write `scores.json`, and the integers: in the folder itself, of several scorings in one of each's name."""
     for name in FILES:
         (folder / f"{name}.npz").unlink(missing_ok=True)  # of an earlier call, which may have been of other scorings
@@ -147,11 +147,11 @@ def write_scored(found: Sequence[Rescored], folder: Path) -> list[Path]:
     for one in found:
         own = folder if len(found) == 1 else folder / one.named.name
         written.append(write_arrays(own / "counts.npz", one.table.to_arrays()))
-        written += one.details.write(own)
+        written += one.counted.write_details(own)
     return written
 
 
-def write_record(found: Sequence[Rescored], folder: Path) -> Path:
+def write_record(found: Sequence[Scored], folder: Path) -> Path:
     """Write a run's `scorings.json`.
 
     Raises:
@@ -159,4 +159,4 @@ def write_record(found: Sequence[Rescored], folder: Path) -> Path:
     """
     if notes := [note for one in found for note in one.notes]:
         raise RequestError(f"{folder}: scorings.json is not written: {notes[0]}")
-    return write_judgements(folder, [one.judgement for one in found])
+    return write_judgements(folder, [one.record for one in found])

@@ -16,20 +16,18 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
 from bench.errors import DataError
-from bench.metrics.counting.counts import CountsWriter, CountTable, join_tables
+from bench.metrics.counting.counts import CountTable
 from bench.metrics.counting.levels import LevelArray
-from bench.metrics.counting.truth import Truth
 from bench.metrics.registry import score
 from bench.parallel import usable_processors
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import Judgement, NamedScoring
-from bench.scoring.align import judged_under
-from bench.scoring.details import Details
+from bench.scoring.accumulator import Accumulator, AlignedImage, ScoringCounts, record_of
 from bench.scoring.input_checks import EXCHANGED, Survey
 from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names
 from bench.scoring.read_map import Kind, Map, levels_of, mask_of
 from bench.store.files import read_result
-from bench.types import RunResult, Score, Scoring
+from bench.types import RunResult, Score
 
 BLOCK = 32
 """Images that one thread reads and counts at a time."""
@@ -61,19 +59,22 @@ class MaskFile(Masked):
 
 
 @dataclass(frozen=True, eq=False)
-class Rescored:
-    """What predictions come to under one scoring.
+class Scored:
+    """Predictions scored under one scoring.
 
     Attributes:
-        table: the integers of every image, one round.
-        details: curves, distances, errors by cause and contrast.
+        counted: the integers of every image.
         notes: what the reader should know of how files were read, as sentences.
     """
 
     named: NamedScoring
-    table: CountTable
-    details: Details
+    counted: ScoringCounts
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def table(self) -> CountTable:
+        """The counts of every image, one round."""
+        return self.counted.counts.table()
 
     @property
     def images(self) -> int:
@@ -87,96 +88,57 @@ class Rescored:
     @cached_property
     def scores(self) -> dict[str, Score]:
         """Every score that is valid under the scoring, those of its details last."""
-        return score(self.table.round(0), self.named.scoring) | self.details.scores()
+        return score(self.table.round(0), self.named.scoring) | self.counted.detail_scores()
 
     @property
-    def judgement(self) -> Judgement:
+    def record(self) -> Judgement:
         """The record of it, without the scores of its details."""
-        return judgement_of(self.named, self.table)
-
-
-def judgement_of(named: NamedScoring, table: CountTable) -> Judgement:
-    """The record of what the last round of a table comes to under a scoring."""
-    scores = score(table.round(-1), named.scoring)
-    return Judgement(named.scoring, named.printed_ids(), len(table.names), len(table.target_area), scores)
-
-
-class ScoringsTally:
-    """The integers of one round under several scorings, counted image by image; keeps nothing else."""
-
-    def __init__(self, scorings: Sequence[NamedScoring]) -> None:
-        self._writers = {named.scoring: (named, CountsWriter(named.scoring)) for named in scorings}
-
-    def add(self, name: str, levels: LevelArray, mask: Masked) -> None:
-        """Count one image's map in."""
-        for scoring, judged, truth in judged_under(levels, mask, self._writers):
-            self._writers[scoring][1].add_against(name, [judged], truth)
-
-    def judgements(self) -> tuple[Judgement, ...]:
-        """What all images added so far come to, a record a scoring."""
-        return tuple(judgement_of(named, writer.table()) for named, writer in self._writers.values())
-
-
-class _Account:
-    """The integers of a block of images under one scoring, details included."""
-
-    def __init__(self, scoring: Scoring, *, with_grey: bool) -> None:
-        self.counts, self.details = CountsWriter(scoring), Details(scoring, with_grey=with_grey)
-
-    def add(self, name: str, levels: LevelArray, truth: Truth) -> None:
-        self.counts.add_against(name, [levels], truth)
-        self.details.add(name, levels, truth)
+        return record_of(self.named, self.table)
 
 
 ReadBlock = Callable[[Sequence[str]], Iterator[Sample]]
 """The samples of some names, in order; called by several threads at once."""
 
 
-def judge_all(
+def score_samples(
     names: Sequence[str],
     read: ReadBlock,
     scorings: Sequence[NamedScoring],
     *,
     with_grey: bool,
     progress: Progress | None = None,
-) -> tuple[Rescored, ...]:
-    """All samples under all scorings, counted by threads, blocks of images joined in their order.
+) -> tuple[Scored, ...]:
+    """Score all samples under all scorings, counted by threads, blocks of images joined in their order.
 
     Args:
         with_grey: whether every sample has its frame's grey levels, so that contrast is measured.
 
     Raises:
-        DataError, ValueError: of the first block that has something wrong with it.
+        DataError, RequestError: of the first block that has something wrong with it.
     """
     watched = progress or Silent()
 
-    def count(block: Sequence[str]) -> dict[Scoring, _Account]:
-        accounts = {named.scoring: _Account(named.scoring, with_grey=with_grey) for named in scorings}
+    def count(block: Sequence[str]) -> Accumulator:
+        counted = Accumulator(scorings, with_grey=with_grey)
         for sample in read(block):
-            for scoring, levels, truth in judged_under(sample.levels, sample.mask, accounts, grey=sample.grey):
-                accounts[scoring].add(sample.name, levels, truth)
+            counted.add(AlignedImage(sample.name, [sample.levels], sample.mask, grey=sample.grey))
             watched.advance()
-        return accounts
+        return counted
 
-    tables: dict[Scoring, list[CountTable]] = {named.scoring: [] for named in scorings}
-    details = {named.scoring: Details(named.scoring, with_grey=with_grey) for named in scorings}
+    joined = Accumulator(scorings, with_grey=with_grey)
     watched.begin("score", len(names))
     try:
-        for accounts in _in_order(count, [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]):
-            for scoring, account in accounts.items():
-                tables[scoring].append(account.counts.table())
-                details[scoring].extend(account.details)
+        for counted in _in_order(count, [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]):
+            joined.extend(counted)
     finally:
         watched.end()
-    return tuple(Rescored(n, join_tables(tables[n.scoring]), details[n.scoring]) for n in scorings)
+    return tuple(Scored(named, counted) for named, counted in joined.parts)
 
 
-def _in_order(
-    count: Callable[[Sequence[str]], dict[Scoring, _Account]], blocks: Sequence[Sequence[str]]
-) -> Iterator[dict[Scoring, _Account]]:
-    """Each block's accounts, in order; no more blocks are begun than there are threads."""
+def _in_order(count: Callable[[Sequence[str]], Accumulator], blocks: Sequence[Sequence[str]]) -> Iterator[Accumulator]:
+    """The accumulators of all blocks, in order; no more blocks are begun than there are threads."""
     threads = min(usable_processors(), MOST_THREADS)
-    waiting: deque[Future[dict[Scoring, _Account]]] = deque()
+    waiting: deque[Future[Accumulator]] = deque()
     with ThreadPoolExecutor(threads) as executor:
         try:
             for block in blocks:
@@ -198,7 +160,7 @@ def score_folder(
     images: Path | None = None,
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
-) -> tuple[Rescored, ...]:
+) -> tuple[Scored, ...]:
     """What predictions from files come to against masks from files, a record a scoring.
 
     Args:
@@ -213,7 +175,7 @@ def score_folder(
         pairs = pair_names(maps, truths, names=names)
         pictures = {} if images is None else _pictures_of(list(pairs), images)
 
-        def judge(units: Mapping[Kind, int]) -> tuple[Survey, tuple[Rescored, ...]]:
+        def score_with(units: Mapping[Kind, int]) -> tuple[Survey, tuple[Scored, ...]]:
             survey = Survey()
 
             def read(block: Sequence[str]) -> Iterator[Sample]:
@@ -226,12 +188,12 @@ def score_folder(
                     survey.add(prediction, levels, mask)
                     yield sample
 
-            return survey, judge_all(list(pairs), read, scorings, with_grey=images is not None, progress=progress)
+            return survey, score_samples(list(pairs), read, scorings, with_grey=images is not None, progress=progress)
 
-        survey, found = judge({})
+        survey, found = score_with({})
         survey.refuse_exchange(predictions, masks)
         if units := survey.units(predictions):
-            survey, found = judge(units)
+            survey, found = score_with(units)
         return tuple(replace(one, notes=tuple(survey.notes(units, one.named.scoring))) for one in found)
 
 
@@ -293,7 +255,7 @@ def _by(shape: Sequence[int]) -> str:
 
 def rescore_run(
     folder: Path, data: Path | None, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
-) -> tuple[Rescored, ...]:
+) -> tuple[Scored, ...]:
     """What a run's stored predictions, those of its last round, come to against the masks of its test list.
 
     Args:
@@ -320,11 +282,11 @@ def rescore_run(
             for frame in (frames[place[name]] for name in block):
                 yield Sample(frame.name, levels_of(maps.read(frame.name)), frame, frame.grey)
 
-        found = judge_all(names, read, scorings, with_grey=True, progress=progress)
+        found = score_samples(names, read, scorings, with_grey=True, progress=progress)
     return tuple(replace(one, notes=tuple(_contradictions(one, result))) for one in found)
 
 
-def _contradictions(found: Rescored, result: RunResult) -> Iterator[str]:
+def _contradictions(found: Scored, result: RunResult) -> Iterator[str]:
     """Where a run's own scores, under the same rules, are not these: its files or the dataset's are others now."""
     if replace(found.named.scoring, name="") != replace(result.scoring, name=""):
         return

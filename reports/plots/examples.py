@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.levels import LEVELS, threshold_level
-from bench.metrics.counting.matching import judge
+from bench.metrics.counting.matching import match_targets
 from bench.types import Scoring
 from reports.plots.style import COLUMN, PAGE, drawable, house_style
 
@@ -169,7 +169,7 @@ def _draw(place: Place, picture: Picture, column: int, scoring: Scoring) -> None
         for target in range(len(targets)):
             _circle(place, targets, target, colour=FOUND)
     else:
-        _judge(place, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
+        _match_targets(place, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
     if len(targets):
         _inset(place, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
     if column == 0:
@@ -196,11 +196,11 @@ def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, floa
     return picture.predictions[column - 2].q / LEVELS, (0.0, 1.0)
 
 
-def _judge(place: Place, q: Levels, mask: NDArray[np.bool_], targets: Components, scoring: Scoring) -> None:
+def _match_targets(place: Place, q: Levels, mask: NDArray[np.bool_], targets: Components, scoring: Scoring) -> None:
     """Circle what was found and missed, and box every false alarm, as the scoring counts them."""
     prediction = q > threshold_level(scoring.threshold)
     found = find_components(prediction, connectivity=scoring.connectivity)
-    verdict = judge(mask, targets, prediction, found, scoring)
+    verdict = match_targets(mask, targets, prediction, found, scoring)
     for target, is_found in enumerate(verdict.is_found):
         _circle(place, targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
     for alarm in np.flatnonzero(verdict.is_alarm):

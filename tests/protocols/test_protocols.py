@@ -12,7 +12,7 @@ from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import score
 from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.protocols.recipes import RECIPES
-from bench.scoring.align import judged_pair
+from bench.scoring.align import align
 from bench.types import Input, Recipe, Score, Scoring, Selection
 
 
@@ -111,9 +111,9 @@ def perfect_scores(scoring: Scoring, size: tuple[int, int] | None) -> dict[str, 
     frame = Frame("made-up", grey, grey, mask)
     shape = size or mask.shape
     blank = np.zeros(shape, np.uint16)
-    _, truth = judged_pair(blank, frame, scoring)
+    _, truth = align(blank, frame, scoring)
     levels = quantise(truth.astype(np.float64))
-    _, again = judged_pair(levels, frame, scoring)
+    _, again = align(levels, frame, scoring)
     return score(counts_of([count_image(levels, again, scoring=scoring)]), scoring)
 
 

@@ -23,7 +23,7 @@ from bench.models.published_numbers import METHODS, reported
 from bench.protocols.protocols import BASICIRSTD
 from bench.protocols.recipes import RECIPES
 from bench.protocols.scorings import all_scorings, write_judgements
-from bench.scoring.score import ScoringsTally
+from bench.scoring.accumulator import Accumulator, AlignedImage
 from bench.store.files import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
     Cost,
@@ -291,7 +291,7 @@ def stacked(changes: Sequence[dict[str, NDArray[np.int64]]]) -> dict[str, NDArra
 def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, seed: int = 0) -> RunResult:
     """The result with scores, rounds, curves and examples that all come from the same made-up predictions."""
     rng = np.random.default_rng(seed)
-    judged = ScoringsTally(all_scorings())
+    judged = Accumulator(all_scorings(), detailed=False)
     writer, curves, distances = CountsWriter(made.scoring), CurveCounts(made.scoring), DistanceCounts(made.scoring)
     errors = ErrorsWriter(made.scoring)
     examples: dict[str, NDArray[np.generic]] = {}
@@ -301,7 +301,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
         image, mask, maps = frame_with_maps(rng, rounds=made.experiment.rounds, skill=skill, number=number)
         writer.add(f"{number:06d}", list(maps), truth=mask, grey=image)
         curves.add(maps[-1], mask)
-        judged.add(f"{number:06d}", maps[-1], Frame(f"{number:06d}", image, image, 255 * mask))
+        judged.add(AlignedImage(f"{number:06d}", [maps[-1]], Frame(f"{number:06d}", image, image, 255 * mask)))
         distances.add_against(maps[-1], read_truth(mask, made.scoring))
         errors.add(f"{number:06d}", maps[-1], truth=mask)
         if number < 3:
@@ -312,7 +312,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     if made.experiment.rounds > 1:
         write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
     write_arrays(folder / made.key / "counts.npz", table.to_arrays())
-    write_judgements(folder / made.key, judged.judgements())
+    write_judgements(folder / made.key, judged.records())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})

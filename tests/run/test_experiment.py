@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import parse_corruption
+from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
 from bench.errors import DataError, SuiteError
@@ -34,7 +35,7 @@ from bench.run.experiment import run
 from bench.run.local import run_all
 from bench.run.preflight import check_jobs, is_done, read_images
 from bench.run.workspace import Session, Workspace
-from bench.scoring.align import grey_like, judged_pair
+from bench.scoring.align import align
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
 from bench.suites.suite import Job, Limit, expand, load_suite
@@ -154,7 +155,7 @@ def test_stored_predictions_are_exactly_what_was_scored(
     writer, curves = CountsWriter(scoring), CurveCounts(scoring)
     for frame in frames:
         assert stored[frame.name].dtype == np.uint16
-        levels, truth = judged_pair(stored[frame.name], frame, scoring)
+        levels, truth = align(stored[frame.name], frame, scoring)
         writer.add(frame.name, [levels], truth=truth)
         curves.add(levels, truth)
     again = writer.table().round(0)
@@ -178,9 +179,11 @@ def causes_of(stored: Mapping[str, NDArray[np.uint16]], frames: Frames, scoring:
         return {}
     errors, contrast = ErrorsWriter(scoring), ContrastWriter(scoring)
     for frame in frames:
-        levels, truth = judged_pair(stored[frame.name], frame, scoring)
+        levels, truth = align(stored[frame.name], frame, scoring)
         errors.add(frame.name, levels, truth=truth)
-        contrast.add(frame.name, levels, truth=truth, grey=grey_like(frame, truth))
+        contrast.add(
+            frame.name, levels, truth=truth, grey=resize_bilinear(frame.grey, (truth.shape[0], truth.shape[1]))
+        )
     return ERRORS.score(errors.table(), scoring) | CONTRAST.score(contrast.table(), scoring)
 
 

@@ -1,4 +1,4 @@
-"""Where maps meet masks: brought to one size, stretched where a scoring says so."""
+"""Maps and masks are brought to one size, and maps stretched where a scoring says so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.data.images.frames import Frame
-from bench.scoring.align import grey_like, judged_pair, judged_under, stretch
+from bench.scoring.accumulator import AlignedImage
+from bench.scoring.align import align, stretch
 from bench.types import Scoring
 
 NATIVE = Scoring("native")
@@ -23,60 +24,63 @@ def make_frame(height: int, width: int, *, name: str = "made-up", level: int = 2
     return Frame(name, grey, grey, mask)
 
 
-def test_a_map_of_the_images_size_is_judged_as_it_is() -> None:
+def test_a_map_of_the_images_size_stays_as_it_is() -> None:
     levels = np.arange(24, dtype=np.uint16).reshape(4, 6)
     for scoring in (NATIVE, NETWORK):
-        judged, truth = judged_pair(levels, make_frame(4, 6), scoring)
-        assert judged is levels
+        aligned, truth = align(levels, make_frame(4, 6), scoring)
+        assert aligned is levels
         assert truth.dtype == np.uint8
         assert truth.tolist() == [[1, 1, 1, 0, 0, 0]] * 2 + [[0] * 6] * 2
 
 
 @pytest.mark.parametrize(("level", "is_target"), [(127, 0), (128, 1)])
 def test_a_mask_is_binarised_above_127(level: int, is_target: int) -> None:
-    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=level), NATIVE)
+    _, truth = align(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=level), NATIVE)
     assert truth.sum() == 6 * is_target
 
 
 def test_at_native_resolution_the_map_is_brought_to_the_image() -> None:
     levels = np.zeros((4, 4), np.uint16)
     levels[:2] = 32768
-    judged, truth = judged_pair(levels, make_frame(8, 8), NATIVE)
-    assert judged.shape == truth.shape == (8, 8)
+    aligned, truth = align(levels, make_frame(8, 8), NATIVE)
+    assert aligned.shape == truth.shape == (8, 8)
     assert truth.sum() == 6
-    assert judged[:, 0].tolist() == [32768, 32768, 32768, 24576, 8192, 0, 0, 0]
+    assert aligned[:, 0].tolist() == [32768, 32768, 32768, 24576, 8192, 0, 0, 0]
 
 
 def test_a_full_map_stays_full_when_it_is_resized() -> None:
-    judged, _ = judged_pair(np.full((5, 7), 65535, np.uint16), make_frame(13, 9), NATIVE)
-    assert judged.min() == 65535
+    aligned, _ = align(np.full((5, 7), 65535, np.uint16), make_frame(13, 9), NATIVE)
+    assert aligned.min() == 65535
 
 
 def test_at_network_resolution_the_mask_is_brought_to_the_map() -> None:
     """Halved, the 2 x 3 target is one pixel of 255 and one of 128, which is more than half."""
     levels = np.zeros((4, 4), np.uint16)
-    judged, truth = judged_pair(levels, make_frame(8, 8), NETWORK)
-    assert judged is levels
+    aligned, truth = align(levels, make_frame(8, 8), NETWORK)
+    assert aligned is levels
     assert truth.dtype == np.uint8
     assert truth.tolist() == [[1, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
 
 
 def test_soft_ground_truth_keeps_what_resizing_makes() -> None:
-    _, truth = judged_pair(np.zeros((4, 4), np.uint16), make_frame(8, 8), SOFT)
+    _, truth = align(np.zeros((4, 4), np.uint16), make_frame(8, 8), SOFT)
     assert truth.dtype == np.float32
     assert truth[0].tolist() == [1.0, np.float32(128 / 255), 0.0, 0.0]
     assert truth[1:].sum() == 0
 
 
 def test_soft_ground_truth_of_the_maps_size_is_the_stored_mask() -> None:
-    _, truth = judged_pair(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=51), SOFT)
+    _, truth = align(np.zeros((4, 6), np.uint16), make_frame(4, 6, level=51), SOFT)
     assert truth[0, 0] == np.float32(0.2)
 
 
-def test_the_grey_image_follows_the_size_that_is_judged() -> None:
+def test_the_grey_image_follows_the_size_that_is_compared() -> None:
     frame = make_frame(8, 8)
-    assert grey_like(frame, np.zeros((8, 8))) is frame.grey
-    assert grey_like(frame, np.zeros((4, 2))).shape == (4, 2)
+    small, large = (AlignedImage("a", [np.zeros(size, np.uint16)], frame, grey=frame.grey) for size in ((4, 2), (8, 8)))
+    assert large.truth(NETWORK).grey is small.truth(NATIVE).grey is frame.grey
+    grey = small.truth(NETWORK).grey
+    assert grey is not None
+    assert grey.shape == (4, 2)
 
 
 def test_a_stretched_map_reaches_from_the_lowest_level_to_the_highest() -> None:
@@ -93,37 +97,37 @@ def test_a_constant_map_is_stretched_to_nothing(level: int) -> None:
 def test_a_map_is_stretched_before_it_is_resized() -> None:
     """At 2 x 2 the map reaches from 0 to 300; brought to 4 x 4 its corners still do, and its middle is half-way."""
     levels = np.array([[300, 300], [0, 0]], np.uint16)
-    judged, _ = judged_pair(levels, make_frame(4, 4), STRETCHED)
-    assert judged[:, 0].tolist() == [65535, 49152, 16384, 0]
+    aligned, _ = align(levels, make_frame(4, 4), STRETCHED)
+    assert aligned[:, 0].tolist() == [65535, 49152, 16384, 0]
 
 
 def test_a_map_that_is_not_to_be_stretched_stays_as_it_is() -> None:
     levels = np.array([[100, 300]], np.uint16)
-    judged, _ = judged_pair(levels, make_frame(1, 2), NATIVE)
-    assert judged is levels
+    aligned, _ = align(levels, make_frame(1, 2), NATIVE)
+    assert aligned is levels
 
 
 def test_scorings_that_see_alike_share_map_and_mask() -> None:
     levels = np.arange(16, dtype=np.uint16).reshape(4, 4)
     near, four = Scoring("near", distance=1), Scoring("four", connectivity=4)
     scorings = (NATIVE, near, four, NETWORK, STRETCHED)
-    judged = {scoring: (q, truth) for scoring, q, truth in judged_under(levels, make_frame(8, 8), scorings)}
-    assert tuple(judged) == scorings
-    assert judged[NATIVE][0] is judged[near][0] is judged[four][0]
-    assert judged[NATIVE][1] is judged[near][1] is judged[STRETCHED][1]
-    assert judged[four][1] is not judged[NATIVE][1]
-    assert judged[NATIVE][1].shape == judged[STRETCHED][0].shape == (8, 8)
-    assert judged[NETWORK][0] is levels
-    assert judged[NETWORK][1].shape == (4, 4)
-    assert judged[STRETCHED][0].max() > judged[NATIVE][0].max()
+    image = AlignedImage("a", [levels], make_frame(8, 8))
+    aligned = {scoring: (image.levels(scoring), image.truth(scoring)) for scoring in scorings}
+    assert aligned[NATIVE][0] is aligned[near][0] is aligned[four][0]
+    assert aligned[NATIVE][1] is aligned[near][1] is aligned[STRETCHED][1]
+    assert aligned[four][1] is not aligned[NATIVE][1]
+    assert aligned[NATIVE][1].shape == aligned[STRETCHED][0].shape == (8, 8)
+    assert aligned[NETWORK][0] is levels
+    assert aligned[NETWORK][1].shape == (4, 4)
+    assert aligned[STRETCHED][0].max() > aligned[NATIVE][0].max()
 
 
-def test_signal_to_clutter_is_measured_at_the_size_that_is_judged() -> None:
+def test_signal_to_clutter_is_measured_at_the_size_that_is_compared() -> None:
     """The target's 6 pixels are 10, the background 0 and 2 in turn, mean 1 and deviation 1: a ratio of 9."""
     frame = make_frame(4, 6)
     grey = np.where(np.indices((4, 6)).sum(axis=0) % 2, 2, 0).astype(np.uint8)
     grey[:2, :3] = 10
-    ((_, _, truth),) = judged_under(np.zeros((4, 6), np.uint16), frame, [NATIVE], grey=grey)
+    truth = AlignedImage("a", [np.zeros((4, 6), np.uint16)], frame, grey=grey).truth(NATIVE)
     assert truth.target_scr.tolist() == [9.0]
-    ((_, _, without),) = judged_under(np.zeros((4, 6), np.uint16), frame, [NATIVE])
+    without = AlignedImage("a", [np.zeros((4, 6), np.uint16)], frame).truth(NATIVE)
     assert np.isnan(without.target_scr).all()

@@ -25,7 +25,7 @@ from bench.metrics.counting.levels import quantise
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
-from bench.scoring.score import Rescored, rescore_run, score_folder
+from bench.scoring.score import Scored, rescore_run, score_folder
 from bench.store.files import load_arrays, read_result, write_result
 from bench.suites.suite import Job
 from bench.types import Scoring
@@ -93,7 +93,7 @@ def as_archive(folder: Path) -> Path:
 FORMS: list[Callable[[Path], Path]] = [as_arrays, as_pictures, as_archive]
 
 
-def value(found: Rescored, head: str) -> float:
+def value(found: Scored, head: str) -> float:
     """What the scoring's code base prints under that head."""
     score = found.scores[found.named.printed_ids()[head]]
     assert score.value is not None
@@ -193,7 +193,7 @@ EMPTY = np.zeros((12, 16), np.uint8)
 SURE = np.where(MASK > 0, 230, 20).astype(np.uint8)
 
 
-def judged(folder: Path, maps: dict[str, Any], masks: dict[str, Any], suffix: str = ".png", **how: Any) -> Rescored:
+def judged(folder: Path, maps: dict[str, Any], masks: dict[str, Any], suffix: str = ".png", **how: Any) -> Scored:
     """The native scores of maps against masks."""
     (found,) = score_folder(
         write_maps(folder / "maps", maps, suffix), write_maps(folder / "masks", masks), how.pop("under", NATIVE), **how
@@ -327,7 +327,8 @@ def test_many_images_are_joined_in_order(tmp_path: Path) -> None:
     found = judged(tmp_path, maps, dict.fromkeys(maps, MASK), ".npy")
     assert found.table.names == tuple(maps)
     assert found.table.predicted[0].tolist() == [int((quantise(one) > 32768).sum()) for one in maps.values()]
-    assert found.details.curves.images == 150
+    assert found.counted.curves is not None
+    assert found.counted.curves.images == 150
 
 
 def test_the_first_broken_file_in_order_is_named_however_many_threads_there_are(tmp_path: Path) -> None:
@@ -387,7 +388,7 @@ def test_a_runs_stored_predictions_give_what_it_recorded_under_every_scoring(
     recorded = read_judgements(folder)
     assert [one.scoring for one in recorded] == [named.scoring for named in all_scorings()]
     found = rescore_run(folder, None, all_scorings())
-    assert tuple(one.judgement for one in found) == recorded
+    assert tuple(one.record for one in found) == recorded
     assert all(one.notes == () for one in found)
     own = next(one for one in found if one.named.name == job.row.scoring.name)
     scores = read_result(folder).scores

@@ -16,7 +16,7 @@ import pytest
 from bench.parallel import usable_processors
 from bench.protocols.scorings import named_scoring
 from bench.scoring import score
-from bench.scoring.score import MaskFile, Rescored, Sample, judge_all
+from bench.scoring.score import MaskFile, Sample, Scored, score_samples
 from tests.speed.test_counting import smooth
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ def test_images_are_scored_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
     def read(block: Sequence[str]) -> Iterator[Sample]:
         yield from (samples[name] for name in block)
 
-    def timed(threads: int) -> tuple[float, Rescored]:
+    def timed(threads: int) -> tuple[float, Scored]:
         monkeypatch.setattr(score, "usable_processors", lambda: threads)
         seconds = []
         for _ in range(3):
             begun = perf_counter()
-            (found,) = judge_all(list(samples), read, [named_scoring("native")], with_grey=False)
+            (found,) = score_samples(list(samples), read, [named_scoring("native")], with_grey=False)
             seconds.append(perf_counter() - begun)
         return min(seconds), found
 

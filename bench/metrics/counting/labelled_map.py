@@ -27,7 +27,8 @@ class LabelledMap:
     @property
     def width(self) -> int:
         """Columns, pixels."""
-        return self.predicted.shape[1]
+        _, width = self.predicted.shape
+        return int(width)
 
 
 def label_map(levels: LevelArray, *, threshold: float, connectivity: Connectivity) -> LabelledMap:
