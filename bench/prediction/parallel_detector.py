@@ -7,14 +7,13 @@ import os
 import pickle
 import signal
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.models.detector import Detector, Grey, ScoreMap
-from bench.parallel import usable_processors
+from bench.parallel import ordered_map, usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0
@@ -46,7 +45,7 @@ def score_maps(
         yield from map(detector.score, waiting)
         return
     with one_thread_each(), _start(detector, workers) as executor:
-        yield from _in_order(executor, waiting, ahead=2 * workers)
+        yield from ordered_map(executor, _score, waiting, ahead=2 * workers)
 
 
 @contextmanager
@@ -71,20 +70,6 @@ def _start(detector: Detector, workers: int) -> ProcessPoolExecutor:
         initializer=_be_a_worker,
         initargs=(loaded_plugins(), pickle.dumps(detector)),
     )
-
-
-def _in_order(executor: ProcessPoolExecutor, greys: Iterator[Grey], *, ahead: int) -> Iterator[ScoreMap]:
-    running: deque[Future[ScoreMap]] = deque()
-    try:
-        for grey in greys:
-            running.append(executor.submit(_score, grey))
-            if len(running) == ahead:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        for future in running:
-            future.cancel()
 
 
 def _be_a_worker(plugins: Sequence[Path], pickled: bytes) -> None:

@@ -21,7 +21,6 @@ weights = "dfinet.safetensors"         # given weights, relative to the suite's 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from typing import Any, Literal
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import ALL, corruption_names
+from bench.digest import file_digest
 from bench.errors import BenchError, SuiteError, UnknownNameError
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules
@@ -464,4 +464,4 @@ def _training_lists(dataset: str, split: str, rules: Rules, limit: Limit) -> tup
 def _file_digest(path: Path) -> str:
     if not path.is_file():
         raise SuiteError(f"weights {path}: no such file")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_digest(path)

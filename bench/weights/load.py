@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.digest import file_digest
 from bench.errors import CheckpointError
 from bench.models.network import Segmenter, build_model, find_models
 from bench.types import Setting
@@ -154,5 +154,4 @@ def weights_digest(path: Path | str) -> str:
     Raises:
         FileNotFoundError: when there is no such file.
     """
-    with existing_file(path, "weights").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(existing_file(path, "weights"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.cache.array_file import unfinished
+from bench.digest import file_digest
 from bench.parallel import usable_processors
 
 log = logging.getLogger(__name__)
@@ -84,8 +84,7 @@ def _text(stamp: Stamp | None) -> str:
 
 def _digest(name: str) -> str:
     try:
-        with Path(name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(Path(name))
     except OSError:
         return ""
 

@@ -6,18 +6,17 @@ import hashlib
 import logging
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, Ints, Pack, PackWriter, read_pack
-from bench.parallel import usable_processors
+from bench.digest import file_digest
+from bench.parallel import ordered_map, usable_processors
 from bench.progress import Step
 
 log = logging.getLogger(__name__)
@@ -30,8 +29,7 @@ def fingerprint(*files: str, **versions: str) -> str:
     """12 digits that change when a source file or a version does, so that nothing made by older code is found."""
     digest = hashlib.sha256(repr(sorted(versions.items())).encode())
     for file in files:
-        with Path(file).open("rb") as source:
-            digest.update(hashlib.file_digest(source, "sha256").digest())
+        digest.update(file_digest(Path(file)).encode())
     return digest.hexdigest()[:12]
 
 
@@ -110,12 +108,14 @@ class Shelf:
     ) -> Pack:
         """A pack of what was missing; what was made before an error is kept too."""
         self._sweep()
+        workers = usable_processors()
         writer = PackWriter(self.folder)
         done = len(keys) - len(missing)
         try:
-            with warnings.catch_warnings():  # decoders do the same in their threads, which alone would leave a mess
+            # Decoders ignore warnings in their threads, each restoring filters that another may have changed meanwhile.
+            with warnings.catch_warnings(), ThreadPoolExecutor(workers) as executor:
                 warnings.simplefilter("ignore")
-                for row, arrays in zip(missing, _in_order(make, missing), strict=True):
+                for row, arrays in zip(missing, ordered_map(executor, make, missing, ahead=4 * workers), strict=True):
                     writer.add(keys[row], arrays)
                     done += 1
                     tell(done, len(keys))
@@ -154,20 +154,3 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("%s: %s; delete it by hand", path, (error.strerror or str(error)).lower())
-
-
-def _in_order(make: Callable[[int], Sequence[Array]], rows: Sequence[int]) -> Iterator[Sequence[Array]]:
-    """What `make` gives for every row, in order, made in as many threads as there are processors, a few ahead."""
-    workers = usable_processors()
-    running: deque[Future[Sequence[NDArray[Any]]]] = deque()
-    with ThreadPoolExecutor(workers) as executor:
-        try:
-            for row in rows:
-                running.append(executor.submit(make, row))
-                if len(running) == 4 * workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()

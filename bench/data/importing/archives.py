@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import io
 import lzma
 import os
@@ -26,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from bench.data.catalogue.file_names import SUFFIXES
+from bench.digest import file_digest
 from bench.errors import DataError
 from bench.progress import Step
 
@@ -114,7 +114,7 @@ def open_source(path: Path, work: Path, *, limits: Limits | None = None, progres
             _unpack_zip(path, intake, progress)
         else:
             _unpack_tar(path, form, intake, progress)
-    return Contents(intake.files, intake.total, form, _file_digest(path))
+    return Contents(intake.files, intake.total, form, file_digest(path))
 
 
 def archive_form(path: Path) -> str:
@@ -312,11 +312,6 @@ def _walk(folder: Path) -> Iterator[tuple[PurePosixPath, Path]]:
 def _is_junk(inside: PurePosixPath) -> bool:
     """Whether an operating system put it there."""
     return any(part.startswith(".") or part.lower() in JUNK for part in inside.parts)
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(count: int) -> str:

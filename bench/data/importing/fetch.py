@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from bench.data.catalogue.cards import Card, Source, load_card
 from bench.data.importing.download import Patience, Received, download, forget
 from bench.data.importing.importer import Import, Request, Steps, import_dataset, replace_dataset, work_in
 from bench.data.importing.lock import alone
+from bench.digest import file_digest
 from bench.errors import DataError
 
 
@@ -114,17 +114,12 @@ def _describe(source: Source) -> str:
 def _check_archive(fetch: Fetch) -> None:
     part = fetch.request.source
     size = part.stat().st_size
-    found = _digest(part)
+    found = file_digest(part)
     kept = f"it is kept as {part}; remove it to fetch it anew"
     if fetch.size is not None and size != fetch.size:
         raise DataError(f"{fetch.url}: {size:,} bytes came, expected {fetch.size:,}; {kept}")
     if fetch.sha256 and found != fetch.sha256.lower():
         raise DataError(f"{fetch.url}: SHA-256 of what came is {found}, expected {fetch.sha256.lower()}; {kept}")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bring_in(request: Request, part: Path, *, replacing: bool, steps: Steps | None) -> Import:

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from bench.parallel import ordered_map
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+@pytest.mark.parametrize("ahead", [1, 3, 99])
+def test_results_come_in_the_order_of_the_items(kind: type[Executor], ahead: int) -> None:
+    with kind(2) as executor:  # type: ignore[call-arg]
+        assert list(ordered_map(executor, abs, range(-9, 0), ahead=ahead)) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+        assert list(ordered_map(executor, abs, [], ahead=ahead)) == []
+
+
+def test_no_more_items_are_read_than_may_wait() -> None:
+    read = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            read.append(number)
+            yield number
+
+    with ThreadPoolExecutor(2) as executor:
+        results = ordered_map(executor, abs, items(), ahead=4)
+        assert read == []
+        for taken in range(1, 17):
+            next(results)
+            assert len(read) == taken + 3
+
+
+def test_an_error_stands_in_its_results_place() -> None:
+    with ThreadPoolExecutor(2) as executor:
+        results = ordered_map(executor, (1).__floordiv__, [1, 0, 1], ahead=3)
+        assert next(results) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+def test_what_waits_is_cancelled_when_the_consumer_stops() -> None:
+    begun, go_on = [], threading.Event()
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number:
+            go_on.wait(10)
+        return number
+
+    with ThreadPoolExecutor(1) as executor:
+        for _ in ordered_map(executor, work, range(8), ahead=8):
+            break
+        go_on.set()
+    assert begun in ([0], [0, 1])
