@@ -17,26 +17,20 @@ class Served:
 
     Attributes:
         content: of the file.
-        etag, modified: what it calls this version; empty for no such header.
-        ranges: whether it gives parts.
         cuts: for each coming answer, after how many bytes the connection is cut.
         silence: seconds that it says nothing before it cuts.
         statuses: for each coming answer, an error to give instead.
         length: whether it says how long the answer is.
-        asked: the `Range` header of every request so far, empty for none.
+        asked: requests so far.
     """
 
     content: bytes
-    etag: str = '"one"'
-    modified: str = "Wed, 01 Jan 2025 00:00:00 GMT"
-    ranges: bool = True
     length: bool = True
     kind: str = "application/zip"
-    wrong_range: bool = False
     silence: float = 0.0
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    asked: int = 0
     url: str = ""
 
     @property
@@ -73,36 +67,17 @@ def serving(content: bytes) -> Iterator[Served]:
 
 
 def _answer(handler: BaseHTTPRequestHandler, served: Served) -> None:
-    asked = handler.headers.get("Range", "")
-    served.asked.append(asked)
+    served.asked += 1
     if served.statuses:
         handler.send_error(served.statuses.pop(0))
         return
-    start = (
-        int(asked.removeprefix("bytes=").rstrip("-")) if asked and served.ranges and _matches(handler, served) else 0
-    )
     total = len(served.content)
-    if start >= total > 0:
-        handler.send_response(416)
-        handler.send_header("Content-Range", f"bytes */{total}")
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-        return
-    handler.send_response(206 if start else 200)
-    if start:
-        shift = 1 if served.wrong_range else 0
-        handler.send_header("Content-Range", f"bytes {start - shift}-{total - 1}/{total}")
-    for name, value in (("ETag", served.etag), ("Last-Modified", served.modified), ("Content-Type", served.kind)):
-        if value:
-            handler.send_header(name, value)
+    handler.send_response(200)
+    handler.send_header("Content-Type", served.kind)
     if served.length:
-        handler.send_header("Content-Length", str(total - start))
+        handler.send_header("Content-Length", str(total))
     handler.end_headers()
-    end = start + served.cuts.pop(0) if served.cuts else total
-    handler.wfile.write(served.content[start:end])
+    end = served.cuts.pop(0) if served.cuts else total
+    handler.wfile.write(served.content[:end])
     if end < total:
         time.sleep(served.silence)
-
-
-def _matches(handler: BaseHTTPRequestHandler, served: Served) -> bool:
-    return handler.headers.get("If-Range", served.etag) in (served.etag, served.modified)

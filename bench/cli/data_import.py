@@ -63,7 +63,7 @@ def fetch(
     replace: ReplaceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a dataset, resuming a broken download, and import it; or print the steps to get it by hand."""
+    """Download a dataset and import it, or print the steps where only a person can download it."""
     from bench.data.catalogue.cards import load_card
     from bench.data.importing.fetch import fetch_dataset, instructions, plan_fetch
     from bench.data.importing.importer import Request

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.catalogue.cards import Card, Source, load_card
-from bench.data.importing.download import Patience, Received, download, forget
+from bench.data.importing.download import Patience, Received, download
 from bench.data.importing.importer import Import, Request, Steps, import_dataset, replace_dataset, work_in
 from bench.data.importing.lock import alone
 from bench.digest import file_digest
@@ -66,7 +66,7 @@ def fetch_dataset(
     """The dataset in its place, downloaded, checked and imported; the archive is removed then.
 
     Raises:
-        DataError: when the place is taken, the download or the import fails; what was downloaded is kept.
+        DataError: when the place is taken, the download or the import fails; an archive that came whole is kept.
     """
     request = fetch.request
     goal, part = request.data / request.dataset, request.source
@@ -78,7 +78,7 @@ def fetch_dataset(
         download(fetch.url, part, received=received, patience=patience)
         _check_archive(fetch)
         made = _bring_in(request, part, replacing=replacing, steps=steps)
-        forget(part)
+        part.unlink()
     return made
 
 
@@ -113,9 +113,8 @@ def _describe(source: Source) -> str:
 
 def _check_archive(fetch: Fetch) -> None:
     part = fetch.request.source
-    size = part.stat().st_size
-    found = file_digest(part)
-    kept = f"it is kept as {part}; remove it to fetch it anew"
+    size, found = part.stat().st_size, file_digest(part)
+    kept = f"it is kept as {part} until the next fetch"
     if fetch.size is not None and size != fetch.size:
         raise DataError(f"{fetch.url}: {size:,} bytes came, expected {fetch.size:,}; {kept}")
     if fetch.sha256 and found != fetch.sha256.lower():
