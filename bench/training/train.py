@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.data.batches.loader import Feed, evaluation_batches, steps_per_epoch
 from bench.data.images.frames import Frames
+from bench.data.images.start_masks import OTSU
 from bench.errors import NonFiniteLossError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
@@ -207,7 +208,13 @@ class _Run:
         """Write the chosen epoch's weights."""
         if self.best:
             self.network.load_state_dict(self.best)
-        save_weights(self.network, self.checkpoint, metadata=checkpoint_metadata(self.training, self.state.best_epoch))
+        save_weights(
+            self.network,
+            self.checkpoint,
+            metadata=checkpoint_metadata(self.training, self.state.best_epoch),
+            input=self.training.input,
+            start=OTSU if self.network.needs_start else "",
+        )
 
     def save(self) -> None:
         """Write `state.pt`, from which an interrupted training resumes, and `log.jsonl`."""
@@ -313,5 +320,5 @@ SELECTION_METRICS = {"IoU": "IoU/pooled", "Pd": "Pd/centroid-3px", "Fa": "Fa/unm
 
 
 def checkpoint_metadata(training: Training, epoch: int) -> dict[str, str]:
-    """The origin of a checkpoint, for its metadata."""
+    """Metadata of a checkpoint: the training, dataset and epoch that it comes from."""
     return {"training": training.key, "dataset": training.images.dataset, "epoch": str(epoch)}

@@ -10,11 +10,21 @@ import torch
 from torch import Tensor
 
 from bench.digest import file_digest
-from bench.errors import CheckpointError
+from bench.errors import BenchError, CheckpointError
 from bench.models.network import Segmenter, build_model, find_models
-from bench.types import Setting
-from bench.weights.read_checkpoint import existing_file, printable, read_checkpoint
-from bench.weights.safetensors_file import is_tensor_file, read_tensors, write_tensors
+from bench.store.files import first_line
+from bench.types import Input, Setting
+from bench.weights.header import (
+    CheckpointHeader,
+    channels_in,
+    header_metadata,
+    read_checkpoint_header,
+    read_metadata,
+    settings_in,
+)
+from bench.weights.printable import printable
+from bench.weights.read_checkpoint import existing_file, read_checkpoint
+from bench.weights.safetensors_file import write_tensors
 
 WRAPPED = "module."  # what torch's DataParallel puts before every key
 COUNTER = "num_batches_tracked"  # of a BatchNorm; without effect on outputs, and absent from old files
@@ -22,7 +32,7 @@ SHOWN = 5  # keys an error names
 
 
 def load_model(name: str, checkpoint: Path | str | None = None, **settings: Setting) -> Segmenter:
-    """The network called `name`, in evaluation mode, with the weights of `checkpoint`, or fresh ones without.
+    """Build the network called `name` in evaluation mode, with the weights of `checkpoint`, or fresh ones without.
 
     Args:
         checkpoint: a file of ours, or a published one as its authors ship it.
@@ -39,17 +49,37 @@ def load_model(name: str, checkpoint: Path | str | None = None, **settings: Sett
     if checkpoint is None:
         return build_model(name, channels=channels, settings=settings).eval()
     path = Path(checkpoint)
-    state, note = read_checkpoint(path), read_metadata(path)
-    made: dict[str, Setting] = json.loads(note.get("settings", "{}"))
-    _refuse_contradictions(path, {"model": note.get("model", name), **made}, {"model": name, **settings})
+    state, metadata = read_checkpoint(path), read_metadata(path)
+    made = settings_in(metadata, path)
+    _refuse_contradictions(path, {"model": metadata.get("model", name), **made}, {"model": name, **settings})
     with torch.random.fork_rng(devices=[]):  # the first weights are overwritten, so they cost no random numbers
         network = build_model(name, channels=channels, settings={**made, **settings})
-        found = int(note["channels"]) if "channels" in note else _channels_in(state, network)
+        found = channels_in(metadata, path) or _channels_of(state, network)
         if found is not None and found != channels:
             _refuse_contradictions(path, {"channels": found}, {"channels": asked} if asked else {})
             network = build_model(name, channels=found, settings={**made, **settings})
     fill(network, state, source=f"checkpoint {path}")
     return network.eval()
+
+
+def load_trained(path: Path | str) -> tuple[Segmenter, CheckpointHeader]:
+    """Build the network of a checkpoint that a training wrote, in evaluation mode, from the file alone.
+
+    Raises:
+        FileNotFoundError: when there is no such checkpoint.
+        UnknownNameError: when no model has the name in its header, as without the plugin that registers it.
+        CheckpointError: when the checkpoint is broken, or its header incomplete, as in published and imported files.
+    """
+    header = read_checkpoint_header(path)
+    try:
+        return load_model(header.model, path), header
+    except (BenchError, OSError):
+        raise
+    except Exception as error:  # whatever a builder says of values that nobody checked
+        raise CheckpointError(
+            f"checkpoint {path}: {header.model} cannot be built with settings {dict(header.settings)} "
+            f"({first_line(error)}); take an unchanged file"
+        ) from error
 
 
 def _refuse_contradictions(path: Path, made: Mapping[str, Setting], asked: Mapping[str, Setting]) -> None:
@@ -58,8 +88,8 @@ def _refuse_contradictions(path: Path, made: Mapping[str, Setting], asked: Mappi
             raise CheckpointError(f"checkpoint {path}: made with {field} {made[field]!r}, asked for {value!r}")
 
 
-def _channels_in(state: Mapping[str, Tensor], network: Segmenter) -> int | None:
-    """Input channels of the checkpoint's first convolution, or None where it has no such key."""
+def _channels_of(state: Mapping[str, Tensor], network: Segmenter) -> int | None:
+    """The input channels of the checkpoint's first convolution, or None where it has no such key."""
     first = next((key for key, tensor in network.state_dict().items() if tensor.ndim == 4), None)
     kernel = under_our_keys(state, network).get(first or "")
     return kernel.shape[1] if kernel is not None and kernel.ndim == 4 else None
@@ -126,26 +156,26 @@ def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str
     return key
 
 
-def save_weights(network: Segmenter, path: Path, *, metadata: Mapping[str, str]) -> Path:
+def save_weights(
+    network: Segmenter, path: Path, *, metadata: Mapping[str, str], input: Input | None = None, start: str = ""
+) -> Path:
     """Write the weights to `path` as safetensors, whole or not at all, with how to build the network again.
 
     Args:
         metadata: what else the file should say of its making, in words.
+        input: how images were read in training, where that is known; `load_trained` needs it.
+        start: first feedback mask of training; empty for a network that needs none.
     """
-    note = dict(metadata)
+    found = dict(metadata)
     if network.built is not None:
-        note |= {
+        found |= {
             "model": network.built.name,
             "channels": str(network.built.channels),
             "settings": json.dumps(dict(network.built.settings)),
         }
-    return write_tensors(path, network.state_dict(), metadata=note)
-
-
-def read_metadata(path: Path | str) -> dict[str, str]:
-    """What `save_weights` wrote beside the weights; nothing for published files."""
-    path = Path(path)
-    return read_tensors(path)[1] if is_tensor_file(path) else {}
+    if input is not None:
+        found |= header_metadata(input, start=start)
+    return write_tensors(path, network.state_dict(), metadata=found)
 
 
 def weights_digest(path: Path | str) -> str:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from bench.errors import CheckpointError
-from bench.weights.safetensors_file import is_tensor_file, read_tensors
+from bench.weights.printable import printable
+from bench.weights.safetensors_file import is_safetensors, read_tensors
 
 CONTAINERS = ("state_dict", "net")  # where published files keep the weights beside an epoch or a loss
 
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
         CheckpointError: when the file is broken, holds code, or holds no weights.
     """
     path = existing_file(path, "checkpoint")
-    if is_tensor_file(path):
+    if is_safetensors(path):
         return read_tensors(path)[0]
     _refuse_what_is_not_pytorchs(path)
     content = _read_pickle(path)
@@ -69,12 +70,6 @@ def _is_state_dict(content: Any) -> bool:
             for value in content.values()
         )
     )
-
-
-def printable(name: object) -> str:
-    """A name that a stranger chose, without what would steer a terminal."""
-    text = str(name)
-    return text if text.isprintable() else repr(text)
 
 
 def existing_file(path: Path | str, what: str) -> Path:

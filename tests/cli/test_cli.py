@@ -549,7 +549,7 @@ BLOCKER = """
 import sys
 from importlib.machinery import PathFinder
 
-BLOCKED = {"mlflow", "fvcore", "safetensors", "seaborn", "ray", "imagehash", "pywt"}
+BLOCKED = {"mlflow", "fvcore", "seaborn", "ray", "imagehash", "pywt"}
 
 
 class Without(PathFinder):

@@ -21,7 +21,7 @@ from bench.models.network import build_model
 from bench.progress import Silent
 from bench.training.train import Trained, evaluate_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
-from bench.weights.load import read_metadata
+from bench.weights.header import read_metadata
 from bench.weights.read_checkpoint import read_checkpoint
 
 LAST = Selection("last")

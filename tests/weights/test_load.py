@@ -22,7 +22,8 @@ from baselines.acm import ACM
 from bench import load_model
 from bench.errors import CheckpointError
 from bench.models.network import Built, build_model
-from bench.weights.load import MisfitError, read_metadata, save_weights, weights_digest
+from bench.weights.header import read_metadata
+from bench.weights.load import MisfitError, save_weights, weights_digest
 from bench.weights.read_checkpoint import ScalarType, read_checkpoint
 from bench.weights.read_checkpoint import scalar as scalar_of
 from bench.weights.safetensors_file import read_tensors, write_tensors
@@ -412,7 +413,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = save_weights(made(), tmp_path / "acm.safetensors", metadata={})
     before = weights_digest(path)
-    with pytest.raises(KeyError):
+    with pytest.raises(CheckpointError, match=r"acm\.safetensors: tensor odd is complex64, expected one of float64"):
         write_tensors(path, {"odd": torch.zeros(1, dtype=torch.complex64)}, metadata={})
     assert weights_digest(path) == before
     assert [p.name for p in tmp_path.iterdir()] == ["acm.safetensors"]
@@ -448,6 +449,85 @@ def test_the_safetensors_library_and_we_read_each_others_files(tmp_path: Path) -
     ours, metadata = read_tensors(tmp_path / "theirs")
     assert all(torch.equal(ours[k], t) for k, t in TENSORS.items())
     assert metadata == {"a": "b"}
+
+
+def test_the_same_content_makes_the_same_bytes_whatever_the_library_shuffles(tmp_path: Path) -> None:
+    metadata = {
+        name: name for name in ["training", "dataset", "epoch", "model", "channels", "settings", "input", "start"]
+    }
+    files = [write_tensors(tmp_path / str(i), TENSORS, metadata=metadata).read_bytes() for i in range(5)]
+    assert set(files) == {files[0]}
+    assert int.from_bytes(files[0][:8], "little") % 8 == 0
+
+
+def test_tensors_that_share_memory_are_each_written(tmp_path: Path) -> None:
+    tied = torch.arange(4.0)
+    tensors, _ = read_tensors(write_tensors(tmp_path / "t", {"a": tied, "b": tied, "tail": tied[2:]}, metadata={}))
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
+        "a": [0.0, 1.0, 2.0, 3.0],
+        "b": [0.0, 1.0, 2.0, 3.0],
+        "tail": [2.0, 3.0],
+    }
+
+
+def test_the_weights_of_the_gate_are_read(tmp_path: Path) -> None:
+    for name, model in (("acm", "ACM"), ("dfinet-width-8", "DFINet")):
+        assert load_model(model, Path("bench/suites/gate") / f"{name}.safetensors").built is not None
+
+
+def write_safetensors(path: Path, header: bytes, data: bytes) -> Path:
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["C64", "F8_E5M2", "U16"])
+def test_a_type_that_no_network_has_is_refused(tmp_path: Path, kind: str) -> None:
+    size = {"C64": 8, "F8_E5M2": 1, "U16": 2}[kind]
+    header = json.dumps({"x": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+    with pytest.raises(CheckpointError, match=r"odd: tensor x is .*, expected one of float64"):
+        read_checkpoint(write_safetensors(tmp_path / "odd", header, bytes(size)))
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        (b'{"a":' + b"[" * 100_000, b""),
+        (b'{"\xff":1}', b""),
+        (b'{"x\\n\\u001b[31m":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}', bytes(8)),
+        (b'{"x":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,0]}}', b""),
+        (b'{"__metadata__":{"model":7}}', b""),
+    ],
+    ids=["nested", "no UTF-8", "name that steers a terminal", "too large", "number as metadata"],
+)
+def test_a_hostile_header_is_refused_in_one_plain_line(tmp_path: Path, header: bytes, data: bytes) -> None:
+    with pytest.raises(CheckpointError, match="not a whole safetensors file") as refused:
+        read_checkpoint(write_safetensors(tmp_path / "odd", header, data))
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.99])
+def test_a_safetensors_file_that_is_cut_short_is_refused(tmp_path: Path, share: float) -> None:
+    path = save_weights(made(), tmp_path / "short.safetensors", metadata={})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError, match=r"short\.safetensors: (not a whole safetensors file|refused)"):
+        read_checkpoint(path)
+
+
+def test_a_damaged_safetensors_file_is_read_or_refused_but_never_breaks_the_reader(tmp_path: Path) -> None:
+    path, random = tmp_path / "damaged", np.random.default_rng(0)
+    write_tensors(path, TENSORS, metadata={"model": "ACM", "settings": "{}"})
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(300):
+        damaged = whole.copy()
+        damaged[random.integers(len(whole), size=random.integers(1, 6))] = random.integers(256)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read_checkpoint(path)
+        except CheckpointError:
+            refused += 1
+    assert 30 < refused < 300
 
 
 @pytest.mark.parametrize(
