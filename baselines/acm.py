@@ -130,7 +130,7 @@ class ACM(Segmenter):
     A batch of one image cannot be trained on: `topdown` normalises 1x1 maps over the batch, and torch refuses.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()

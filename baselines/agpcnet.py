@@ -161,7 +161,7 @@ class AGCB(nn.Module):
 
 
 def cut(x: Tensor, gate: Tensor, *, axis: int) -> list[tuple[Tensor, Tensor]]:
-    """The map and its gates as they are where all blocks along `axis` are equal, otherwise with the last one apart."""
+    """The map and its gates, split along `axis` so that all blocks of a part are equal: the last may be larger."""
     length, blocks = int(x.shape[axis]), int(gate.shape[axis])  # while fvcore traces a network, shapes are tensors
     size, rest = divmod(length, blocks)
     if rest == 0:

@@ -33,7 +33,7 @@ class ALCNet(Segmenter):
         in its own way.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()

@@ -100,7 +100,7 @@ class DNANet(Segmenter):
         RequestError: when there is no such backbone.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 3, backbone: str = "resnet-18") -> None:
         super().__init__()

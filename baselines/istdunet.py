@@ -167,7 +167,7 @@ class Head(nn.Module):
 
 
 class ExternalAttention(nn.Module):
-    """The map plus what its pixels recall from a small learnt memory, instead of from each other.
+    """The map plus the result of attention over a small learnt memory, instead of over its own pixels.
 
     Differs: the published code makes `linear_1` a transposed view of `linear_0`'s storage; the two come apart when the
     network is moved to a GPU, and stay one matrix on a CPU. Here they are apart everywhere, and start equal.
@@ -212,7 +212,7 @@ class ISTDUNet(Segmenter):
     """
 
     channels_last = False  # its grouped convolutions take half as long again with channels last
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()

@@ -144,7 +144,7 @@ class RDIAN(Segmenter):
         RequestError: for any other number of channels.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()

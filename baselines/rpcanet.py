@@ -67,7 +67,7 @@ class Target(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """The image made again from background plus targets, without a shortcut."""
+    """The image reconstructed from background plus targets, without a shortcut."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ class FourLevels(nn.Module):
     """A module with one sub-module a level, under the published names `NAME1` to `NAME4`."""
 
     def add_levels(self, name: str, make: Callable[[int], nn.Module]) -> None:
-        """Add what `make` makes of each level's channels."""
+        """Add the sub-module that `make` builds from each level's channels."""
         for level, channels in enumerate(WIDTHS, 1):
             self.add_module(f"{name}{level}", make(channels))
 
@@ -109,7 +109,7 @@ class ChannelAttention(FourLevels):
         self.add_levels("project_out", lambda channels: nn.Conv2d(channels, channels, 1, bias=False))
 
     def forward(self, maps: Sequence[Tensor], joined: Tensor) -> list[Tensor]:
-        """What each level takes from all of them.
+        """Each level's features after attention over the channels of all levels.
 
         Args:
             maps: (B, C_i, h, w) of each level.
@@ -287,7 +287,7 @@ class SCTransNet(Segmenter):
     maps; the judged one is made from the finest decoder features, not the one fused from the other five.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1) -> None:
         super().__init__()

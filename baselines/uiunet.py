@@ -146,7 +146,7 @@ class UIUNet(Segmenter):
         is left to the rules of a comparison.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (BasicIRSTD's; a constant, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)  # BasicIRSTD's
 
     def __init__(self, *, channels: int = 3) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class UNet(Segmenter):
         width: channels of the first block; 64 as published.
     """
 
-    official_keys = {"model.": ""}  # noqa: RUF012  (a constant of the class, typed as a mapping by Segmenter)
+    official_keys = (("model.", ""),)
 
     def __init__(self, *, channels: int = 1, width: int = 64) -> None:
         super().__init__()
@@ -102,5 +102,5 @@ class UNet(Segmenter):
     reported=reported("U-Net"),
 )
 def build(*, channels: int, width: int) -> UNet:
-    """U-Net as in BasicIRSTD at width 64; a slimmer one below."""
+    """Build U-Net; width 64 is BasicIRSTD's."""
     return UNet(channels=channels, width=width)

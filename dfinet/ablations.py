@@ -1,4 +1,4 @@
-"""DFINet with one design choice changed, each under a name of its own; and DFINet as its paper describes it."""
+"""Ablations of DFINet, each with one design choice changed; and DFINet as its paper describes it."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def no_dfffm(config: DFINetConfig) -> DFINetConfig:
 
 @ablation("DFINet/matched-dfffm")
 def matched_dfffm(config: DFINetConfig) -> DFINetConfig:
-    """DFFFM blind to the mask, with as many parameters that learn: what its convolution alone is worth."""
+    """DFFFM blind to the mask, with as many parameters that learn: the effect of its convolution alone."""
     return replace(config, dfffm="matched")
 
 
 @ablation("DFINet/no-own-mask")
 def no_own_mask(config: DFINetConfig) -> DFINetConfig:
-    """DFFFM without its untrained guess."""
+    """DFFFM without its untrained mask."""
     return replace(config, own_mask="off")
 
 
 @ablation("DFINet/hard-own-mask")
 def hard_own_mask(config: DFINetConfig) -> DFINetConfig:
-    """DFFFM whose guess learns through its threshold."""
+    """DFFFM whose own mask learns through its threshold."""
     return replace(config, own_mask="straight-through")
 
 
 @ablation("DFINet/soft-own-mask")
 def soft_own_mask(config: DFINetConfig) -> DFINetConfig:
-    """DFFFM whose guess is a probability and learns."""
+    """DFFFM whose own mask is a probability and learns."""
     return replace(config, own_mask="soft")
 
 
 @ablation("DFINet/max-pooled-mask")
 def max_pooled_mask(config: DFINetConfig) -> DFINetConfig:
-    """Masks made small without losing a target: nearest keeps 36 % of NUDT-SIRST's at an eighth."""
+    """Masks down-sampled without losing a target; nearest neighbour keeps 36 % of NUDT-SIRST's at an eighth."""
     return replace(config, down_sampling="max-pool")
 
 
@@ -126,13 +126,13 @@ def no_central_difference(config: DFINetConfig) -> DFINetConfig:
 
 @ablation("DFINet/no-feedback")
 def no_feedback(config: DFINetConfig) -> DFINetConfig:
-    """A mask of zeros, always: truly no feedback."""
+    """A mask of zeros in training and at test: no feedback at all."""
     return replace(config, feedback="zero")
 
 
 @ablation("DFINet/no-history")
 def no_history(config: DFINetConfig) -> DFINetConfig:
-    """Trained from Otsu's masks alone; fed back at test time only."""
+    """Training from Otsu's masks alone; feedback at test time only."""
     return replace(config, history="none")
 
 
@@ -150,7 +150,7 @@ def unrolled(config: DFINetConfig) -> DFINetConfig:
 
 @ablation("DFINet/chosen-after-8")
 def chosen_after_feedback(config: DFINetConfig) -> DFINetConfig:
-    """The best epoch chosen by what comes of all eight rounds, not by the first one."""
+    """The best epoch chosen by the result of all eight rounds, not of the first one."""
     return replace(config, selected_after=DFINet.default_rounds)
 
 

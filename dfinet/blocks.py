@@ -33,21 +33,21 @@ class Feedback:
     soft: Tensor
 
     @classmethod
-    def at(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        """The mask (B, 1, h, w) brought to `size`. `hard` is each cell's top-left pixel: targets can be lost."""
+    def nearest(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) resized to `size`; `hard` is each cell's top-left pixel: targets can be lost."""
         hard = F.interpolate(mask, size, mode="nearest") > THRESHOLD
         soft = F.interpolate(mask, size, mode="bilinear", align_corners=False)
         return cls(hard, soft)
 
     @classmethod
-    def largest(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        """The mask (B, 1, h, w) brought to `size`. `hard` is on where any pixel of a cell is: no target is lost."""
+    def max_pooled(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) resized to `size`; `hard` is on where any pixel of a cell is: no target is lost."""
         hard = F.adaptive_max_pool2d(mask, size) > THRESHOLD
         return cls(hard, F.interpolate(mask, size, mode="bilinear", align_corners=False))
 
     @classmethod
-    def pooled(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        """The mask (B, 1, h, w) averaged over cells. `hard` is on where any pixel of a cell is above zero.
+    def mean_pooled(cls, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The mask (B, 1, h, w) averaged over cells; `hard` is on where any pixel of a cell is above zero.
 
         Maximum pooling, FANet's way, gives the same `hard`.
         """
@@ -56,7 +56,7 @@ class Feedback:
 
 
 class CentralDifferenceConv(nn.Module):
-    """A 3x3 convolution from which theta times the centre pixel under the summed kernel is taken away.
+    """A 3x3 convolution less theta times the centre pixel weighted by the sum of the kernel.
 
     Source: Z. Yu et al., "Searching central difference convolutional networks for face anti-spoofing", CVPR 2020.
     """
@@ -165,9 +165,9 @@ class ResidualBlock(nn.Module):
 
 
 class HardAttention(nn.Module):
-    """The hard mask of a map, on where the feedback or the block's own guess (`fmask`) is.
+    """The hard mask of a map, on where the feedback mask or the block's own mask (`fmask`) is.
 
-    As released the own guess is thresholded and therefore never learns: its convolutions keep their first random
+    As released the own mask is thresholded and therefore never learns: its convolutions keep their random initial
     weights.
     """
 
@@ -182,19 +182,19 @@ class HardAttention(nn.Module):
         )
 
     def mask(self, x: Tensor, feedback: Feedback) -> Tensor:
-        """(B, C, H, W) -> (B, 1, H, W) in {0, 1}."""
+        """The hard mask (B, 1, H, W) in {0, 1} of a map (B, C, H, W)."""
         with torch.no_grad():
             own: Tensor = self.fmask(x) > THRESHOLD
         return (own | feedback.hard).to(x.dtype)
 
 
 def normalised(conv: nn.Conv2d, *after: nn.Module) -> nn.Sequential:
-    """A convolution, its BatchNorm and what comes after."""
+    """A convolution, its BatchNorm, and the modules `after` them."""
     return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), *after)
 
 
 class DFFFM(HardAttention):
-    """The map and its part under the hard mask, fused by a convolution."""
+    """The map and its part under the hard mask, fused by one convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -206,7 +206,7 @@ class DFFFM(HardAttention):
 
 
 class HPPM(nn.Module):
-    """Hybrid pyramid pooling: the map plus what two square grids and strips (rows, columns) of it say.
+    """Hybrid pyramid pooling: the map plus features of it pooled over two square grids and over strips (rows, columns).
 
     CHPP, cascaded hybrid pyramid pooling, is two of these. The grids do not follow the input: on a map smaller than
     they are, they up-sample.
@@ -248,7 +248,7 @@ class HPPM(nn.Module):
 
 
 class SelectiveFusion(nn.Module):
-    """Two maps fused under weights that their channels' means choose."""
+    """Two maps fused with weights computed from the means of their channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -268,10 +268,10 @@ class SelectiveFusion(nn.Module):
 
 
 class DSFM(SelectiveFusion):
-    """Low- and high-level features fused twice, under two weightings by the mask, and the two mixed.
+    """Low- and high-level features fused along two paths, each weighted by the mask in its own way, and mixed.
 
     One path doubles both inputs where the mask is on. The other scales them by at most a few per cent where the mask
-    is unsure. `alpha`, the balance of the paths, is all that is learnt about the mask.
+    is unsure. `alpha`, the balance of the paths, is the only parameter that relates to the mask.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""What DFINet is made of: one field for each design choice, so that an ablation changes one field."""
+"""DFINet's design choices: one field each, so that an ablation changes one field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.types import Choice
 
 
 def choice(default: Any, head: str, **words: str) -> Any:
-    """A field of a design choice: its value as released, the head of its column, and what tables print for values.
+    """A field of `DFINetConfig`: its released value, the head of its column, and the words printed for its values.
 
     In `words` an underscore stands for the hyphen of a value, and a leading one is dropped: `_0="✗"`.
     """
@@ -24,10 +24,11 @@ class DFINetConfig:
 
     Attributes:
         width: channels of the first encoder block, an even number.
-        dfffm: what the mask does to the features. `identity`: nothing, the block is left out. `matched`: nothing, but
-            the fusing convolution stays, as large as it was, and is shown the map twice.
-        own_mask: DFFFM's guess of the mask. As `released` it is thresholded and never trained. `off`: the feedback
-            alone. `straight-through`: thresholded, with the gradient of the probability. `soft`: the probability.
+        dfffm: how the mask acts on the features. `identity`: the block is left out. `matched`: the mask is ignored, and
+            the fusing convolution is given the map twice, so that as many parameters learn.
+        own_mask: the mask that DFFFM computes itself. As `released` it is thresholded and never trained. `off`: the
+            feedback alone. `straight-through`: thresholded, with the gradient of the probability. `soft`: not
+            thresholded.
         down_sampling: of the mask that DFFFM sees. `nearest` takes each cell's top-left pixel and loses targets,
             `max-pool` loses none.
         chpp: hybrid pyramid pooling blocks in the cascade, 0 to 3.
@@ -91,7 +92,7 @@ class DFINetConfig:
 
 
 def design_choices() -> tuple[Choice, ...]:
-    """The design choices as tables know them, in the order of the fields."""
+    """The design choices as the ablation table needs them, in the order of the fields."""
     released = DFINetConfig()
     return tuple(
         Choice(one.name, one.metadata["head"], getattr(released, one.name), one.metadata["words"])

@@ -1,4 +1,4 @@
-"""DFINet's fast rounds on a GPU in half precision, as captured graphs: one an image, one a round."""
+"""The fast form of DFINet on a GPU in half precision, as two captured CUDA graphs: one an image, one a round."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import torch
 from torch import Tensor
 
 from bench.errors import RequestError
-from dfinet.fast_network import FastDFINet, Memory
+from dfinet.fast_network import FastDFINet
 from dfinet.feedback_network import RoundByRound
 
 WARM_UPS = 3
-"""Runs before a capture, in which libraries choose kernels and take their memory."""
+"""Runs before a capture, in which libraries choose kernels and allocate memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class Captured:
-    """Graphs for inputs of one shape, with the tensors that they read from and write to.
+class CapturedGraphs:
+    """CUDA graphs for inputs of one shape, with the tensors that they read and write.
 
     Attributes:
-        image, mask: what they read.
-        logits, fed: what a round writes: its logits, and the mask for the next one.
-        remember, again: what is done once an image, and once a round.
+        image, mask: the inputs.
+        logits, following: the outputs of a round: its logits, and the mask for the next round.
+        prepare, run_round: the graphs that are replayed once an image, and once a round.
     """
 
     image: Tensor
     mask: Tensor
     logits: Tensor
-    fed: Tensor
-    remember: torch.cuda.CUDAGraph
-    again: torch.cuda.CUDAGraph
+    following: Tensor
+    prepare: torch.cuda.CUDAGraph
+    run_round: torch.cuda.CUDAGraph
 
 
 class CapturedDFINet(RoundByRound):
-    """A DFINet that only predicts, on a CUDA device, without a word from Python inside a round.
+    """A DFINet for prediction alone, on a CUDA device, that replays one graph a round.
 
-    Half precision moves logits; where a gate's logit is next to zero, it flips a pixel of a mask. What comes of it in
-    IoU has to be measured on trained weights.
+    Half precision changes logits; where the logit of a gate is next to zero, that flips a pixel of a mask. The effect
+    on IoU has to be measured on trained weights.
 
     Args:
         network: on a CUDA device; it is left as it is.
@@ -56,7 +56,7 @@ class CapturedDFINet(RoundByRound):
             raise RequestError("CapturedDFINet: the network is not on a CUDA device, whose graphs are captured")
         self.network, self.dtype = deepcopy(network).to(dtype), dtype
         self.default_rounds = network.default_rounds
-        self._captured: dict[torch.Size, Captured] = {}
+        self._captured: dict[torch.Size, CapturedGraphs] = {}
 
     @torch.no_grad()
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
@@ -65,34 +65,34 @@ class CapturedDFINet(RoundByRound):
         Raises:
             RequestError: without a start mask.
         """
-        start = self.asked_for(start)
+        start = self.require_start(start)
         if image.shape not in self._captured:
             self._captured[image.shape] = self._capture(image, start)
         graphs = self._captured[image.shape]
         graphs.image.copy_(image)
         graphs.mask.copy_(start)
-        graphs.remember.replay()
+        graphs.prepare.replay()
         while True:
-            graphs.again.replay()
+            graphs.run_round.replay()
             logits = graphs.logits.float()
             yield logits
-            if torch.equal(graphs.fed, graphs.mask):
+            if torch.equal(graphs.following, graphs.mask):
                 yield from repeat(logits)
-            graphs.mask.copy_(graphs.fed)
+            graphs.mask.copy_(graphs.following)
 
-    def _capture(self, image: Tensor, start: Tensor) -> Captured:
+    def _capture(self, image: Tensor, start: Tensor) -> CapturedGraphs:
         still = image.to(self.dtype).contiguous(memory_format=torch.channels_last)
         mask = start.to(self.dtype)
         side = torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(image.device))
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
-                self.network.again(self.network.remember(still), mask)
+                self.network.run_round(self.network.prepare(still), mask)
         torch.cuda.current_stream(image.device).wait_stream(side)
-        remember, again = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(remember):
-            memory: Memory = self.network.remember(still)
-        with torch.cuda.graph(again, pool=remember.pool()):
-            logits = self.network.again(memory, mask)
-            fed = torch.sigmoid(logits)
-        return Captured(still, mask, logits, fed, remember, again)
+        prepare, run_round = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(prepare):
+            images = self.network.prepare(still)
+        with torch.cuda.graph(run_round, pool=prepare.pool()):
+            logits = self.network.run_round(images, mask)
+            following = torch.sigmoid(logits)
+        return CapturedGraphs(still, mask, logits, following, prepare, run_round)

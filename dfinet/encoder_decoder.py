@@ -13,13 +13,13 @@ from dfinet.blocks import DFFFM, DSFM, GRIDS, HPPM, MADRB, Feedback, ResidualBlo
 
 @dataclass(frozen=True)
 class Parts:
-    """What encoder and decoder blocks are made of.
+    """Builders of the parts of encoder and decoder blocks.
 
     Attributes:
-        madrb: makes a block from the channels that go in and come out.
-        dfffm, dsfm: make a block from its channels.
-        chpp: hybrid pyramid pooling blocks behind the deepest encoder block.
-        grids: of those, the sides.
+        madrb: builds a block from its numbers of input and output channels.
+        dfffm, dsfm: build a block from its number of channels.
+        chpp: number of hybrid pyramid pooling blocks behind the deepest encoder block.
+        grids: sides of the square grids of those blocks.
     """
 
     madrb: Callable[[int, int], nn.Module] = MADRB
@@ -46,7 +46,7 @@ class EncoderBlock(nn.Module):
 
 
 class EncoderBlockCHPP(EncoderBlock):
-    """The deepest encoder block: after the pooling comes a cascade of HPPM (CHPP), called `e5`, `e6`, …."""
+    """The deepest encoder block, with a cascade of HPPM (CHPP) after the pooling, named `e5`, `e6`, …."""
 
     def __init__(self, inputs: int, outputs: int, parts: Parts) -> None:
         super().__init__(inputs, outputs, parts)
@@ -73,7 +73,7 @@ class DecoderBlock(nn.Module):
         self.b1 = parts.dsfm(inputs)
 
     def forward(self, x: Tensor, skip: Tensor, feedback: Feedback) -> Tensor:
-        """(B, inputs, H/2, W/2) and the skip (B, inputs, H, W) -> (B, outputs, H, W)."""
+        """A map (B, outputs, H, W) from a map (B, inputs, H/2, W/2) and the skip (B, inputs, H, W)."""
         x = self.upsample(x)  # (B, inputs, H, W)
         fused = self.b1(skip, x, feedback)  # (B, inputs, H, W)
         x = torch.cat([x, fused], 1)  # (B, 2 inputs, H, W)

@@ -1,4 +1,4 @@
-"""FANet: the feedback attention network for biomedical images that DFINet grew from.
+"""FANet: the feedback attention network for biomedical images from which DFINet was developed.
 
 Source: N. K. Tomar et al., "FANet: A feedback attention network for improved biomedical image segmentation", IEEE TNNLS
 2022; repository nikhilroxtomar/FANet at 9d2294b.
@@ -15,7 +15,7 @@ from dfinet.feedback_network import BinaryFeedbackNetwork
 
 
 class MixPool(HardAttention):
-    """One half of the channels from the map's part under the hard mask, the other from the whole map."""
+    """A map half of whose channels come from the input under the hard mask, the other half from the whole input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -55,7 +55,7 @@ class DecoderBlock(nn.Module):
         self.p1 = MixPool(outputs)
 
     def forward(self, x: Tensor, skip: Tensor, feedback: Feedback) -> Tensor:
-        """(B, inputs, H/2, W/2) and the skip (B, inputs, H, W) -> (B, outputs, H, W)."""
+        """A map (B, outputs, H, W) from a map (B, inputs, H/2, W/2) and the skip (B, inputs, H, W)."""
         x = torch.cat([self.upsample(x), skip], 1)  # (B, 2 inputs, H, W)
         out: Tensor = self.p1(self.r2(self.r1(x)), feedback)  # (B, outputs, H, W)
         return out
@@ -93,5 +93,5 @@ class FANet(BinaryFeedbackNetwork):
     config={"width": 32},
 )
 def build(*, channels: int, width: int) -> FANet:
-    """FANet as released at width 32; a slimmer one below."""
+    """Build FANet; width 32 is the released network."""
     return FANet(channels=channels, width=width)

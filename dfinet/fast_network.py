@@ -1,9 +1,9 @@
-"""DFINet's rounds, faster and equal: folded, without dead parts, and with all that no mask changes done once an image.
+"""A faster form of DFINet for prediction: folded, without dead parts, with mask-independent features computed once.
 
-Every block here has the name of the block of dfinet/blocks.py or dfinet/variants.py that it is equal to in evaluation
-mode, with `Fast` before it. Maps lie with channels last, so that (B, H, W, C) is how they are walked through.
+Each block is named after the block of dfinet/blocks.py or dfinet/variants.py that it equals in evaluation mode, with
+`Fast` before it. Tensors are stored channels last, so that reading one as pixels (B, H, W, C) copies nothing.
 
-What is exact but for rounding: a central difference and a BatchNorm are part of the kernel they belong to; a
+Exact but for rounding are these steps: a central difference and a BatchNorm are part of the kernel they belong to; a
 convolution of two maps side by side is the sum of two convolutions; the mean of a 1x1 convolution is the convolution
 of the mean; weights per channel and per pixel multiply in any order. A hard gate turns rounding into a flipped pixel
 where its logit is next to zero, so that equality is a statement about float64.
@@ -11,15 +11,17 @@ where its logit is next to zero, so that equality is a statement about float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import pad_to_multiple
 from dfinet.blocks import (
     DFFFM,
@@ -32,7 +34,7 @@ from dfinet.blocks import (
     ResidualBlock,
 )
 from dfinet.encoder_decoder import DecoderBlock, EncoderBlock
-from dfinet.feedback_network import LEVELS, STRIDE, FeedbackNetwork, RoundByRound
+from dfinet.feedback_network import RESOLUTIONS, STRIDE, FeedbackNetwork, RoundByRound
 from dfinet.fold import FoldedConv, SplitConv, fold
 from dfinet.variants import (
     FeedbackDFFFM,
@@ -41,10 +43,12 @@ from dfinet.variants import (
     ShortcutMADRB,
     SkipAlone,
     SoftDFFFM,
+    StraightThroughDFFFM,
+    Sum,
 )
 
 Prepared = tuple[Tensor, ...]
-"""What a block calculates of its map before it is shown a mask."""
+"""The part of a block's result that does not depend on the mask."""
 
 
 def row_and_column_means(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +61,7 @@ def row_and_column_means(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FastCoordinateAttention(nn.Module):
-    """The gates that a map is multiplied with."""
+    """Coordinate attention's gates, not yet applied to the map."""
 
     def __init__(self, block: CoordinateAttention) -> None:
         super().__init__()
@@ -73,9 +77,9 @@ class FastCoordinateAttention(nn.Module):
 
 
 class FastMADRB(nn.Module):
-    """MADRB of a map, or of two maps side by side; the released one, or with its shortcut."""
+    """MADRB of one map, or of two concatenated maps; as released, or with its shortcut."""
 
-    def __init__(self, block: MADRB, maps: int) -> None:
+    def __init__(self, block: MADRB, *, maps: int = 1) -> None:
         super().__init__()
         self.conv1 = SplitConv(fold(block.conv1, block.bn1), maps)
         self.conv2 = fold(block.conv2, block.bn2)
@@ -93,9 +97,9 @@ class FastMADRB(nn.Module):
 
 
 class FastResidualBlock(nn.Module):
-    """FANet's residual block of a map, or of two maps side by side."""
+    """FANet's residual block of one map, or of two concatenated maps."""
 
-    def __init__(self, block: ResidualBlock, maps: int) -> None:
+    def __init__(self, block: ResidualBlock, *, maps: int = 1) -> None:
         super().__init__()
         self.conv1 = SplitConv(fold(block.conv1, block.bn1), maps)
         self.conv2 = fold(block.conv2, block.bn2)
@@ -109,30 +113,33 @@ class FastResidualBlock(nn.Module):
         return x.addcmul_(self.conv3(*maps), gate).relu_()
 
 
-class FastFusion(nn.Module):
-    """What stands in DFFFM's place, in two steps; here nothing."""
+class FastNoDFFFM(nn.Module):
+    """The identity in DFFFM's place, in two steps: before the mask is known, and with it."""
+
+    def __init__(self, block: NoDFFFM | None = None) -> None:
+        super().__init__()
 
     def prepare(self, x: Tensor) -> Prepared:
-        """What no feedback changes, of a map (B, C, H, W)."""
+        """The mask-independent part of the result, from a map (B, C, H, W)."""
         return ()
 
     def finish(self, x: Tensor, prepared: Prepared, feedback: Feedback) -> Tensor:
-        """(B, C, H, W), of the map and what was prepared of it."""
+        """The result (B, C, H, W), from the map, its prepared part and the mask."""
         return x
 
 
-class FastDFFFM(FastFusion):
-    """DFFFM with a guess of its own: as released, learnt straight through, or soft."""
+class FastDFFFM(FastNoDFFFM):
+    """DFFFM with a mask of its own: as released, learnt straight through, or soft."""
 
     def __init__(self, block: DFFFM) -> None:
         super().__init__()
-        self.guess, self.last = fold(block.fmask[0], block.fmask[1]), fold(block.fmask[3])
+        self.hidden, self.last = fold(block.fmask[0], block.fmask[1]), fold(block.fmask[3])
         self.marked, self.whole = fold(block.conv3[0], block.conv3[1]).split(2)
         self.is_soft = isinstance(block, SoftDFFFM)
 
     def prepare(self, x: Tensor) -> Prepared:
-        """The guess's logits (B, 1, H, W), and what the map as a whole gives (B, C, H, W)."""
-        return self.last(self.guess(x).relu_()), self.whole(x)
+        """The logits (B, 1, H, W) of the block's own mask, and the unmasked map's share (B, C, H, W) of the result."""
+        return self.last(self.hidden(x).relu_()), self.whole(x)
 
     def finish(self, x: Tensor, prepared: Prepared, feedback: Feedback) -> Tensor:
         own, whole = prepared
@@ -140,14 +147,14 @@ class FastDFFFM(FastFusion):
         return fused.add_(whole).relu_()
 
     def mask(self, own: Tensor, feedback: Feedback) -> Tensor:
-        """(B, 1, H, W) in [0, 1], of the guess's logits: above 0 is above a probability of 0.5."""
+        """The mask (B, 1, H, W) in [0, 1] from the own mask's logits: a logit above 0 is a probability above 0.5."""
         if self.is_soft:
             return torch.sigmoid(own).masked_fill_(feedback.hard, 1)
         return ((own > 0) | feedback.hard).to(own.dtype)
 
 
-class FastFeedbackDFFFM(FastFusion):
-    """DFFFM without a guess of its own."""
+class FastFeedbackDFFFM(FastNoDFFFM):
+    """DFFFM without a mask of its own."""
 
     def __init__(self, block: FeedbackDFFFM) -> None:
         super().__init__()
@@ -161,8 +168,8 @@ class FastFeedbackDFFFM(FastFusion):
         return fused.add_(prepared[0]).relu_()
 
 
-class FastMatchedDFFFM(FastFusion):
-    """DFFFM's convolution of the map twice: of the map once, with both kernels' sum."""
+class FastMatchedDFFFM(FastNoDFFFM):
+    """DFFFM's convolution of the map concatenated with itself, as one convolution with the sum of both kernels."""
 
     def __init__(self, block: MatchedDFFFM) -> None:
         super().__init__()
@@ -194,13 +201,13 @@ class FastDSFM(nn.Module):
     def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
         B, C, H, W = low.shape
         paths = self.weights(feedback.soft).flatten(2)  # (B, 2, HW)
-        both = walked(low + high)  # (B, HW, C)
+        both = as_pixels(low + high)  # (B, HW, C)
         means = torch.bmm(paths, both) / (H * W)  # (B, 2, C)
         pairs = self.excite.mix(self.squeeze.mix(means).relu_())  # (B, 2, 2C)
         chosen = torch.sigmoid(pairs[..., :C] - pairs[..., C:])  # (B, 2, C)
         shared = paths * self.share[None, :, None]
         of_low = torch.bmm(shared.transpose(1, 2), chosen)  # (B, HW, C)
-        high, low = walked(high), walked(low)
+        high, low = as_pixels(high), as_pixels(low)
         fused = torch.addcmul(high * shared.sum(1)[..., None], of_low, low - high)  # (B, HW, C)
         return fused.view(B, H, W, C).permute(0, 3, 1, 2)
 
@@ -210,13 +217,13 @@ class FastDSFM(nn.Module):
         return torch.cat([1 + mask, 1 + GAMMA * unsure * (mask - 0.5)], 1)
 
 
-def walked(x: Tensor) -> Tensor:
-    """A map (B, C, H, W) with channels last, as pixels (B, HW, C)."""
+def as_pixels(x: Tensor) -> Tensor:
+    """A channels-last map (B, C, H, W) as pixels (B, HW, C)."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class FastHPPM(nn.Module):
-    """Hybrid pyramid pooling; strips are spread by broadcasting."""
+    """Hybrid pyramid pooling; strips are added by broadcasting."""
 
     def __init__(self, block: HPPM) -> None:
         super().__init__()
@@ -240,15 +247,16 @@ class FastHPPM(nn.Module):
 
 
 class FastEncoderBlock(nn.Module):
-    """An encoder block in two steps: up to where the feedback mask comes in, and from there."""
+    """An encoder block in two steps: before the feedback mask is known, and with it."""
 
     def __init__(self, block: EncoderBlock) -> None:
         super().__init__()
-        self.r1, self.r2, self.p1, self.pool = faster(block.r1), faster(block.r2), fusion(block.p1), block.pool
+        self.r1, self.r2 = fast_block(block.r1), fast_block(block.r2)
+        self.p1, self.pool = fast_block(block.p1), block.pool
         self.cascade = nn.Sequential(*(FastHPPM(part) for part in block.children() if isinstance(part, HPPM)))
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Prepared]:
-        """The skip (B, outputs, H, W), and what DFFFM can prepare of it."""
+        """The skip (B, outputs, H, W), and the mask-independent part of its DFFFM."""
         skip = self.r2(self.r1(x))
         return skip, self.p1.prepare(skip)
 
@@ -263,12 +271,12 @@ class FastEncoderBlock(nn.Module):
 
 
 class FastDecoderBlock(nn.Module):
-    """A decoder block whose two maps are never laid side by side."""
+    """A decoder block that never concatenates its two maps."""
 
     def __init__(self, block: DecoderBlock) -> None:
         super().__init__()
-        self.upsample, self.b1 = deepcopy(block.upsample), faster(block.b1)
-        self.r1, self.r2, self.p1 = faster(block.r1, maps=2), faster(block.r2), fusion(block.p1)
+        self.upsample, self.b1 = deepcopy(block.upsample), fast_block(block.b1)
+        self.r1, self.r2, self.p1 = fast_block(block.r1, maps=2), fast_block(block.r2), fast_block(block.p1)
 
     def forward(self, x: Tensor, skip: Tensor, feedback: Feedback) -> Tensor:
         x = self.upsample(x)
@@ -277,42 +285,72 @@ class FastDecoderBlock(nn.Module):
         return finished
 
 
-def faster(block: nn.Module, *, maps: int = 1) -> nn.Module:
-    """The fast block that is equal to a block; the block itself where there is nothing to be gained.
-
-    Args:
-        maps: how many maps of equal width, side by side, the block is given.
-    """
-    if isinstance(block, MADRB):
-        return FastMADRB(block, maps)
-    if isinstance(block, ResidualBlock):
-        return FastResidualBlock(block, maps)
-    if isinstance(block, DSFM):
-        return FastDSFM(block)
-    assert isinstance(block, SkipAlone)
+def unchanged(block: nn.Module) -> nn.Module:
+    """The block itself, where no faster form exists."""
     return block
 
 
-def fusion(block: nn.Module) -> FastFusion:
-    """The fast block that is equal to what stands in DFFFM's place."""
-    if isinstance(block, DFFFM):
-        return FastDFFFM(block)
-    if isinstance(block, FeedbackDFFFM):
-        return FastFeedbackDFFFM(block)
-    if isinstance(block, MatchedDFFFM):
-        return FastMatchedDFFFM(block)
-    assert isinstance(block, NoDFFFM)
-    return FastFusion()
+FAST_BLOCKS: Mapping[type[nn.Module], Callable[..., nn.Module]] = {
+    MADRB: FastMADRB,
+    ShortcutMADRB: FastMADRB,
+    ResidualBlock: FastResidualBlock,
+    DFFFM: FastDFFFM,
+    StraightThroughDFFFM: FastDFFFM,
+    SoftDFFFM: FastDFFFM,
+    FeedbackDFFFM: FastFeedbackDFFFM,
+    MatchedDFFFM: FastMatchedDFFFM,
+    NoDFFFM: FastNoDFFFM,
+    DSFM: FastDSFM,
+    SkipAlone: unchanged,
+    Sum: unchanged,
+}
+"""The fast form of each block, by its exact type: a subclass may compute something else."""
+
+
+def fast_block(block: nn.Module, **settings: int) -> Any:
+    """The fast form of a block.
+
+    Args:
+        settings: of the fast form: `maps`, the number of equally wide maps that a block is given instead of their
+            concatenation.
+
+    Raises:
+        RequestError: when the block has no fast form.
+    """
+    if type(block) not in FAST_BLOCKS:
+        raise RequestError(
+            f"FastDFINet: {type(block).__name__} has no fast form; add one to dfinet/fast_network.py, or let "
+            "predictor() return the network itself"
+        )
+    return FAST_BLOCKS[type(block)](block, **settings)
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def part_of(network: nn.Module, name: str, kind: type[Kind]) -> Kind:
+    """The sub-module of that name.
+
+    Raises:
+        RequestError: when it is of another kind.
+    """
+    part = network.get_submodule(name)
+    if not isinstance(part, kind):
+        raise RequestError(
+            f"FastDFINet: {name} of {type(network).__name__} is {type(part).__name__}, expected "
+            f"{kind.__module__}.{kind.__name__}; let predictor() return the network itself"
+        )
+    return part
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
-    """What is known of images before any mask.
+class PreparedImages:
+    """The mask-independent features of a batch of images.
 
     Attributes:
         size: (H, W) before padding.
         skip: (B, 32, H, W) of the first encoder block, padded.
-        prepared: what its DFFFM has prepared.
+        prepared: the mask-independent part of its DFFFM.
     """
 
     size: tuple[int, int]
@@ -321,51 +359,56 @@ class Memory:
 
 
 class FastDFINet(RoundByRound):
-    """A DFINet that only predicts, equal to `network` in evaluation mode with the weights that it has now."""
+    """A DFINet for prediction alone, equal to `network` in evaluation mode with its present weights.
+
+    Raises:
+        RequestError: when a block of the network has no fast form.
+    """
 
     def __init__(self, network: FeedbackNetwork) -> None:
         super().__init__()
-        self.default_rounds, self.seen_at = network.default_rounds, network.seen_at
-        encoder, decoder = (
-            [network.get_submodule(f"{side}{level + 1}") for level in range(LEVELS)] for side in ("e", "d")
+        self.default_rounds, self.feedback_at = network.default_rounds, network.feedback_at
+        self.e1, self.e2, self.e3, self.e4 = (
+            FastEncoderBlock(part_of(network, name, EncoderBlock)) for name in ("e1", "e2", "e3", "e4")
         )
-        self.e1, self.e2, self.e3, self.e4 = (FastEncoderBlock(b) for b in encoder if isinstance(b, EncoderBlock))
-        self.d1, self.d2, self.d3, self.d4 = (FastDecoderBlock(b) for b in decoder if isinstance(b, DecoderBlock))
+        self.d1, self.d2, self.d3, self.d4 = (
+            FastDecoderBlock(part_of(network, name, DecoderBlock)) for name in ("d1", "d2", "d3", "d4")
+        )
         self.output = fold(network.output)
         self.eval()
 
     @torch.no_grad()
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
-        """Logits (B, 1, H, W) of every round, without end; none is calculated after a mask that repeats bit for bit.
+        """Logits (B, 1, H, W) of every round, without end; once a mask repeats bit for bit, nothing is computed again.
 
         Raises:
             RequestError: without a start mask.
         """
-        mask, memory = self.asked_for(start), self.remember(image)
+        mask, images = self.require_start(start), self.prepare(image)
         while True:
-            logits = self.again(memory, mask)
+            logits = self.run_round(images, mask)
             yield logits
-            fed = torch.sigmoid(logits)
-            if torch.equal(fed, mask):
+            following = torch.sigmoid(logits)
+            if torch.equal(following, mask):
                 yield from repeat(logits)
-            mask = fed
+            mask = following
 
-    def remember(self, image: Tensor) -> Memory:
-        """What no mask changes, of images (B, C, H, W)."""
+    def prepare(self, image: Tensor) -> PreparedImages:
+        """The mask-independent features of images (B, C, H, W)."""
         padded = pad_to_multiple(image, STRIDE).contiguous(memory_format=torch.channels_last)
         height, width = image.shape[-2:]
-        return Memory((height, width), *self.e1.prepare(padded))
+        return PreparedImages((height, width), *self.e1.prepare(padded))
 
-    def again(self, memory: Memory, mask: Tensor) -> Tensor:
-        """Logits (B, 1, H, W) of one round from a mask (B, 1, H, W)."""
+    def run_round(self, images: PreparedImages, mask: Tensor) -> Tensor:
+        """Logits (B, 1, H, W) of one round, from the mask (B, 1, H, W) that it is fed."""
         mask = pad_to_multiple(mask, STRIDE)
         height, width = mask.shape[-2:]
-        m1, m2, m3, m4 = (self.seen_at(mask, (height >> level, width >> level)) for level in range(LEVELS))
-        s1 = memory.skip
-        x = self.e1.finish(s1, memory.prepared, m1)
+        m1, m2, m3, m4 = (self.feedback_at(mask, (height >> step, width >> step)) for step in range(RESOLUTIONS))
+        s1 = images.skip
+        x = self.e1.finish(s1, images.prepared, m1)
         x, s2 = self.e2(x, m2)
         x, s3 = self.e3(x, m3)
         x, s4 = self.e4(x, m4)
         x = self.d4(self.d3(self.d2(self.d1(x, s4, m4), s3, m3), s2, m2), s1, m1)
         logits: Tensor = self.output(x)
-        return logits[..., : memory.size[0], : memory.size[1]]
+        return logits[..., : images.size[0], : images.size[1]]

@@ -1,4 +1,4 @@
-"""The skeleton of a network that is run again on its own prediction, shared by FANet and both releases of DFINet."""
+"""The skeleton that FANet and both releases of DFINet share: a network that is run again on its own prediction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bench.models.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
 from dfinet.history import history_of
 
-STRIDE = 16
-LEVELS = 4
+RESOLUTIONS = 4  # that blocks work at: the image's own, and three times halved
+STRIDE = 2**RESOLUTIONS  # the deepest encoder block halves once more
 
 Block = Callable[[int, int], nn.Module]
-"""A block, made from the numbers of channels that go in and come out."""
+"""Builds a block from its numbers of input and output channels."""
 
 
 class RoundByRound(Segmenter):
-    """A network whose answer is its last round's; the first round needs a mask."""
+    """A network whose output is that of its last feedback round; the first round needs a start mask."""
 
     needs_start = True
 
@@ -35,7 +35,7 @@ class RoundByRound(Segmenter):
         *_, logits = islice(self.rounds(image, start), self.default_rounds)
         return logits
 
-    def asked_for(self, start: Tensor | None) -> Tensor:
+    def require_start(self, start: Tensor | None) -> Tensor:
         """The start mask.
 
         Raises:
@@ -50,15 +50,15 @@ class RoundByRound(Segmenter):
 
 
 class FeedbackNetwork(RoundByRound):
-    """Four encoder and four decoder blocks, all of them shown the feedback mask at their own resolution.
+    """An encoder and a decoder of four blocks each, all of them shown the feedback mask at their own resolution.
 
     Args:
         channels: of the image.
         width: channels of the first encoder block.
-        encoder: makes `e1` to `e3`: a map and the mask go in, a pooled map and a skip come out.
-        deepest: makes `e4`, likewise.
-        decoder: makes `d1` to `d4`: a map, the skip and the mask go in, a map of twice the size comes out.
-        history: which masks training feeds, by a name that `history_of` knows.
+        encoder: builds `e1` to `e3`: a map and the mask go in, a pooled map and a skip come out.
+        deepest: builds `e4`, likewise.
+        decoder: builds `d1` to `d4`: a map, the skip and the mask go in, a map of twice the size comes out.
+        history: name of the policy that chooses the masks of training, as `history_of` takes it.
 
     Raises:
         RequestError: when the width is no multiple of `width_step`.
@@ -95,12 +95,12 @@ class FeedbackNetwork(RoundByRound):
         self.history = history_of(history)
 
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
-        """Logits (B, 1, H, W) of every feedback round, without end; each round is fed what the last one found.
+        """Logits (B, 1, H, W) of every feedback round, without end; each round is fed the prediction of the one before.
 
         Raises:
             RequestError: without a start mask of the image's size.
         """
-        mask = self.asked_for(start)
+        mask = self.require_start(start)
         while True:
             logits = self.refine(image, mask)
             yield logits
@@ -124,7 +124,7 @@ class FeedbackNetwork(RoundByRound):
         x = pad_to_multiple(image, STRIDE)
         mask = pad_to_multiple(mask.detach(), STRIDE)
         height, width = x.shape[-2:]
-        m1, m2, m3, m4 = (self.seen_at(mask, (height >> level, width >> level)) for level in range(LEVELS))
+        m1, m2, m3, m4 = (self.feedback_at(mask, (height >> step, width >> step)) for step in range(RESOLUTIONS))
 
         x, s1 = self.e1(x, m1)  # (B, 32, H/2, W/2), (B, 32, H, W)
         x, s2 = self.e2(x, m2)  # (B, 64, H/4, W/4), (B, 64, H/2, W/2)
@@ -138,15 +138,15 @@ class FeedbackNetwork(RoundByRound):
         return logits[..., :H, :W]
 
     def fed_back(self, logits: Tensor) -> Tensor:
-        """The mask (B, 1, H, W) in [0, 1] that a round's logits become for the next round: their probabilities."""
+        """The mask (B, 1, H, W) in [0, 1] of the next round: the probabilities of this round's logits."""
         return torch.sigmoid(logits)
 
-    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        """The mask as the blocks at a resolution see it."""
-        return Feedback.at(mask, size)
+    def feedback_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        """The feedback mask (B, 1, H, W) at the resolution of a block."""
+        return Feedback.nearest(mask, size)
 
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
-        """The mean loss of the history's rounds, begun from its masks; no gradient flows between rounds.
+        """The mean loss over the history's rounds, which start from its masks; no gradient flows between rounds.
 
         In training mode the last round's prediction joins the history.
         """
@@ -171,9 +171,9 @@ class FeedbackNetwork(RoundByRound):
 
 
 class BinaryFeedbackNetwork(FeedbackNetwork):
-    """A feedback network as FANet began it: binary masks, which no level loses a pixel of and the head sees, too.
+    """A feedback network as FANet defines it: binary masks, pooled so that no pixel is lost, and shown to the head.
 
-    The released scripts feed binary masks from the first round on; of a soft one every pixel above zero counts as on.
+    The released scripts feed binary masks from the first round on; in a soft mask every pixel above zero counts as on.
 
     Differs: the scripts of FANet and of DFINet's first release also replace the masks of the validation list; here an
     epoch is always judged from the start masks. They hand the images of a last, smaller batch masks of other images;
@@ -183,8 +183,8 @@ class BinaryFeedbackNetwork(FeedbackNetwork):
     head_sees_mask = True
 
     def fed_back(self, logits: Tensor) -> Tensor:
-        """The mask (B, 1, H, W) in {0, 1} that a round's logits become for the next round."""
+        """The mask (B, 1, H, W) in {0, 1} of the next round: this round's probabilities above the threshold."""
         return (torch.sigmoid(logits) > THRESHOLD).to(logits.dtype)
 
-    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        return Feedback.pooled(mask, size)
+    def feedback_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        return Feedback.mean_pooled(mask, size)

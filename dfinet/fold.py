@@ -1,4 +1,4 @@
-"""Convolutions with everything linear around them folded in: central differences and BatchNorm."""
+"""Convolutions into which central differences and BatchNorm are folded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dfinet.blocks import CentralDifferenceConv
 
 
 class FoldedConv(nn.Module):
-    """One convolution of stride 1 that keeps the size, in place of several linear steps.
+    """A convolution of stride 1 that keeps the size and replaces several linear steps.
 
     Args:
         weight: (outputs, inputs, h, w), h and w odd.
@@ -27,21 +27,21 @@ class FoldedConv(nn.Module):
         self.padding = (weight.shape[2] // 2, weight.shape[3] // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """A map (B, outputs, H, W) from a map (B, inputs, H, W)."""
         return F.conv2d(x, self.weight, self.bias, padding=self.padding)
 
     def mix(self, pixels: Tensor) -> Tensor:
-        """A 1x1 convolution of pixels one by one: (…, inputs) -> (…, outputs)."""
+        """Pixels (…, outputs) from pixels (…, inputs), of a 1x1 convolution."""
         return F.linear(pixels, self.weight.flatten(1), self.bias)
 
     def split(self, maps: int) -> list[FoldedConv]:
-        """One convolution for each of several maps of equal width, whose sum this one is; the first has the bias."""
+        """One convolution for each of `maps` equal parts of the input; their sum, the first with the bias, is this one."""
         weights = self.weight.chunk(maps, dim=1)
         return [FoldedConv(weight, None if place else self.bias) for place, weight in enumerate(weights)]
 
 
 class SplitConv(nn.Module):
-    """A convolution of maps of equal width side by side, without laying them so: one convolution of each, summed."""
+    """A convolution of the concatenation of equally wide maps, as the sum of one convolution of each."""
 
     def __init__(self, conv: FoldedConv, maps: int) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ class SplitConv(nn.Module):
         self.others = nn.ModuleList(others)
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        """As many maps (B, inputs, H, W) as it is of -> (B, outputs, H, W)."""
+        """A map (B, outputs, H, W) from as many maps (B, inputs, H, W) as the convolution was split for."""
         total: Tensor = self.first(first)
         for conv, x in zip(self.others, others, strict=True):
             total += conv(x)
         return total
 
     def mix(self, first: Tensor, *others: Tensor) -> Tensor:
-        """Of 1x1 convolutions, pixels (…, inputs) of every map -> (…, outputs)."""
+        """Pixels (…, outputs) from pixels (…, inputs) of every map, of a 1x1 convolution."""
         total = self.first.mix(first)
         for conv, x in zip(self.others, others, strict=True):
             assert isinstance(conv, FoldedConv)
@@ -66,7 +66,7 @@ class SplitConv(nn.Module):
 
 @torch.no_grad()
 def fold(conv: nn.Module, norm: nn.Module | None = None) -> FoldedConv:
-    """A convolution, central-difference or plain, and the BatchNorm behind it in evaluation mode as one convolution.
+    """Fold a convolution, central-difference or plain, and the BatchNorm after it (in evaluation mode) into one.
 
     A central difference takes theta times the kernel's sum from its centre:
     W'[o, i, 1, 1] = W[o, i, 1, 1] - theta * sum of W[o, i, :, :].

@@ -1,6 +1,6 @@
-"""The history policies of training: which masks a step begins from, what is kept for later epochs, how often it is fed.
+"""Policies for feedback masks in training: the masks a step starts from, and the predictions kept for later epochs.
 
-Four ways, by name: `released` and `aligned` remember an image's last prediction, `none` and `unrolled-k` remember
+The policies by name: `released` and `aligned` keep the last prediction of each image, `none` and `unrolled-k` keep
 nothing.
 """
 
@@ -19,30 +19,30 @@ from bench.models.network import Batch, Views
 from bench.registry import unknown
 
 BYTES = 256
-"""Levels of probability in a byte."""
+"""Levels of probability in a byte, when all of them are used."""
 
 KNOWN = 254
-"""Levels of probability in a byte that can also be `UNKNOWN`: an even number, so that no level stands at one half."""
+"""Levels of probability in a byte that can also be `UNKNOWN`: an even number, so that no level lies at one half."""
 
 UNKNOWN = 255
 """The byte of a pixel that no view has shown yet."""
 
 UNSEEN = -1.0
-"""What no probability is: marks the pixels of an image that a view does not show."""
+"""Marks the pixels of an image that a view does not show: no probability is negative."""
 
 
 class History:
-    """Nothing is kept: every step begins from the batch's own start masks.
+    """The policy `none`: every step starts from the start masks of its batch, and nothing is kept.
 
     Args:
-        rounds: feedback rounds inside a step, each fed what the last one found; the step's loss is their mean.
+        rounds: feedback rounds inside a step, each fed the prediction of the one before; the step's loss is their mean.
     """
 
     def __init__(self, *, rounds: int = 1) -> None:
         self.rounds = rounds
 
     def masks_for(self, batch: Batch) -> Tensor:
-        """The masks (B, 1, H, W) in [0, 1] that the first round of a step is fed.
+        """The masks (B, 1, H, W) in [0, 1] for the first round of a step.
 
         Raises:
             RequestError: when the batch has no start masks, or a stored mask does not fit it.
@@ -54,21 +54,21 @@ class History:
         return batch.start
 
     def collect(self, batch: Batch, prob: Tensor) -> None:
-        """Remember the predictions (B, 1, H, W) in [0, 1] of a training batch until the epoch ends."""
+        """Keep the predictions (B, 1, H, W) in [0, 1] of a training batch until the epoch ends."""
 
     def epoch_ended(self, *, improved: bool) -> None:
-        """Let the collected predictions take the masks' place if the epoch was a new best; forget them otherwise."""
+        """Replace the stored masks by the collected predictions if the epoch was a new best; else drop these."""
 
     def state(self) -> dict[str, Any]:
-        """What is kept between two epochs, as plain types and uint8 tensors."""
+        """The state kept between two epochs, as plain types and uint8 tensors."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Restore a state that `state` returned."""
 
 
 class Released(History):
-    """One mask per training image, at 8 bits a pixel: the predictions of the last epoch that improved.
+    """The policy `released`: one mask per training image, at 8 bits a pixel, from the last epoch that improved.
 
     The released rules: the first epoch is fed the batch's own start masks. Predictions are collected in every epoch, in
     training mode, but take the place of the masks only when the epoch was a new best. A mask belongs to the position of
@@ -116,23 +116,24 @@ class Released(History):
         self._collected = {}
 
     def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Views | None) -> Sequence[Tensor]:
-        """Predictions (B, 1, H, W) as they are stored, one (H, W) an image, on the CPU."""
+        """Predictions (B, 1, H, W) in their stored form: one (H, W) an image, on the CPU."""
         return [plane.clone() for plane in pack(prob)[:, 0].cpu()]
 
     def _show(self, stored: Sequence[Tensor], views: Views | None, rows: list[int], device: torch.device) -> Tensor:
-        """Stored masks of the batch's images at `rows` as bytes (b, 1, H, W) of the views that the batch has."""
+        """Stored masks of the images at `rows` as bytes (b, 1, H, W), seen through the views of the batch."""
         return _stacked(stored, device)
 
     def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
-        """Bytes as the masks (b, 1, H, W) that are fed in the start masks' place."""
+        """Masks (b, 1, H, W) in [0, 1] from bytes, which replace the start masks."""
         return unpack(shown).to(start)
 
 
 class Aligned(Released):
-    """One mask per training image in image coordinates, moved with the image; its timing is the released one.
+    """The policy `aligned`: one mask per training image, in image coordinates, that follows the augmentation.
 
-    A prediction is written back to where its view showed the image, and the next view shows that. What no view has
-    shown yet (outside every patch so far, rotated out of the frame) is fed the batch's own start mask.
+    Masks are replaced when they are under `released`. A prediction is written back to the pixels that its view showed,
+    and the next view reads them from there. Pixels that no view has shown yet (outside every patch so far, rotated out
+    of the frame) take the value of the batch's start mask.
 
     The mask has the network's size where images are resized, else the image's own. It is written back bilinearly, as
     probabilities, and read by nearest neighbour: a mask that one rotation has softened is not softened by the next.
@@ -162,7 +163,7 @@ def _unknown(size: Sequence[int]) -> Tensor:
 
 
 def _stacked(masks: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Masks (H, W) of several sizes as one (B, 1, H, W), each at the top left."""
+    """Masks (H, W) of several sizes as one tensor (B, 1, H, W), each at the top left."""
     height, width = (max(mask.shape[axis] for mask in masks) for axis in range(2))
     stacked = torch.zeros((len(masks), 1, height, width), dtype=torch.uint8)
     for row, mask in enumerate(masks):
@@ -171,11 +172,11 @@ def _stacked(masks: Sequence[Tensor], device: torch.device) -> Tensor:
 
 
 HISTORIES: Mapping[str, Callable[[], History]] = {"released": Released, "aligned": Aligned, "none": History}
-"""The policies by name, beside `unrolled-k`: k rounds inside every step, and nothing is kept."""
+"""The policies by name, besides `unrolled-k`: k rounds inside every step, and nothing is kept."""
 
 
 def history_of(name: str) -> History:
-    """A new history under the policy of that name: `released`, `aligned`, `none`, or `unrolled-2`, `unrolled-3`, ….
+    """A new history for the policy of that name: `released`, `aligned`, `none`, or `unrolled-2`, `unrolled-3`, ….
 
     `unrolled-1` equals `none`.
 

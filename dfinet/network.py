@@ -1,4 +1,4 @@
-"""DFINet: an encoder and a decoder that are run again on their own prediction; as released, and its ablations.
+"""DFINet, as released and with the choices of `DFINetConfig`: an encoder and decoder run again on their prediction.
 
 Source: J. Wu et al., "DFINet: Dynamic feedback iterative network for infrared small target detection", Pattern
 Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee. An earlier revision of the repository (until
@@ -38,26 +38,25 @@ CITE = (
 SOURCE = "https://github.com/uisdu/DFINet at 8203cee (2026-03-11)"
 CHANNELS = 3
 
-
-DFFFMS: dict[str, Callable[[int], nn.Module]] = {"released": DFFFM, "identity": NoDFFFM, "matched": MatchedDFFFM}
-OWN_MASKS: dict[str, Callable[[int], nn.Module]] = {
+DFFFM_BLOCKS: dict[str, Callable[[int], nn.Module]] = {"released": DFFFM, "identity": NoDFFFM, "matched": MatchedDFFFM}
+OWN_MASK_BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     "off": FeedbackDFFFM,
     "straight-through": StraightThroughDFFFM,
     "soft": SoftDFFFM,
 }
-DSFMS: dict[str, Callable[[int], nn.Module]] = {"released": DSFM, "skip": SkipAlone, "sum": Sum}
-SIZES = {"nearest": Feedback.at, "max-pool": Feedback.largest}
+DSFM_BLOCKS: dict[str, Callable[[int], nn.Module]] = {"released": DSFM, "skip": SkipAlone, "sum": Sum}
+DOWN_SAMPLINGS = {"nearest": Feedback.nearest, "max-pool": Feedback.max_pooled}
 
 
 def parts_of(config: DFINetConfig) -> Parts:
-    """The blocks that a design is made of."""
+    """The blocks of a design."""
     madrbs: dict[str, Callable[[int, int], nn.Module]] = {
         "released": partial(MADRB, theta=config.theta),
         "shortcut": partial(ShortcutMADRB, theta=config.theta),
         "residual": ResidualBlock,
     }
-    dfffm = DFFFMS[config.dfffm] if config.own_mask == "released" else OWN_MASKS[config.own_mask]
-    return Parts(madrbs[config.madrb], dfffm, DSFMS[config.dsfm], config.chpp)
+    dfffm = DFFFM_BLOCKS[config.dfffm] if config.own_mask == "released" else OWN_MASK_BLOCKS[config.own_mask]
+    return Parts(madrbs[config.madrb], dfffm, DSFM_BLOCKS[config.dsfm], config.chpp)
 
 
 class DFINet(FeedbackNetwork):
@@ -92,17 +91,17 @@ class DFINet(FeedbackNetwork):
         self.config = config
         self.judged_round = config.selected_after
 
-    def seen_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
-        return SIZES[self.config.down_sampling](mask, size)
+    def feedback_at(self, mask: Tensor, size: tuple[int, int]) -> Feedback:
+        return DOWN_SAMPLINGS[self.config.down_sampling](mask, size)
 
     def predictor(self) -> Segmenter:
         return FastDFINet(self)
 
 
 class DFINetWithoutFeedback(DFINet):
-    """DFINet whose mask is zero everywhere, in training and at test: one round, and no first mask is asked for.
+    """DFINet whose mask is zero everywhere, in training and at test: one round, and no start mask.
 
-    Leaving out DFFFM alone would not do: DSFM reads the mask, too.
+    Leaving out DFFFM alone is not enough, for DSFM reads the mask, too.
     """
 
     needs_start = False
@@ -133,6 +132,6 @@ class DFINetWithoutFeedback(DFINet):
     choices=design_choices(),
 )
 def build(*, channels: int, **settings: Setting) -> DFINet:
-    """DFINet as released at width 32; a slimmer one or an ablation by fields of `DFINetConfig`."""
+    """Build DFINet; the settings are fields of `DFINetConfig`, whose defaults are the released network."""
     network = DFINetWithoutFeedback if settings.get("feedback") == "zero" else DFINet
     return network(channels=channels, **settings)

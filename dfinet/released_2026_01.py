@@ -22,9 +22,9 @@ MARKED = 0.1  # share of each map under the mask; 0.05 in the revision of 2026-0
 
 
 class LearntDSFM(SelectiveFusion):
-    """Low- and high-level features fused, plus a tenth of each, up to doubled where a learnt reading of the mask is.
+    """Low- and high-level features fused, plus a tenth of each, weighted by 1 to 2 by a learnt function of the mask.
 
-    Unlike the guesses of DFFFM, the reading (`fmask`) is not thresholded and learns.
+    Unlike the own mask of DFFFM, that function (`fmask`) is not thresholded and learns.
     """
 
     def __init__(self, channels: int) -> None:
@@ -78,5 +78,5 @@ class DFINet202601(BinaryFeedbackNetwork):
     config={"width": 32},
 )
 def build(*, channels: int, width: int) -> DFINet202601:
-    """DFINet as first released at width 32; a slimmer one below."""
+    """Build the first release of DFINet; width 32 is the released network."""
     return DFINet202601(channels=channels, width=width)

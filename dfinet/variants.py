@@ -1,4 +1,4 @@
-"""The blocks that an ablation puts in place of DFINet's own; each stands where the block it replaces stands."""
+"""Blocks that ablations put in place of DFINet's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dfinet.blocks import DFFFM, MADRB, THRESHOLD, Feedback, normalised
 
 
 class NoDFFFM(nn.Module):
-    """Nothing: the map as it is, whatever the mask."""
+    """The identity in DFFFM's place: the map, whatever the mask."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class NoDFFFM(nn.Module):
 
 
 class MatchedDFFFM(nn.Module):
-    """DFFFM's fusing convolution, shown the map twice in place of the map under the mask and the map.
+    """DFFFM's fusing convolution, given the map twice in place of its masked part and the map.
 
     It has as many parameters that learn as DFFFM; those of the untrained mask branch are not there.
     """
@@ -35,7 +35,7 @@ class MatchedDFFFM(nn.Module):
 
 
 class FeedbackDFFFM(MatchedDFFFM):
-    """DFFFM without a guess of its own: the hard mask is the feedback's alone."""
+    """DFFFM without a mask of its own: the hard mask is the feedback mask."""
 
     def forward(self, x: Tensor, feedback: Feedback) -> Tensor:
         fused: Tensor = self.conv3(torch.cat([x * feedback.hard.to(x.dtype), x], 1))
@@ -43,26 +43,26 @@ class FeedbackDFFFM(MatchedDFFFM):
 
 
 class StraightThroughDFFFM(DFFFM):
-    """DFFFM whose own guess is thresholded and learns all the same: its gradient is that of the probability.
+    """DFFFM whose own mask is thresholded and still learns: its gradient is that of the probability.
 
     Source: Y. Bengio et al., "Estimating or propagating gradients through stochastic neurons", 2013.
     """
 
     def mask(self, x: Tensor, feedback: Feedback) -> Tensor:
-        """(B, C, H, W) -> (B, 1, H, W) in {0, 1}."""
-        own = self.guess(x)
+        """The hard mask (B, 1, H, W) in {0, 1} of a map (B, C, H, W)."""
+        own = self.own_mask(x)
         return torch.where(feedback.hard, torch.ones_like(own), own)
 
-    def guess(self, x: Tensor) -> Tensor:
-        """The own mask (B, 1, H, W)."""
+    def own_mask(self, x: Tensor) -> Tensor:
+        """The own mask (B, 1, H, W) of a map (B, C, H, W)."""
         prob: Tensor = self.fmask(x)
         return (prob > THRESHOLD).to(x.dtype) + (prob - prob.detach())
 
 
 class SoftDFFFM(StraightThroughDFFFM):
-    """DFFFM whose own guess is a probability, and learns."""
+    """DFFFM whose own mask is a probability, and learns."""
 
-    def guess(self, x: Tensor) -> Tensor:
+    def own_mask(self, x: Tensor) -> Tensor:
         prob: Tensor = self.fmask(x)
         return prob
 

@@ -33,7 +33,7 @@ RANK_SHARE = 0.3
 
 @dataclass(frozen=True)
 class IPISettings:
-    """What IPI is tuned by.
+    """Settings of IPI.
 
     Attributes:
         patch: side of a patch in pixels.

@@ -1,4 +1,4 @@
-"""LCM: how bright the brightest pixel of a cell is, and how much brighter than the cells around.
+"""LCM: the brightness of a cell's brightest pixel, times its ratio to the means of the cells around.
 
 Source: C. L. P. Chen, H. Li, Y. Wei, T. Xia, Y. Y. Tang, "A Local Contrast Method for Small Infrared Target Detection",
 IEEE TGRS 52(1), 2014.

@@ -1,4 +1,4 @@
-"""MaxMedian: what rises above the medians along all four directions.
+"""MaxMedian: the part of the image above the medians along all four directions.
 
 Source: S. D. Deshpande, M. H. Er, V. Ronda, P. Chan, "Max-mean and max-median filters for detection of small targets",
 Proc. SPIE 3809, 1999. Lines of 5 pixels and the mirrored border are ISTD-Benchmark's.
@@ -29,7 +29,7 @@ def max_median(grey: Grey, *, length: int) -> ScoreMap:
 
 
 def line_medians(image: Image, length: int) -> list[Image]:
-    """Four times (H, W): the medians along columns, rows and both diagonals."""
+    """The medians along columns, rows and both diagonals, (H, W) each."""
     H, W = image.shape
     reach = length // 2
     around = np.pad(image, reach, mode="symmetric")
@@ -46,7 +46,7 @@ def line_medians(image: Image, length: int) -> list[Image]:
 
 
 class MaxMedian(Detector):
-    """What the max-median filter leaves over.
+    """The max-median filter: the image above its largest directional median.
 
     Half the maximum as the rule is ISTD-python's; the level `"best"` is tuned on the training list.
     """

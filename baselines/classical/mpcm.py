@@ -1,4 +1,4 @@
-"""MPCM: how much a cell's mean differs from those of opposite neighbours, on both sides alike.
+"""MPCM: the difference between a cell's mean and those of opposite neighbours, with the same sign on both sides.
 
 Source: Y. Wei, X. You, H. Li, "Multiscale patch-based contrast measure for small infrared target detection", Pattern
 Recognition 58, 2016. Dark targets answer as bright ones do, as in the public code: a product of two negatives.

@@ -29,7 +29,7 @@ INNER_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class NRAMSettings:
-    """What NRAM is tuned by; m and n are the sides of the patch-image.
+    """Settings of NRAM; m and n are the sides of the patch-image.
 
     Attributes:
         patch: side of a patch in pixels.

@@ -31,7 +31,7 @@ MU_LIMIT = 1e10
 
 @dataclass(frozen=True)
 class PSTNNSettings:
-    """What PSTNN is tuned by.
+    """Settings of PSTNN.
 
     Attributes:
         patch: side of a patch in pixels.
@@ -80,7 +80,7 @@ def pstnn(grey: Grey, settings: PSTNNSettings) -> Split:
 
 
 def corner_prior(grey: Grey) -> Array:
-    """How much of a corner each pixel (H, W) of an image is, from 0 to 1: the product of the structure tensor's
+    """Corner strength (H, W) of each pixel of an image, from 0 to 1: the product of the structure tensor's
     eigenvalues over their sum, times the larger one."""
     larger, smaller = structure_eigenvalues(grey, noise=2.0, window=9.0)
     return rescaled(larger * smaller / (larger + smaller + EPS) * larger)
@@ -124,7 +124,7 @@ def separate(data: Array, prior: Array, settings: PSTNNSettings) -> Split:
 
 
 def leading_values(data: Array, share: float) -> int:
-    """How many singular values of the tensor (n, h, w) are at least `share` of the largest one.
+    """The number of singular values of the tensor (n, h, w) that are at least `share` of the largest one.
 
     They are those of the authors' reshape to n rows, which runs through the tensor (h, w, n) in MATLAB's order and so
     mixes patches.

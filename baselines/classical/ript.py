@@ -26,7 +26,7 @@ MODES = (0, 1, 2)
 
 @dataclass(frozen=True)
 class RIPTSettings:
-    """What RIPT is tuned by.
+    """Settings of RIPT.
 
     Attributes:
         patch: side of a patch in pixels.

@@ -1,4 +1,4 @@
-"""RLCM: how the largest pixels of a cell compare with the largest pixels of the cells around, for several counts.
+"""RLCM: the largest pixels of a cell against the largest pixels of the cells around, for several counts.
 
 Source: J. Han, K. Liang, B. Zhou, X. Zhu, J. Zhao, L. Zhao, "Infrared Small Target Detection Utilizing the Multiscale
 Relative Local Contrast Measure", IEEE GRSL 15(4), 2018; cell and counts as in the public MATLAB collections. Comparison

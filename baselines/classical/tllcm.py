@@ -1,4 +1,4 @@
-"""TLLCM: how a pixel's smoothed core compares with the largest pixels of the cells around (a tri-layer window).
+"""TLLCM: a pixel's smoothed core against the largest pixels of the cells around (a tri-layer window).
 
 Source: J. Han, S. Moradi, I. Faramarzi, C. Liu, H. Zhang, Q. Zhao, "A Local Contrast Method for Infrared Small-Target
 Detection Utilizing a Tri-Layer Window", IEEE GRSL 17(10), 2020. The authors' released MATLAB has cells of 9

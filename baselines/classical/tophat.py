@@ -1,4 +1,4 @@
-"""TopHat: what an opening by a small flat square takes away.
+"""TopHat: the image less its opening by a small flat square.
 
 Source: V. T. Tom, T. Peli, M. Leung, J. E. Bondaryk, "Morphology-based algorithm for point target detection in infrared
 backgrounds", Proc. SPIE 1954, 1993. The square of 5 x 5 is that of ISTD-python and ISTD-Benchmark; comparisons also

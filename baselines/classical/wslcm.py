@@ -1,4 +1,4 @@
-"""WSLCM: TLLCM's contrast, weighted by how a cell's largest pixels stand out of it and of the cells around.
+"""WSLCM: TLLCM's contrast, weighted by the contrast of a cell's largest pixels to the cell and to the cells around.
 
 Source: J. Han, S. Moradi, I. Faramarzi, H. Zhang, Q. Zhao, X. Zhang, N. Li, "Infrared Small Target Detection Based on
 the Weighted Strengthened Local Contrast Measure", IEEE GRSL 18(9), 2021, and what its authors' MATLAB computes, with

@@ -105,7 +105,7 @@ class Segmenter(nn.Module):
         default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
         judged_round: feedback round after which an epoch is judged when the best one is chosen.
         channels_last: whether its kernels lie with channels last, which most networks are faster with.
-        official_keys: maps a published checkpoint's key to ours, by prefix.
+        official_keys: pairs of a prefix of published checkpoints' keys and the prefix that replaces it.
         built: how `build_model` built it; None for a network made by hand.
     """
 
@@ -113,7 +113,7 @@ class Segmenter(nn.Module):
     default_rounds: int = 1
     judged_round: int = 1
     channels_last: bool = True
-    official_keys: Mapping[str, str] = {}
+    official_keys: Sequence[tuple[str, str]] = ()
     built: Built | None = None
 
     def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:

@@ -149,7 +149,7 @@ def under_our_keys(state: Mapping[str, Tensor], network: Segmenter) -> dict[str,
 
 def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str:
     """A checkpoint's key as the network calls it: published prefixes replaced, unless that name is `taken`."""
-    for theirs, ours in network.official_keys.items():
+    for theirs, ours in network.official_keys:
         renamed = ours + key.removeprefix(theirs)
         if key.startswith(theirs) and renamed not in taken:
             return renamed

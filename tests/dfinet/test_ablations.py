@@ -164,7 +164,7 @@ def test_the_gradient_of_a_straight_through_guess_is_that_of_the_soft_one_where_
     x, gradients = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1)), []
     for own in ("straight-through", "soft"):
         block = filled(own_mask=own).e1.p1
-        feedback = Feedback.at((torch.arange(64).view(1, 1, 8, 8) % 2).float(), (8, 8))
+        feedback = Feedback.nearest((torch.arange(64).view(1, 1, 8, 8) % 2).float(), (8, 8))
         mask = block.mask(x, feedback)
         assert torch.equal(mask[..., 1::2], torch.ones(1, 1, 8, 4))
         (gradient,) = torch.autograd.grad(mask.sum(), [block.fmask[3].bias])
@@ -176,7 +176,7 @@ def test_the_gradient_of_a_straight_through_guess_is_that_of_the_soft_one_where_
 def test_max_pooling_keeps_a_pixel_that_nearest_loses() -> None:
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., 9, 9] = 1
-    kept = {name: filled(down_sampling=name).seen_at(mask, (4, 4)) for name in ("nearest", "max-pool")}
+    kept = {name: filled(down_sampling=name).feedback_at(mask, (4, 4)) for name in ("nearest", "max-pool")}
     assert kept["nearest"].hard.sum() == 0
     assert kept["max-pool"].hard.nonzero().tolist() == [[0, 0, 1, 1]]
     assert torch.equal(kept["nearest"].soft, kept["max-pool"].soft)

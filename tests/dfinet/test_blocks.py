@@ -30,20 +30,20 @@ def test_the_hard_mask_is_the_top_left_pixel_of_each_cell_and_loses_the_rest() -
     mask[0, 0, 0, 0] = 0.6
     mask[0, 0, 1, 3] = 1.0  # neither row nor column is even
     mask[0, 0, 2, 2] = 0.5  # not above the threshold
-    assert Feedback.at(mask, (2, 2)).hard[0, 0].tolist() == [[True, False], [False, False]]
+    assert Feedback.nearest(mask, (2, 2)).hard[0, 0].tolist() == [[True, False], [False, False]]
 
 
 def test_the_soft_mask_is_the_mean_of_four_pixels_at_half_size_and_untouched_at_full() -> None:
     mask = torch.arange(16.0).view(1, 1, 4, 4) / 16
-    assert Feedback.at(mask, (2, 2)).soft[0, 0, 0, 0].item() == pytest.approx((0 + 1 + 4 + 5) / 4 / 16)
-    assert torch.equal(Feedback.at(mask, (4, 4)).soft, mask)
+    assert Feedback.nearest(mask, (2, 2)).soft[0, 0, 0, 0].item() == pytest.approx((0 + 1 + 4 + 5) / 4 / 16)
+    assert torch.equal(Feedback.nearest(mask, (4, 4)).soft, mask)
 
 
 def test_a_pooled_mask_loses_no_pixel_as_maximum_pooling_would_not() -> None:
     mask = torch.zeros(1, 1, 4, 4)
     mask[0, 0, 1, 3] = 0.1
     mask[0, 0, 2:, :2] = 1.0
-    feedback = Feedback.pooled(mask, (2, 2))
+    feedback = Feedback.mean_pooled(mask, (2, 2))
     assert feedback.hard[0, 0].tolist() == [[False, True], [True, False]]
     assert feedback.soft.flatten().tolist() == pytest.approx([0, 0.1 / 4, 1, 0])
     assert torch.equal(feedback.hard, F.max_pool2d(mask, 2) != 0)

@@ -34,7 +34,7 @@ def map_and_mask() -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def test_half_of_the_channels_see_the_map_under_the_mask_alone() -> None:
     block, (x, mask) = mixpool(NOTHING), map_and_mask()
-    out = block(x, Feedback.pooled(mask, (6, 6)))
+    out = block(x, Feedback.mean_pooled(mask, (6, 6)))
     assert torch.equal(out[:, :2], block.conv1(x * mask))
     assert torch.equal(out[:, 2:], block.conv2(x))
 
@@ -42,13 +42,13 @@ def test_half_of_the_channels_see_the_map_under_the_mask_alone() -> None:
 @torch.no_grad()
 def test_the_own_guess_joins_the_feedback() -> None:
     block, (x, mask) = mixpool(EVERYTHING), map_and_mask()
-    assert torch.equal(block(x, Feedback.pooled(mask, (6, 6)))[:, :2], block.conv1(x))
+    assert torch.equal(block(x, Feedback.mean_pooled(mask, (6, 6)))[:, :2], block.conv1(x))
 
 
 @torch.no_grad()
 def test_a_guess_of_one_half_is_none() -> None:
     block, (x, mask) = mixpool(0.0), map_and_mask()
-    assert torch.equal(block(x, Feedback.pooled(mask, (6, 6)))[:, :2], block.conv1(x * mask))
+    assert torch.equal(block(x, Feedback.mean_pooled(mask, (6, 6)))[:, :2], block.conv1(x * mask))
 
 
 @pytest.mark.parametrize("width", [4, 12])

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import build_model
-from dfinet.blocks import CentralDifferenceConv
+from dfinet.blocks import MADRB, CentralDifferenceConv
 from dfinet.fast_network import FastDFINet
 from dfinet.fold import SplitConv, fold
 from dfinet.network import DFINet, DFINetWithoutFeedback
@@ -130,9 +131,9 @@ class Counts(FastDFINet):
 
     calculated = 0
 
-    def again(self, memory: Any, mask: Tensor) -> Tensor:
+    def run_round(self, images: Any, mask: Tensor) -> Tensor:
         self.calculated += 1
-        return super().again(memory, mask)
+        return super().run_round(images, mask)
 
 
 def test_a_mask_that_repeats_itself_ends_the_calculation_and_the_maps_go_on_being_equal() -> None:
@@ -191,6 +192,18 @@ def test_without_feedback_there_is_nothing_to_be_made_faster() -> None:
     plain = build_model("DFINet/no-feedback", channels=1)
     assert isinstance(plain, DFINetWithoutFeedback)
     assert plain.predictor() is plain
+
+
+class OwnMADRB(MADRB):
+    """A block that a plugin might bring."""
+
+
+@pytest.mark.parametrize(("place", "block"), [("e2", nn.Identity()), ("e2.r1", OwnMADRB(8, 16))])
+def test_a_block_without_a_fast_form_is_named(place: str, block: nn.Module) -> None:
+    plain = network()
+    plain.set_submodule(place, block)
+    with pytest.raises(RequestError, match=rf"{type(block).__name__}.*predictor\(\)"):
+        plain.predictor()
 
 
 def test_a_central_difference_is_a_kernel_whose_centre_is_less_by_theta_times_its_sum() -> None:

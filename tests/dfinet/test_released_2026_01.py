@@ -21,14 +21,14 @@ def test_dsfm_of_two_equal_maps_is_nine_tenths_plus_two_tenths_that_the_reading_
     block.fmask[3].weight.zero_()
     block.fmask[3].bias.fill_(reading)
     x = torch.rand(2, 8, 4, 4)
-    torch.testing.assert_close(block(x, x, Feedback.pooled(torch.ones(2, 1, 8, 8), (4, 4))), x * factor)
+    torch.testing.assert_close(block(x, x, Feedback.mean_pooled(torch.ones(2, 1, 8, 8), (4, 4))), x * factor)
 
 
 def test_the_mask_leaves_the_weights_of_the_fusion_alone() -> None:
     """Unlike in the later release, where the mask scales what the weights are chosen from."""
     block = LearntDSFM(8).eval()
     low, high = torch.rand(2, 1, 8, 4, 4)
-    masks = (Feedback.pooled(torch.full((1, 1, 4, 4), value), (4, 4)) for value in (0.0, 1.0))
+    masks = (Feedback.mean_pooled(torch.full((1, 1, 4, 4), value), (4, 4)) for value in (0.0, 1.0))
     with torch.no_grad():
         outs = [block(low, high, mask) for mask in masks]
         gates = [block.fmask(torch.full((1, 1, 4, 4), value)) for value in (0.0, 1.0)]

@@ -1,4 +1,4 @@
-"""What the local contrast methods measure in: cells of s x s pixels, a centre and its eight neighbours.
+"""Cells of the local contrast methods: s x s pixels, a centre and its eight neighbours.
 
 A map of cells has one value per cell of the padded image and is larger than the image by s on each side, so that
 `centre` and `neighbours` are views of one and the same map. It is computed once for all nine.
@@ -66,11 +66,11 @@ def top_means(image: Image, size: int, *, counts: Sequence[int]) -> dict[int, Ce
 
 
 def centre(cells: Cells, size: int) -> Cells:
-    """(H, W): the cell at each pixel."""
+    """The cell at each pixel, (H, W)."""
     return cells[size:-size, size:-size]
 
 
 def neighbours(cells: Cells, size: int) -> list[Cells]:
-    """Eight times (H, W): the cells around the one at each pixel, clockwise from the top left."""
+    """The eight cells around the one at each pixel, (H, W) each, clockwise from the top left."""
     H, W = cells.shape[0] - 2 * size, cells.shape[1] - 2 * size
     return [cells[size * row : size * row + H, size * column : size * column + W] for row, column in AROUND]

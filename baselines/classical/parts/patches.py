@@ -21,7 +21,7 @@ Patches = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Grid:
-    """Where patches lie on an image.
+    """The positions of patches on an image.
 
     Attributes:
         shape: (H, W) of the image in pixels.

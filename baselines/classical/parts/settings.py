@@ -1,4 +1,4 @@
-"""How the classical detectors' settings are read: odd window sizes, lists of them, numbers of pixels or in a range."""
+"""Readers of the classical detectors' settings: odd window sizes, lists of them, numbers of pixels or in a range."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 
 
 class Split(NamedTuple):
-    """What a solver leaves.
+    """The result of a solver.
 
     Attributes:
         target: the sparse part, in the shape and unit of the data.
