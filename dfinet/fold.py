@@ -35,7 +35,7 @@ class FoldedConv(nn.Module):
         return F.linear(pixels, self.weight.flatten(1), self.bias)
 
     def split(self, maps: int) -> list[FoldedConv]:
-        """One convolution for each of `maps` equal parts of the input; their sum, the first with the bias, is this one."""
+        """One convolution for each of `maps` equal parts of the input; they sum to this one, the first has the bias."""
         weights = self.weight.chunk(maps, dim=1)
         return [FoldedConv(weight, None if place else self.bias) for place, weight in enumerate(weights)]
 
