@@ -56,7 +56,7 @@ def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def stem(channels: int) -> nn.Sequential:
-    """Three convolutions and a pooling: (B, channels, H, W) -> (B, 16, H/4, W/4)."""
+    """Three convolutions and a pooling, to a map (B, 16, H/4, W/4)."""
     width = STAGES[0]
     return nn.Sequential(
         norm(channels),

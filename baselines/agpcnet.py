@@ -61,7 +61,7 @@ class Backbone(nn.Module):
         self.layer4 = stage(256, 512, 2)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 128, H/2, W/2), (B, 256, H/4, W/4) and (B, 512, H/8, W/8)."""
+        """Features (B, 128, H/2, W/2), (B, 256, H/4, W/4) and (B, 512, H/8, W/8) of an image."""
         x = F.relu(self.bn1(self.conv1(image)))  # (B, 64, H, W)
         c1 = self.layer2(self.layer1(x))
         c2 = self.layer3(c1)
@@ -117,7 +117,7 @@ class GCA(nn.Module):
         self.conv_att = nn.Sequential(*gates(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, s, s)."""
+        """Gates (B, C, s, s) of a map (B, C, H, W)."""
         out: Tensor = self.conv_att(self.non_local_att(F.adaptive_max_pool2d(x, self.scale)))
         return out
 
@@ -151,7 +151,7 @@ class AGCB(nn.Module):
         return torch.cat(bands, 2)
 
     def attend_equal(self, x: Tensor, gate: Tensor) -> Tensor:
-        """As `attend`, of n x m equal blocks of h x w pixels: (B, C, n h, m w) with gates (B, C, n, m)."""
+        """The result of `attend` for n x m equal blocks of h x w pixels: a map (B, C, n h, m w), gates (B, C, n, m)."""
         B, C, n, m = gate.shape
         h, w = x.shape[2] // n, x.shape[3] // m
         blocks = x.reshape(B, C, n, h, m, w).permute(0, 2, 4, 1, 3, 5).reshape(-1, C, h, w)  # (B n m, C, h, w)
@@ -197,7 +197,7 @@ class AsymFusion(nn.Module):
         self.end_conv = conv_bn_relu(low, low, 3)
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
-        """(B, high, H/2, W/2) and (B, low, H, W) -> (B, low, H, W)."""
+        """A map (B, low, H, W) from deep features (B, high, H/2, W/2) and shallow ones (B, low, H, W)."""
         high = self.plus_conv(F.interpolate(high, low.shape[2:], mode="bilinear", align_corners=True))
         from_high = self.ca(high)  # (B, low, 1, 1)
         from_low = self.pa(low)  # (B, low, H, W)

@@ -95,7 +95,7 @@ class Stages(nn.Module):
             inputs, stride = outputs, 2
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 64, H, W), (B, 128, H/2, W/2), (B, 256, H/4, W/4) and (B, 512, H/8, W/8)."""
+        """Features (B, 64, H, W), (B, 128, H/2, W/2), (B, 256, H/4, W/4) and (B, 512, H/8, W/8)."""
         maps = []
         for stage in self.children():
             x = stage(x)
@@ -132,7 +132,7 @@ class Up(nn.Module):
         self.up3 = reduction(c2, c1)
 
     def forward(self, x1: Tensor, x2: Tensor, x3: Tensor, x4: Tensor) -> Tensor:
-        """The maps of the four stages to (B, 64, H, W)."""
+        """A map (B, 64, H, W) from the maps of the four stages."""
         t = x3 + doubled(self.up1(x4))  # (B, 256, H/4, W/4)
         t = x2 + doubled(self.up2(t))  # (B, 128, H/2, W/2)
         return x1 + doubled(self.up3(t))

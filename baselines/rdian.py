@@ -168,7 +168,7 @@ class RDIAN(Segmenter):
         self.apply(initialise)
 
     def direction_attention(self, image: Tensor) -> Tensor:
-        """(B, 1, H, W) in (0, 1): above a half where opposite differences agree in sign, as on a spot."""
+        """Attention (B, 1, H, W) in (0, 1), above a half where opposite differences agree in sign, as on a spot."""
         return torch.sigmoid(
             self.d11(image) * self.d15(image)
             + self.d12(image) * self.d16(image)

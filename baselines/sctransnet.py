@@ -178,7 +178,7 @@ class SCTB(FourLevels):
         self.add_levels("ffn", FeedForward)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """(B, C_i, h, w) of each level to the same."""
+        """Features (B, C_i, h, w) of each level, from those of all levels."""
         joined = self.attn_norm(torch.cat(tuple(maps), 1))  # (B, C, h, w)
         normalised = [norm(x) for norm, x in zip(self.levels("attn_norm"), maps, strict=True)]
         attended = self.channel_attn(normalised, joined)
@@ -227,7 +227,7 @@ class ChannelTransformer(FourLevels):
         self.add_levels("reconstruct_", lambda channels: Reconstruct(channels, patch_of[channels]))
 
     def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
-        """(B, C_i, H_i, W_i) of each level to the same, the input added."""
+        """Skip connections (B, C_i, H_i, W_i) of each level, from those of all levels, with the input added."""
         patches = [embed(skip) for embed, skip in zip(self.levels("embeddings_"), skips, strict=True)]
         patches = self.encoder(patches)  # (B, C_i, H/16, W/16) each
         return [
@@ -274,7 +274,7 @@ class DecoderBlock(nn.Module):
         self.nConvs = nn.Sequential(CBR(inputs, outputs), CBR(outputs, outputs))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, inputs/2, H/2, W/2) and the skip (B, inputs/2, H, W) -> (B, outputs, H, W)."""
+        """A map (B, outputs, H, W) from a map (B, inputs/2, H/2, W/2) and the skip (B, inputs/2, H, W)."""
         x = F.interpolate(x, scale_factor=2, mode="nearest")
         out: Tensor = self.nConvs(torch.cat([self.coatt(x, skip), x], 1))
         return out

@@ -16,7 +16,7 @@ from bench.models.published_numbers import reported
 
 
 def halved(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, H/2, W/2), rounded up: the maximum of each 2x2 cell."""
+    """The maximum of each 2x2 cell of a map: half its height and width, rounded up."""
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
@@ -127,7 +127,7 @@ class InteractiveCrossAttention(nn.Module):
         self.post = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
-        """(B, C, H, W) each -> (B, 2C, H, W): the shallow features, then the deep ones.
+        """Shallow and deep features together (B, 2C, H, W), from (B, C, H, W) each.
 
         Both pass through one `post`, the shallow ones first, so its running statistics move twice in a training step.
         """

@@ -156,3 +156,13 @@ def test_the_maps_name_many_places(name: str) -> None:
 def test_the_readme_fits_on_a_few_screens() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(re.sub(r"<!-- table.*?<!-- end -->", "", text, flags=re.DOTALL).encode()) < 7000
+
+
+@pytest.mark.parametrize("package", ["dfinet", "baselines"])
+def test_docstrings_begin_with_a_noun_phrase_or_a_verb(package: str) -> None:
+    opening = re.compile(r"(What|Where|How|Whether|Which|Nothing|When)\b|[^\w`]|\w+ \* |[a-z]")
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = (ast.get_docstring(node) or "").partition("\n")[0]
+                assert not opening.match(first), f"{path.relative_to(ROOT)}: {first}"

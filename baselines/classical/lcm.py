@@ -20,9 +20,10 @@ from bench.models.published_numbers import reported
 
 
 def lcm(grey: Grey, *, scales: Sequence[int]) -> ScoreMap:
-    """max_s min_i L^2 / m_i, L the centre cell's maximum, m_i the neighbours' means; the grey level on flat ground.
+    """Local contrast max_s min_i L^2 / m_i over cell sizes s and neighbours i; the grey level on flat ground.
 
-    A cell that is all black counts as if one pixel of it had grey level 1, the least that an 8-bit cell can have.
+    L is the centre cell's maximum, m_i the mean of neighbour i. A cell that is all black counts as if one pixel of it
+    had grey level 1, the least that an 8-bit cell can have.
     """
     image = exact(grey)
     score = np.zeros(grey.shape)

@@ -19,9 +19,10 @@ from bench.models.published_numbers import reported
 
 
 def max_median(grey: Grey, *, length: int) -> ScoreMap:
-    """max(0, I - max_d M_d), M_d the median of the `length` pixels around each one in direction d, border mirrored.
+    """Residual max(0, I - max_d M_d) of an image I under the max-median filter.
 
-    A target must be narrower than half a line: one of w pixels asks for a length of 2 w + 1.
+    M_d is the median of the `length` pixels around each one in direction d, with the border mirrored. A target must
+    be narrower than half a line: one of w pixels needs a length of 2 w + 1.
     """
     image = exact(grey)
     background = reduce(np.maximum, line_medians(image, length))

@@ -19,9 +19,9 @@ from bench.models.published_numbers import reported
 
 
 def mpcm(grey: Grey, *, scales: Sequence[int]) -> ScoreMap:
-    """max_s min_k D_k D_(k+4), but not below 0: D_i is the centre cell's mean less that of neighbour i, k+4 opposite k.
+    """Contrast max(0, max_s min_k D_k D_(k+4)) over cell sizes s and pairs of opposite neighbours k and k + 4.
 
-    Its unit is that of squared grey levels.
+    D_i is the centre cell's mean less that of neighbour i. The unit is that of squared grey levels.
     """
     image = exact(grey)
     score = np.zeros(grey.shape)

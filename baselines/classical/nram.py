@@ -125,9 +125,9 @@ def gamma_shrink(values: Array, past: Array, *, gamma: float, mu: float) -> Arra
 
 
 def reweighted_threshold(x: Array, weight: float, *, mu: float, eps: float) -> Array:
-    """x moved towards 0 by weight / (|x| + eps), over mu where x is positive.
+    """Entries of x moved towards 0 by weight / (|x| + eps), divided by mu where x is positive.
 
-    That negative entries, which are no bright targets, move mu times as far is so in the authors' code.
+    Negative entries, which are no bright targets, move mu times as far, as in the authors' code.
     """
     amount = weight / (np.abs(x) + eps)
     return np.maximum(x - amount / mu, 0.0) + np.minimum(x + amount, 0.0)

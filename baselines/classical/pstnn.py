@@ -80,8 +80,10 @@ def pstnn(grey: Grey, settings: PSTNNSettings) -> Split:
 
 
 def corner_prior(grey: Grey) -> Array:
-    """Corner strength (H, W) of each pixel of an image, from 0 to 1: the product of the structure tensor's
-    eigenvalues over their sum, times the larger one."""
+    """Corner strength (H, W) of an image, scaled to 0 to 1.
+
+    It is the product of the structure tensor's eigenvalues over their sum, times the larger one.
+    """
     larger, smaller = structure_eigenvalues(grey, noise=2.0, window=9.0)
     return rescaled(larger * smaller / (larger + smaller + EPS) * larger)
 

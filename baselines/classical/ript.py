@@ -73,8 +73,7 @@ def ript(grey: Grey, settings: RIPTSettings) -> Split:
 
 
 def edge_weight(grey: Grey, h: float) -> Array:
-    """exp(h * edge strength) (H, W), edge strength being the difference of the structure tensor's eigenvalues, from 0
-    to 1 in each image."""
+    """Edge weight exp(h * s) (H, W), s the difference of the structure tensor's eigenvalues, scaled to 0 to 1."""
     larger, smaller = structure_eigenvalues(grey, noise=1.2, window=2.0)
     weight: Array = np.exp(h * rescaled(larger - smaller))
     return weight

@@ -21,7 +21,7 @@ from bench.models.published_numbers import reported
 
 
 def rlcm(grey: Grey, *, size: int, pairs: Sequence[tuple[int, int]]) -> ScoreMap:
-    """The highest over `pairs` (K1, K2), but not below 0, of C^2 / N - C.
+    """Contrast max(0, C^2 / N - C), the highest over the `pairs` (K1, K2).
 
     C is the mean of the centre cell's K1 largest pixels, N the highest of the neighbours' means of their K2 largest. A
     cell that is all black counts as if one pixel of it had grey level 1, the least that an 8-bit cell can have.

@@ -20,7 +20,7 @@ from bench.models.published_numbers import reported
 
 
 def tllcm(grey: Grey, *, scales: Sequence[int], K: int) -> ScoreMap:
-    """The highest over the cell sizes, but not below 0, of min_i (g / t_i) g - g.
+    """Contrast max(0, min_i (g / t_i) g - g), the highest over the cell sizes.
 
     g is the core, t_i the mean of the K largest pixels of neighbour i.
     """
@@ -39,7 +39,7 @@ def core(image: Image) -> ScoreMap:
 
 
 def contrast(g: ScoreMap, cells: Cells, *, size: int, K: int) -> ScoreMap:
-    """max(0, g^2 / max_i t_i - g) for the means t of the cells' K largest pixels.
+    """Contrast max(0, g^2 / max_i t_i - g) at one cell size, t_i the mean of the K largest pixels of neighbour i.
 
     A cell that is all black counts as if one pixel of it had grey level 1, the least that an 8-bit cell can have.
     """

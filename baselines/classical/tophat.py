@@ -17,9 +17,9 @@ from bench.models.published_numbers import reported
 
 
 def top_hat(grey: Grey, *, size: int) -> ScoreMap:
-    """I - open(I), the opening by a square of `size` x `size` pixels, cut off at the image's border.
+    """White top-hat I - open(I) of an image I, by a square of `size` x `size` pixels, cut off at the border.
 
-    Whatever the square fits into is background.
+    Everything that the square fits into is background.
     """
     square = np.ones((size, size), np.uint8)
     return np.asarray(cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, square), np.float64)

@@ -25,9 +25,9 @@ XI = 5.0
 
 
 def wslcm(grey: Grey, *, scales: Sequence[int], K: int) -> ScoreMap:
-    """The highest over the cell sizes of (W_T W_D / W_B) SLCM, on the 3 x 3 median of the image.
+    """Contrast (W_T W_D / W_B) SLCM of the 3 x 3 median of the image, the highest over the cell sizes.
 
-    SLCM is the contrast of TLLCM; `weight` makes the fraction before it.
+    SLCM is the contrast of TLLCM; `weight` computes the fraction.
     """
     calm = median(exact(grey))
     g = core(calm)
@@ -46,7 +46,7 @@ def median(image: Image) -> Image:
 
 
 def weight(irregularity: Cells, *, size: int) -> ScoreMap:
-    """W_T W_D / W_B: of the target, of its difference from its neighbours, of the background.
+    """Weight W_T W_D / W_B: of the target, its difference from its neighbours, and the background.
 
     Args:
         irregularity: IRIL of every cell, the mean of its K largest pixels less that of all.

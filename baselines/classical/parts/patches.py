@@ -93,7 +93,7 @@ def up_to_the_border(shape: tuple[int, int], *, patch: int, step: int) -> Grid:
 
 
 def rescaled(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x with its lowest value at 0 and its highest at 1; all 0 where they are the same."""
+    """Values of x scaled linearly to 0 to 1; all 0 where they are equal."""
     low, high = x.min(), x.max()
     return (x - low) / (high - low) if high > low else np.zeros_like(x)
 

@@ -36,12 +36,12 @@ class Split(NamedTuple):
 
 
 def soft_threshold(x: Array, amount: float) -> Array:
-    """x with every entry moved towards 0 by `amount`, and not beyond."""
+    """Entries of x moved towards 0 by `amount`, and not beyond."""
     return x - np.clip(x, -amount, amount)
 
 
 def shrink_rows(x: Array, amount: float) -> Array:
-    """x (n, m) with the norm of every row lowered by `amount`, and not below 0."""
+    """Rows of x (n, m) with their norms lowered by `amount`, and not below 0."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)  # (n, 1)
     shares = np.divide(norms - amount, norms, out=np.zeros_like(norms), where=norms > amount)
     shrunk: Array = x * shares
@@ -49,7 +49,7 @@ def shrink_rows(x: Array, amount: float) -> Array:
 
 
 def shrink_singular_values(x: Array, shrink: Shrink) -> tuple[Array, Array]:
-    """x (n, m) with its singular values replaced by `shrink` of them, and these.
+    """A matrix x (n, m) with its singular values replaced by `shrink` of them, and the new singular values.
 
     The singular values and the vectors of the shorter side are those of that side's Gram matrix, which costs a small
     part of a singular value decomposition. Where a value that is left is too small to be trusted, the decomposition
@@ -69,7 +69,7 @@ def shrink_singular_values(x: Array, shrink: Shrink) -> tuple[Array, Array]:
 
 
 def singular_value_threshold(x: Array, amount: float) -> tuple[Array, int]:
-    """x (n, m) with its singular values moved towards 0 by `amount`, and its rank then.
+    """A matrix x (n, m) with its singular values moved towards 0 by `amount`, and its rank then.
 
     A value that is `amount` but for rounding becomes 0 on every processor: IPI's first threshold is a singular value.
     """

@@ -45,6 +45,6 @@ def structure_eigenvalues(image: Image, *, noise: float, window: float) -> tuple
 
 
 def rescaled(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x with its lowest value at 0 and its highest at 1; all 0 where they are the same."""
+    """Values of x scaled linearly to 0 to 1; all 0 where they are equal."""
     low, high = x.min(), x.max()
     return (x - low) / (high - low) if high > low else np.zeros_like(x)
