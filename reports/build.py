@@ -14,7 +14,8 @@ from reports.figures.by_condition import matrix_figures
 from reports.figures.figure import Drawn, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
-from reports.render.latex import FigureFile, compile_document, document, has_pdflatex, table_to_latex
+from reports.render.latex import table_to_latex
+from reports.render.latex_document import FigureFile, compile_document, document, has_pdflatex
 from reports.results.entries import Entry, plain_entries, read_suite, to_frame
 from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Mixed, Table

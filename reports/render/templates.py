@@ -1,4 +1,4 @@
-"""The Jinja environments of the report's templates: HTML escapes everything, LaTeX has delimiters of its own."""
+"""Jinja environments of the report's templates: HTML, which escapes every value, and LaTeX, with its own delimiters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 @cache
 def html_templates() -> Environment:
-    """Templates whose every value is escaped for HTML."""
+    """Templates that escape every value for HTML."""
     return Environment(
         loader=PackageLoader("reports"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=True),
@@ -21,13 +21,9 @@ def html_templates() -> Environment:
 
 @cache
 def latex_templates() -> Environment:
-    """Templates for LaTeX, with `((( value )))` and `((* statement *))`; reports.render.latex escapes the values."""
-    return Environment(
-        loader=PackageLoader("reports"),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    """Templates for LaTeX, with `((( value )))` and `((* statement *))`; callers escape the values."""
+    return html_templates().overlay(
+        autoescape=False,
         block_start_string="((*",
         block_end_string="*))",
         variable_start_string="(((",

@@ -19,7 +19,7 @@ from bench.store.files import Manifest, write_manifest
 from bench.types import RunResult, Scoring
 from reports.build import Report, build_report
 from reports.figures.figure import file_stem
-from reports.render.latex import has_pdflatex
+from reports.render.latex_document import has_pdflatex
 from reports.results.entries import entry_of
 from tests.reports.fake_runs import ACM, DFINET, measured, result, row_of, write_suite
 

@@ -18,15 +18,9 @@ from bench.types import RunResult
 from reports.build import build_report
 from reports.columns import Column
 from reports.datasets.dataset_tables import dataset_table
-from reports.render.latex import (
-    FigureFile,
-    compile_document,
-    document,
-    error_lines,
-    escape,
-    has_pdflatex,
-    table_to_latex,
-)
+from reports.render.latex import table_to_latex
+from reports.render.latex_document import FigureFile, compile_document, document, error_lines, has_pdflatex
+from reports.render.latex_escape import escape
 from reports.results.entries import Entry, entry_of, read_suite
 from reports.table import Cell, Line, Table
 from reports.tables.ablation import ablation_tables
@@ -181,7 +175,7 @@ def wide_table(columns: int, lines: int) -> Table:
     return Table("T", heads, tuple(Line(f"line {n}", (Cell("12.34"),) * columns) for n in range(lines)))
 
 
-def test_a_group_of_columns_that_is_wider_than_the_page_is_torn_apart():
+def test_a_group_of_columns_that_is_wider_than_the_page_is_split():
     assert table_to_latex(wide_table(10, 2)).count(r"\begin{tabular*}") == 1
     assert table_to_latex(wide_table(30, 2)).count(r"\begin{tabular*}") == 3
 

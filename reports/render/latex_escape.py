@@ -1,0 +1,78 @@
+"""Plain text as LaTeX source that prints it letter by letter."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\symbol{34}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "—": r"\textemdash{}",
+    "–": r"\textendash{}",
+    "…": r"\ldots{}",
+    "’": "'",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "·": r"\ensuremath{\cdot}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "→": r"\ensuremath{\rightarrow}",
+    "↑": r"\ensuremath{\uparrow}",
+    "↓": r"\ensuremath{\downarrow}",
+    "†": r"\ensuremath{\dagger}",
+    "‡": r"\ensuremath{\ddagger}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
+    "−": r"\ensuremath{-}",
+    "✓": r"\ding{51}",
+    "✗": r"\ding{55}",
+    "⁻": r"\ensuremath{^{-}}",
+    "²": r"\ensuremath{^{2}}",
+    "⁶": r"\ensuremath{^{6}}",
+    "µ": r"\ensuremath{\mu}",
+}
+GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
+LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŁłŃńŚśŹźŻżĄąĘęĆćČčŠšŽžŘřĚěŐőŰűĞğ")
+
+
+def escape(text: str) -> str:
+    """Escape a text for LaTeX; a letter that pdflatex has no glyph for becomes its code point, [U+4E2D].
+
+    >>> escape("50 % of a_b")
+    '50 \\\\% of a\\\\_b'
+    """
+    escaped = "".join(_escape_letter(letter) for letter in unicodedata.normalize("NFC", text))
+    return re.sub(r"(?<=-)(?=-)|(?<=,)(?=,)", "{}", escaped)  # pdflatex would join -- and ,, into other characters
+
+
+def _escape_letter(letter: str) -> str:
+    if letter in SPECIAL:
+        return SPECIAL[letter]
+    if letter in GREEK_LETTERS:
+        return _greek(letter)
+    if " " <= letter <= "~" or letter in LATIN:
+        return letter
+    if letter.isspace() or not letter.isprintable():
+        return " "
+    return f"[U+{ord(letter):04X}]"
+
+
+def _greek(letter: str) -> str:
+    """`\\ensuremath{\\alpha}` for α: LaTeX names the macro like the last word of the letter's Unicode name."""
+    name = unicodedata.name(letter).split()[-1].replace("LAMDA", "LAMBDA")
+    return rf"\ensuremath{{\{name.capitalize() if letter.isupper() else name.lower()}}}"
