@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.data.images.corruptions import LEVELS
 from reports.columns import Metric, role_of
-from reports.figures.figure import Drawn, rules_words, words_of
+from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
+from reports.plots.heatmap import HeatMap, Scale, heatmap_figure
+from reports.plots.levels import levels_figure
+from reports.plots.style import FloatArray
 from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry
 from reports.results.groups import datasets_of
@@ -26,17 +28,13 @@ from reports.tables.by_condition import (
     transferred_methods,
 )
 
-if TYPE_CHECKING:
-    from reports.plots.curves import FloatArray
-    from reports.plots.heatmap import HeatMap, Scale
-
 SHOWN = 9
 """Heat maps that a page can hold."""
 
 SEEDS = "mean over seeds"
 
 
-def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iterator[Drawn]:
+def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iterator[CaptionedFigure]:
     """Per dataset with corrupted images a heat map of every metric and curves of the first; a heat map of transfer.
 
     Raises:
@@ -53,15 +51,13 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
         yield from _cross_maps(transferred)
 
 
-def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[Drawn]:
+def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[CaptionedFigure]:
     """A panel a method, of many methods several pages."""
-    from reports.plots import heatmap
-
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
         entries = _scored(shown) or _scored(methods)
         panels = [_robustness_map(method, metric) for method in shown]
-        figure = heatmap.heatmap_figure(
+        figure = heatmap_figure(
             panels,
             scale=_scale(metric),
             x="Level",
@@ -72,12 +68,10 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
             f"One training for all. {_zeros(panels, metric)}{_dashes(shown, metric)}{_rules(entries)}"
         )
         name = f"robustness-{role_of(metric).lower()}-{words_of(dataset)}"
-        yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
+        yield CaptionedFigure(name + (f"-{number + 1}" if number else ""), figure, caption)
 
 
 def _robustness_map(method: Corrupted, metric: Metric) -> HeatMap:
-    from reports.plots.heatmap import HeatMap
-
     kinds = kinds_of(method.names)
     values = np.stack([_course(method, kind, metric) for kind in kinds])
     return HeatMap(method.name, tuple(map(kind_title, kinds)), tuple(map(str, _levels(method))), values)
@@ -96,28 +90,24 @@ def _course(method: Corrupted, kind: str, metric: Metric) -> FloatArray:
     return np.array([np.nan if mean is None else metric.scale * mean for mean in means])
 
 
-def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Drawn:
+def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> CaptionedFigure:
     """Of many methods the first few."""
-    from reports.plots import levels
-
     shown, others = methods[:MOST], methods[MOST:]
     panels = {
         kind_title(kind): {method.name: _course(method, kind, metric) for method in shown}
         for kind in kinds_of(methods[0].names)
     }
-    figure = levels.levels_figure(panels, levels=_levels(methods[0]), y=f"{metric.head} ({UNITS[metric.unit]})")
+    figure = levels_figure(panels, levels=_levels(methods[0]), y=f"{metric.head} ({UNITS[metric.unit]})")
     left_out = f" Not drawn: {', '.join(method.name for method in others)}." if others else ""
     caption = (
         f"{metric.head} on {dataset} over the level of each kind of corruption; level 0: clean images.{left_out} "
         f"{_rules(_scored(methods))}"
     )
-    return Drawn(f"robustness-levels-{words_of(dataset)}", figure, caption)
+    return CaptionedFigure(f"robustness-levels-{words_of(dataset)}", figure, caption)
 
 
-def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
+def _cross_maps(methods: Sequence[Transferred]) -> Iterator[CaptionedFigure]:
     """A panel a method that learns, with the cells framed where training and test set are the same."""
-    from reports.plots import heatmap
-
     learning = [method for method in methods if set(method.lines) != {""}]
     entries = [e for method in learning for row in method.lines.values() for e in row.entries]
     tests, scored = datasets_of(entries), [entry for entry in entries if entry.scored]
@@ -126,7 +116,7 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
         for number, first in enumerate(range(0, len(learning), SHOWN)):
             shown = learning[first : first + SHOWN]
             panels = [_cross_map(method, sources, tests, metric) for method in shown]
-            figure = heatmap.heatmap_figure(
+            figure = heatmap_figure(
                 panels,
                 scale=_scale(metric),
                 x="Tested on",
@@ -139,12 +129,10 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[Drawn]:
                 f"{_zeros(panels, metric)}{rules_words(scored, seeds=SEEDS)}"
             )
             name = f"cross-{role_of(metric).lower()}"
-            yield Drawn(name + (f"-{number + 1}" if number else ""), figure, caption)
+            yield CaptionedFigure(name + (f"-{number + 1}" if number else ""), figure, caption)
 
 
 def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, ...], metric: Metric) -> HeatMap:
-    from reports.plots.heatmap import HeatMap
-
     means = [[mean_of(method.group(source, tested), metric) for tested in tests] for source in sources]
     values = metric.scale * np.array(means, dtype=float)
     framed = tuple((sources.index(name), tests.index(name)) for name in sources if name in tests)
@@ -152,8 +140,6 @@ def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, 
 
 
 def _scale(metric: Metric) -> Scale:
-    from reports.plots.heatmap import Scale
-
     span = None if role_of(metric) == "Fa" else (0.0, 100.0)
     return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, span)
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from reports.figures.figure import Drawn, rules_words, words_of
+from reports.figures.figure import CaptionedFigure, rules_words, words_of
+from reports.plots.error_bars import ErrorShares, errors_figure
 from reports.results.entries import Entry
 from reports.results.groups import Group, datasets_of, group_rows
 from reports.tables.cells import values_of
 from reports.tables.errors import MEANING, METRICS, PARTS, has_errors, part
 
-if TYPE_CHECKING:
-    from reports.plots.error_bars import Bar
-
 PARTS_WORDS = "; ".join(f"{head}, {words.replace(', ', ': ', 1)}" for head, words in MEANING.items())
 
 
-def error_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+def error_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
     """Stacked bars of what is right and what is lost, a figure for every dataset whose results tell it."""
     datasets = datasets_of([entry for entry in entries if has_errors([entry])])
     for dataset in datasets:
@@ -27,12 +24,10 @@ def error_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
             yield drawn
 
 
-def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Drawn | None:
+def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> CaptionedFigure | None:
     """A bar for every method that tells its errors; the caption names the others. None where hIoU is never defined."""
-    from reports.plots.error_bars import errors_figure  # matplotlib only when there is something to draw
-
     rows = group_rows(entries, mixed="mark")
-    bars = [bar for row in rows if (bar := _bar(row.entries[0].name, row.groups[dataset]))]
+    bars = [bar for row in rows if (bar := _shares(row.entries[0].name, row.groups[dataset]))]
     if not bars:
         return None
     absent = [name for row in rows if (name := row.entries[0].name) not in {bar.label for bar in bars}]
@@ -43,18 +38,16 @@ def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Drawn |
         f"once. Segmenting: shares of a matched pair's union, mean over pairs. hIoU: the product of both IoU.{seeds}"
         f"{absent_words} {rules_words(entries, seeds='seeds')}"
     )
-    return Drawn("errors" if is_only else f"errors-{words_of(dataset)}", errors_figure(bars), caption)
+    return CaptionedFigure("errors" if is_only else f"errors-{words_of(dataset)}", errors_figure(bars), caption)
 
 
-def _bar(label: str, group: Group) -> Bar | None:
+def _shares(label: str, group: Group) -> ErrorShares | None:
     """The method's parts in percent, mean over seeds; None where hIoU is undefined."""
-    from reports.plots.error_bars import Bar
-
     hiou, _ = values_of(group, METRICS[0])
     if not hiou:
         return None
     parts = {kind: _parts(group, kind) for kind in PARTS}
-    return Bar(label, 100 * statistics.fmean(hiou), parts["loc"], parts["seg"])
+    return ErrorShares(label, 100 * statistics.fmean(hiou), parts["loc"], parts["seg"])
 
 
 def _parts(group: Group, kind: str) -> dict[str, float]:

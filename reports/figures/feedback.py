@@ -1,66 +1,40 @@
-"""The figures of feedback: metrics over rounds, changes of the masks, ablations, and first masks."""
+"""Figures of feedback rounds: metrics after every round, and how much each round changes the masks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from bench.errors import StoreError
-from reports.columns import metrics_shown, role_of
-from reports.figures.figure import Drawn, rules_words, words_of
+from reports.columns import Metric, metrics_shown, role_of
+from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset, rules_words
 from reports.figures.select import with_feedback
+from reports.plots.curves import Curve
+from reports.plots.rounds import CurvePanel, rounds_figure
+from reports.plots.style import FloatArray
 from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry, one_line
+from reports.results.groups import Group
+from reports.results.mask_changes import read_changes
 from reports.tables.rounds import ROLES
 
 
-def feedback_figures(entries: Sequence[Entry], notes: list[str]) -> Iterator[Drawn]:
-    """Every figure of feedback rounds, where any method has more than one; what cannot be drawn is said in `notes`."""
-    if not any(entry.scored and len(entry.scored.rounds) > 1 for entry in entries):
-        return
-    for draw in (_metrics_figure, _changes_figure, _start_figures):
-        try:
-            yield from draw(entries)
-        except StoreError as error:
-            notes.append(f"a figure of feedback is not drawn: {one_line(str(error))}")
-
-
-def _metrics_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
-    """IoU, Pd and Fa after every round."""
-    from reports.figures import feedback_data
-    from reports.plots import rounds
-
+def feedback_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """Metrics and mask changes over feedback rounds, if any method has more than one."""
     shown = with_feedback(entries)
     metrics = [m for m in metrics_shown(e.scored.scores for e in entries if e.scored) if role_of(m) in ROLES]
-    panels = feedback_data.metric_panels(shown.entries, metrics)
-    if panels:
+    if panels := metric_panels(shown.entries, metrics):
         heads = ", ".join(metric.head for metric in metrics)
         sentences = [f"{heads} after every feedback round.", shown.left_out, rules_words(shown.entries)]
-        yield Drawn("rounds", rounds.rounds_figure(panels, most=len(metrics)), " ".join(filter(None, sentences)))
-
-
-def variant_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
-    """The ablations of networks with feedback, each beside the full network."""
-    from reports.figures import feedback_data
-    from reports.plots import variants
-
-    metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
-    for number, (family, panels) in enumerate(feedback_data.variant_panels(entries, metric)):
-        figure = variants.variants_figure(panels, y=f"{metric.head} difference ({UNITS[metric.unit]})")
-        shown = [entry for row in family.rows if row.label in (*panels, family.label) for entry in row.entries]
-        caption = (
-            f"{metric.head} of each ablation less that of {family.label} after the same feedback round, "
-            f"on the same axes. {rules_words(shown, seeds='mean over seeds')}"
-        )
-        yield Drawn("rounds-ablation" + (f"-{words_of(family.model)}" if number else ""), figure, caption)
-
-
-def _changes_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
-    """How much every round changes the masks, and how many images it leaves alone."""
-    from reports.figures import feedback_data
-    from reports.plots import rounds
-
-    shown = with_feedback(entries)
-    panels = feedback_data.change_panels(shown.entries)
+        figure = rounds_figure(panels, most=len(metrics))
+        yield CaptionedFigure("rounds", figure, " ".join(filter(None, sentences)))
+    try:
+        panels = change_panels(shown.entries)
+    except StoreError as error:
+        yield NotDrawn(f"a figure of feedback is not drawn: {one_line(str(error))}")
+        return
     if panels:
         sentences = [
             "Left: pixels in which the binary mask differs from the round before, mean over images; zero lies on the "
@@ -68,22 +42,53 @@ def _changes_figure(entries: Sequence[Entry]) -> Iterator[Drawn]:
             shown.left_out,
             rules_words(shown.entries),
         ]
-        caption = " ".join(filter(None, sentences))
-        yield Drawn("mask-changes", rounds.rounds_figure(panels, most=2), caption)
+        yield CaptionedFigure("mask-changes", rounds_figure(panels, most=2), " ".join(filter(None, sentences)))
 
 
-def _start_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
-    """A network from several first masks, where the suite has one."""
-    from reports.figures import feedback_data
-    from reports.plots import start_masks
+def metric_panels(entries: Sequence[Entry], metrics: Sequence[Metric]) -> list[CurvePanel]:
+    """A panel a dataset and metric, with a curve for each seed of each method."""
+    panels = []
+    for dataset, members in by_dataset(entries).items():
+        for metric in metrics:
+            curves = tuple(curve for entry in members if (curve := rounds_curve(entry, metric)))
+            if curves:
+                ceiling = metric.scale if metric.better == "higher" else math.inf
+                panels.append(CurvePanel(dataset, f"{metric.head} ({UNITS[metric.unit]})", curves, ceiling=ceiling))
+    return panels
 
-    metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
-    for number, (members, panels) in enumerate(feedback_data.start_panels(entries, metric)):
-        figure = start_masks.starts_figure(panels, y=f"{metric.head} ({UNITS[metric.unit]})")
-        unknown = any(curve.x[0] > 0 for curves in panels.values() for curve in curves)
-        caption = (
-            f"{metric.head} of {members[0].row.model} from different first feedback masks; round 0 is the mask itself"
-            f"{', where it is stored' if unknown else ''}. {rules_words(members, seeds='mean over seeds')}"
-        )
-        name = "start-masks" + (f"-{words_of(members[0].row.model)}" if number else "")
-        yield Drawn(name, figure, caption)
+
+def rounds_curve(entry: Entry, metric: Metric) -> Curve | None:
+    """The metric after every feedback round, as printed; None if a round has no value."""
+    values = values_by_round(entry, metric)
+    return None if values is None else Curve(entry.name, np.arange(1.0, len(values) + 1), values)
+
+
+def values_by_round(entry: Entry, metric: Metric) -> FloatArray | None:
+    """The metric after every feedback round, as printed; None if a round has no value."""
+    rounds = entry.scored.rounds if entry.scored else ()
+    scores = [metric.score(scores) for scores in rounds]
+    values = [score.value for score in scores if score is not None and score.value is not None]
+    return np.array(values) * metric.scale if rounds and len(values) == len(rounds) else None
+
+
+def mean_by_round(group: Group, metric: Metric) -> FloatArray | None:
+    """The metric after every feedback round, mean over seeds; None if no seed has it."""
+    found = [values for entry in group.scored if (values := values_by_round(entry, metric)) is not None]
+    return np.asarray(np.mean(found, axis=0)) if found else None
+
+
+def change_panels(entries: Sequence[Entry]) -> list[CurvePanel]:
+    """Two panels a dataset: pixels that a round changed, and images whose mask no later round changes.
+
+    Raises:
+        StoreError: if a file is broken.
+    """
+    panels = []
+    for dataset, members in by_dataset(entries).items():
+        known = [(e.name, c) for e in members if (c := read_changes(e)) and len(c.changed)]
+        if known:
+            changed = tuple(Curve(name, np.arange(2.0, len(c.changed) + 2), c.by_step) for name, c in known)
+            settled = tuple(Curve(name, np.arange(1.0, len(c.changed) + 1), 100 * c.unchanged) for name, c in known)
+            panels.append(CurvePanel(dataset, "Changed pixels an image", changed, is_logarithmic=True))
+            panels.append(CurvePanel(dataset, "Images settled (×10⁻²)", settled, ceiling=100.0))
+    return panels

@@ -1,22 +1,26 @@
-"""A figure with its caption and the name of its files."""
+"""A captioned figure, and what every caption says of the rules behind its numbers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from bench.errors import StoreError
+from bench.store.files import Arrays, load_arrays
 from reports.results.entries import Entry
 from reports.tables.captions import leak_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Stored = TypeVar("Stored")
+
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """A figure with the name of its files and its caption."""
+class CaptionedFigure:
+    """A figure with the stem of its files and its caption."""
 
     name: str
     figure: Figure
@@ -24,12 +28,23 @@ class Drawn:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it needs both columns of a page."""
+        """Whether the figure needs both columns of a page."""
         return bool(self.figure.get_size_inches()[0] > 4)
 
 
+@dataclass(frozen=True)
+class NotDrawn:
+    """The reason, as a sentence, why a figure or a part of it is missing."""
+
+    reason: str
+
+
+Drawing = CaptionedFigure | NotDrawn
+"""One step of a maker of figures."""
+
+
 def rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of seeds") -> str:
-    """Split, protocol and scoring of a figure's rows, and which are limited, optimistic, oracles or leaks."""
+    """Split, protocol, scoring and seeds of a figure's rows, and which are limited, optimistic, oracles or leaks."""
     splits = ", ".join(dict.fromkeys(f"{e.dataset} (split {e.row.split})" for e in entries if e.scored))
     protocols = ", ".join(dict.fromkeys(e.row.protocol for e in entries if e.scored))
     scorings = ", ".join(dict.fromkeys(e.row.scoring.name for e in entries if e.scored))
@@ -46,10 +61,32 @@ def rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of
 
 
 def file_stem(entry: Entry) -> str:
-    """`dfinet-width-8-synthetic-0123456789ab`: letters, digits and dashes alone, told apart by the key."""
+    """A row's stem of letters, digits and dashes, unique by its key: `dfinet-width-8-synthetic-0123456789ab`."""
     return f"{words_of(f'{entry.row.label} {entry.dataset}')}-{entry.row.key}".strip("-")
 
 
 def words_of(text: str) -> str:
-    """`nudt-sirst`: at most 60 letters, digits and dashes, fit for the name of a file."""
+    """Turn a text into at most 60 letters, digits and dashes for the name of a file: `nudt-sirst`."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")
+
+
+def by_dataset(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The entries with scores, grouped by dataset."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.scored:
+            groups.setdefault(entry.dataset, []).append(entry)
+    return groups
+
+
+def read_stored(entry: Entry, name: str, make: Callable[[Arrays], Stored]) -> Stored:
+    """Make something of a file of arrays beside a result.
+
+    Raises:
+        StoreError: if the file is missing or broken; names the entry, and the run's folder by its key alone.
+    """
+    try:
+        return make(load_arrays(entry.folder / name))
+    except ValueError as error:
+        reason = str(error).replace(str(entry.folder), entry.row.key)
+        raise StoreError(f"{entry.row.label} on {entry.dataset}: {reason}") from None

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from bench.metrics.significance import LEVEL
 from bench.metrics.strata import KINDS, detection_strata
-from reports.figures.figure import Drawn, rules_words, words_of
+from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
+from reports.plots.strata import strata_figure
 from reports.results.entries import Entry
 from reports.results.image_counts import Counted, Method, read_counted
 
 
-def strata_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
+def strata_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
     """Per dataset on which anything was counted, a panel a kind of stratum; of many methods the first few."""
     for each in read_counted(entries, mixed="mark"):
         methods = [method for method in each.methods if each.is_on_list(method)]
@@ -20,9 +21,7 @@ def strata_figures(entries: Sequence[Entry]) -> Iterator[Drawn]:
             yield _figure(each, methods)
 
 
-def _figure(each: Counted, methods: Sequence[Method]) -> Drawn:
-    from reports.plots import strata
-
+def _figure(each: Counted, methods: Sequence[Method]) -> CaptionedFigure:
     shown, others = methods[:MOST], methods[MOST:]
     found = {_name(method): detection_strata(method.seeds) for method in shown}
     drawn = [entry for method in shown for entry in method.group.scored]
@@ -34,8 +33,8 @@ def _figure(each: Counted, methods: Sequence[Method]) -> Drawn:
     if others:
         caption.append(f"Not drawn: {', '.join(map(_name, others))}.")
     units = {kind.name: kind.unit for kind in KINDS}
-    return Drawn(
-        f"strata-{words_of(each.dataset)}", strata.strata_figure(each.dataset, found, units=units), " ".join(caption)
+    return CaptionedFigure(
+        f"strata-{words_of(each.dataset)}", strata_figure(each.dataset, found, units=units), " ".join(caption)
     )
 
 

@@ -1,4 +1,4 @@
-"""What the figures of accuracy against cost are drawn from: a point a method, and the reason for each that has none."""
+"""Figures of accuracy against cost: a point per method, and the reason why a method has none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.types import Cost
-from reports.columns import Metric
-from reports.plots.tradeoff import Kind, Point
+from reports.columns import Metric, metrics_shown
+from reports.figures.figure import CaptionedFigure, rules_words
+from reports.plots.tradeoff import MethodKind, Point, tradeoff_figure
+from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry, choose_cost, is_of
 from reports.results.same_rules import rules_of, rulings
 
@@ -43,11 +45,28 @@ class CostAxis:
 
 
 @dataclass
-class Found:
+class CostPoints:
     """Points by dataset; and by reason the methods without one, as (label, dataset)."""
 
     panels: dict[str, list[Point]] = field(default_factory=dict)
     left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+def tradeoff_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
+    """Accuracy against MACs and against latency, of all results with costs."""
+    metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
+    for axis in cost_axes(entries):
+        found = cost_points(entries, axis, metric)
+        if not found.panels:
+            continue
+        figure = tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({UNITS[metric.unit]})")
+        sentences = [
+            f"{metric.head} against {axis.words}.",
+            *_explain([point for members in found.panels.values() for point in members]),
+            not_drawn(found),
+            rules_words(entries, seeds="mean over seeds"),
+        ]
+        yield CaptionedFigure(axis.name, figure, " ".join(filter(None, sentences)))
 
 
 def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
@@ -81,9 +100,9 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     )
 
 
-def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> Found:
+def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> CostPoints:
     """A point for every method that has a value and a cost, dataset by dataset, each under its first set of rules."""
-    found = Found()
+    found = CostPoints()
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
         mine = [entry for entry in entries if entry.dataset == dataset]
         rules = rulings(mine)[0]
@@ -119,16 +138,16 @@ def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) ->
     return Point(label, value, statistics.fmean(values), spread, cost.parameters, _kind(scored[0].model.name, cost))
 
 
-def _kind(model: str, cost: Cost) -> Kind:
+def _kind(model: str, cost: Cost) -> MethodKind:
     if cost.macs is None:
         return "classical"
     return "ours" if model.startswith(PAPER) else "network"
 
 
-def not_drawn(found: Found) -> str:
+def not_drawn(found: CostPoints) -> str:
     """The methods without a point and why, as a sentence; empty where there are none.
 
-    >>> not_drawn(Found(left_out={"no MACs": [("TopHat", "A"), ("TopHat", "B")], "no IoU": [("ACM", "B")]}))
+    >>> not_drawn(CostPoints(left_out={"no MACs": [("TopHat", "A"), ("TopHat", "B")], "no IoU": [("ACM", "B")]}))
     'Not drawn: TopHat (no MACs); ACM on B (no IoU).'
     """
     datasets = {dataset for pairs in found.left_out.values() for _, dataset in pairs} | set(found.panels)
@@ -140,3 +159,18 @@ def not_drawn(found: Found) -> str:
             names.append(label if len(where) == len(datasets) else f"{label} on {' and '.join(where)}")
         parts.append(f"{', '.join(names)} ({reason})")
     return f"Not drawn: {'; '.join(parts)}." if parts else ""
+
+
+def _explain(points: Sequence[Point]) -> list[str]:
+    """The sentences of a caption about markers, bars and line."""
+    kinds = {point.kind for point in points}
+    sentences = []
+    if kinds - {"classical"}:
+        sentences.append("Circles: networks; their area grows with the square root of the parameters.")
+    if "ours" in kinds:
+        sentences.append("Bold: DFINet and its variants.")
+    if "classical" in kinds:
+        sentences.append("Diamonds: classical detectors, which have no parameters.")
+    if any(point.spread for point in points):
+        sentences.append("Bars: sample standard deviation over seeds.")
+    return [*sentences, "Grey line: no method drawn is better at the same cost or less."]

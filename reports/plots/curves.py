@@ -10,11 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 
-from reports.plots.style import PAGE, drawable, house_style, panel_axes, stroke
+from reports.plots.style import PAGE, FloatArray, drawable, house_style, panel_axes, stroke
 
-FloatArray = NDArray[np.float64]
 Panels = Mapping[str, Sequence["Curve"]]
 """Dataset to the curves of its panel."""
 
@@ -44,7 +42,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Axis:
+class AxisStyle:
     """What a figure's axes say and show."""
 
     x: str
@@ -55,27 +53,27 @@ class Axis:
 
 def roc_figure(panels: Panels) -> Figure:
     """True-positive rate over false-positive rate of pixels; logarithmic, for targets fill a thousandth of a frame."""
-    return _figure(panels, Axis("False-positive rate of pixels", "True-positive rate of pixels", _dress_roc))
+    return _figure(panels, AxisStyle("False-positive rate of pixels", "True-positive rate of pixels", _dress_roc))
 
 
 def precision_recall_figure(panels: Panels) -> Figure:
     """Precision over recall of pixels."""
-    return _figure(panels, Axis("Recall of pixels", "Precision of pixels", _dress_unit_square))
+    return _figure(panels, AxisStyle("Recall of pixels", "Precision of pixels", _dress_unit_square))
 
 
 def iou_figure(panels: Panels) -> Figure:
     """Pooled IoU over the threshold."""
-    return _figure(panels, Axis("Threshold of probability", "IoU", _dress_unit_square))
+    return _figure(panels, AxisStyle("Threshold of probability", "IoU", _dress_unit_square))
 
 
 def pd_fa_figure(panels: Panels) -> Figure:
     """Probability of detection of targets over the false-alarm rate, in 1e-6."""
     return _figure(
-        panels, Axis("False-alarm rate Fa (×10⁻⁶)", "Probability of detection Pd", _dress_pd_fa, x_scale=1e6)
+        panels, AxisStyle("False-alarm rate Fa (×10⁻⁶)", "Probability of detection Pd", _dress_pd_fa, x_scale=1e6)
     )
 
 
-def _figure(panels: Panels, axis: Axis) -> Figure:
+def _figure(panels: Panels, axis: AxisStyle) -> Figure:
     labels = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
     names = [drawable(label) for label in labels]
     with house_style():
@@ -93,7 +91,7 @@ def _figure(panels: Panels, axis: Axis) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, curve: Curve, index: int, axis: Axis) -> None:
+def _draw(axes: Axes, curve: Curve, index: int, axis: AxisStyle) -> None:
     look = stroke(index)
     axes.plot(curve.x * axis.x_scale, curve.y, color=look.colour, linestyle=look.dashes)
     if curve.at is not None:
@@ -215,7 +213,7 @@ def loss_figure(panels: Mapping[str, Sequence[LossCurve]]) -> Figure:
         dataset: [Curve(c.label, c.epoch, c.loss, at=_kept_point(c)) for c in losses]
         for dataset, losses in panels.items()
     }
-    return _figure(curves, Axis("Epoch", "Training loss", _dress_loss))
+    return _figure(curves, AxisStyle("Epoch", "Training loss", _dress_loss))
 
 
 def _kept_point(curve: LossCurve) -> tuple[float, float] | None:

@@ -36,7 +36,7 @@ LEAST_WRITTEN = 12
 
 
 @dataclass(frozen=True)
-class Bar:
+class ErrorShares:
     """One method's parts.
 
     Attributes:
@@ -51,7 +51,7 @@ class Bar:
     segmenting: Mapping[str, float]
 
 
-def errors_figure(bars: Sequence[Bar]) -> Figure:
+def errors_figure(bars: Sequence[ErrorShares]) -> Figure:
     """Two panels of stacked bars that share their methods; hIoU is written at the right."""
     names = [drawable(bar.label, limit=LETTERS) for bar in bars]
     with house_style():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
+from bench.data.images.decode import Pixels
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.levels import LEVELS, threshold_level
@@ -21,12 +22,7 @@ from bench.metrics.counting.matching import match_targets
 from bench.types import Scoring
 from reports.plots.style import COLUMN, PAGE, drawable, house_style
 
-Grey = NDArray[np.uint8]
-Levels = NDArray[np.uint16]
 Points = NDArray[np.float64]
-
-EARLY = (1, 2, 4)
-"""Rounds that pictures show, before the last one."""
 
 FOUND, MISSED, ALARM, INSET = "#029e73", "#de8f05", "#d55e00", "#56b4e9"
 """Green, orange, red and blue of the colour-blind palette; shapes and dashes tell them apart as well."""
@@ -39,7 +35,7 @@ ZOOM = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class ProbabilityMap:
     """One map of a picture row.
 
     Attributes:
@@ -48,7 +44,7 @@ class Prediction:
     """
 
     head: str
-    q: Levels
+    q: NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +59,9 @@ class Picture:
     """
 
     name: str
-    image: Grey
-    mask: Grey
-    predictions: tuple[Prediction, ...]
-
-
-def read_pictures(arrays: Mapping[str, NDArray[Any]]) -> tuple[Picture, ...]:
-    """The pictures of an examples.npz, with the maps of its early rounds and of its last, which the tables judge."""
-    pictures = []
-    for k, name in enumerate(arrays["names"]):
-        q = arrays[f"rounds_{k}"]
-        shown = [*(r for r in EARLY if r < len(q)), len(q)]
-        maps = tuple(Prediction(f"Round {r}" if len(q) > 1 else "Prediction", q[r - 1]) for r in shown)
-        pictures.append(Picture(str(name), arrays[f"image_{k}"], arrays[f"mask_{k}"], maps))
-    return tuple(pictures)
+    image: Pixels
+    mask: Pixels
+    predictions: tuple[ProbabilityMap, ...]
 
 
 def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
@@ -103,7 +88,7 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
         for picture, height in zip(pictures, heights, strict=True):
             scale = (side - GAP) / picture.image.shape[1]
             for column in range(len(heads)):
-                _draw(Place(axes, column * side + GAP / 2, top - GAP / 2, scale), picture, column, scoring)
+                _draw(MapArea(axes, column * side + GAP / 2, top - GAP / 2, scale), picture, column, scoring)
             top -= height
         _legend(axes)
         axes.set(xlim=(0.0, width), ylim=(0.0, total))
@@ -123,7 +108,7 @@ def _heads(pictures: Sequence[Picture]) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class MapArea:
     """Where one map lies on the figure's only axes, whose unit is the inch.
 
     Attributes:
@@ -160,22 +145,22 @@ class Place:
         self.axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes))
 
 
-def _draw(place: Place, picture: Picture, column: int, scoring: Scoring) -> None:
+def _draw(area: MapArea, picture: Picture, column: int, scoring: Scoring) -> None:
     """One map with its marks: the image, the mask, or a prediction judged as the scoring judges it."""
     targets = find_components(picture.mask > 0, connectivity=scoring.connectivity)
     shown, limits = _map(picture, column)
-    place.show(shown, limits)
+    area.show(shown, limits)
     if column < 2:
         for target in range(len(targets)):
-            _circle(place, targets, target, colour=FOUND)
+            _circle(area, targets, target, colour=FOUND)
     else:
-        _match_targets(place, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
+        _mark_matches(area, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
     if len(targets):
-        _inset(place, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
+        _inset(area, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
     if column == 0:
         paper = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.0}
-        across, up = place.at(picture.image.shape[0], 0)
-        place.axes.text(
+        across, up = area.at(picture.image.shape[0], 0)
+        area.axes.text(
             across + 0.03,
             up + 0.03,
             drawable(picture.name, limit=24),
@@ -196,32 +181,34 @@ def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, floa
     return picture.predictions[column - 2].q / LEVELS, (0.0, 1.0)
 
 
-def _match_targets(place: Place, q: Levels, mask: NDArray[np.bool_], targets: Components, scoring: Scoring) -> None:
+def _mark_matches(
+    area: MapArea, q: NDArray[np.uint16], mask: NDArray[np.bool_], targets: Components, scoring: Scoring
+) -> None:
     """Circle what was found and missed, and box every false alarm, as the scoring counts them."""
     prediction = q > threshold_level(scoring.threshold)
     found = find_components(prediction, connectivity=scoring.connectivity)
     verdict = match_targets(mask, targets, prediction, found, scoring)
     for target, is_found in enumerate(verdict.is_found):
-        _circle(place, targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
+        _circle(area, targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
     for alarm in np.flatnonzero(verdict.is_alarm):
         mine = found.owner == alarm
-        rows, cols = _extent(found.rows[mine], place), _extent(found.cols[mine], place)
-        place.frame(rows, cols, colour=ALARM, dashes="--")
+        rows, cols = _extent(found.rows[mine], area), _extent(found.cols[mine], area)
+        area.frame(rows, cols, colour=ALARM, dashes="--")
 
 
-def _extent(pixels: NDArray[np.int64], place: Place) -> slice:
+def _extent(pixels: NDArray[np.int64], area: MapArea) -> slice:
     """First and last pixel with a margin that is 0.04 inches wide in print, at least two pixels."""
-    margin = max(2, round(0.04 / place.scale))
+    margin = max(2, round(0.04 / area.scale))
     return slice(int(pixels.min()) - margin, int(pixels.max()) + 1 + margin)
 
 
-def _circle(place: Place, components: Components, index: int, *, colour: str, dashes: str = "-") -> None:
+def _circle(area: MapArea, components: Components, index: int, *, colour: str, dashes: str = "-") -> None:
     row, col = components.centroids[index]
-    own = float(np.sqrt(components.areas[index] / np.pi)) * place.scale
+    own = float(np.sqrt(components.areas[index] / np.pi)) * area.scale
     radius = max(0.05, 1.6 * own + 0.02)
-    middle = place.at(row + 0.5, col + 0.5)
+    middle = area.at(row + 0.5, col + 0.5)
     patch = Circle(middle, radius, fill=False, edgecolor=colour, linewidth=0.9, linestyle=dashes)
-    place.axes.add_patch(patch)
+    area.axes.add_patch(patch)
 
 
 def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
@@ -232,17 +219,17 @@ def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
 
 
 def _inset(
-    place: Place, shown: NDArray[Any], limits: tuple[float, float], *, targets: Components, avoid: Points
+    area: MapArea, shown: NDArray[Any], limits: tuple[float, float], *, targets: Components, avoid: Points
 ) -> None:
     """The largest target enlarged, in the corner farthest from what is marked, and a frame where it was taken from."""
     rows, cols = zoom_window(targets, shown.shape)
     side = rows.stop - rows.start
     wide = min(0.4 * min(shown.shape), ZOOM * side)
     top, left = farthest_corner(avoid, shown.shape, side=wide)
-    enlarged = Place(place.axes, *place.at(top, left), place.scale * wide / side)
+    enlarged = MapArea(area.axes, *area.at(top, left), area.scale * wide / side)
     enlarged.show(shown[rows, cols], limits)
     enlarged.frame(slice(0, side), slice(0, side), colour=INSET, width=0.8)
-    place.frame(rows, cols, colour=INSET, width=0.4)
+    area.frame(rows, cols, colour=INSET, width=0.4)
 
 
 def zoom_window(targets: Components, shape: tuple[int, ...]) -> tuple[slice, slice]:

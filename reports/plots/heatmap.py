@@ -16,8 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from bench.types import Better
-from reports.plots.curves import FloatArray
-from reports.plots.style import COLUMN, PAGE, drawable, house_style
+from reports.plots.style import COLUMN, PAGE, FloatArray, drawable, house_style
 from reports.table import DASH
 
 CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from reports.plots.style import FloatArray
 
 DISTANCES = (1.5, 5, 9, 14, 20, 27, 35, 44, 54, 66, 80, 96, 114, 134, 156)
 """From the edge of a marker to its name, points."""
 
 ANGLES = np.deg2rad([0, 45, 315, 90, 270, 135, 225, 180, 22, 338, 68, 292, 112, 248, 158, 202])
-"""Directions from a marker to its name, the liked ones first: on a tie the first wins."""
+"""Directions from a marker to its name, preferred ones first: on a tie the first wins."""
 
 SIDEWAYS = 0.3
 """Cosine from which on a name begins (or ends) where its direction points, instead of being centred there."""
@@ -81,7 +81,7 @@ def draw_labels(axes: Axes, anchors: Sequence[Anchor], *, size: float) -> list[T
     extents = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width, box.height) for box in extents]) / scale + 2 * PAD
     bounds = np.array(axes.get_window_extent().extents) / scale + np.array([1, 1, -1, -1]) * MARGIN
-    layout = Layout(centres, np.array([a.radius for a in anchors]), sizes, bounds)
+    layout = LabelLayout(centres, np.array([a.radius for a in anchors]), sizes, bounds)
     to_data = axes.transData.inverted()
     for text, box, anchor, centre in zip(texts, layout.place(), anchors, centres, strict=True):
         across, up = to_data.transform((box[:2] + box[2:]) / 2 * scale)
@@ -93,7 +93,7 @@ def draw_labels(axes: Axes, anchors: Sequence[Anchor], *, size: float) -> list[T
     return texts
 
 
-class Layout:
+class LabelLayout:
     """Boxes for names around markers.
 
     Args:
@@ -156,7 +156,7 @@ class Layout:
         return np.asarray(np.hypot(*(nearest - self.centres).transpose(2, 0, 1)) - self.radii)
 
     def _candidates(self, index: int) -> FloatArray:
-        """(K, 4) boxes around a marker, near and liked ones first; one that would leave the bounds is pushed inside."""
+        """(K, 4) boxes around a marker, near and preferred ones first; all are moved inside the bounds."""
         directions = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)  # (A, 2)
         half = self.sizes[index] / 2
         reach = self.radii[index] + np.array(DISTANCES)

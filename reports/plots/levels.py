@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.plots.curves import FloatArray, legend_rows
-from reports.plots.style import COLUMN, LEGEND_LINE, PAGE, drawable, house_style, stroke
+from reports.plots.curves import legend_rows
+from reports.plots.style import COLUMN, LEGEND_LINE, PAGE, FloatArray, drawable, house_style, stroke
 
 MOST = 5
 """Panels beside each other."""

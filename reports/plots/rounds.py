@@ -24,7 +24,7 @@ PANEL_HEIGHT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class CurvePanel:
     """One panel.
 
     Attributes:
@@ -42,7 +42,7 @@ class Panel:
     ceiling: float = math.inf
 
 
-def rounds_figure(panels: Sequence[Panel], *, most: int, x: str = "Feedback round") -> Figure:
+def rounds_figure(panels: Sequence[CurvePanel], *, most: int, x: str = "Feedback round") -> Figure:
     """Panels of curves over feedback rounds, or other whole numbers, with one legend.
 
     Args:
@@ -68,7 +68,7 @@ def _draw(axes: Axes, curve: Curve, index: int) -> None:
     axes.plot(curve.x, curve.y, color=look.colour, linestyle=look.dashes, marker=look.marker, clip_on=False)
 
 
-def _dress(axes: Axes, panel: Panel, *, x: str) -> None:
+def _dress(axes: Axes, panel: CurvePanel, *, x: str) -> None:
     axes.set_title(drawable(panel.title), pad=4)
     axes.set_xlabel(x, labelpad=2)
     axes.set_ylabel(panel.y, labelpad=2)

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.plots.curves import FloatArray
 from reports.plots.rounds import widen
-from reports.plots.style import drawable, house_style, panel_axes, stroke
+from reports.plots.style import FloatArray, drawable, house_style, panel_axes, stroke
 from reports.results.entries import ORACLE_START, STARTS
 
 PANEL_HEIGHT = 2.2

@@ -17,12 +17,12 @@ from reports.plots.curves import power_of_ten
 from reports.plots.labels import Anchor, draw_labels
 from reports.plots.style import PALETTE, drawable, house_style, panel_axes
 
-Kind = Literal["ours", "network", "classical"]
+MethodKind = Literal["ours", "network", "classical"]
 
-COLOURS: dict[Kind, str] = {"ours": "#c04f00", "network": PALETTE[0], "classical": "#5a5a5a"}
+COLOURS: dict[MethodKind, str] = {"ours": "#c04f00", "network": PALETTE[0], "classical": "#5a5a5a"}
 """A darker orange, blue and grey of the colour-blind palette: names have to be read in them."""
 
-WORDS: dict[Kind, str] = {"ours": "DFINet", "network": "other networks", "classical": "classical detectors"}
+WORDS: dict[MethodKind, str] = {"ours": "DFINet", "network": "other networks", "classical": "classical detectors"}
 
 SAMPLES = (0.1, 1.0, 10.0, 50.0)
 """Million parameters of the legend's markers."""
@@ -58,7 +58,7 @@ class Point:
     value: float
     spread: float
     parameters: int
-    kind: Kind
+    kind: MethodKind
 
 
 def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) -> Figure:
@@ -67,7 +67,7 @@ def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) ->
     Args:
         x, y: what the axes say.
     """
-    kinds: list[Kind] = [kind for kind in WORDS if any(p.kind == kind for some in panels.values() for p in some)]
+    kinds: list[MethodKind] = [kind for kind in WORDS if any(p.kind == kind for some in panels.values() for p in some)]
     with house_style():
         most = max(map(len, panels.values()))
         figure, every = panel_axes(len(panels), height=_height(most), legend_rows=2 if len(panels) > 1 else 3)
@@ -76,21 +76,6 @@ def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) ->
             _draw_panel(figure, axes, points, x=x, y=y)
         _legend(figure, kinds, columns=99 if len(panels) > 1 else 4)
     return figure
-
-
-def explain(points: Sequence[Point]) -> list[str]:
-    """What a caption has to say of markers, bars and line."""
-    kinds = {point.kind for point in points}
-    sentences = []
-    if kinds - {"classical"}:
-        sentences.append("Circles: networks; their area grows with the square root of the parameters.")
-    if "ours" in kinds:
-        sentences.append("Bold: DFINet and its variants.")
-    if "classical" in kinds:
-        sentences.append("Diamonds: classical detectors, which have no parameters.")
-    if any(point.spread for point in points):
-        sentences.append("Bars: sample standard deviation over seeds.")
-    return [*sentences, "Grey line: no method drawn is better at the same cost or less."]
 
 
 def _draw_panel(figure: Figure, axes: Axes, points: Sequence[Point], *, x: str, y: str) -> None:
@@ -232,7 +217,7 @@ def _anchor(point: Point) -> Anchor:
     return Anchor(point.cost, point.value, _size(point) / 2, text, COLOURS[point.kind], weight)
 
 
-def _legend(figure: Figure, kinds: Sequence[Kind], *, columns: int) -> None:
+def _legend(figure: Figure, kinds: Sequence[MethodKind], *, columns: int) -> None:
     """Kinds of method, and markers of round numbers of parameters."""
     samples = [_sample(WORDS[kind], kind, 6.0 if kind != "classical" else 4.5) for kind in kinds]
     if set(kinds) - {"classical"}:
@@ -248,7 +233,7 @@ def _legend(figure: Figure, kinds: Sequence[Kind], *, columns: int) -> None:
     )
 
 
-def _sample(text: str, kind: Kind, size: float) -> Line2D:
+def _sample(text: str, kind: MethodKind, size: float) -> Line2D:
     colour = COLOURS[kind]
     return Line2D(
         [],

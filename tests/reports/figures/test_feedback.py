@@ -14,10 +14,12 @@ from bench.types import Score
 from reports.build import build_report
 from reports.columns import STANDARD
 from reports.figures.all import draw_figures
-from reports.figures.feedback_data import change_panels, metric_panels, rounds_curve, start_panels, variant_panels
+from reports.figures.feedback import change_panels, metric_panels, rounds_curve
 from reports.figures.select import with_feedback, without_ablations
+from reports.figures.start_masks import start_panels
+from reports.figures.variants import variant_panels
 from reports.plots.curves import Curve
-from reports.plots.rounds import Panel, rounds_figure
+from reports.plots.rounds import CurvePanel, rounds_figure
 from reports.plots.start_masks import StartCurve, starts_figure
 from reports.plots.variants import variants_figure
 from reports.results.entries import Entry
@@ -54,7 +56,7 @@ def test_a_round_without_value_leaves_its_curve_out():
 
 def test_an_axis_has_no_tick_above_what_a_metric_can_reach():
     flat = Curve("A", np.array([1.0, 2.0]), np.array([100.0, 100.0]))
-    (axes,) = rounds_figure([Panel("X", "Pd", (flat,), ceiling=100.0)], most=3).axes
+    (axes,) = rounds_figure([CurvePanel("X", "Pd", (flat,), ceiling=100.0)], most=3).axes
     assert max(axes.get_yticks()) == 100.0
     assert 100.0 < axes.get_ylim()[1] < 101.0
 
@@ -73,7 +75,7 @@ def test_changes_lie_on_a_logarithm_with_zero_on_its_edge(tmp_path: Path):
 
 def test_masks_that_never_change_lie_on_a_plain_axis():
     still = Curve("A", np.array([2.0, 3.0]), np.array([0.0, 0.0]))
-    (axes,) = rounds_figure([Panel("X", "pixels", (still,), is_logarithmic=True)], most=3).axes
+    (axes,) = rounds_figure([CurvePanel("X", "pixels", (still,), is_logarithmic=True)], most=3).axes
     assert (axes.get_yscale(), axes.get_ylim()) == ("linear", (0.0, 1.0))
     assert axes.lines[0].get_ydata().tolist() == [0.0, 0.0]
 
@@ -86,7 +88,7 @@ def test_of_many_methods_ablations_have_a_figure_of_their_own():
     rivals = [entry(result(replace(ACM, name=f"Net {number}"))) for number in range(9)]
     assert without_ablations([*rivals, *MANY[:4]]).left_out == ""
     assert without_ablations([*rivals, *MANY[:5]]).left_out == "Not drawn: 4 ablations of DFINet."
-    drawn = {figure.name: figure for figure in draw_figures(MANY, [])}
+    drawn = {figure.name: figure for figure in draw_figures(MANY).figures}
     assert legend(drawn["rounds"].figure) == ["DFINet"]
     assert drawn["rounds"].caption.endswith("Not drawn: 18 ablations of DFINet.")
     assert len(drawn["rounds-ablation"].figure.axes) == 18
@@ -134,7 +136,7 @@ def test_first_masks_of_one_network_are_compared_from_their_own_iou_on(tmp_path:
 
 
 def test_the_oracle_is_dashed_called_one_and_kept_from_other_figures(tmp_path: Path):
-    drawn = {figure.name: figure for figure in draw_figures(starts(tmp_path), [])}
+    drawn = {figure.name: figure for figure in draw_figures(starts(tmp_path)).figures}
     figure = drawn["start-masks"].figure
     assert legend(figure) == ["Otsu", "noise", "ground truth (oracle)"]
     assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "-", "--"]
@@ -145,7 +147,7 @@ def test_the_oracle_is_dashed_called_one_and_kept_from_other_figures(tmp_path: P
 
 
 def test_costs_between_two_powers_of_ten_are_told_by_plain_numbers(tmp_path: Path):
-    (axes,) = next(f for f in draw_figures(starts(tmp_path)[:1], []) if f.name == "tradeoff-macs").figure.axes
+    (axes,) = next(f for f in draw_figures(starts(tmp_path)[:1]).figures if f.name == "tradeoff-macs").figure.axes
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert [axes.xaxis.get_major_formatter()(tick) for tick in ticks] == ["150", "200"]
@@ -157,8 +159,8 @@ def test_one_first_mask_alone_makes_no_figure():
 
 def test_a_broken_file_is_told_and_other_figures_are_drawn(tmp_path: Path):
     write_arrays(tmp_path / FULL_RUN.key / "rounds.npz", {"names": MADE_TWICE["names"]})
-    notes: list[str] = []
-    drawn = [figure.name for figure in draw_figures([entry(FULL_RUN, tmp_path)], notes)]
+    made = draw_figures([entry(FULL_RUN, tmp_path)])
+    drawn, notes = [figure.name for figure in made.figures], made.notes
     assert "rounds" in drawn
     assert "mask-changes" not in drawn
     assert any(note.startswith("a figure of feedback is not drawn: ") for note in notes)
@@ -188,7 +190,7 @@ def test_nothing_of_a_figure_is_cut_off_or_covered(datasets: int):
         Curve(f"A method of a long name {n}", np.arange(1.0, 9), np.linspace(99.9, 100, 8) - n) for n in range(7)
     )
     names = ["NUAA-SIRST", "NUDT-SIRST"][:datasets]
-    panels = [Panel(name, "IoU (×10⁻²)", curves, ceiling=100.0) for name in names for _ in range(3)]
+    panels = [CurvePanel(name, "IoU (×10⁻²)", curves, ceiling=100.0) for name in names for _ in range(3)]
     assert inside(rounds_figure(panels, most=3))
     own = [StartCurve(start, np.arange(9.0), np.linspace(0, 100, 9)) for start in ("otsu", "zeros", "ground-truth")]
     assert inside(starts_figure(dict.fromkeys(names, own), y="IoU (×10⁻²)"))

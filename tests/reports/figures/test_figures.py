@@ -16,15 +16,9 @@ from bench.metrics.counting.levels import LEVELS
 from bench.metrics.curves import CurveCounts
 from bench.store.files import write_arrays
 from bench.types import Scoring, Training
-from reports.figures.curve_data import (
-    iou_curve,
-    pd_fa_curve,
-    precision_recall_curve,
-    read_examples,
-    read_loss,
-    roc_curve,
-    thin,
-)
+from reports.figures.curves import iou_curve, pd_fa_curve, precision_recall_curve, roc_curve, thin
+from reports.figures.examples import read_examples, read_pictures
+from reports.figures.loss import read_loss
 from reports.plots.curves import (
     Curve,
     LossCurve,
@@ -34,7 +28,7 @@ from reports.plots.curves import (
     precision_recall_figure,
     roc_figure,
 )
-from reports.plots.examples import Picture, Prediction, picture_figure, read_pictures
+from reports.plots.examples import Picture, ProbabilityMap, picture_figure
 from reports.plots.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, mark_limited, stroke, write_figure
 from reports.results.entries import Entry, entry_of
 from tests.reports.fake_runs import result, row_of
@@ -251,7 +245,7 @@ def picture(*, found: bool, alarm: bool, rounds: int = 1) -> Picture:
     q[50:52, 60:62] = 65535 if alarm else 100
     image = np.full((64, 80), 90, np.uint8)
     heads = ["Prediction"] if rounds == 1 else [f"Round {r}" for r in (1, 2, 4, 8)]
-    return Picture("000001", image, mask, tuple(Prediction(head, q) for head in heads))
+    return Picture("000001", image, mask, tuple(ProbabilityMap(head, q) for head in heads))
 
 
 def marks(figure_of: Picture) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.types import RunResult, Score
 from reports.figures.errors import error_figures
-from reports.plots.error_bars import Bar, errors_figure
+from reports.plots.error_bars import ErrorShares, errors_figure
 from reports.render.csv_markdown import table_to_csv
 from reports.results.entries import Entry, entry_of
 from reports.tables.errors import errors_table
@@ -123,7 +123,7 @@ def test_a_figure_for_each_dataset_names_who_is_not_in_it() -> None:
 
 def test_bars_are_as_long_as_their_parts_and_say_what_is_undefined() -> None:
     parts = {"IoU": 75.0, "S2M": 5.0, "M2S": 0.0, "ITF": 15.0, "PCP": 5.0}
-    figure = errors_figure([Bar("A", 37.5, parts, {})])
+    figure = errors_figure([ErrorShares("A", 37.5, parts, {})])
     left, right = figure.axes
     assert [patch.get_width() for patch in left.patches] == pytest.approx(list(parts.values()))  # type: ignore[attr-defined]
     assert [patch.get_x() for patch in left.patches] == pytest.approx([0, 75, 80, 80, 95])  # type: ignore[attr-defined]

@@ -1,0 +1,75 @@
+"""The figure of training losses, from the logs of the trainings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.types import Training
+from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset
+from reports.plots.curves import LossCurve, loss_figure
+from reports.results.entries import Entry, one_line
+
+CAPTION = (
+    "Training loss of every epoch, each training once, by test set. Markers: the epoch whose weights were kept. "
+    "Losses of different kinds cannot be compared."
+)
+
+
+def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
+    """Training loss over epochs, one curve for every training with a log."""
+    panels: dict[str, list[LossCurve]] = {}
+    seen: set[tuple[str, str]] = set()
+    for dataset, members in by_dataset(entries).items():
+        for entry in members:
+            training = (dataset, _training_key(entry))
+            if training in seen:
+                continue
+            seen.add(training)
+            try:
+                curve = read_loss(entry)
+            except StoreError as error:
+                yield NotDrawn(f"no training curve drawn: {one_line(str(error))}")
+                continue
+            if curve is not None:
+                panels.setdefault(dataset, []).append(curve)
+    if panels:
+        yield CaptionedFigure("loss", loss_figure(panels), CAPTION)
+
+
+def _training_key(entry: Entry) -> str:
+    """Key of the training that made an entry's weights; the entry's own key if they were not trained here."""
+    weights = entry.result.experiment.weights if entry.result else None
+    return weights.key if isinstance(weights, Training) else entry.row.key
+
+
+def read_loss(entry: Entry) -> LossCurve | None:
+    """Read the training loss of every epoch; None for weights not trained here or without a log.
+
+    Raises:
+        StoreError: if the log is broken.
+    """
+    weights = entry.result.experiment.weights if entry.result else None
+    if not isinstance(weights, Training):
+        return None
+    path = entry.folder.parent / "trainings" / weights.key / "log.jsonl"
+    if not path.is_file():
+        return None
+    records = [_record(path, number, line) for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
+    kept = entry.result.best_epoch if entry.result else 0
+    epochs, losses = (np.array([record[name] for record in records], dtype=float) for name in ("epoch", "loss"))
+    return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
+
+
+def _record(path: Path, number: int, line: str) -> Mapping[str, float]:
+    try:
+        record = json.loads(line)
+        return {name: float(record[name]) for name in ("epoch", "loss")}
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{path.parent.name}/{path.name}, line {number}: expected an object with epoch and loss; train again"
+        ) from None
