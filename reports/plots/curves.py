@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.plots.style import PAGE, FloatArray, drawable, house_style, panel_axes, stroke
+from reports.plots.legend import draw_legend, legend_rows
+from reports.plots.style import FloatArray, draw_grid, drawable, house_style, panel_axes, stroke
 
 Panels = Mapping[str, Sequence["Curve"]]
 """Dataset to the curves of its panel."""
@@ -85,8 +85,7 @@ def _figure(panels: Panels, axis: AxisStyle) -> Figure:
             axis.dress(axes)
             axes.set_xlabel(axis.x, labelpad=2)
             axes.set_ylabel(axis.y, labelpad=2)
-            axes.grid(True, which="major")
-            axes.set_axisbelow(True)
+            draw_grid(axes)
         draw_legend(figure, names)
     return figure
 
@@ -107,36 +106,6 @@ def _draw(axes: Axes, curve: Curve, index: int, axis: AxisStyle) -> None:
             clip_on=False,
             zorder=5,
         )
-
-
-def legend_rows(labels: Sequence[str], panels: int) -> int:
-    """Lines that the legend of these labels takes below so many panels."""
-    return -(-len(labels) // _legend_columns(labels, panels))
-
-
-def _legend_columns(labels: Sequence[str], panels: int) -> int:
-    """Entries that fit side by side, at about 0.055 inches a letter and half an inch for the sample."""
-    width = PAGE if panels > 1 else PAGE / 2
-    return max(1, min(len(labels), int(width / (0.5 + 0.058 * max(map(len, labels))))))
-
-
-def draw_legend(figure: Figure, labels: Sequence[str]) -> None:
-    """One legend for all panels, below them: it covers no data."""
-    samples = []
-    for index, label in enumerate(labels):
-        look = stroke(index)
-        samples.append(Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, label=label))
-    panels = len(figure.axes)
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        borderaxespad=0.1,
-        labelspacing=0.25,
-        ncols=_legend_columns(labels, panels),
-        frameon=False,
-        handlelength=3.2,
-        columnspacing=1.4,
-    )
 
 
 def _dress_roc(axes: Axes) -> None:

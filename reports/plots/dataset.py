@@ -17,7 +17,8 @@ from scipy.stats import ks_2samp
 
 from bench.data.quality.dataset_statistics import Description
 from bench.metrics.strata import KINDS
-from reports.plots.style import PALETTE, drawable, house_style, panel_axes
+from reports.plots.legend import draw_samples
+from reports.plots.style import PALETTE, draw_grid, drawable, house_style, panel_axes
 
 PANEL_HEIGHT = 1.85
 COLOURS = (PALETTE[0], PALETTE[1], PALETTE[2])
@@ -139,8 +140,7 @@ def _draw_sizes_against_ratios(axes: Axes, lists: Sequence[Description]) -> None
     axes.yaxis.set_major_locator(FixedLocator(RATIO_TICKS))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def _draw_counts(axes: Axes, lists: Sequence[Description]) -> None:
@@ -192,8 +192,7 @@ def _draw_brightness(axes: Axes, lists: Sequence[Description]) -> None:
     axes.xaxis.set_major_locator(FixedLocator([0, 64, 128, 192, 255]))
     axes.set_xlabel("Mean level of an image", labelpad=2)
     axes.set_ylabel("Deviation of its levels", labelpad=2)
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def _scatter(axes: Axes, across: Values, up: Values, index: int) -> None:
@@ -250,8 +249,7 @@ def _dress(
     distance = axes.text(0.975, 0.965, _distance(lists, values_of), transform=axes.transAxes, ha="right", va="top")
     distance.set(fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.grid(True, axis="y", which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes, axis="y")
 
 
 def _absence(lists: Sequence[Description], of: str = "targets") -> str:
@@ -305,4 +303,4 @@ def _draw_legend(figure: Figure, described: Mapping[str, Description]) -> None:
         )
         for index, (name, own) in enumerate(described.items())
     ]
-    figure.legend(handles=samples, loc="lower center", ncols=len(samples), frameon=False, borderaxespad=0.1)
+    draw_samples(figure, samples, columns=len(samples), columnspacing=2.0)

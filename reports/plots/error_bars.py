@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from reports.plots.style import LEGEND_LINE, PAGE, PALETTE, drawable, house_style
+from reports.plots.legend import draw_samples
+from reports.plots.style import LEGEND_LINE, PAGE, PALETTE, add_panel, drawable, empty_figure, house_style
 
 COLOURS = {
     "IoU": PALETTE[0],
@@ -77,14 +77,12 @@ def _panels(count: int, *, left: float) -> tuple[Figure, list[Axes]]:
     """
     room = LEGEND_LINE + 0.1
     total = ABOVE + count * BAR + BELOW + room
-    figure = Figure(figsize=(PAGE, total))
-    FigureCanvasAgg(figure)
+    figure = empty_figure(PAGE, total)
     width = (PAGE - left - RIGHT - GAP) / 2
     panels = []
     for index in range(2):
         start = left + index * (width + GAP)
-        place = (start / PAGE, (room + BELOW) / total, width / PAGE, count * BAR / total)
-        panels.append(figure.add_axes(place))
+        panels.append(add_panel(figure, start, room + BELOW, width, count * BAR))
     return figure, panels
 
 
@@ -115,12 +113,4 @@ def _dress(axes: Axes, title: str, count: int) -> None:
 
 def _legend(figure: Figure) -> None:
     samples = [Patch(facecolor=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        ncols=len(samples),
-        frameon=False,
-        borderaxespad=0.1,
-        handlelength=1.2,
-        columnspacing=1.6,
-    )
+    draw_samples(figure, samples, columns=len(samples), handlelength=1.2, columnspacing=1.6)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
@@ -20,7 +19,7 @@ from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.counting.matching import match_targets
 from bench.types import Scoring
-from reports.plots.style import COLUMN, PAGE, drawable, house_style
+from reports.plots.style import COLUMN, PAGE, drawable, empty_figure, house_style
 
 Points = NDArray[np.float64]
 
@@ -78,8 +77,7 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
     heights = [(side - GAP) * p.image.shape[0] / p.image.shape[1] + GAP for p in pictures]
     total = sum(heights) + ABOVE + BELOW
     with house_style():
-        figure = Figure(figsize=(width, total))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(width, total)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0.0, width), ylim=(0.0, total))
         axes.set_axis_off()
         for column, head in enumerate(heads):

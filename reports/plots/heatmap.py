@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from bench.types import Better
-from reports.plots.style import COLUMN, PAGE, FloatArray, drawable, house_style
+from reports.plots.style import COLUMN, PAGE, FloatArray, add_panel, drawable, empty_figure, house_style
 from reports.table import DASH
 
 CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19
@@ -124,12 +123,11 @@ def heatmap_figure(panels: Sequence[HeatMap], *, scale: Scale, x: str, y: str, m
     height = TOP + down * slot + BAR_ROOM
     norm = scale.norm(panels)
     with house_style():
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(width, height)
         for index, panel in enumerate(panels):
             row, column = divmod(index, across)
             corner = (left + column * (size[0] + GAP), height - TOP - row * slot - TITLE - size[1])
-            axes = figure.add_axes((corner[0] / width, corner[1] / height, size[0] / width, size[1] / height))
+            axes = add_panel(figure, *corner, *size)
             _draw(axes, panel, scale, norm)
             _dress(axes, panel, x=x, y=y if column == 0 else "", is_left=column == 0, lean=lean)
         _bar(figure, scale, norm, left=left, widest=across * size[0] + GAP * (across - 1))
@@ -221,10 +219,9 @@ def _dress(axes: Axes, panel: HeatMap, *, x: str, y: str, is_left: bool, lean: f
 
 def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, widest: float) -> None:
     """The colour scale, at the lower edge, with room for its label beside it."""
-    width, height = figure.get_size_inches()
     room = LABEL_GAP + LETTER * len(scale.label) + RIGHT
-    span = min(widest, WIDEST_BAR, width - left - room)
-    axes = figure.add_axes((left / width, 0.24 / height, span / width, BAR / height))
+    span = min(widest, WIDEST_BAR, figure.get_figwidth() - left - room)
+    axes = add_panel(figure, left, 0.24, span, BAR)
     bar = figure.colorbar(ScalarMappable(norm, scale.colours), cax=axes, orientation="horizontal")
     bar.outline.set_linewidth(0.4)
     axes.tick_params(length=2, pad=1.5, labelsize=6.5)

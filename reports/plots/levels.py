@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.plots.curves import legend_rows
-from reports.plots.style import COLUMN, LEGEND_LINE, PAGE, FloatArray, drawable, house_style, stroke
+from reports.plots.legend import draw_samples, even_columns, legend_rows
+from reports.plots.style import (
+    COLUMN,
+    LEGEND_LINE,
+    PAGE,
+    FloatArray,
+    add_panel,
+    draw_grid,
+    drawable,
+    empty_figure,
+    house_style,
+    stroke,
+)
 
 MOST = 5
 """Panels beside each other."""
@@ -37,12 +47,11 @@ def levels_figure(panels: Mapping[str, Mapping[str, FloatArray]], *, levels: Seq
     part = (width - LEFT - RIGHT - GAP * (across - 1)) / across
     known = [value for lines in panels.values() for values in lines.values() for value in values if np.isfinite(value)]
     with house_style():
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(width, height)
         for index, (kind, lines) in enumerate(panels.items()):
             row, column = divmod(index, across)
             corner = (LEFT + column * (part + GAP), height - row * slot - TITLE - HEIGHT)
-            axes = figure.add_axes((corner[0] / width, corner[1] / height, part / width, HEIGHT / height))
+            axes = add_panel(figure, *corner, part, HEIGHT)
             for number, values in enumerate(lines.values()):
                 _draw(axes, np.array(levels), values, number)
             axes.set_ylim(0, 1.05 * max(known, default=0) or 1)
@@ -71,8 +80,7 @@ def _dress(axes: Axes, kind: str, levels: Sequence[int], *, y: str) -> None:
     axes.set_xlim(min(levels) - 0.2, max(levels) + 0.2)
     axes.set_xlabel("Level", labelpad=1)
     axes.tick_params(pad=2, length=2)
-    axes.grid(True, axis="y", which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes, axis="y")
     if y:
         axes.set_ylabel(y, labelpad=2)
     else:
@@ -85,13 +93,4 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
         Line2D([], [], color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3.2, label=name)
         for look, name in zip(looks, names, strict=True)
     ]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        borderaxespad=0.1,
-        labelspacing=0.25,
-        ncols=-(-len(names) // legend_rows(names, len(figure.axes))),
-        frameon=False,
-        handlelength=2.6,
-        columnspacing=1.4,
-    )
+    draw_samples(figure, samples, columns=even_columns(names, len(figure.axes)), handlelength=2.6)

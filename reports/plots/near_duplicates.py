@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bench.data.images.decode import Pixels
 from bench.data.quality.leak_search import Twin
-from reports.plots.style import PAGE, drawable, house_style
+from reports.plots.style import PAGE, add_panel, drawable, empty_figure, house_style
 
 ACROSS = 3
 """Pairs a row."""
@@ -36,15 +35,13 @@ def contact_sheet(pairs: Sequence[Pictured]) -> Figure:
     side = (slot - GAP) / 2
     height = rows * (side + CAPTION + GAP)
     with house_style():
-        figure = Figure(figsize=(PAGE, height))
-        FigureCanvasAgg(figure)
+        figure = empty_figure(PAGE, height)
         for index, pair in enumerate(pairs):
             row, column = divmod(index, ACROSS)
             bottom = height - row * (side + CAPTION + GAP) - CAPTION - side
             for place, pixels in enumerate((pair.one, pair.two)):
                 left = column * slot + place * side + 0.5 * GAP
-                box = (left / PAGE, bottom / height, 0.98 * side / PAGE, side / height)
-                _show(figure.add_axes(box), pixels)
+                _show(add_panel(figure, left, bottom, 0.98 * side, side), pixels)
             words = f"{drawable(pair.twin.one, limit=16)}, {drawable(pair.twin.two, limit=16)}: {_how(pair.twin)}"
             figure.text((column * slot + 0.5 * GAP) / PAGE, (bottom + side + 0.04) / height, words, fontsize=6)
     return figure

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.plots.curves import Curve, draw_legend, legend_rows, power_of_ten
-from reports.plots.style import drawable, house_style, panel_axes, stroke
+from reports.plots.curves import Curve, power_of_ten
+from reports.plots.legend import draw_legend, legend_rows
+from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
 LEAST_SPAN = 2.0
 """Of the axis of a metric over rounds, in its printed unit: less would make noise look like a trend."""
@@ -78,8 +79,7 @@ def _dress(axes: Axes, panel: CurvePanel, *, x: str) -> None:
         _dress_logarithm(axes)
     else:
         widen(axes, ceiling=panel.ceiling)
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def widen(axes: Axes, *, ceiling: float) -> None:

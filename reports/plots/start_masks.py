@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from reports.plots.legend import draw_samples
 from reports.plots.rounds import widen
-from reports.plots.style import FloatArray, drawable, house_style, panel_axes, stroke
+from reports.plots.style import FloatArray, draw_grid, drawable, house_style, panel_axes, stroke
 from reports.results.entries import ORACLE_START, STARTS
 
 PANEL_HEIGHT = 2.2
@@ -51,15 +52,7 @@ def starts_figure(panels: Mapping[str, Sequence[StartCurve]], *, y: str) -> Figu
             _dress(whole, f"{dataset}, from the first mask", y)
             _dress(rounds, f"{dataset}, rounds alone", y)
             widen(rounds, ceiling=100.0)
-        figure.legend(
-            handles=[_sample(start) for start in starts],
-            loc="lower center",
-            ncols=len(starts),
-            frameon=False,
-            borderaxespad=0.1,
-            handlelength=2.6,
-            columnspacing=1.4,
-        )
+        draw_samples(figure, [_sample(start) for start in starts], columns=len(starts), handlelength=2.6)
     return figure
 
 
@@ -87,5 +80,4 @@ def _dress(axes: Axes, title: str, y: str) -> None:
     axes.set_ylabel(y, labelpad=2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.04, y=0.08)
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes)

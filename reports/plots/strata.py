@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, NullLocator
 
 from bench.metrics.strata import Stratum
-from reports.plots.curves import legend_rows
-from reports.plots.style import drawable, house_style, panel_axes, stroke
+from reports.plots.legend import draw_samples, even_columns, legend_rows
+from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
 PANEL_HEIGHT = 2.05
 SPREAD, STEP = 0.72, 0.15
@@ -73,8 +73,7 @@ def _dress(axes: Axes, strata: Sequence[Stratum], title: str) -> None:
     axes.tick_params(axis="x", length=0, pad=3)
     for edge in range(1, len(strata)):
         axes.axvline(edge - 0.5, color="0.88", linewidth=0.6, zorder=1)
-    axes.grid(True, axis="y", which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes, axis="y")
 
 
 def _legend(figure: Figure, names: Sequence[str]) -> None:
@@ -83,13 +82,4 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
         Line2D([], [], color=stroke(index).colour, marker=stroke(index).marker, linewidth=0.9, label=name)
         for index, name in enumerate(names)
     ]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        borderaxespad=0.1,
-        labelspacing=0.25,
-        ncols=-(-len(names) // legend_rows(names, len(figure.axes))),
-        frameon=False,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
+    draw_samples(figure, samples, columns=even_columns(names, len(figure.axes)), handlelength=1.6)

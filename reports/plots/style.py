@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -123,15 +123,32 @@ def panel_axes(count: int, *, height: float, legend_rows: int = 0, most: int = 2
     rows = -(-count // columns)
     width, room = (COLUMN if columns == 1 else PAGE), LEGEND_LINE * legend_rows + 0.08
     total, slot = rows * height + room, width / columns
-    figure = Figure(figsize=(width, total))
-    FigureCanvasAgg(figure)
+    figure = empty_figure(width, total)
     axes = []
     for index in range(count):
         row, column = divmod(index, columns)
-        left, bottom = column * slot + LEFT, total - (row + 1) * height + BELOW
-        size = ((slot - LEFT - RIGHT) / width, (height - BELOW - ABOVE) / total)
-        axes.append(figure.add_axes((left / width, bottom / total, *size)))
+        corner = (column * slot + LEFT, total - (row + 1) * height + BELOW)
+        axes.append(add_panel(figure, *corner, slot - LEFT - RIGHT, height - BELOW - ABOVE))
     return figure, axes
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of that size, inches, drawn without a display."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def add_panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Add axes to a figure at a place in inches."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def draw_grid(axes: Axes, *, axis: Literal["both", "x", "y"] = "both") -> None:
+    """Draw grid lines at the major ticks, below the data."""
+    axes.grid(True, axis=axis, which="major")
+    axes.set_axisbelow(True)
 
 
 def mark_limited(figure: Figure) -> None:

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from reports.plots.curves import power_of_ten
 from reports.plots.labels import Anchor, draw_labels
-from reports.plots.style import PALETTE, drawable, house_style, panel_axes
+from reports.plots.legend import draw_samples
+from reports.plots.style import PALETTE, draw_grid, drawable, house_style, panel_axes
 
 MethodKind = Literal["ours", "network", "classical"]
 
@@ -202,8 +203,7 @@ def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> 
     room = max(1.0, 0.1 * (high - low))
     axes.set_ylim(max(low - room, -2.0), min(high + room, 102.0))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    axes.grid(True, which="major")
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def _cost_words(value: float) -> str:
@@ -222,15 +222,8 @@ def _legend(figure: Figure, kinds: Sequence[MethodKind], *, columns: int) -> Non
     samples = [_sample(WORDS[kind], kind, 6.0 if kind != "classical" else 4.5) for kind in kinds]
     if set(kinds) - {"classical"}:
         samples += [_sample(f"{millions:g} M", "network", diameter(1e6 * millions)) for millions in SAMPLES]
-    figure.legend(
-        handles=samples,
-        loc="lower center",
-        ncols=min(columns, len(samples)),
-        frameon=False,
-        borderaxespad=1.0,
-        handletextpad=0.5,
-        columnspacing=1.4,
-    )
+    spacing = {"borderaxespad": 1.0, "labelspacing": 0.5, "handletextpad": 0.5}
+    draw_samples(figure, samples, columns=min(columns, len(samples)), **spacing)
 
 
 def _sample(text: str, kind: MethodKind, size: float) -> Line2D:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reports.plots.curves import Curve, draw_legend, legend_rows
-from reports.plots.style import LEGEND_LINE, PAGE, drawable, house_style, stroke
+from reports.plots.curves import Curve
+from reports.plots.legend import draw_legend, legend_rows
+from reports.plots.style import LEGEND_LINE, PAGE, add_panel, draw_grid, drawable, empty_figure, house_style, stroke
 
 COLUMNS = 5
 LEFT, RIGHT, BELOW, ABOVE = 0.5, 0.06, 0.29, 0.06
@@ -57,15 +57,14 @@ def _grid(count: int, legend: int) -> tuple[Figure, list[Axes]]:
     rows = -(-count // COLUMNS)
     room = LEGEND_LINE * legend + 0.08
     total = rows * HEIGHT + ABOVE + BELOW + room
-    figure = Figure(figsize=(PAGE, total))
-    FigureCanvasAgg(figure)
+    figure = empty_figure(PAGE, total)
     slot = (PAGE - LEFT - RIGHT) / COLUMNS
     axes = []
     for index in range(count):
         row, column = divmod(index, COLUMNS)
         bottom = total - ABOVE - (row + 1) * HEIGHT + GAP / 2
-        place = (LEFT + column * slot + GAP / 2, bottom, slot - GAP, HEIGHT - TITLE - GAP / 2)
-        axes.append(figure.add_axes((place[0] / PAGE, place[1] / total, place[2] / PAGE, place[3] / total)))
+        left = LEFT + column * slot + GAP / 2
+        axes.append(add_panel(figure, left, bottom, slot - GAP, HEIGHT - TITLE - GAP / 2))
     return figure, axes
 
 
@@ -84,5 +83,4 @@ def _dress(every: Sequence[Axes], curves: Sequence[Curve]) -> None:
         axes.tick_params(
             labelsize=6, pad=2, length=2, labelleft=index % COLUMNS == 0, labelbottom=index + COLUMNS >= len(every)
         )
-        axes.grid(True, which="major")
-        axes.set_axisbelow(True)
+        draw_grid(axes)
