@@ -1,4 +1,4 @@
-"""The README's tables, made from `results/`: `python -m reports.readme` puts them between their markers.
+"""Tables of the README from `results/`: `python -m reports.readme` writes them between their markers.
 
 <!-- table: quick -->
 ... is replaced by the comparison table of results/suites/quick.json ...
@@ -22,10 +22,10 @@ MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", 
 
 
 def with_tables(text: str, results: Path) -> str:
-    """The text with every marked table made anew from the results.
+    """Replace every marked table of a text by the table of the results.
 
     Raises:
-        StoreError: when a marked suite has no manifest among the results.
+        StoreError: if a marked suite has no manifest among the results.
     """
 
     def made(match: re.Match[str]) -> str:

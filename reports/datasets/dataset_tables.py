@@ -1,4 +1,4 @@
-"""What datasets hold, for a paper: a table with a line a list, a sheet of figures a dataset, and the raw numbers."""
+"""Contents of datasets: a table with a line for each list, a sheet of figures for each dataset, and raw numbers."""
 
 from __future__ import annotations
 
@@ -39,11 +39,9 @@ NO_IMAGES = "no images"
 NO_TARGETS = "no targets"
 EVEN = "no target has surroundings whose grey levels differ, so none has an SCR"
 
-Paths = list[Path]
-
 
 def dataset_table(described: Sequence[Description]) -> Table:
-    """A line for every list of every dataset, and one for all its images; an em dash with a note where none is."""
+    """A line for every list of every dataset, and one for all its images."""
     summaries, notes = [summary for each in described for summary in summarise(each)], Notes()
     lines = tuple(Line(_label(summary), _cells(summary, notes)) for summary in summaries)
     below = tuple(Note(mark, text) for text, mark in notes.texts.items())
@@ -51,7 +49,7 @@ def dataset_table(described: Sequence[Description]) -> Table:
 
 
 def _label(summary: Summary) -> str:
-    """`NUDT-SIRST`, then its lists below it."""
+    """`NUDT-SIRST` for all images, `NUDT-SIRST SPLIT/LIST` for a list."""
     return summary.dataset if summary.list == ALL else f"{summary.dataset} {summary.list}"
 
 
@@ -79,7 +77,7 @@ def _target_cells(summary: Summary, notes: Notes) -> tuple[Cell, Cell]:
 
 
 def _ratio(summary: Summary, notes: Notes) -> Cell:
-    """The quartiles of the targets that have a ratio, and a note of those that have none."""
+    """Quartiles over the targets with a ratio, and a note on those without."""
     without, targets = summary.undefined_ratios, summary.targets
     if without == targets:
         return Cell(marks=(notes.mark(EVEN),))
@@ -109,12 +107,12 @@ def _quartiles(values: tuple[float, float, float], *, digits: int) -> Cell:
 
 
 def against_each_other(described: Description, split: str) -> Mapping[str, Description]:
-    """The training and the test list of a split, as its sheet draws them; all images where it has not both."""
+    """The training and the test list of a split, for its sheet; the first list of the dataset if it has neither."""
     titles = [title for title in (f"{split}/train", f"{split}/test") if title in described.lists]
     return {title: described.take(title) for title in titles or list(described.lists)[:1]}
 
 
-def write_datasets(described: Sequence[Description], splits: Mapping[str, str], out: Path) -> Paths:
+def write_datasets(described: Sequence[Description], splits: Mapping[str, str], out: Path) -> list[Path]:
     """Write datasets.tex, .csv and .md, and of every dataset a sheet as PDF and PNG and its raw numbers as CSV.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a search for leaks found, as files: the matrices and all pairs as CSV, and a contact sheet of the closest."""
+"""Files of a search for leaks: matrices and all pairs as CSV, and a contact sheet of the closest pairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.store.files import write_text
 from reports.figures.figure import words_of
 
 MOST = 18
-"""Pairs on a contact sheet."""
+"""Most pairs on a contact sheet."""
 
 
 def write_leaks(report: LeakReport, sources: Sources | None, out: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def write_leaks(report: LeakReport, sources: Sources | None, out: Path) -> list[
     dataset's name.
 
     Args:
-        sources: of the images; None where there are none.
+        sources: of the images, or None.
     """
     stem, lists = words_of(report.dataset), report.overlaps.lists
     paths = [write_text(out / f"{stem}-overlaps.csv", _matrix(lists, report.overlaps.shared.tolist()))]
@@ -43,7 +43,7 @@ def _draw(report: LeakReport, sources: Sources, stem: Path) -> tuple[Path, Path]
 
 
 def closest(report: LeakReport) -> tuple[Twin, ...]:
-    """The closest pairs of a judged list and what is learnt from beside it; of all pairs where there are none."""
+    """The closest pairs between a test list and what is learnt from; of all pairs if there are none between them."""
     between = dict.fromkeys(twin for leak in report.leaks for twin in leak.first)
     twins = list(between) or list(report.pairs.twins if report.pairs else ())
     return tuple(sorted(twins, key=lambda twin: -twin.correlation)[:MOST])

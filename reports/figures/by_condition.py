@@ -1,4 +1,4 @@
-"""The figures of matrices: methods by kind and level of corruption, and by training and test set."""
+"""Figures of matrices: methods by kind and level of corruption, and by training and test set."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from reports.tables.by_condition import (
 )
 
 SHOWN = 9
-"""Heat maps that a page can hold."""
+"""Most heat maps on one page."""
 
 SEEDS = "mean over seeds"
 
 
 def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iterator[CaptionedFigure]:
-    """Per dataset with corrupted images a heat map of every metric and curves of the first; a heat map of transfer.
+    """Heat maps and curves of corrupted images per dataset, and heat maps of transfer between datasets.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
@@ -52,7 +52,7 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
 
 
 def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[CaptionedFigure]:
-    """A panel a method, of many methods several pages."""
+    """Heat maps of one metric, a panel for each method, on as many pages as the methods need."""
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
         entries = _scored(shown) or _scored(methods)
@@ -78,20 +78,20 @@ def _robustness_map(method: Corrupted, metric: Metric) -> HeatMap:
 
 
 def _levels(method: Corrupted) -> tuple[int, ...]:
-    """0 for the clean images, and the levels that the suite has of any kind."""
+    """0 for the clean images, then every level that the suite has of any kind."""
     found = {name.partition("@")[2] for name in method.names}
     return (0, *(level for level in LEVELS if str(level) in found))
 
 
 def _course(method: Corrupted, kind: str, metric: Metric) -> FloatArray:
-    """(levels,) the values of one kind as printed, the clean images' first; NaN where there is none."""
+    """(levels,) values of one kind as printed, first that of the clean images; NaN if there is none."""
     groups = [method.under(f"{kind}@{level}") if level else method.clean for level in _levels(method)]
     means = [mean_of(group, metric) for group in groups]
     return np.array([np.nan if mean is None else metric.scale * mean for mean in means])
 
 
 def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> CaptionedFigure:
-    """Of many methods the first few."""
+    """Curves of one metric over the levels, of the first `MOST` methods."""
     shown, others = methods[:MOST], methods[MOST:]
     panels = {
         kind_title(kind): {method.name: _course(method, kind, metric) for method in shown}
@@ -107,7 +107,7 @@ def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) ->
 
 
 def _cross_maps(methods: Sequence[Transferred]) -> Iterator[CaptionedFigure]:
-    """A panel a method that learns, with the cells framed where training and test set are the same."""
+    """Heat maps of transfer, a panel for each learning method; frames mark equal training and test sets."""
     learning = [method for method in methods if set(method.lines) != {""}]
     entries = [e for method in learning for row in method.lines.values() for e in row.entries]
     tests, scored = datasets_of(entries), [entry for entry in entries if entry.scored]
@@ -145,7 +145,7 @@ def _scale(metric: Metric) -> Scale:
 
 
 def _zeros(panels: Sequence[HeatMap], metric: Metric) -> str:
-    """How zeros are painted on a scale that has none, as a sentence; nothing where no cell is zero."""
+    """A sentence on the colour of zeros if the scale is logarithmic and a cell is zero; empty otherwise."""
     is_any = any(bool(np.any(panel.values <= 0)) for panel in panels)
     if not is_any or not _scale(metric).is_logarithmic:
         return ""
@@ -157,13 +157,13 @@ def _scored(methods: Sequence[Corrupted]) -> list[Entry]:
 
 
 def _rules(entries: Sequence[Entry]) -> str:
-    """The rules of the clean and of the corrupted images, which are one list."""
+    """The caption's words on rules, of the clean images, whose list the corrupted ones share."""
     clean = [entry for entry in entries if not entry.row.corruption]
     return rules_words(clean or entries[:1], seeds=SEEDS)
 
 
 def _dashes(methods: Sequence[Corrupted], metric: Metric) -> str:
-    """How many cells have no value, as a sentence; nothing where all have theirs."""
+    """A sentence with the number of tests without a result; empty if there are none."""
     groups = [g for method in methods for g in (method.clean, *(method.under(name) for name in method.names))]
     missing = sum(mean_of(group, metric) is None for group in groups)
     return f"Dash: no result, of {missing} of {len(groups)} tests. " if missing else ""

@@ -29,7 +29,7 @@ def distance_figure(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 
 def distance_panels(entries: Sequence[Entry]) -> list[CurvePanel]:
-    """Pd and Fa over the matching distance, two panels a dataset, of all entries that stored them.
+    """Pd and Fa over the matching distance, two panels for each dataset, of all entries that stored them.
 
     Raises:
         StoreError: if a file is broken.

@@ -1,4 +1,4 @@
-"""The figures of errors by cause, one a dataset."""
+"""Figures of errors by cause, one for each dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTS_WORDS = "; ".join(f"{head}, {words.replace(', ', ': ', 1)}" for head, word
 
 
 def error_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
-    """Stacked bars of what is right and what is lost, a figure for every dataset whose results tell it."""
+    """Stacked bars of correct and lost shares, a figure for every dataset whose results hold errors by cause."""
     datasets = datasets_of([entry for entry in entries if has_errors([entry])])
     for dataset in datasets:
         drawn = _figure(dataset, [entry for entry in entries if entry.dataset == dataset], is_only=len(datasets) == 1)
@@ -25,7 +25,7 @@ def error_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
 
 
 def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> CaptionedFigure | None:
-    """A bar for every method that tells its errors; the caption names the others. None where hIoU is never defined."""
+    """A bar for every method with a defined hIoU; the caption names the others. None if no method has one."""
     rows = group_rows(entries, mixed="mark")
     bars = [bar for row in rows if (bar := _shares(row.entries[0].name, row.groups[dataset]))]
     if not bars:
@@ -42,7 +42,7 @@ def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Caption
 
 
 def _shares(label: str, group: Group) -> ErrorShares | None:
-    """The method's parts in percent, mean over seeds; None where hIoU is undefined."""
+    """The shares of a method in percent, mean over seeds; None if its hIoU is undefined."""
     hiou, _ = values_of(group, METRICS[0])
     if not hiou:
         return None

@@ -46,7 +46,7 @@ def feedback_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 
 def metric_panels(entries: Sequence[Entry], metrics: Sequence[Metric]) -> list[CurvePanel]:
-    """A panel a dataset and metric, with a curve for each seed of each method."""
+    """A panel for each dataset and metric, with a curve for each seed of each method."""
     panels = []
     for dataset, members in by_dataset(entries).items():
         for metric in metrics:
@@ -78,7 +78,7 @@ def mean_by_round(group: Group, metric: Metric) -> FloatArray | None:
 
 
 def change_panels(entries: Sequence[Entry]) -> list[CurvePanel]:
-    """Two panels a dataset: pixels that a round changed, and images whose mask no later round changes.
+    """Two panels for each dataset: pixels that a round changed, and images whose mask no later round changes.
 
     Raises:
         StoreError: if a file is broken.

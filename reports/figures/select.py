@@ -1,4 +1,4 @@
-"""Which methods a figure shows, so that it can be read: all, or, where these are too many, not every ablation."""
+"""Selection of the methods that a figure shows: all, or without ablations if there are too many."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from reports.results.entries import Entry
 from reports.tables.ablation import families, variants_of
 
 MOST = 7
-"""Curves that a panel can hold and be read: as many as there are markers."""
+"""Most methods in one panel: as many as there are markers."""
 
 FEW = 3
-"""Ablations that are drawn among however many methods."""
+"""Ablations that are always drawn."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The entries that figures show, and who is left out.
+    """The entries that figures show, and the methods left out.
 
     Attributes:
         entries: of the methods that are drawn.
-        left_out: what a caption says of those that are not; empty where all are drawn.
+        left_out: sentence of the caption on the methods left out; empty if all are drawn.
     """
 
     entries: tuple[Entry, ...]

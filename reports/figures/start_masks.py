@@ -38,7 +38,7 @@ def start_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 
 def start_panels(entries: Sequence[Entry], metric: Metric) -> Iterator[tuple[list[Entry], dict[str, list[StartCurve]]]]:
-    """Per network that was run from several first masks: its entries, and by dataset a curve a mask, mean over seeds.
+    """Per network run from several first masks: its entries, and a curve for each mask by dataset, mean over seeds.
 
     Raises:
         StoreError: if a file is broken.
@@ -76,7 +76,7 @@ def _start_curve(start: str, group: Group, metric: Metric) -> StartCurve | None:
 
 
 def _first_value(group: Group, metric: Metric) -> float | None:
-    """IoU of the first mask itself as printed, mean over seeds; None where it is not known."""
+    """IoU of the first mask itself as printed, mean over seeds; None if it is not stored."""
     changes: list[MaskChanges] = [found for entry in group.scored if (found := read_changes(entry))]
     known = [iou for found in changes if (iou := found.start_iou) is not None]
     return statistics.fmean(known) * metric.scale if known else None

@@ -1,4 +1,4 @@
-"""The figures of strata: what share of the targets of each kind every method finds."""
+"""Figures of strata: the share of the targets of each stratum that every method finds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.results.image_counts import Counted, Method, read_counted
 
 
 def strata_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
-    """Per dataset on which anything was counted, a panel a kind of stratum; of many methods the first few."""
+    """A figure for each dataset with targets, a panel for each kind of stratum, of the first `MOST` methods."""
     for each in read_counted(entries, mixed="mark"):
         methods = [method for method in each.methods if each.is_on_list(method)]
         if methods and any(counts.targets.sum() for counts in methods[0].seeds):

@@ -27,12 +27,12 @@ class CostAxis:
 
     Attributes:
         name: of the figure's files.
-        head: what the axis says.
-        words: what the caption says, after "against".
+        head: label of the axis.
+        words: of the caption, after "against".
         fits: whether a measured cost belongs on this axis.
-        value: of a cost in the axis's unit; None where it has no such value.
-        without: why a method whose cost fits has no value.
-        misfit: why a method none of whose costs fits is left out.
+        value: of a cost in the axis's unit, or None.
+        without: reason for leaving out a method whose cost has no value.
+        misfit: reason for leaving out a method none of whose costs fits.
     """
 
     name: str
@@ -46,7 +46,7 @@ class CostAxis:
 
 @dataclass
 class CostPoints:
-    """Points by dataset; and by reason the methods without one, as (label, dataset)."""
+    """Points by dataset, and the methods without one by reason, as (label, dataset)."""
 
     panels: dict[str, list[Point]] = field(default_factory=dict)
     left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def tradeoff_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
 
 
 def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
-    """MACs and latency, at the size and on the device that most entries were measured on; none without costs."""
+    """MACs and latency at the image size and on the device of most measurements; none without costs."""
     place = choose_cost(tuple(entries))
     if place is None:
         return
@@ -101,7 +101,7 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
 
 
 def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> CostPoints:
-    """A point for every method that has a value and a cost, dataset by dataset, each under its first set of rules."""
+    """A point for every method with a value and a cost, by dataset, under the first set of rules of each dataset."""
     found = CostPoints()
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
         mine = [entry for entry in entries if entry.dataset == dataset]
@@ -117,7 +117,7 @@ def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> Cos
 
 
 def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) -> Point | str:
-    """The mean over a method's seeds at its first cost that fits; or why there is none."""
+    """The mean over a method's seeds at its first cost that fits, or the reason why there is none."""
     if not rows:
         return "made under other rules"
     if any(row.is_oracle for row in rows):
@@ -145,7 +145,7 @@ def _kind(model: str, cost: Cost) -> MethodKind:
 
 
 def not_drawn(found: CostPoints) -> str:
-    """The methods without a point and why, as a sentence; empty where there are none.
+    """A sentence with the methods without a point and the reasons; empty if there are none.
 
     >>> not_drawn(CostPoints(left_out={"no MACs": [("TopHat", "A"), ("TopHat", "B")], "no IoU": [("ACM", "B")]}))
     'Not drawn: TopHat (no MACs); ACM on B (no IoU).'

@@ -1,4 +1,4 @@
-"""Receiver operating characteristic, precision-recall, Pd-Fa and training curves: one panel a dataset."""
+"""Receiver operating characteristic, precision-recall, Pd-Fa and training curves, one panel for each dataset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Curve:
     Attributes:
         label: of the method; curves of one label (its seeds) share a stroke and one entry of the legend.
         x, y: (K,) plain fractions.
-        at: the point at the scoring's threshold, or None where there is none.
+        at: the point at the scoring's threshold, or None.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class AxisStyle:
-    """What a figure's axes say and show."""
+    """Labels, look and scale of a figure's axes."""
 
     x: str
     y: str
@@ -52,7 +52,7 @@ class AxisStyle:
 
 
 def roc_figure(panels: Panels) -> Figure:
-    """True-positive rate over false-positive rate of pixels; logarithmic, for targets fill a thousandth of a frame."""
+    """True-positive rate over the logarithm of the false-positive rate, because targets fill few pixels."""
     return _figure(panels, AxisStyle("False-positive rate of pixels", "True-positive rate of pixels", _dress_roc))
 
 
@@ -124,7 +124,7 @@ def _dress_unit_square(axes: Axes) -> None:
 def _dress_pd_fa(axes: Axes) -> None:
     """Logarithmic from 1, or from the smallest rate above zero where that is less, to 1 % of pixels (1e4).
 
-    Where an operating point lies beyond, the axis reaches as far as it takes.
+    An operating point beyond extends the axis.
     """
     lines = [np.asarray(line.get_xdata(), dtype=float) for line in axes.lines]
     drawn = np.concatenate(lines or [np.ones(1)])
@@ -140,13 +140,13 @@ def _dress_pd_fa(axes: Axes) -> None:
 
 
 def _pin_to_left_edge(axes: Axes, low: float) -> None:
-    """Bring what a logarithmic axis cannot show, zero above all, to its left end, curves and markers alike."""
+    """Move what a logarithmic axis cannot show, such as zero, to its left end, for curves and markers."""
     for line in axes.lines:
         line.set_xdata(np.maximum(np.asarray(line.get_xdata(), dtype=float), low))
 
 
 def _decades(axes: Axes) -> None:
-    """Ticks at powers of ten, named so: 10⁻⁴, or 0.1, 1 and 10 where the axis is near one."""
+    """Set ticks at powers of ten, labelled 10⁻⁴, or 0.1, 1 and 10 near one."""
     axes.xaxis.set_major_locator(LogLocator(base=10, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -191,7 +191,7 @@ def _kept_point(curve: LossCurve) -> tuple[float, float] | None:
 
 
 def _dress_loss(axes: Axes) -> None:
-    """From zero upwards, so that the fall of a loss is seen in its true proportion; losses below zero stay visible."""
+    """Start the axis of losses at zero, to show their fall in proportion, or below it for negative losses."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))

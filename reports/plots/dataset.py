@@ -1,4 +1,4 @@
-"""What a dataset holds, on one sheet: sizes, contrast, places and brightness, the lists drawn against each other."""
+"""Sheet of one dataset: sizes, contrast, positions and brightness of its targets and images, list against list."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ DASHES: tuple[LineStyleType, ...] = ("-", "--", ":")
 MARKERS = ("o", "+", "x")
 HATCHES = ("", "////", "....")
 SIZE_EDGES = tuple(int(band.low) for band in KINDS[0].bands[1:])
-"""Where the size classes of the strata begin, pixels."""
+"""Least areas of the size classes of the strata but the first, pixels."""
 
 BINS, CELLS = 22, 10
-"""Bars of a histogram, and cells a side of a map of places."""
+"""Bars of a histogram, and cells per side of a map of positions."""
 
 MOST_COUNTED = 5
-"""Targets an image from which on images are counted together."""
+"""Images with this many targets or more share one bar."""
 
 AREA_TICKS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 100000)
 RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100)
 
 MOST_DECADES = 2.3
-"""That an axis spans with a tick at every 3 as well; beyond, the labels would touch."""
+"""Span of an axis up to which ticks at 3, 30, … do not touch their neighbours."""
 
 Values = NDArray[np.generic]
 
@@ -49,7 +49,7 @@ def dataset_sheet(described: Mapping[str, Description]) -> Figure:
     """Nine panels of one dataset; histograms are shares of a list's targets or images, so that lists can be compared.
 
     Args:
-        described: what a list is called to what it holds: one list, or two or three against each other.
+        described: title of a list to its description: one list, or two or three against each other.
     """
     lists = list(described.values())
     with house_style():
@@ -61,7 +61,7 @@ def dataset_sheet(described: Mapping[str, Description]) -> Figure:
 
 
 def _panels(lists: Sequence[Description]) -> list[Callable[[Axes], None]]:
-    """What stands in each panel, row by row."""
+    """The function that draws each panel, row by row."""
     first, last = lists[0], lists[-1]
     most = max(float(_place_shares(own).max()) for own in (first, last))
     return [
@@ -91,7 +91,7 @@ def _draw_areas(axes: Axes, lists: Sequence[Description]) -> None:
 def _area_edges(lists: Sequence[Description]) -> NDArray[np.float64]:
     """Edges between whole pixels from the smallest area to the largest, so that no bar crosses a size class.
 
-    They are evenly apart by ratio, as far as whole pixels allow.
+    Their ratios are about equal, as far as whole pixels allow.
     """
     areas = np.concatenate([own.areas for own in lists])
     least, most = (int(areas.min()), int(areas.max()) + 1) if len(areas) else (1, 2)
@@ -112,7 +112,7 @@ def _draw_ratios(axes: Axes, lists: Sequence[Description]) -> None:
 
 
 def _positive(values: Values) -> Values:
-    """The values that a logarithm has."""
+    """The values with a logarithm."""
     known = np.asarray(values, np.float64)
     return known[known > 0]
 
@@ -184,7 +184,7 @@ def _draw_histogram(
 
 
 def _draw_brightness(axes: Axes, lists: Sequence[Description]) -> None:
-    """Mean level of every image against the deviation of its levels."""
+    """Draw the mean level of every image against the deviation of its levels."""
     for index, own in enumerate(lists):
         _scatter(axes, own.means, own.deviations, index)
     axes.set_xlim(0, 255)
@@ -196,7 +196,7 @@ def _draw_brightness(axes: Axes, lists: Sequence[Description]) -> None:
 
 
 def _scatter(axes: Axes, across: Values, up: Values, index: int) -> None:
-    """Small marks of the index-th list; one picture in a PDF, however many they are."""
+    """Draw small marks of the index-th list, as one raster image in a PDF, however many there are."""
     (marks,) = axes.plot(across, up, linestyle="none", marker=MARKERS[index % 3], color=COLOURS[index % 3], alpha=0.5)
     marks.set(markersize=2.0, markeredgewidth=0.5, markerfacecolor="none", rasterized=True)
 
@@ -208,7 +208,7 @@ def _place_shares(own: Description) -> NDArray[np.float64]:
 
 
 def _draw_places(axes: Axes, own: Description, *, most: float) -> None:
-    """Where targets lie, in one scale of colours for all lists up to `most` percent."""
+    """Draw the density of targets over the frame; all lists share one colour scale up to `most` percent."""
     paint = LinearSegmentedColormap.from_list("places", ["white", PALETTE[0], "black"])
     image = axes.imshow(
         _place_shares(own), cmap=paint, vmin=0, vmax=max(most, 1.0), extent=(0, 1, 1, 0), aspect="auto", rasterized=True
@@ -227,7 +227,7 @@ def _draw_places(axes: Axes, own: Description, *, most: float) -> None:
 
 
 def _steps(axes: Axes, found: Sequence[Values], *, edges: NDArray[np.float64]) -> None:
-    """Each list's values as an outline, in percent of them a bar."""
+    """Draw the histogram of each list as an outline, in percent of its values."""
     for index, values in enumerate(found):
         known = np.asarray(values, np.float64)
         held, _ = np.histogram(known, bins=edges)
@@ -253,13 +253,13 @@ def _dress(
 
 
 def _absence(lists: Sequence[Description], of: str = "targets") -> str:
-    """Why a panel of targets or images is empty: `no targets`, or `undefined` where there are some."""
+    """The reason why a panel is empty: `no targets`, or `undefined` if there are some."""
     held = [len(own.names if of == "images" else own.areas) for own in lists]
     return "undefined" if any(held) else f"no {of}"
 
 
 def _draw_absence(axes: Axes, words: str) -> None:
-    """An empty panel that says why it is empty."""
+    """Draw an empty panel with the reason."""
     for patch in list(axes.patches):
         patch.remove()
     axes.set_xticks([])
@@ -268,7 +268,7 @@ def _draw_absence(axes: Axes, words: str) -> None:
 
 
 def _distance(lists: Sequence[Description], values_of: Callable[[Description], Values]) -> str:
-    """The largest distance of the first and the last list's distribution functions: `D = 0.07`."""
+    """The largest distance between the distribution functions of the first and the last list: `D = 0.07`."""
     first, last = (np.asarray(values_of(own), np.float64) for own in (lists[0], lists[-1]))
     if len(lists) < 2 or not len(first) or not len(last):
         return ""

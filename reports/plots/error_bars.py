@@ -1,4 +1,4 @@
-"""Errors by cause as stacked bars: a bar a method, what is right and what is lost in locating and in segmenting."""
+"""Errors by cause as stacked bars, one for each method: correct and lost shares of locating and segmenting."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ COLOURS = {
     "ITF": PALETTE[3],
     "PCP": "0.72",
 }
-"""Of every part, the same in both panels."""
+"""Colour of every part, the same in both panels."""
 
 RIGHT, BELOW, ABOVE, GAP = 0.5, 0.34, 0.24, 0.26
 """Room for hIoU, for the axis, for titles, and between the panels, inches."""
 
 LETTER, LETTERS = 0.062, 26
-"""Width of a letter of a method's name, inches, and how many of it are shown."""
+"""Width of a letter of a method's name, inches, and most letters shown."""
 
 BAR, THICKNESS = 0.19, 0.78
 """Height of a method's slot, inches, and the share of it that the bar takes."""
 
 LEAST_WRITTEN = 12
-"""Percent that a part has to have for its number to be written into it."""
+"""Least percentage that is written into its part of a bar."""
 
 
 @dataclass(frozen=True)
 class ErrorShares:
-    """One method's parts.
+    """Shares of one method.
 
     Attributes:
         label: of the method.
         hiou: hierarchical IoU, percent.
-        locating, segmenting: part to percent; empty where it is undefined.
+        locating, segmenting: part to percent; empty if undefined.
     """
 
     label: str
@@ -52,7 +52,7 @@ class ErrorShares:
 
 
 def errors_figure(bars: Sequence[ErrorShares]) -> Figure:
-    """Two panels of stacked bars that share their methods; hIoU is written at the right."""
+    """Two panels of stacked bars with a row for each method; hIoU stands at the right."""
     names = [drawable(bar.label, limit=LETTERS) for bar in bars]
     with house_style():
         figure, panels = _panels(len(bars), left=0.2 + LETTER * max(map(len, names)))
@@ -87,7 +87,7 @@ def _panels(count: int, *, left: float) -> tuple[Figure, list[Axes]]:
 
 
 def _draw(axes: Axes, place: int, parts: Mapping[str, float]) -> None:
-    """One bar, its parts from left to right; a word where there is none."""
+    """Draw one bar, its parts from left to right, or a word if there are none."""
     if not parts:
         axes.text(1, place, "undefined", fontsize=6.5, va="center", color="0.35", style="italic")
         return

@@ -30,15 +30,15 @@ GAP, ABOVE, BELOW = 0.04, 0.2, 0.22
 """Between maps, above and below all rows, inches."""
 
 ZOOM = 4
-"""How much a target is magnified in its inset, at least where there is room."""
+"""Least magnification of a target in its inset, if there is room."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProbabilityMap:
-    """One map of a picture row.
+    """One probability map of a picture row.
 
     Attributes:
-        head: what stands above its column.
+        head: of its column.
         q: (H, W) probability in units of 1/65536.
     """
 
@@ -107,7 +107,7 @@ def _heads(pictures: Sequence[Picture]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class MapArea:
-    """Where one map lies on the figure's only axes, whose unit is the inch.
+    """The area of one map on the figure's only axes, whose unit is the inch.
 
     Attributes:
         left, top: of the map.
@@ -120,11 +120,11 @@ class MapArea:
     scale: float
 
     def at(self, row: float, col: float) -> tuple[float, float]:
-        """Across and up of a place in pixels; (0, 0) is the top left corner of the first pixel."""
+        """Position on the axes of a point in pixels; (0, 0) is the top left corner of the first pixel."""
         return self.left + col * self.scale, self.top - row * self.scale
 
     def show(self, shown: NDArray[Any], limits: tuple[float, float]) -> None:
-        """Draw the map, no pixel blurred into another."""
+        """Draw the map without interpolation."""
         right, bottom = self.at(shown.shape[0], shown.shape[1])[0], self.at(shown.shape[0], 0)[1]
         self.axes.imshow(
             shown,
@@ -144,7 +144,7 @@ class MapArea:
 
 
 def _draw(area: MapArea, picture: Picture, column: int, scoring: Scoring) -> None:
-    """One map with its marks: the image, the mask, or a prediction judged as the scoring judges it."""
+    """Draw one map with its marks: the image, the mask, or a probability map matched as the scoring matches it."""
     targets = find_components(picture.mask > 0, connectivity=scoring.connectivity)
     shown, limits = _map(picture, column)
     area.show(shown, limits)
@@ -170,7 +170,7 @@ def _draw(area: MapArea, picture: Picture, column: int, scoring: Scoring) -> Non
 
 
 def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, float]]:
-    """What a column shows, with the values that are black and white."""
+    """The pixels that a column shows, with the values of black and white."""
     if column == 0:
         low, high = np.percentile(picture.image, (0.5, 99.9))
         return picture.image, (float(low), max(float(high), float(low) + 1))
@@ -182,7 +182,7 @@ def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, floa
 def _mark_matches(
     area: MapArea, q: NDArray[np.uint16], mask: NDArray[np.bool_], targets: Components, scoring: Scoring
 ) -> None:
-    """Circle what was found and missed, and box every false alarm, as the scoring counts them."""
+    """Circle found and missed targets and box every false alarm, as the scoring counts them."""
     prediction = q > threshold_level(scoring.threshold)
     found = find_components(prediction, connectivity=scoring.connectivity)
     verdict = match_targets(mask, targets, prediction, found, scoring)
@@ -210,7 +210,7 @@ def _circle(area: MapArea, components: Components, index: int, *, colour: str, d
 
 
 def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
-    """(M, 2) row and column of all that is marked in any map of the row: targets and predicted components."""
+    """(M, 2) row and column of every target, and of every predicted component in any map of the row."""
     level = threshold_level(scoring.threshold)
     found = [find_components(p.q > level, connectivity=scoring.connectivity) for p in picture.predictions]
     return np.concatenate([targets.centroids, *(components.centroids for components in found)])
@@ -219,7 +219,7 @@ def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
 def _inset(
     area: MapArea, shown: NDArray[Any], limits: tuple[float, float], *, targets: Components, avoid: Points
 ) -> None:
-    """The largest target enlarged, in the corner farthest from what is marked, and a frame where it was taken from."""
+    """Enlarge the largest target in the corner farthest from all marks, and frame it in the map."""
     rows, cols = zoom_window(targets, shown.shape)
     side = rows.stop - rows.start
     wide = min(0.4 * min(shown.shape), ZOOM * side)
@@ -256,7 +256,7 @@ def farthest_corner(marked: Points, shape: tuple[int, ...], *, side: float) -> t
 
 
 def _legend(axes: Axes) -> None:
-    """Below the rows: what circles and boxes mean, and the blue frames."""
+    """Draw the legend of circles, boxes and frames below the rows."""
     style: dict[str, Any] = {"linestyle": "none", "fillstyle": "none", "markersize": 6}
     samples = [
         Line2D([], [], marker="o", markeredgecolor=FOUND, label="target, found", **style),

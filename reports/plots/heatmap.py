@@ -1,4 +1,4 @@
-"""Matrices as heat maps: a panel a method, one colour scale for all, every cell with its number."""
+"""Matrices as heat maps: a panel for each method, one colour scale for all, a number in every cell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reports.plots.style import COLUMN, PAGE, FloatArray, add_panel, drawable, e
 from reports.table import DASH
 
 CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19
-"""Of a cell, inches; cells of few columns are wider."""
+"""Size of a cell, inches; cells of few columns are wider."""
 
 WIDEST_CELL = 0.68
 LETTER = 0.058
@@ -55,9 +55,9 @@ class HeatMap:
     """One panel.
 
     Attributes:
-        title: above it.
+        title: of the panel.
         rows, columns: names of its lines and columns.
-        values: (R, C) as printed, NaN where there is none.
+        values: (R, C) as printed, NaN for none.
         framed: (row, column) of cells with a frame.
     """
 
@@ -70,7 +70,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Scale:
-    """What colours mean.
+    """Meaning of the colours.
 
     Attributes:
         label: beside the bar, with the unit.
@@ -84,7 +84,7 @@ class Scale:
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether equal steps of colour are equal factors."""
+        """Whether equal steps of colour stand for equal factors."""
         return self.span is None
 
     @property
@@ -103,11 +103,11 @@ class Scale:
 
 
 def heatmap_figure(panels: Sequence[HeatMap], *, scale: Scale, x: str, y: str, most: int = 3) -> Figure:
-    """All panels, at most `most` beside each other; the lines' names stand at the left ones, which all share.
+    """All panels, at most `most` side by side; row names, which all panels share, stand at the left.
 
     Args:
-        x, y: what columns and lines are.
-        most: panels beside each other.
+        x, y: labels of columns and rows.
+        most: panels side by side.
     """
     across = min(most, len(panels))
     down = -(-len(panels) // across)
@@ -196,7 +196,7 @@ def brief(value: float) -> str:
 
 
 def _is_bright(colour: Sequence[float]) -> bool:
-    """Whether black stands out from a colour more than white does: by WCAG 2, which goes by luminance."""
+    """Return whether black has more contrast to a colour than white, by the luminance of WCAG 2."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return (luminance + 0.05) ** 2 > 0.05 * 1.05
@@ -218,7 +218,7 @@ def _dress(axes: Axes, panel: HeatMap, *, x: str, y: str, is_left: bool, lean: f
 
 
 def _bar(figure: Figure, scale: Scale, norm: Normalize, *, left: float, widest: float) -> None:
-    """The colour scale, at the lower edge, with room for its label beside it."""
+    """Draw the colour scale at the lower edge, with its label beside it."""
     room = LABEL_GAP + LETTER * len(scale.label) + RIGHT
     span = min(widest, WIDEST_BAR, figure.get_figwidth() - left - room)
     axes = add_panel(figure, left, 0.24, span, BAR)

@@ -1,4 +1,4 @@
-"""Direct labels: names beside the points they belong to, moved apart until none covers another name or a point."""
+"""Labels beside their points, moved apart until none covers another label or a point."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SIDEWAYS = 0.3
 """Cosine from which on a name begins (or ends) where its direction points, instead of being centred there."""
 
 OVER_NAME, OVER_POINT, ACROSS_NAME, ACROSS_POINT, ACROSS_LINE, NEARER = 60.0, 40.0, 150.0, 90.0, 60.0, 8.0
-"""What it costs, in points of distance, that a name covers a square point of a name or a marker, that its line crosses
-a name, a marker or another line, and each point by which another marker is nearer to it than its own."""
+"""Costs, in points of distance: of a square point of a name or a marker that a name covers; of a name, a marker or a
+line that its line crosses; of each point by which another marker is nearer to a name than its own."""
 
 SWEEPS, CROWD = 6, 60.0
-"""How often every name may choose again, and points within which markers crowd each other."""
+"""Passes in which every name may move again, and distance within which markers crowd each other, points."""
 
 LINE_FROM = 4.0
-"""Points between marker and name from which on a line joins them."""
+"""Least distance between a marker and a name that are joined by a line, points."""
 
 PAD, MARGIN = 0.8, 2.0
 """Room around a name, and between names and the panel's border, points."""
@@ -37,7 +37,7 @@ PAD, MARGIN = 0.8, 2.0
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """A point that wants a name.
+    """A point with a name.
 
     Attributes:
         x, y: in data coordinates.
@@ -108,14 +108,14 @@ class LabelLayout:
         self.markers = np.hstack([centres - radii[:, None], centres + radii[:, None]])  # (N, 4)
 
     def place(self) -> FloatArray:
-        """(N, 4) left, bottom, right and top of every name: the best of what several orders of choosing lead to."""
+        """(N, 4) left, bottom, right and top of every name: the cheapest layout of several orders of placing."""
         gaps = np.hypot(*(self.centres[:, None] - self.centres[None]).transpose(2, 0, 1))
         crowded, across, up = -(gaps < CROWD).sum(1), self.centres[:, 0], self.centres[:, 1]
         orders = [np.argsort(keys, kind="stable") for keys in (crowded, across, -across, up, -up, -self.sizes[:, 0])]
         return min(map(self._place, orders), key=self._total)
 
     def _place(self, order: NDArray[np.int64]) -> FloatArray:
-        """Every name's box: chosen in that order, then each again in sight of all others until none moves."""
+        """Place every name in that order, then each again beside all others until none moves."""
         boxes = np.full((len(self.centres), 4), np.nan)
         for _ in range(SWEEPS):
             before = boxes.copy()

@@ -1,4 +1,4 @@
-"""A metric over the level of corruption: a panel a kind, the methods as lines, all on one scale."""
+"""A metric over the level of corruption: a panel for each kind, a line for each method, one scale."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from reports.plots.style import (
 )
 
 MOST = 5
-"""Panels beside each other."""
+"""Most panels side by side."""
 
 HEIGHT, TITLE, LEFT, RIGHT, GAP, AXIS = 1.02, 0.2, 0.46, 0.06, 0.1, 0.34
-"""Of a panel, and room above it, left of all, right of all, between panels and below them, inches."""
+"""Height of a panel; room above it, left and right of all, between panels, and below each, inches."""
 
 
 def levels_figure(panels: Mapping[str, Mapping[str, FloatArray]], *, levels: Sequence[int], y: str) -> Figure:
-    """Every kind's panel; level 0 is the clean image.
+    """One panel for each kind; level 0 is the clean image.
 
     Args:
-        panels: kind to method to its values (levels,), NaN where there is none.
+        panels: kind to method to its values (levels,), NaN for none.
         levels: the first of which is 0.
-        y: what the axis of values says.
+        y: label of the axis of values.
     """
     names = list(next(iter(panels.values())))
     across = min(MOST, len(panels))

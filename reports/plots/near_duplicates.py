@@ -1,4 +1,4 @@
-"""A contact sheet of near duplicates: pairs side by side, each with its names and how alike they are."""
+"""Contact sheet of near duplicates: pairs side by side, with their names and correlation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.data.quality.leak_search import Twin
 from reports.plots.style import PAGE, add_panel, drawable, empty_figure, house_style
 
 ACROSS = 3
-"""Pairs a row."""
+"""Pairs in a row."""
 
 GAP, CAPTION = 0.08, 0.2
 """Room between pairs and above each, inches."""
@@ -29,7 +29,7 @@ class Pictured:
 
 
 def contact_sheet(pairs: Sequence[Pictured]) -> Figure:
-    """Up to three pairs a row, in the order given; every image is stretched from its darkest to its brightest level."""
+    """Rows of up to three pairs, in the order given; grey levels of every image are stretched to its range."""
     rows = -(-len(pairs) // ACROSS)
     slot = PAGE / ACROSS
     side = (slot - GAP) / 2
@@ -42,13 +42,13 @@ def contact_sheet(pairs: Sequence[Pictured]) -> Figure:
             for place, pixels in enumerate((pair.one, pair.two)):
                 left = column * slot + place * side + 0.5 * GAP
                 _show(add_panel(figure, left, bottom, 0.98 * side, side), pixels)
-            words = f"{drawable(pair.twin.one, limit=16)}, {drawable(pair.twin.two, limit=16)}: {_how(pair.twin)}"
+            words = f"{drawable(pair.twin.one, limit=16)}, {drawable(pair.twin.two, limit=16)}: {_likeness(pair.twin)}"
             figure.text((column * slot + 0.5 * GAP) / PAGE, (bottom + side + 0.04) / height, words, fontsize=6)
     return figure
 
 
-def _how(twin: Twin) -> str:
-    """`0.98`, with the shift in pixels and the orientation where there is one."""
+def _likeness(twin: Twin) -> str:
+    """`0.98`, with the shift in pixels and the orientation, if any."""
     moved = f", {twin.rows:+d} {twin.cols:+d} px" if twin.rows or twin.cols else ""
     turned = f", {twin.orientation}" if twin.orientation != "upright" else ""
     return f"{twin.correlation:.2f}{moved}{turned}"

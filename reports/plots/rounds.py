@@ -1,4 +1,4 @@
-"""Curves over whole numbers, feedback rounds above all: one panel a metric and dataset, with one legend."""
+"""Curves over whole numbers, such as feedback rounds: a panel for each metric and dataset, one legend."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from reports.plots.legend import draw_legend, legend_rows
 from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
 LEAST_SPAN = 2.0
-"""Of the axis of a metric over rounds, in its printed unit: less would make noise look like a trend."""
+"""Least span of the axis of a metric, in its printed unit, so that noise does not look like a trend."""
 
 ABOVE_CEILING = 0.06
-"""Share of an axis that lies above what no value can exceed: room for markers."""
+"""Share of an axis above the highest possible value, as room for markers."""
 
 PANEL_HEIGHT = 2.0
 
@@ -30,10 +30,10 @@ class CurvePanel:
 
     Attributes:
         title: the dataset.
-        y: what the axis of values says.
+        y: label of the axis of values.
         curves: over rounds, values as printed.
         is_logarithmic: whether the axis of values is; zero then lies on its lower edge.
-        ceiling: what no value can be above.
+        ceiling: highest possible value.
     """
 
     title: str
@@ -47,8 +47,8 @@ def rounds_figure(panels: Sequence[CurvePanel], *, most: int, x: str = "Feedback
     """Panels of curves over feedback rounds, or other whole numbers, with one legend.
 
     Args:
-        most: panels a row, at most.
-        x: what the axis of whole numbers says.
+        most: panels in a row.
+        x: label of the axis of whole numbers.
     """
     labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     names = [drawable(label) for label in labels]
@@ -83,7 +83,7 @@ def _dress(axes: Axes, panel: CurvePanel, *, x: str) -> None:
 
 
 def widen(axes: Axes, *, ceiling: float) -> None:
-    """Let the axis of values reach over `LEAST_SPAN` at least, not below zero, and little above the ceiling."""
+    """Extend the axis of values to `LEAST_SPAN`, not below zero and little above the ceiling."""
     low, high = axes.get_ylim()
     middle, reach = (low + high) / 2, max(high - low, LEAST_SPAN) / 2
     bottom = max(0.0, middle - reach)
@@ -93,7 +93,7 @@ def widen(axes: Axes, *, ceiling: float) -> None:
 
 
 def _dress_logarithm(axes: Axes) -> None:
-    """Whole decades around what is above zero; zero is brought to the lower edge. A plain axis where all is zero."""
+    """Show whole decades around the values above zero, and zero at the lower edge; stay linear if all are zero."""
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
     positive = drawn[drawn > 0]
     if not len(positive):

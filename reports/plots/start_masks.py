@@ -25,7 +25,7 @@ class StartCurve:
 
     Attributes:
         start: as the experiment names it.
-        x: (K,) rounds, from 0 where the mask's own value is known.
+        x: (K,) rounds, from 0 if the value of the mask itself is known.
         y: (K,) values as printed.
     """
 
@@ -35,10 +35,10 @@ class StartCurve:
 
 
 def starts_figure(panels: Mapping[str, Sequence[StartCurve]], *, y: str) -> Figure:
-    """Two panels a dataset: from the first mask on, and the rounds alone on an axis of their own; oracles dashed.
+    """Two panels for each dataset: from the first mask on, and the rounds alone on their own axis; oracles are dashed.
 
     Args:
-        y: what the axis of values says.
+        y: label of the axis of values.
     """
     starts = [start for start in STARTS if any(c.start == start for curves in panels.values() for c in curves)]
     with house_style():
@@ -62,7 +62,7 @@ def _draw(axes: Axes, curve: StartCurve, *, first: int) -> None:
 
 
 def _look(start: str) -> dict[str, Any]:
-    """Solid lines told apart by colour and marker; the oracle's dashed and grey."""
+    """Colour, marker and a solid line; dashed and grey for the oracle."""
     if start == ORACLE_START:
         return {"color": "0.3", "linestyle": "--", "marker": "*"}
     look = stroke(list(STARTS).index(start))

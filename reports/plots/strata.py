@@ -1,4 +1,4 @@
-"""Detection by stratum: a panel a kind of stratum, the methods side by side in each band, with their intervals."""
+"""Detection by stratum: a panel for each kind of stratum, the methods side by side in each band, with intervals."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reports.plots.style import draw_grid, drawable, house_style, panel_axes, st
 
 PANEL_HEIGHT = 2.05
 SPREAD, STEP = 0.72, 0.15
-"""Share of a band's width that its methods take, and that one takes, at most."""
+"""Most of a band's width that all its methods take, and that one takes."""
 
 
 def strata_figure(dataset: str, found: Mapping[str, Sequence[Stratum]], *, units: Mapping[str, str]) -> Figure:
-    """Pd of every stratum that holds targets, a colour a method.
+    """Pd of every stratum with targets, a colour for each method.
 
     Args:
         found: method to its strata, the same ones for all.

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written to files: 8-point text, colour-blind colours, embedded fonts."""
+"""Style, panels and files of every figure: 8-point text, colour-blind colours, embedded fonts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def drawable(text: str, *, limit: int = 60) -> str:
 
 @dataclass(frozen=True)
 class Stroke:
-    """How one method is drawn, in every panel and figure alike."""
+    """Colour, dashes and marker of one method, in every panel and figure alike."""
 
     colour: str
     dashes: LineStyleType
@@ -117,7 +117,7 @@ def panel_axes(count: int, *, height: float, legend_rows: int = 0, most: int = 2
     Args:
         height: of one panel with its labels, inches.
         legend_rows: lines of legend to leave room for at the bottom.
-        most: panels a row, at most.
+        most: panels in a row.
     """
     columns = min(count, most)
     rows = -(-count // columns)
@@ -152,7 +152,7 @@ def draw_grid(axes: Axes, *, axis: Literal["both", "x", "y"] = "both") -> None:
 
 
 def mark_limited(figure: Figure) -> None:
-    """Write LIMITED TRIAL across the figure, as wide as it allows, so that it is no result even without its caption."""
+    """Write LIMITED TRIAL across the figure, so that it is not taken for a result without its caption."""
     width, height = figure.get_size_inches()
     with house_style():
         mark = figure.text(0.5, 0.5, "LIMITED TRIAL", ha="center", va="center", rotation=24, zorder=10)

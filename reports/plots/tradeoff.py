@@ -1,4 +1,4 @@
-"""Accuracy against cost: a point a method, its marker as large as the network, its name beside it."""
+"""Accuracy against cost: a point for each method, its marker by the size of the network, its name beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reports.plots.style import PALETTE, draw_grid, drawable, house_style, panel
 MethodKind = Literal["ours", "network", "classical"]
 
 COLOURS: dict[MethodKind, str] = {"ours": "#c04f00", "network": PALETTE[0], "classical": "#5a5a5a"}
-"""A darker orange, blue and grey of the colour-blind palette: names have to be read in them."""
+"""Darker orange, blue and grey of the colour-blind palette, in which names are legible."""
 
 WORDS: dict[MethodKind, str] = {"ours": "DFINet", "network": "other networks", "classical": "classical detectors"}
 
@@ -32,10 +32,10 @@ LEGEND_DIAMETER = 6.0
 LABEL_SIZE = 6.5
 
 BREAK, LEAST_PART = 0.3, 3
-"""Share of the axis of values that a gap has to take to be cut out, and points there have to be on either side."""
+"""Least share of the axis of values for a gap to be cut out, and least number of points on either side of it."""
 
 LEAST_DECADES, BETWEEN = 2, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-"""Powers of ten that an axis of costs has to hold to be told by them alone, and the ticks of one that holds fewer."""
+"""Least number of powers of ten on an axis of costs labelled by them alone, and ticks of an axis with fewer."""
 
 BREAK_GAP = 0.07
 """Between the parts of a broken axis, inches."""
@@ -51,7 +51,7 @@ class Point:
         value: of the metric as printed, the mean over seeds.
         spread: sample standard deviation over seeds; 0 for one.
         parameters: of the network; 0 for a classical detector.
-        kind: how it is drawn.
+        kind: determines its look.
     """
 
     label: str
@@ -63,10 +63,10 @@ class Point:
 
 
 def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) -> Figure:
-    """A metric over a cost, a panel a dataset.
+    """A metric over a cost, a panel for each dataset.
 
     Args:
-        x, y: what the axes say.
+        x, y: labels of the axes.
     """
     kinds: list[MethodKind] = [kind for kind in WORDS if any(p.kind == kind for some in panels.values() for p in some)]
     with house_style():
@@ -80,7 +80,7 @@ def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) ->
 
 
 def _draw_panel(figure: Figure, axes: Axes, points: Sequence[Point], *, x: str, y: str) -> None:
-    """The points of a dataset; where they fall into a high and a low part, with a break in the axis between these."""
+    """Draw the points of a dataset; a wide gap between high and low values becomes a break in the axis."""
     limits = _cost_limits(points)
     parts = broken(points)
     for part, members in zip(_break_axes(figure, axes, parts), parts, strict=True):
@@ -94,7 +94,7 @@ def _draw_panel(figure: Figure, axes: Axes, points: Sequence[Point], *, x: str, 
 
 
 def broken(points: Sequence[Point]) -> list[list[Point]]:
-    """The points in two parts, the higher first, where the widest gap between their values is worth a break; or in one.
+    """Split the points at the widest gap between their values if it is worth a break, the higher part first.
 
     >>> values = (95, 90, 85, 12, 11, 10)
     >>> [[p.value for p in part] for part in broken([Point("", 1, v, 0, 0, "network") for v in values])]
@@ -110,7 +110,7 @@ def broken(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def _break_axes(figure: Figure, axes: Axes, parts: Sequence[Sequence[Point]]) -> list[Axes]:
-    """The axes alone, or cut into an upper and a lower part whose heights go with how many points they have."""
+    """Split the axes for two parts into an upper and a lower one, with heights by their numbers of points."""
     if len(parts) == 1:
         return [axes]
     place = axes.get_position()
@@ -135,12 +135,12 @@ def _break_axes(figure: Figure, axes: Axes, parts: Sequence[Sequence[Point]]) ->
 
 
 def _height(count: int) -> float:
-    """Of a panel, inches: names need room."""
+    """Height of a panel that leaves room for that many names, inches."""
     return min(2.6 + 0.07 * max(0, count - 8), 4.2)
 
 
 def diameter(parameters: float) -> float:
-    """Of a marker, points: its area grows with the square root of the parameters, 6 points for a million.
+    """Diameter of a marker, points: its area grows with the square root of the parameters, 6 points for a million.
 
     >>> diameter(1e6), diameter(16e6)
     (6.0, 12.0)
@@ -171,7 +171,7 @@ def _draw(axes: Axes, point: Point) -> None:
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats at the same cost or less, cheapest first."""
+    """The points with no better one at the same cost or less, cheapest first."""
     best: list[Point] = []
     for point in sorted(points, key=lambda p: (p.cost, -p.value)):
         if not best or point.value > best[-1].value:
@@ -192,7 +192,7 @@ def _cost_limits(points: Sequence[Point]) -> tuple[float, float]:
 
 
 def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> None:
-    """A logarithmic axis of costs, and one of values that reaches a little beyond the points."""
+    """Set a logarithmic axis of costs, and an axis of values that extends a little beyond the points."""
     axes.set_xscale("log")
     axes.set_xlim(limits)
     decades = np.floor(np.log10(limits[1])) - np.ceil(np.log10(limits[0])) + 1
@@ -218,7 +218,7 @@ def _anchor(point: Point) -> Anchor:
 
 
 def _legend(figure: Figure, kinds: Sequence[MethodKind], *, columns: int) -> None:
-    """Kinds of method, and markers of round numbers of parameters."""
+    """Draw the legend of the kinds of method, and of the markers of round numbers of parameters."""
     samples = [_sample(WORDS[kind], kind, 6.0 if kind != "classical" else 4.5) for kind in kinds]
     if set(kinds) - {"classical"}:
         samples += [_sample(f"{millions:g} M", "network", diameter(1e6 * millions)) for millions in SAMPLES]

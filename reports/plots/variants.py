@@ -1,4 +1,4 @@
-"""Small multiples: a panel a variant of a network, how far it is from the full one after every round."""
+"""Small multiples: a panel for each variant of a network, its difference to the full one after every round."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LEFT, RIGHT, BELOW, ABOVE = 0.5, 0.06, 0.29, 0.06
 """Room around all panels, inches."""
 
 HEIGHT, TITLE, GAP = 1.02, 0.17, 0.07
-"""Of a panel with its title, of the title, and between panels, inches."""
+"""Height of a panel with its title, of the title, and room between panels, inches."""
 
 TITLE_SIZE, TITLE_LETTERS = 6.5, 26
 LEAST_REACH = 1.0
-"""Of the axis of differences to either side of zero, in the metric's printed unit."""
+"""Least extent of the axis of differences to either side of zero, in the printed unit of the metric."""
 
 
 def variants_figure(panels: Mapping[str, Sequence[Curve]], *, y: str) -> Figure:
-    """A panel a variant, all with the same axes, a curve a dataset; the line at zero is the full network.
+    """A panel for each variant, a curve for each dataset, the same axes for all; the line at zero is the full network.
 
     Args:
-        panels: variant to its curves, which are labelled with datasets.
-        y: what the axis of differences says.
+        panels: variant to its curves, labelled with datasets.
+        y: label of the axis of differences.
     """
     datasets = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
     names = [drawable(dataset) for dataset in datasets]
@@ -69,7 +69,7 @@ def _grid(count: int, legend: int) -> tuple[Figure, list[Axes]]:
 
 
 def _dress(every: Sequence[Axes], curves: Sequence[Curve]) -> None:
-    """The same limits everywhere; numbers at the left and below the lowest panel of each column."""
+    """Set the same limits everywhere, with numbers at the left and below the lowest panel of each column."""
     low = min(-LEAST_REACH, *(float(curve.y.min()) for curve in curves))
     high = max(LEAST_REACH, *(float(curve.y.max()) for curve in curves))
     margin = 0.06 * (high - low)

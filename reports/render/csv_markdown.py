@@ -14,7 +14,7 @@ UNITS = {"1e-2": "×10⁻²", "1e-6": "×10⁻⁶"}
 
 
 def table_to_csv(table: Table) -> str:
-    """The table as CSV: spreads, limits, differences and badges in columns of their own, notes in the last."""
+    """Render a table as CSV: spreads, limits, differences and badges have their own columns, notes the last one."""
     extras = [_csv_extras(table, i) for i in range(len(table.columns))]
     notes = {note.mark: note.text for note in table.notes}
     heads = [table.first_head]
@@ -37,7 +37,7 @@ def table_to_csv(table: Table) -> str:
 
 
 def _csv_extras(table: Table, index: int) -> tuple[str, ...]:
-    """Which columns of their own the cells of a column need."""
+    """Names of the further columns that a column needs in a CSV file."""
     cells = [line.cells[index] for line in table.lines]
     found = {
         "deviation": any(cell.spread for cell in cells),
@@ -55,7 +55,7 @@ def _csv_head(column: Column) -> str:
 
 
 def table_to_markdown(table: Table) -> str:
-    """The table as GitHub Markdown: best bold, second underlined, notes below; all text escaped."""
+    """Render a table as GitHub Markdown: best bold, second underlined, notes below, every text escaped."""
     alignment = ["---", *("---" if column.is_text else "---:" for column in table.columns)]
     lines = [
         _markdown_row([escape_markdown(table.first_head), *map(_markdown_head, table.columns)]),
@@ -69,7 +69,7 @@ def table_to_markdown(table: Table) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """The text with everything escaped that Markdown or HTML would read as markup."""
+    """Escape everything in a text that Markdown or HTML would read as markup."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
     return re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", safe)
 

@@ -1,4 +1,4 @@
-"""A suite's report as one HTML page that holds everything: tables, figures, and the rules of every row."""
+"""The report of a suite as one self-contained HTML page: tables, figures, and the rules of every row."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EmbeddedFigure:
     Attributes:
         png: the file whose bytes are embedded.
         caption: as plain text.
-        wide: whether it takes the page's width.
+        wide: whether it takes the width of the page.
     """
 
     png: Path
@@ -74,11 +74,11 @@ def page(
     figures: Sequence[EmbeddedFigure],
     sentences: Sequence[str] = (),
 ) -> str:
-    """The page, every text of it escaped.
+    """Render the page; every text is escaped.
 
     Args:
         tables: heading and table.
-        sentences: what the reader should know first, such as why a table was refused.
+        sentences: shown first, such as the reason why a table was refused.
     """
     told = [entry for entry in entries if not (entry.row.corruption and entry.scored)]
     template = html_templates().get_template("index.html.j2")
