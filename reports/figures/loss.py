@@ -59,13 +59,13 @@ def read_loss(entry: Entry) -> LossCurve | None:
     path = entry.folder.parent / "trainings" / weights.key / "log.jsonl"
     if not path.is_file():
         return None
-    records = [_record(path, number, line) for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)]
+    records = [_record(path, number, line) for number, line in enumerate(path.read_bytes().splitlines(), 1)]
     kept = entry.result.best_epoch if entry.result else 0
     epochs, losses = (np.array([record[name] for record in records], dtype=float) for name in ("epoch", "loss"))
     return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
 
 
-def _record(path: Path, number: int, line: str) -> Mapping[str, float]:
+def _record(path: Path, number: int, line: bytes) -> Mapping[str, float]:
     try:
         record = json.loads(line)
         return {name: float(record[name]) for name in ("epoch", "loss")}

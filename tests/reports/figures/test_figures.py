@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
 
+from bench.errors import StoreError
 from bench.metrics.counting.levels import LEVELS
 from bench.metrics.curves import CurveCounts
 from bench.store.files import write_arrays
@@ -232,9 +233,10 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
     line, point = loss_figure({"X": [curve]}).axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.9, 0.5, 0.4]
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [0.5])
-    log.write_text("{}\n")
-    with pytest.raises(ValueError, match=r"log.jsonl, line 1: expected an object with epoch and loss"):
-        read_loss(entry)
+    for broken in (b"{}\n", b"\xff\n"):
+        log.write_bytes(broken)
+        with pytest.raises(StoreError, match=r"log.jsonl, line 1: expected an object with epoch and loss"):
+            read_loss(entry)
 
 
 def picture(*, found: bool, alarm: bool, rounds: int = 1) -> Picture:
