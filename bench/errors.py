@@ -54,6 +54,10 @@ class CostError(BenchError, RuntimeError):
     """The process that measured a network's cost ended before it answered."""
 
 
+class RecordError(BenchError, ValueError):
+    """Plain content that does not have the form of a record; the message names the field."""
+
+
 class StoreError(BenchError, ValueError):
     """A stored file is missing, broken or of another schema."""
 

@@ -84,7 +84,7 @@ def run(
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
     """Print one line for each experiment, or all results as one JSON object with null where none was reached."""
     from bench.protocols.scorings import with_prints
-    from bench.store.files import to_plain
+    from bench.records import to_plain
 
     if as_json:
         rows = [

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from bench.data.catalogue.cards import Card
 from bench.errors import RuleError
 from bench.protocols.recipes import RECIPES, fit_to_native
+from bench.records import describe_type, field_types, fits
 from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
@@ -119,7 +117,7 @@ def settable(rules: Rules) -> dict[str, Any]:
 
 def fields_of(section: str, record: type) -> dict[str, Any]:
     """A record's fields by their paths, as `scoring.threshold`, with their annotated types."""
-    return {f"{section}.{name}": kind for name, kind in typing.get_type_hints(record).items()}
+    return {f"{section}.{name}": kind for name, kind in field_types(record).items()}
 
 
 def fitted(value: Any, kind: Any, *, path: str) -> Any:
@@ -134,36 +132,5 @@ def fitted(value: Any, kind: Any, *, path: str) -> Any:
     if not fits(found, kind) and found == "none":
         found = None
     if not fits(found, kind):
-        raise RuleError(f"{path} is {value!r}, expected {describe(kind)}")
+        raise RuleError(f"{path} is {value!r}, expected {describe_type(kind)}")
     return found
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an annotated type: plain types, Literal, unions and tuples."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Literal:
-        return value in arguments and type(value) is not bool
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in arguments)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return len(value) == len(each) and all(map(fits, value, each))
-    if kind is float:
-        return type(value) is float and math.isfinite(value)
-    return value is None if kind is type(None) else type(value) is kind
-
-
-def describe(kind: Any) -> str:
-    """An annotated type in words, for an error's reader."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Literal:
-        return " or ".join(map(repr, arguments))
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(describe, arguments))
-    if origin is tuple:
-        return "a list of " + ", ".join("…" if one is Ellipsis else describe(one) for one in arguments)
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "none"}.get(
-        kind, str(kind)
-    )

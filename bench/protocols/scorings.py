@@ -14,8 +14,9 @@ from types import MappingProxyType
 from bench.errors import BenchError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.protocols.protocols import PROTOCOLS
+from bench.records import from_plain, to_plain
 from bench.registry import Registry
-from bench.store.files import from_plain, read_json, to_plain, write_json
+from bench.store.files import read_json, write_json
 from bench.types import Score, Scoring
 
 HEADS = ("IoU", "nIoU", "F1", "Pd", "Fa")

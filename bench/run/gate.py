@@ -17,6 +17,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from bench.errors import RequestError
+from bench.records import field_types, from_plain
 from bench.types import Score
 
 REFERENCE_SCHEMA = 1
@@ -233,28 +234,7 @@ def _parse(content: Any) -> Reference:
         raise RequestError(
             f"schema is {content.get('schema')!r}, expected {REFERENCE_SCHEMA}; write the reference again"
         )
-    suite, rows = content.get("suite"), content.get("rows")
-    if not isinstance(suite, str):
-        raise RequestError(f"suite is {suite!r}, expected a name")
-    return Reference(suite, {row: _parse_row(row, metrics) for row, metrics in _object("rows", rows).items()})
-
-
-def _parse_row(row: str, metrics: Any) -> dict[str, Expected]:
-    return {metric: _parse_expected(f"{row}: {metric}", entry) for metric, entry in _object(row, metrics).items()}
-
-
-def _parse_expected(where: str, entry: Any) -> Expected:
-    numbers = _object(where, entry)
-    for name in ("value", "margin"):
-        if isinstance(numbers.get(name), bool) or not isinstance(numbers.get(name), int | float):
-            raise RequestError(f"{where}: {name} is {numbers.get(name)!r}, expected a number")
-    try:
-        return Expected(float(numbers["value"]), float(numbers["margin"]))
-    except ValueError as error:
-        raise RequestError(f"{where}: {error}") from error
-
-
-def _object(where: str, content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise RequestError(f"{where}: found {type(content).__name__}, expected an object")
-    return content
+    if not isinstance(content.get("suite"), str):
+        raise RequestError(f"suite is {content.get('suite')!r}, expected a name")
+    rows = from_plain(field_types(Reference)["rows"], content.get("rows"), where="rows")
+    return Reference(content["suite"], rows)

@@ -13,10 +13,11 @@ from bench.progress import Progress
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import fields_of, fitted
 from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
+from bench.records import to_plain
 from bench.registry import unknown
 from bench.scoring.read_folder import listed_names
 from bench.scoring.score import Scored, rescore_run, score_folder
-from bench.store.files import RESULT_FILE, to_plain, write_arrays, write_json
+from bench.store.files import RESULT_FILE, write_arrays, write_json
 from bench.types import Scoring
 
 FILES = ("counts", "curves", "distances", "errors", "contrast")

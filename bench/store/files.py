@@ -10,16 +10,12 @@ The files are the truth; MLflow mirrors them. Nothing here needs torch.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import types
-import typing
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, StoreError
+from bench.records import from_plain, to_plain
 from bench.types import SCHEMA_VERSION, Row, RunResult
 
 RESULT_FILE, ERROR_LOG = "result.json", "error.log"
@@ -126,70 +123,6 @@ class ArrayWriter:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._zip.close()
         self._replacing.__exit__(kind, error, trace)
-
-
-def to_plain(record: Any) -> Any:
-    """A record as plain JSON types: dataclasses as objects, tuples as lists."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return {f.name: to_plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
-    if isinstance(record, Mapping):
-        return {str(key): to_plain(value) for key, value in record.items()}
-    if isinstance(record, list | tuple):
-        return [to_plain(item) for item in record]
-    return record
-
-
-@cache
-def _fields(record: type) -> dict[str, Any]:
-    return typing.get_type_hints(record)
-
-
-def from_plain(kind: Any, content: Any) -> Any:
-    """The record of type `kind` that `to_plain` made `content` from.
-
-    Raises:
-        StoreError: when a field is missing, unknown or of another type.
-    """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any or content is None:
-        return content
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _record_from_plain(kind, content)
-    if origin is typing.Union or origin is types.UnionType:
-        return _union_from_plain(arguments, content)
-    if origin is tuple:
-        if not isinstance(content, list):
-            raise StoreError(f"found {content!r}, expected a list")
-        each = [arguments[0]] * len(content) if arguments[-1] is Ellipsis else arguments
-        return tuple(from_plain(item_kind, item) for item_kind, item in zip(each, content, strict=True))
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: from_plain(arguments[1], value) for key, value in content.items()}
-    return content
-
-
-def _record_from_plain(kind: type, content: Any) -> Any:
-    if not isinstance(content, dict):
-        raise StoreError(f"found {content!r}, expected a {kind.__name__} object")
-    fields = _fields(kind)
-    if unknown := sorted(set(content) - set(fields)):
-        raise StoreError(f"{kind.__name__} has no field {', '.join(unknown)}; was it written by a newer version?")
-    try:
-        return kind(**{name: from_plain(fields[name], value) for name, value in content.items()})
-    except TypeError as error:
-        raise StoreError(f"{kind.__name__}: {error}") from None
-
-
-def _union_from_plain(kinds: Iterable[Any], content: Any) -> Any:
-    """The first record among `kinds` that has all of the content's fields and lacks none; plain values as they are."""
-    if not isinstance(content, dict):
-        sequences = [kind for kind in kinds if typing.get_origin(kind) is tuple]
-        return from_plain(sequences[0], content) if sequences and isinstance(content, list) else content
-    records = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
-    for kind in records:
-        needed = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
-        if needed <= set(content) <= set(_fields(kind)):
-            return from_plain(kind, content)
-    raise StoreError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
 
 
 def write_result(folder: Path, result: RunResult) -> Path:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bench.errors import StoreError, TrackingError
-from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result, to_plain
+from bench.records import to_plain
+from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result
 from bench.types import Row, RunResult, Training, Weights
 
 log = logging.getLogger(__name__)

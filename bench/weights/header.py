@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from bench.errors import CheckpointError, RequestError, RuleError
 from bench.protocols.resolve import fields_of, fitted
-from bench.store.files import to_plain
+from bench.records import to_plain
 from bench.types import Input, Setting
 from bench.weights.printable import printable
 from bench.weights.read_checkpoint import existing_file

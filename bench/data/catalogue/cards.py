@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from bench.errors import DataError, UnknownNameError
+from bench.records import from_plain
 from bench.registry import unknown
 
 CARD_FILE = "card.toml"
@@ -193,10 +194,7 @@ def read_card(folder: Path) -> Card:
     path = folder / CARD_FILE
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        repairs = [
-            Repair(**{**item, "found": _pair(item["found"]), "becomes": _pair(item["becomes"])})
-            for item in raw.pop("repairs", [])
-        ]
+        repairs = [from_plain(Repair, item) for item in raw.pop("repairs", [])]
         splits = raw.pop("splits")
         listed = {
             "defects": tuple(raw.pop("defects", [])),

@@ -31,7 +31,8 @@ from bench.data.images.synthetic import checked_scene
 from bench.data.quality.near_duplicates import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
 from bench.errors import DataError, StoreError
 from bench.progress import Step
-from bench.store.files import from_plain, read_json, to_plain, write_json
+from bench.records import from_plain, to_plain
+from bench.store.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,190 @@
+"""Typed records to and from plain JSON or TOML values: one walk over annotated types for reading, checking and schema.
+
+Annotations may hold plain types, `Literal`, unions, tuples, mappings with text keys, and dataclasses of these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from bench.errors import RecordError
+
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "none"}
+SCHEMA_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
+
+
+@cache
+def field_types(record: type) -> dict[str, Any]:
+    """The annotated types of a dataclass by field name."""
+    return typing.get_type_hints(record)
+
+
+def is_record(kind: Any) -> bool:
+    """True if `kind` is a dataclass."""
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = typing.get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _item_types(kind: Any, count: int) -> tuple[Any, ...]:
+    """The types of a tuple's items; those of `tuple[X, ...]` repeated `count` times."""
+    arguments = typing.get_args(kind)
+    return arguments[:1] * count if arguments[-1] is Ellipsis else arguments
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """True if a value has an annotated type: a plain type, `Literal`, union or tuple. Numbers have to be finite."""
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind) and type(value) is not bool
+    if _is_union(kind):
+        return any(fits(value, one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        each = _item_types(kind, len(value))
+        return len(value) == len(each) and all(map(fits, value, each))
+    if kind is float:
+        return type(value) is float and math.isfinite(value)
+    return value is None if kind is type(None) else type(value) is kind
+
+
+def describe_type(kind: Any) -> str:
+    """An annotated type in words, for error messages."""
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
+    if _is_union(kind):
+        return " or ".join(map(describe_type, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "a list of " + ", ".join("…" if one is Ellipsis else describe_type(one) for one in typing.get_args(kind))
+    return "an object" if is_record(kind) or _is_mapping(kind) else WORDS.get(kind, str(kind))
+
+
+def to_plain(record: Any) -> Any:
+    """A record as plain JSON types: dataclasses as objects, tuples as lists."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return {f.name: to_plain(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {str(key): to_plain(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [to_plain(item) for item in record]
+    return record
+
+
+def from_plain(kind: Any, content: Any, *, where: str = "") -> Any:
+    """The value of type `kind` that `to_plain` made `content` from.
+
+    Args:
+        where: path of the content, for error messages.
+
+    Raises:
+        RecordError: naming the path, when a field is missing, unknown or of another type.
+    """
+    if kind is Any:
+        return content
+    if is_record(kind):
+        return _record_from(kind, content, where=where)
+    if _is_union(kind):
+        return _union_from(typing.get_args(kind), content, where=where, kind=kind)
+    if typing.get_origin(kind) is tuple and isinstance(content, list):
+        each = _item_types(kind, len(content))
+        if len(each) == len(content):
+            pairs = enumerate(zip(each, content, strict=True))
+            return tuple(from_plain(one, item, where=_join(where, str(place))) for place, (one, item) in pairs)
+    if _is_mapping(kind) and isinstance(content, Mapping):
+        value_kind = typing.get_args(kind)[1]
+        return {key: from_plain(value_kind, value, where=_join(where, key)) for key, value in content.items()}
+    found = float(content) if kind is float and type(content) is int else content
+    if _is_mapping(kind):
+        raise RecordError(f"{where or 'content'}: found {type(content).__name__}, expected an object")
+    if not fits(found, kind):
+        raise RecordError(f"{where + ' is ' if where else 'found '}{content!r}, expected {describe_type(kind)}")
+    return found
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}: {name}" if where else name
+
+
+def _record_from(kind: type, content: Any, *, where: str) -> Any:
+    prefix = f"{where}: " if where else ""
+    if not isinstance(content, Mapping):
+        raise RecordError(f"{prefix}found {type(content).__name__}, expected an object ({kind.__name__})")
+    known = field_types(kind)
+    if unknown := sorted(set(content) - set(known)):
+        raise RecordError(
+            f"{prefix}{kind.__name__} has no field {', '.join(unknown)}; was it written by a newer version?"
+        )
+    for one in dataclasses.fields(kind):
+        if one.name not in content and one.default is one.default_factory is dataclasses.MISSING:
+            expected = f"expected {describe_type(known[one.name])} ({kind.__name__})"
+            raise RecordError(f"{prefix}{one.name} is None, {expected}")
+    values = {name: from_plain(known[name], value, where=_join(where, name)) for name, value in content.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:  # the record refuses a combination of values
+        raise RecordError(f"{prefix}{error}") from None
+
+
+def _union_from(kinds: Iterable[Any], content: Any, *, where: str, kind: Any) -> Any:
+    """The first record among `kinds` that has all of the content's fields and lacks none; otherwise what fits."""
+    if not isinstance(content, Mapping):
+        for one in kinds:
+            try:
+                return from_plain(one, content, where=where)
+            except RecordError:
+                continue
+        raise RecordError(f"{where + ' is ' if where else 'found '}{content!r}, expected {describe_type(kind)}")
+    records = [one for one in kinds if is_record(one)]
+    for one in records:
+        needed = {f.name for f in dataclasses.fields(one) if f.default is f.default_factory is dataclasses.MISSING}
+        if needed <= set(content) <= set(field_types(one)):
+            return from_plain(one, content, where=where)
+    mappings = [one for one in kinds if _is_mapping(one)]
+    if mappings:
+        return from_plain(mappings[0], content, where=where)
+    raise RecordError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
+
+
+def schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of an annotated type: every record closed, every field required.
+
+    Args:
+        definitions: takes the schema of every record met, by name.
+    """
+    arguments = typing.get_args(kind)
+    if is_record(kind):
+        if kind.__name__ not in definitions:
+            definitions[kind.__name__] = {}
+            hints = field_types(kind)
+            definitions[kind.__name__] = {
+                "type": "object",
+                "properties": {name: schema_of(hint, definitions) for name, hint in hints.items()},
+                "required": list(hints),
+                "additionalProperties": False,
+            }
+        return {"$ref": f"#/$defs/{kind.__name__}"}
+    if typing.get_origin(kind) is typing.Literal:
+        return {"enum": list(arguments)}
+    if _is_union(kind):
+        return {"anyOf": [schema_of(one, definitions) for one in arguments]}
+    if typing.get_origin(kind) is tuple:
+        if arguments[-1] is Ellipsis:
+            return {"type": "array", "items": schema_of(arguments[0], definitions)}
+        items = [schema_of(one, definitions) for one in arguments]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    if _is_mapping(kind):
+        return {"type": "object", "additionalProperties": schema_of(arguments[1], definitions)}
+    return {"type": SCHEMA_TYPES[kind]} if kind in SCHEMA_TYPES else {}
