@@ -1,33 +1,35 @@
-"""The numbers a comparison table prints: which metric stands in which column, in what unit, and which way is better."""
+"""Columns of tables, and the metrics that stand in them unless a suite or `--columns` chooses others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from bench.errors import RequestError, UnknownNameError
+from bench.metrics.ids import CUMULATIVE, LEGACY
+from bench.metrics.registry import MetricInfo, find_metrics, info_of
+from bench.protocols.scorings import STANDARD as STANDARD_IDS
+from bench.registry import unknown
 from bench.types import Better, Score
 
-LEGACY = "legacy:"
-CUMULATIVE = "cumulative-rounds"
-"""In ids of what DFINet's script prints: pooled over all rounds up to the last, so of no round by itself."""
+STANDARD: tuple[MetricInfo, ...] = tuple(map(info_of, STANDARD_IDS.values()))
+"""The columns of a table under a scoring that has standard metrics."""
 
-
-PD_FAMILY = ("Pd/centroid-", "Pd/nearest-", "Pd/optimal-", "Pd/overlap", "Pd/shooting")
-"""What ids of a probability of detection at one threshold begin with."""
+FAMILIES = tuple(metric.family for metric in STANDARD)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a table.
 
     Attributes:
-        head: what stands above it.
-        group: dataset or kind of column, printed above several heads.
-        unit: as the head's second line says it: `1e-2`, `1e-6`, `M`, `G`, `images/s` or nothing.
-        better: which way is better; None where the column is not judged.
-        is_text: whether its cells are words.
-        is_centred: whether its words stand in the middle.
-        marks: of the notes that its head refers to.
+        head: heading.
+        group: dataset or kind of column, printed above several headings.
+        unit: of its numbers, on the heading's second line: a power of ten as `1e-2`, a word, or nothing.
+        better: direction; None where the column is not judged.
+        is_text: True where cells are words.
+        is_centred: True where words are centred.
+        marks: of the notes that the heading refers to.
     """
 
     head: str
@@ -39,87 +41,50 @@ class Column:
     marks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric as tables print it.
-
-    Attributes:
-        id: in `RunResult.scores`, at 3 px and 8 neighbours.
-        head: what stands above it.
-        unit: of the printed number, `1e-2` or `1e-6`; stored values are plain fractions.
-        better: which way is better.
-        family: what the ids of other matching rules, distances and connectivities begin with, as `Pd/optimal-` does.
-        digits: behind the point.
-    """
-
-    id: str
-    head: str
-    unit: str
-    better: Better
-    family: tuple[str, ...] = ()
-    digits: int = 2
-
-    @property
-    def scale(self) -> float:
-        """What a stored value is multiplied by for printing."""
-        return {"1e-2": 1e2, "1e-6": 1e6}[self.unit]
-
-    def printed(self, value: float) -> str:
-        """The value with its digits: 0.694 is `69.40` in 1e-2."""
-        return f"{value * self.scale:.{self.digits}f}"
-
-    def score(self, scores: Mapping[str, Score]) -> Score | None:
-        """This metric's score, by whatever matching rule the scoring has; None where it is not there."""
-        if self.id in scores or not self.family:
-            return scores.get(self.id)
-        return next((score for name, score in scores.items() if name.startswith(self.family)), None)
-
-
-STANDARD = (
-    Metric("IoU/pooled", "IoU", "1e-2", "higher"),
-    Metric("nIoU/per-image", "nIoU", "1e-2", "higher"),
-    Metric("F1/pooled", "F1", "1e-2", "higher"),
-    Metric("Pd/centroid-3px", "Pd", "1e-2", "higher", family=PD_FAMILY),
-    Metric("Fa/unmatched-area", "Fa", "1e-6", "lower", family=("Fa/unmatched-area-",)),
-)
-"""The columns of every table under a scoring that has standard metrics."""
-
-ROLES = tuple(metric.head for metric in STANDARD)
-
-
-def metrics_shown(results: Iterable[Mapping[str, Score]]) -> tuple[Metric, ...]:
-    """The standard metrics, or the legacy ones where no result has a standard value.
+def metrics_shown(results: Iterable[Mapping[str, Score]], chosen: Sequence[str] = ()) -> tuple[MetricInfo, ...]:
+    """The chosen metrics; without any the standard ones, or the legacy ones where no result has a standard value.
 
     Args:
         results: each result's scores by metric id.
+        chosen: ids, in the order of the columns.
+
+    Raises:
+        RequestError: when an id is chosen twice.
+        UnknownNameError: with suggestions, when a chosen id is neither registered nor among the scores.
     """
     found = [scores for scores in results if scores]
-    if not found or any(_value(metric.score(scores)) is not None for metric in STANDARD for scores in found):
+    if chosen:
+        return _chosen(chosen, found)
+    if not found or any(_value(metric.score_in(scores)) is not None for metric in STANDARD for scores in found):
         return STANDARD
-    named = dict.fromkeys(name for scores in found for name in scores if name.startswith(LEGACY))
-    names = [name for name in named if CUMULATIVE not in name]
-    shown = [legacy_metric(name) for name in names if any(_value(s.get(name)) is not None for s in found)]
+    scored = {name: score for scores in found for name, score in scores.items() if _is_of_one_round(name)}
+    shown = [
+        replace(info_of(name, score), is_exact=True)
+        for name, score in scored.items()
+        if any(_value(scores.get(name)) is not None for scores in found)
+    ]
     return tuple(sorted(shown, key=_rank)) or STANDARD
+
+
+def _chosen(names: Sequence[str], found: Sequence[Mapping[str, Score]]) -> tuple[MetricInfo, ...]:
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise RequestError(f"columns: {twice} is named twice, expected different metrics; name it once")
+    stored = {name: score for scores in found for name, score in scores.items()}
+    try:
+        return tuple(info_of(name, stored.get(name)) for name in names)
+    except UnknownNameError:
+        known = {*find_metrics(), *stored}
+        missing = next(name for name in names if name not in known)
+        raise UnknownNameError(f"columns: {unknown('metric', missing, known)}") from None
+
+
+def _is_of_one_round(name: str) -> bool:
+    return name.startswith(LEGACY) and CUMULATIVE not in name
 
 
 def _value(score: Score | None) -> float | None:
     return score.value if score else None
 
 
-def legacy_metric(name: str) -> Metric:
-    """How a legacy id is headed: `legacy:IoU/soft-mask` is `IoU (soft mask)`, so that nobody takes it for IoU."""
-    role, _, rule = name.removeprefix(LEGACY).partition("/")
-    head = f"{role} ({rule.replace('-', ' ')})" if rule else f"{role} (legacy)"
-    if role == "Fa":
-        return Metric(name, head, "1e-6", "lower")
-    return Metric(name, head, "1e-2", "higher")
-
-
-def role_of(metric: Metric) -> str:
-    """What a metric is about, however it is counted: `Fa` for `Fa/unmatched-area` and for `legacy:Fa/equal-area`."""
-    return metric.id.removeprefix(LEGACY).partition("/")[0]
-
-
-def _rank(metric: Metric) -> int:
-    role = role_of(metric)
-    return ROLES.index(role) if role in ROLES else len(ROLES)
+def _rank(metric: MetricInfo) -> int:
+    return FAMILIES.index(metric.family) if metric.family in FAMILIES else len(FAMILIES)

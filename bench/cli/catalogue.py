@@ -10,10 +10,7 @@ from bench.data.images.corruptions import CORRUPTIONS
 from bench.data.images.start_masks import STARTS
 from bench.data.importing.layouts import LAYOUTS
 from bench.errors import UnknownNameError
-from bench.metrics.contrast import CONTRAST
-from bench.metrics.curve_scores import CURVES
-from bench.metrics.errors import ERRORS
-from bench.metrics.registry import metric_infos
+from bench.metrics.registry import TABLES, metric_infos
 from bench.models.network import find_models
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import all_scorings, describe_rules
@@ -112,9 +109,20 @@ def list_protocols() -> CatalogueRows:
 
 
 def list_metrics() -> CatalogueRows:
-    """Every metric id with its unit and direction."""
-    infos = (*metric_infos(), *CURVES.infos(), *ERRORS.infos(), *CONTRAST.infos())
-    return [{"id": info.id, "unit": info.unit, "better": info.better, "meaning": info.summary} for info in infos]
+    """Every metric id with its column heading, unit and direction, and the table of integers it is computed from."""
+    infos = (info for table in TABLES for info in metric_infos(table))
+    return [
+        {
+            "id": info.id,
+            "head": info.head,
+            "unit": info.unit,
+            "printed in": info.scale,
+            "better": info.better,
+            "table": info.table,
+            "meaning": info.summary,
+        }
+        for info in infos
+    ]
 
 
 def list_starts() -> CatalogueRows:

@@ -76,8 +76,10 @@ def shown_steps(what: str) -> Iterator[Step]:
 
 
 def format_score(name: str, score: Score | None) -> str:
-    """A metric's value as people read it: false alarms over pixels in 1e-6, the rest as it is."""
+    """A metric's value as people read it: in the power of ten of its tables where that is below a hundredth."""
+    from bench.metrics.registry import info_of  # here, so that the command line starts without it
+
     if score is None or score.value is None:
         return "—"
-    is_over_pixels = name.startswith(("Fa/unmatched-area", "legacy:Fa/"))
-    return f"{score.value * 1e6:.2f}e-6" if is_over_pixels else f"{score.value:.4f}"
+    info = info_of(name, score)
+    return f"{score.value:.4f}" if info.factor <= 100 else f"{score.value * info.factor:.2f}{info.scale[1:]}"

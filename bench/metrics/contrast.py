@@ -20,7 +20,9 @@ from bench.metrics.counting.array_table import ArrayTable, Shape
 from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
 from bench.metrics.counting.levels import LEVELS, LevelArray
 from bench.metrics.counting.truth import FloatArray, surroundings
-from bench.metrics.tabled import Found, TableMetrics
+from bench.metrics.ids import by_connectivity
+from bench.metrics.registry import MetricsOf, metric
+from bench.metrics.statistic import MemberMean, Value
 from bench.types import Scoring
 
 GREYS = 255
@@ -229,27 +231,32 @@ def contrast_of(prob: ArrayLike, mask: ArrayLike, grey: ArrayLike) -> ContrastTa
     return writer.table()
 
 
-CONTRAST: TableMetrics[ContrastTable] = TableMetrics()
+CONTRAST: MetricsOf[ContrastTable] = MetricsOf("contrast")
 
 
-def _finite_mean(values: FloatArray, what: str) -> Found:
-    """The mean of the finite values, with how many are left out and why; None where none is left."""
-    if not len(values):
-        return Found(None, f"no {what} in the list")
-    finite = values[np.isfinite(values)]
-    return Found(float(finite.mean()) if len(finite) else None, _left_out(values, what, word="left out: "))
+def _finite_mean(values: FloatArray, what: str, *, owner: IntArray, images: int) -> MemberMean:
+    """The mean of the finite values, with how many are left out and why; undefined where none is left.
+
+    Args:
+        owner: position of the image each value belongs to.
+        images: in the list.
+    """
+    is_finite = np.isfinite(values)
+    mine = owner[is_finite]
+    reason = _left_out(values, what, word="left out: ") if len(values) else f"no {what} in the list"
+    return MemberMean.of(values[is_finite], owner=mine, whole=np.bincount(mine, minlength=images), reason=reason)
 
 
-def _whole_median(values: FloatArray, what: str) -> Found:
+def _whole_median(values: FloatArray, what: str) -> Value:
     """The median, in which infinite values are the greatest; None where it is infinite or nothing is defined."""
     if not len(values):
-        return Found(None, f"no {what} in the list")
+        return Value(None, f"no {what} in the list")
     defined = np.sort(values[~np.isnan(values)])
     if not len(defined):
-        return Found(None, _left_out(values, what, word="left out: "))
+        return Value(None, _left_out(values, what, word="left out: "))
     middle = defined[(len(defined) - 1) // 2], defined[len(defined) // 2]
     reason = _left_out(values, what)
-    return Found(None, f"infinite: {reason}") if np.isinf(middle[1]) else Found(float(np.mean(middle)), reason)
+    return Value(None, f"infinite: {reason}") if np.isinf(middle[1]) else Value(float(np.mean(middle)), reason)
 
 
 def _left_out(values: FloatArray, what: str, *, word: str = "") -> str:
@@ -262,8 +269,8 @@ def _left_out(values: FloatArray, what: str, *, word: str = "") -> str:
     return f"{among}{word}{', '.join(parts)}"
 
 
-@CONTRAST.metric("SCRG/local-20px", unit="ratio", better="higher")
-def scr_gain(table: ContrastTable) -> Found:
+@metric("SCRG/local-20px", unit="ratio", better="higher", table="contrast", named_by=by_connectivity)
+def scr_gain(table: ContrastTable) -> MemberMean:
     """Signal-to-clutter ratio gain: a target's ratio in the map over that in the image, mean over targets.
 
     Ratio = |mean of target - mean of surroundings| / standard deviation of surroundings, which are the target's
@@ -274,14 +281,14 @@ def scr_gain(table: ContrastTable) -> Found:
     Source: Gao et al., IEEE TIP 2013 (local region); Hilliard, 2000 (gain).
 
     >>> gained = contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 102]])
-    >>> scr_gain(gained).value  # (0.5 / 0.25) / (0.2 / 0.2)
+    >>> scr_gain(gained).value()  # (0.5 / 0.25) / (0.2 / 0.2)
     2.0
     """
-    return _finite_mean(table.gains, "targets")
+    return _finite_mean(table.gains, "targets", owner=table.target_image, images=len(table.names))
 
 
-@CONTRAST.metric("SCRG/local-20px-median", unit="ratio", better="higher")
-def scr_gain_median(table: ContrastTable) -> Found:
+@metric("SCRG/local-20px-median", unit="ratio", better="higher", table="contrast", named_by=by_connectivity)
+def scr_gain_median(table: ContrastTable) -> Value:
     """Signal-to-clutter ratio gain, median over targets; infinite gains count as the greatest.
 
     >>> scr_gain_median(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 102]])).value
@@ -290,8 +297,8 @@ def scr_gain_median(table: ContrastTable) -> Found:
     return _whole_median(table.gains, "targets")
 
 
-@CONTRAST.metric("BSF/whole-image", unit="ratio", better="higher")
-def background_suppression(table: ContrastTable) -> Found:
+@metric("BSF/whole-image", unit="ratio", better="higher", table="contrast", named_by=by_connectivity)
+def background_suppression(table: ContrastTable) -> MemberMean:
     """Background suppression factor: deviation of unmarked pixels in the image over that in the map, mean over images.
 
     Standard deviations of grey / 255 and of probability. Infinite where the map is exactly constant off the targets;
@@ -299,14 +306,15 @@ def background_suppression(table: ContrastTable) -> Found:
 
     Source: Hilliard, 2000.
 
-    >>> background_suppression(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 255]])).value  # 0.5 / 0.25
+    >>> background_suppression(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 255]])).value()  # 0.5 / 0.25
     2.0
     """
-    return _finite_mean(table.suppressions, "images")
+    images = len(table.names)
+    return _finite_mean(table.suppressions, "images", owner=np.arange(images), images=images)
 
 
-@CONTRAST.metric("BSF/whole-image-median", unit="ratio", better="higher")
-def background_suppression_median(table: ContrastTable) -> Found:
+@metric("BSF/whole-image-median", unit="ratio", better="higher", table="contrast", named_by=by_connectivity)
+def background_suppression_median(table: ContrastTable) -> Value:
     """Background suppression factor, median over images; infinite factors count as the greatest.
 
     >>> background_suppression_median(contrast_of([[0.75, 0.0, 0.5]], [[1, 0, 0]], [[102, 0, 255]])).value

@@ -75,6 +75,7 @@ def legacy_pd_cumulative(counts: Counts) -> Ratio:
 @metric(
     "legacy:Fa/soft-mask-cumulative-rounds",
     unit="fraction",
+    scale="1e-6",
     better="lower",
     undefined=NO_PIXELS,
     ground_truth="soft",
@@ -84,6 +85,7 @@ def legacy_pd_cumulative(counts: Counts) -> Ratio:
 @metric(
     "legacy:Fa/cumulative-rounds",
     unit="fraction",
+    scale="1e-6",
     better="lower",
     undefined=NO_PIXELS,
     of_components=True,

@@ -1,19 +1,23 @@
-"""Scores of whole curves, over all thresholds at once: areas, and what is detected within a budget of false alarms."""
+"""Scores of whole curves, over all thresholds at once: areas, and the highest Pd within a budget of false alarms.
+
+They have no intervals: a curve adds up all images at every threshold, so that nothing of single images is kept.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bench.metrics.curves import CurveCounts, average_precision, pd_fa, roc_auc
-from bench.metrics.registry import id_under
-from bench.metrics.tabled import Found, TableMetrics
+from bench.metrics.ids import id_under
+from bench.metrics.registry import MetricsOf, metric
+from bench.metrics.statistic import Value
 from bench.types import Score, Scoring
 
-CURVES: TableMetrics[CurveCounts] = TableMetrics()
+CURVES: MetricsOf[CurveCounts] = MetricsOf("curves")
 
 BUDGETS = ("1e-6", "5e-6", "1e-5", "5e-5")
 AREA_LIMIT = 1e-4
-NO_TARGETS = Found(None, "no targets in the list")
+NO_TARGETS = Value(None, "no targets in the list")
 
 
 def score_curves(curves: CurveCounts, scoring: Scoring) -> dict[str, Score]:
@@ -24,27 +28,27 @@ def score_curves(curves: CurveCounts, scoring: Scoring) -> dict[str, Score]:
     >>> score_curves(curves, Scoring("native"))["AUC/roc-pixels"].value
     1.0
     """
-    return CURVES.score(curves, scoring) if scoring.ground_truth == "binary" else {}
+    return CURVES.score(curves, scoring)
 
 
-def as_it_is(name: str, scoring: Scoring) -> str:
-    """The id of what no rule about components changes."""
-    return name
+def _or_none(value: float | None, why: str) -> Value:
+    return Value(value, why if value is None else "")
 
 
-def _or_none(value: float | None, why: str) -> Found:
-    return Found(value, why if value is None else "")
-
-
-def _not_swept(curves: CurveCounts) -> Found | None:
+def _not_swept(curves: CurveCounts) -> Value | None:
     """Why a curve of targets has no value, or None where it has."""
     if not curves.is_swept:
-        return Found(None, f"matching {curves.scoring.matching} is not followed through all thresholds")
+        return Value(None, f"matching {curves.scoring.matching} is not followed through all thresholds")
     return None if curves.targets else NO_TARGETS
 
 
-@CURVES.metric("AUC/roc-pixels", unit="fraction", better="higher", named_by=as_it_is)
-def auc_roc(curves: CurveCounts) -> Found:
+@metric(
+    "AUC/roc-pixels",
+    unit="fraction",
+    better="higher",
+    table="curves",
+)
+def auc_roc(curves: CurveCounts) -> Value:
     """Area under the ROC curve of pixels: the chance that a target pixel's level exceeds another's, ties counted half.
 
     Nearly 1 for every network, for nearly all pixels are easy background; it tells little apart.
@@ -57,8 +61,13 @@ def auc_roc(curves: CurveCounts) -> Found:
     return _or_none(roc_auc(curves), "no target pixel, or no other, in the list")
 
 
-@CURVES.metric("AP/pixels", unit="fraction", better="higher", named_by=as_it_is)
-def ap_pixels(curves: CurveCounts) -> Found:
+@metric(
+    "AP/pixels",
+    unit="fraction",
+    better="higher",
+    table="curves",
+)
+def ap_pixels(curves: CurveCounts) -> Value:
     """Average precision of pixels: sum over levels of precision times the gain in recall, nothing interpolated.
 
     >>> curves = CurveCounts(Scoring("native"))
@@ -69,8 +78,8 @@ def ap_pixels(curves: CurveCounts) -> Found:
     return _or_none(average_precision(curves), "no target pixel in the list")
 
 
-@CURVES.metric("AUC/pd-fa-1e-4", unit="fraction", better="higher", named_by=id_under)
-def auc_pd_fa(curves: CurveCounts) -> Found:
+@metric("AUC/pd-fa-1e-4", unit="fraction", better="higher", table="curves", named_by=id_under)
+def auc_pd_fa(curves: CurveCounts) -> Value:
     """Mean over Fa budgets from 0 to 1e-4 of the highest Pd that any threshold reaches within the budget.
 
     The area under the Pd-Fa staircase, over its width; Fa in pixels of false alarms over all pixels.
@@ -92,10 +101,10 @@ def auc_pd_fa(curves: CurveCounts) -> Found:
     order = np.lexsort((-pd, fa))
     fa, best = fa[order], np.maximum.accumulate(pd[order])
     widths = np.diff(fa, append=AREA_LIMIT)
-    return Found(float((widths * best).sum() / AREA_LIMIT))
+    return Value(float((widths * best).sum() / AREA_LIMIT))
 
 
-def pd_within(curves: CurveCounts, budget: float) -> Found:
+def pd_within(curves: CurveCounts, budget: float) -> Value:
     """The highest Pd among all thresholds whose Fa is at most the budget.
 
     >>> curves = CurveCounts(Scoring("native"))
@@ -106,15 +115,15 @@ def pd_within(curves: CurveCounts, budget: float) -> Found:
     if absent := _not_swept(curves):
         return absent
     found = pd_fa(curves)
-    return Found(float(found.pd[found.fa <= budget].max()))
+    return Value(float(found.pd[found.fa <= budget].max()))
 
 
 def _register_budget(budget: str) -> None:
-    def compute(curves: CurveCounts) -> Found:
+    def compute(curves: CurveCounts) -> Value:
         return pd_within(curves, float(budget))
 
     compute.__doc__ = f"The highest Pd that any threshold reaches with an Fa of at most {budget}."
-    CURVES.metric(f"Pd/at-Fa-{budget}", unit="fraction", better="higher", named_by=id_under)(compute)
+    metric(f"Pd/at-Fa-{budget}", unit="fraction", better="higher", table="curves", named_by=id_under)(compute)
 
 
 for _budget in BUDGETS:

@@ -25,7 +25,9 @@ from bench.metrics.counting.overlap_matching import (
     pair_ious,
 )
 from bench.metrics.counting.pairing import UNMATCHED
-from bench.metrics.tabled import Found, TableMetrics, by_distance
+from bench.metrics.ids import by_distance
+from bench.metrics.registry import MetricsOf, metric
+from bench.metrics.statistic import MemberMean, Ratio
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("targets", "components", "matched", "s2m", "m2s", "interference", "perception")
@@ -233,125 +235,200 @@ def errors_of(predicted: ArrayLike, mask: ArrayLike) -> ErrorTable:
     return writer.table()
 
 
-ERRORS: TableMetrics[ErrorTable] = TableMetrics()
+ERRORS: MetricsOf[ErrorTable] = MetricsOf("errors")
 
 NO_OBJECTS = "no targets in the list and nothing predicted"
 NO_PAIRS = "no target matched in the list"
 
 
-def _of_objects(part: IntArray, table: ErrorTable) -> Found:
+def _of_objects(part: IntArray, table: ErrorTable) -> Ratio:
     """A number of targets or components over TP + FP + FN."""
-    return Found(int(part.sum()) / table.objects) if table.objects else Found(None, NO_OBJECTS)
+    return Ratio.of(part, _objects(table))
 
 
-def _of_unions(part: IntArray, table: ErrorTable) -> Found:
+def _of_unions(part: IntArray, table: ErrorTable) -> MemberMean:
     """Mean over pairs of pixels over the pair's union."""
-    return Found(float(np.mean(part / table.pair_union))) if len(part) else Found(None, NO_PAIRS)
+    return MemberMean.of(part / table.pair_union, owner=table.pair_image, whole=table.matched)
 
 
-@ERRORS.metric("hIoU/overlap-priority", unit="fraction", better="higher", named_by=by_distance)
-def hiou(table: ErrorTable) -> Found:
+def _objects(table: ErrorTable) -> IntArray:
+    """(N,) TP + FP + FN of every image."""
+    return np.asarray(table.targets + table.components - table.matched)
+
+
+@metric(
+    "hIoU/overlap-priority",
+    head="hIoU",
+    unit="fraction",
+    better="higher",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def hiou(table: ErrorTable) -> MemberMean:
     """Hierarchical IoU: mean IoU of the matched pairs times TP / (TP + FP + FN) of objects.
 
     The sum of the pairs' IoU over TP + FP + FN, so that it is 0 where objects are there and none is matched.
-    The other `hIoU/` metrics say where the rest to 1 goes: those of `loc` have the sum 1, and so have those of `seg`.
+    The other `hIoU/` metrics share out the rest to 1 by cause: those of `loc` sum to 1, and so do those of `seg`.
 
     Source: pyirstdmetrics 1.0.2, `MatchingBasedMetrics` with `OPDCMatching`.
     Differs: an image without targets or predictions has no made-up object.
 
-    >>> hiou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value  # 2/4 of 1 pair, 1 false alarm
+    >>> hiou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value()  # 2/4 of 1 pair, 1 false alarm
     0.25
     """
-    if not table.objects:
-        return Found(None, NO_OBJECTS)
-    return Found(float(np.sum(table.pair_intersection / table.pair_union)) / table.objects)
+    ious = table.pair_intersection / table.pair_union
+    return MemberMean.of(ious, owner=table.pair_image, whole=_objects(table))
 
 
-@ERRORS.metric("hIoU/loc-IoU", unit="fraction", better="higher", named_by=by_distance)
-def loc_iou(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/loc-IoU",
+    unit="fraction",
+    better="higher",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def loc_iou(table: ErrorTable) -> Ratio:
     """Locating: matched pairs over TP + FP + FN.
 
-    >>> loc_iou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value
+    >>> loc_iou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value()
     0.5
     """
     return _of_objects(table.matched, table)
 
 
-@ERRORS.metric("hIoU/loc-S2M", unit="fraction", better="lower", named_by=by_distance)
-def loc_s2m(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/loc-S2M",
+    unit="fraction",
+    better="lower",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def loc_s2m(table: ErrorTable) -> Ratio:
     """Locating error single-to-multi: targets that share a component and go without, over TP + FP + FN.
 
-    >>> loc_s2m(errors_of([[0, 0, 1, 0, 0]], [[1, 0, 0, 0, 1]])).value  # one component 2 px from either target
+    >>> loc_s2m(errors_of([[0, 0, 1, 0, 0]], [[1, 0, 0, 0, 1]])).value()  # one component 2 px from either target
     0.5
     """
     return _of_objects(table.s2m, table)
 
 
-@ERRORS.metric("hIoU/loc-M2S", unit="fraction", better="lower", named_by=by_distance)
-def loc_m2s(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/loc-M2S",
+    unit="fraction",
+    better="lower",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def loc_m2s(table: ErrorTable) -> Ratio:
     """Locating error multi-to-single: components that share a target and go without, over TP + FP + FN.
 
-    >>> loc_m2s(errors_of([[1, 0, 0, 0, 1]], [[0, 0, 1, 0, 0]])).value
+    >>> loc_m2s(errors_of([[1, 0, 0, 0, 1]], [[0, 0, 1, 0, 0]])).value()
     0.5
     """
     return _of_objects(table.m2s, table)
 
 
-@ERRORS.metric("hIoU/loc-ITF", unit="fraction", better="lower", named_by=by_distance)
-def loc_interference(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/loc-ITF",
+    unit="fraction",
+    better="lower",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def loc_interference(table: ErrorTable) -> Ratio:
     """Locating error interference: components that no target could be matched with, over TP + FP + FN.
 
-    >>> loc_interference(errors_of([[1, 0, 0, 1]], [[1, 0, 0, 0]])).value
+    >>> loc_interference(errors_of([[1, 0, 0, 1]], [[1, 0, 0, 0]])).value()
     0.5
     """
     return _of_objects(table.interference, table)
 
 
-@ERRORS.metric("hIoU/loc-PCP", unit="fraction", better="lower", named_by=by_distance)
-def loc_perception(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/loc-PCP",
+    unit="fraction",
+    better="lower",
+    undefined=NO_OBJECTS,
+    table="errors",
+    named_by=by_distance,
+)
+def loc_perception(table: ErrorTable) -> Ratio:
     """Locating error perception: targets that no component could be matched with, over TP + FP + FN.
 
-    >>> loc_perception(errors_of([[1, 0, 0, 0]], [[1, 0, 0, 1]])).value
+    >>> loc_perception(errors_of([[1, 0, 0, 0]], [[1, 0, 0, 1]])).value()
     0.5
     """
     return _of_objects(table.perception, table)
 
 
-@ERRORS.metric("hIoU/seg-IoU", unit="fraction", better="higher", named_by=by_distance)
-def seg_iou(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/seg-IoU",
+    unit="fraction",
+    better="higher",
+    undefined=NO_PAIRS,
+    table="errors",
+    named_by=by_distance,
+)
+def seg_iou(table: ErrorTable) -> MemberMean:
     """Segmenting: mean over matched pairs of intersection over union.
 
-    >>> seg_iou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value
+    >>> seg_iou(errors_of([[1, 1, 1, 0, 0, 0, 0, 1]], [[0, 1, 1, 1, 0, 0, 0, 0]])).value()
     0.5
     """
     return _of_unions(table.pair_intersection, table)
 
 
-@ERRORS.metric("hIoU/seg-MRG", unit="fraction", better="lower", named_by=by_distance)
-def seg_merging(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/seg-MRG",
+    unit="fraction",
+    better="lower",
+    undefined=NO_PAIRS,
+    table="errors",
+    named_by=by_distance,
+)
+def seg_merging(table: ErrorTable) -> MemberMean:
     """Segmenting error merging: pixels of the component on other targets over the pair's union, mean over pairs.
 
-    >>> seg_merging(errors_of([[1, 1, 1, 1]], [[1, 1, 0, 1]])).value
+    >>> seg_merging(errors_of([[1, 1, 1, 1]], [[1, 1, 0, 1]])).value()
     0.25
     """
     return _of_unions(table.pair_merging, table)
 
 
-@ERRORS.metric("hIoU/seg-ITF", unit="fraction", better="lower", named_by=by_distance)
-def seg_interference(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/seg-ITF",
+    unit="fraction",
+    better="lower",
+    undefined=NO_PAIRS,
+    table="errors",
+    named_by=by_distance,
+)
+def seg_interference(table: ErrorTable) -> MemberMean:
     """Segmenting error interference: pixels of the component on no target over the pair's union, mean over pairs.
 
-    >>> seg_interference(errors_of([[1, 1, 1, 0]], [[0, 1, 1, 1]])).value
+    >>> seg_interference(errors_of([[1, 1, 1, 0]], [[0, 1, 1, 1]])).value()
     0.25
     """
     return _of_unions(table.pair_interference, table)
 
 
-@ERRORS.metric("hIoU/seg-PCP", unit="fraction", better="lower", named_by=by_distance)
-def seg_perception(table: ErrorTable) -> Found:
+@metric(
+    "hIoU/seg-PCP",
+    unit="fraction",
+    better="lower",
+    undefined=NO_PAIRS,
+    table="errors",
+    named_by=by_distance,
+)
+def seg_perception(table: ErrorTable) -> MemberMean:
     """Segmenting error perception: pixels of the target that the component lacks over the union, mean over pairs.
 
-    >>> seg_perception(errors_of([[1, 1, 1, 0]], [[0, 1, 1, 1]])).value
+    >>> seg_perception(errors_of([[1, 1, 1, 0]], [[0, 1, 1, 1]])).value()
     0.25
     """
     return _of_unions(table.pair_perception, table)

@@ -12,7 +12,7 @@ NO_TARGET_IMAGE = "no image with a target"
 SMOOTHING = 1e-15
 
 
-@metric("IoU/pooled", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
+@metric("IoU/pooled", head="IoU", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
 def iou_pooled(counts: Counts) -> Ratio:
     """Intersection over union of the target class, both summed over the list first: sum I / sum U.
 
@@ -27,7 +27,7 @@ def iou_pooled(counts: Counts) -> Ratio:
     return Ratio.of(counts.intersection, counts.predicted + counts.labelled - counts.intersection)
 
 
-@metric("nIoU/per-image", unit="fraction", better="higher", undefined=NOTHING)
+@metric("nIoU/per-image", head="nIoU", unit="fraction", better="higher", undefined=NOTHING)
 def niou_per_image(counts: Counts) -> Ratio:
     """Mean over images of each image's intersection over union, where 0/0 is 0.
 
@@ -72,7 +72,7 @@ def recall_pooled(counts: Counts) -> Ratio:
     return Ratio.of(counts.hits, counts.actual)
 
 
-@metric("F1/pooled", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
+@metric("F1/pooled", head="F1", unit="fraction", better="higher", undefined=NOTHING, undefined_value=0.0)
 def f1_pooled(counts: Counts) -> Ratio:
     """F1 over all pixels of the list: 2 TP / (2 TP + FP + FN) = 2 IoU / (1 + IoU). 0/0 is 0.
 

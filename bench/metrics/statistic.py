@@ -1,4 +1,4 @@
-"""What a metric returns: a value made of sums over images, so that it can be had for any weights of the images at once.
+"""The results of metrics: values made of sums over images, which have intervals, and values alone.
 
 Resampling images means weighting them: a bootstrap resample gives every image the number of times it was drawn, a
 list without one image gives it 0. A statistic therefore keeps its terms image by image. N images, K terms an image.
@@ -18,11 +18,30 @@ from bench.errors import RequestError
 FloatArray = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Value:
+    """A value without terms of single images, which therefore has no interval; or None with the reason.
+
+    Medians are such values, and what is read off a curve over all thresholds, whose counts are those of the list.
+
+    Attributes:
+        reason: why there is no value; or a remark on the one there is.
+    """
+
+    value: float | None
+    reason: str = ""
+
+
 class Statistic(ABC):
     """A value that depends on images only through the sums of K terms an image.
 
-    A kind of statistic of one's own says what its terms are and what comes of their sums; the rest follows.
+    A new kind of statistic defines its terms and the value of their sums; the rest follows.
+
+    Attributes:
+        reason: why there is no value, where the metric's own reason does not say it; or a remark on the one there is.
     """
+
+    reason: str = ""
 
     @property
     @abstractmethod
@@ -99,6 +118,49 @@ class Ratio(Statistic):
     def of_sums(sums: FloatArray) -> FloatArray:
         """The first sum over the second."""
         return _share(sums[0], sums[1])
+
+
+@dataclass(frozen=True, eq=False)
+class MemberMean(Statistic):
+    """The sum of values that belong to images, such as those of matched pairs, over the sum of a number an image.
+
+    Undefined where that is zero. The value over all images adds up the members themselves, not the sums of images, so
+    that a mean over members is numpy's to the last bit.
+
+    Attributes:
+        values: (M,) of every member.
+        owner: (M,) position of the image that a member belongs to.
+        whole: (N,) of every image; the number of its members makes the mean over members.
+
+    >>> MemberMean.of([0.5, 0.25], owner=[1, 1], whole=[0, 2, 1]).value()
+    0.25
+    """
+
+    values: FloatArray
+    owner: NDArray[np.int64]
+    whole: FloatArray
+    reason: str = ""
+
+    @classmethod
+    def of(cls, values: ArrayLike, *, owner: ArrayLike, whole: ArrayLike, reason: str = "") -> MemberMean:
+        """The statistic of arrays or lists, which may be integers."""
+        numbers, places = np.asarray(values, dtype=np.float64), np.asarray(owner, dtype=np.int64)
+        return cls(numbers, places, np.asarray(whole, dtype=np.float64), reason)
+
+    @property
+    def terms(self) -> FloatArray:
+        """(2, N) sum of the values of every image, and its whole."""
+        return np.stack([np.bincount(self.owner, weights=self.values, minlength=len(self.whole)), self.whole])
+
+    @staticmethod
+    def of_sums(sums: FloatArray) -> FloatArray:
+        """The first sum over the second."""
+        return _share(sums[0], sums[1])
+
+    def value(self) -> float | None:
+        """The value over all images, or None where it is undefined."""
+        total = float(self.whole.sum())
+        return float(self.values.sum()) / total if total else None
 
 
 def mean_over_images(part: ArrayLike, whole: ArrayLike, *, undefined: float | None = None) -> Ratio:

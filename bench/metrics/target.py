@@ -11,7 +11,7 @@ NO_PIXELS = "no pixels in the list"
 DNANET_PIXELS = 256 * 256
 
 
-@metric("Pd/centroid-3px", unit="fraction", better="higher", undefined=NO_TARGETS, of_components=True)
+@metric("Pd/centroid-3px", head="Pd", unit="fraction", better="higher", undefined=NO_TARGETS, of_components=True)
 def pd_centroid(counts: Counts) -> Ratio:
     """Probability of detection: share of the list's targets matched by a predicted component.
 
@@ -27,11 +27,19 @@ def pd_centroid(counts: Counts) -> Ratio:
     return Ratio.of(counts.matched, counts.targets)
 
 
-@metric("Fa/unmatched-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+@metric(
+    "Fa/unmatched-area",
+    head="Fa",
+    unit="fraction",
+    scale="1e-6",
+    better="lower",
+    undefined=NO_PIXELS,
+    of_components=True,
+)
 def fa_unmatched_area(counts: Counts) -> Ratio:
     """False-alarm rate: pixels of predicted components that no target took, over all pixels of the list.
 
-    Components are told apart by identity. Tables print it in 1e-6.
+    Components are told apart by identity.
 
     Source: BasicIRSTD since 2024-01-25 and DFINet `PD_FA`.
 
@@ -81,7 +89,7 @@ def fa_images_without_targets(counts: Counts) -> Ratio:
     return Ratio.of(is_empty & (counts.predicted > 0), is_empty)
 
 
-@metric("legacy:Fa/equal-area", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+@metric("legacy:Fa/equal-area", unit="fraction", scale="1e-6", better="lower", undefined=NO_PIXELS, of_components=True)
 def legacy_fa_equal_area(counts: Counts) -> Ratio:
     """False-alarm rate as DNANet, SCTransNet and MSHNet count it: never above the right one on 256 x 256 images.
 
@@ -97,7 +105,14 @@ def legacy_fa_equal_area(counts: Counts) -> Ratio:
     return Ratio.of(counts.equal_area, DNANET_PIXELS)
 
 
-@metric("legacy:Fa/equal-area-over-pixels", unit="fraction", better="lower", undefined=NO_PIXELS, of_components=True)
+@metric(
+    "legacy:Fa/equal-area-over-pixels",
+    unit="fraction",
+    scale="1e-6",
+    better="lower",
+    undefined=NO_PIXELS,
+    of_components=True,
+)
 def legacy_fa_equal_area_over_pixels(counts: Counts) -> Ratio:
     """False-alarm rate as BasicIRSTD counted it until 2024-01-25: never above the right one.
 
@@ -140,6 +155,7 @@ def legacy_pd_soft(counts: Counts) -> Ratio:
 @metric(
     "legacy:Fa/soft-mask",
     unit="fraction",
+    scale="1e-6",
     better="lower",
     undefined=NO_PIXELS,
     ground_truth="soft",

@@ -19,20 +19,18 @@ from bench.registry import Registry
 from bench.store.files import read_json, write_json
 from bench.types import Score, Scoring
 
-HEADS = ("IoU", "nIoU", "F1", "Pd", "Fa")
 SCORINGS_FILE = "scorings.json"
 SCHEMA = 1
 
 STANDARD = MappingProxyType(
     {
-        "IoU": "IoU/pooled",
-        "nIoU": "nIoU/per-image",
-        "F1": "F1/pooled",
-        "Pd": "Pd/centroid-3px",
-        "Fa": "Fa/unmatched-area",
+        find_metrics().get(id).head: id
+        for id in ("IoU/pooled", "nIoU/per-image", "F1/pooled", "Pd/centroid-3px", "Fa/unmatched-area")
     }
 )
-"""What this project prints under a binary ground truth: head to metric id at 3 px and 8 neighbours."""
+"""Metrics printed by default under a binary ground truth: heading to id at 3 px and 8 neighbours."""
+
+HEADS = tuple(STANDARD)
 
 SOFT = MappingProxyType(
     {
@@ -42,7 +40,7 @@ SOFT = MappingProxyType(
         "Fa": "legacy:Fa/soft-mask",
     }
 )
-"""The same under a soft one."""
+"""Metrics printed by default under a soft ground truth."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class NamedScoring:
     Attributes:
         name: what tables and the command line call it.
         scoring: its rules.
-        prints: head (`IoU`, `nIoU`, `F1`, `Pd`, `Fa`) to metric id at 3 px and 8 neighbours; heads that its code does
+        prints: heading (one of `HEADS`) to metric id at 3 px and 8 neighbours; heads that its code does
             not print are left out.
         whose: the code that judges so.
         defects: what is wrong with it, for the reader; empty where nothing is known to be.

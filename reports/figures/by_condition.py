@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.data.images.corruptions import LEVELS
-from reports.columns import Metric, role_of
+from bench.metrics.registry import MetricInfo
 from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
 from reports.plots.heatmap import HeatMap, Scale, heatmap_figure
 from reports.plots.levels import levels_figure
 from reports.plots.style import FloatArray
-from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry
 from reports.results.groups import datasets_of
 from reports.table import Mixed
@@ -51,7 +50,7 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
         yield from _cross_maps(transferred)
 
 
-def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> Iterator[CaptionedFigure]:
+def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: MetricInfo) -> Iterator[CaptionedFigure]:
     """Heat maps of one metric, a panel for each method, on as many pages as the methods need."""
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
@@ -67,11 +66,11 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: Metric)
             f"{metric.head} on {dataset} by kind and level of corruption; level 0: clean images. "
             f"One training for all. {_zeros(panels, metric)}{_dashes(shown, metric)}{_rules(entries)}"
         )
-        name = f"robustness-{role_of(metric).lower()}-{words_of(dataset)}"
+        name = f"robustness-{metric.family.lower()}-{words_of(dataset)}"
         yield CaptionedFigure(name + (f"-{number + 1}" if number else ""), figure, caption)
 
 
-def _robustness_map(method: Corrupted, metric: Metric) -> HeatMap:
+def _robustness_map(method: Corrupted, metric: MetricInfo) -> HeatMap:
     kinds = kinds_of(method.names)
     values = np.stack([_course(method, kind, metric) for kind in kinds])
     return HeatMap(method.name, tuple(map(kind_title, kinds)), tuple(map(str, _levels(method))), values)
@@ -83,21 +82,21 @@ def _levels(method: Corrupted) -> tuple[int, ...]:
     return (0, *(level for level in LEVELS if str(level) in found))
 
 
-def _course(method: Corrupted, kind: str, metric: Metric) -> FloatArray:
+def _course(method: Corrupted, kind: str, metric: MetricInfo) -> FloatArray:
     """(levels,) values of one kind as printed, first that of the clean images; NaN if there is none."""
     groups = [method.under(f"{kind}@{level}") if level else method.clean for level in _levels(method)]
     means = [mean_of(group, metric) for group in groups]
-    return np.array([np.nan if mean is None else metric.scale * mean for mean in means])
+    return np.array([np.nan if mean is None else metric.factor * mean for mean in means])
 
 
-def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: Metric) -> CaptionedFigure:
+def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: MetricInfo) -> CaptionedFigure:
     """Curves of one metric over the levels, of the first `MOST` methods."""
     shown, others = methods[:MOST], methods[MOST:]
     panels = {
         kind_title(kind): {method.name: _course(method, kind, metric) for method in shown}
         for kind in kinds_of(methods[0].names)
     }
-    figure = levels_figure(panels, levels=_levels(methods[0]), y=f"{metric.head} ({UNITS[metric.unit]})")
+    figure = levels_figure(panels, levels=_levels(methods[0]), y=f"{metric.head} ({metric.unit_text})")
     left_out = f" Not drawn: {', '.join(method.name for method in others)}." if others else ""
     caption = (
         f"{metric.head} on {dataset} over the level of each kind of corruption; level 0: clean images.{left_out} "
@@ -128,28 +127,28 @@ def _cross_maps(methods: Sequence[Transferred]) -> Iterator[CaptionedFigure]:
                 f"same dataset. A network keeps the normalisation of its training set. "
                 f"{_zeros(panels, metric)}{rules_words(scored, seeds=SEEDS)}"
             )
-            name = f"cross-{role_of(metric).lower()}"
+            name = f"cross-{metric.family.lower()}"
             yield CaptionedFigure(name + (f"-{number + 1}" if number else ""), figure, caption)
 
 
-def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, ...], metric: Metric) -> HeatMap:
+def _cross_map(method: Transferred, sources: tuple[str, ...], tests: tuple[str, ...], metric: MetricInfo) -> HeatMap:
     means = [[mean_of(method.group(source, tested), metric) for tested in tests] for source in sources]
-    values = metric.scale * np.array(means, dtype=float)
+    values = metric.factor * np.array(means, dtype=float)
     framed = tuple((sources.index(name), tests.index(name)) for name in sources if name in tests)
     return HeatMap(method.name, sources, tests, values, framed)
 
 
-def _scale(metric: Metric) -> Scale:
-    span = None if role_of(metric) == "Fa" else (0.0, 100.0)
-    return Scale(f"{metric.head} ({UNITS[metric.unit]})", metric.better, span)
+def _scale(metric: MetricInfo) -> Scale:
+    span = None if metric.family == "Fa" else (0.0, 100.0)
+    return Scale(f"{metric.head} ({metric.unit_text})", metric.better, span)
 
 
-def _zeros(panels: Sequence[HeatMap], metric: Metric) -> str:
+def _zeros(panels: Sequence[HeatMap], metric: MetricInfo) -> str:
     """A sentence on the colour of zeros if the scale is logarithmic and a cell is zero; empty otherwise."""
     is_any = any(bool(np.any(panel.values <= 0)) for panel in panels)
     if not is_any or not _scale(metric).is_logarithmic:
         return ""
-    return f"{role_of(metric)} of 0, which a logarithmic scale lacks, is painted as the bar's lower end. "
+    return f"{metric.family} of 0, which a logarithmic scale lacks, is painted as the bar's lower end. "
 
 
 def _scored(methods: Sequence[Corrupted]) -> list[Entry]:
@@ -162,7 +161,7 @@ def _rules(entries: Sequence[Entry]) -> str:
     return rules_words(clean or entries[:1], seeds=SEEDS)
 
 
-def _dashes(methods: Sequence[Corrupted], metric: Metric) -> str:
+def _dashes(methods: Sequence[Corrupted], metric: MetricInfo) -> str:
     """A sentence with the number of tests without a result; empty if there are none."""
     groups = [g for method in methods for g in (method.clean, *(method.under(name) for name in method.names))]
     missing = sum(mean_of(group, metric) is None for group in groups)

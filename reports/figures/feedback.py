@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.errors import StoreError
-from reports.columns import Metric, metrics_shown, role_of
+from bench.metrics.registry import MetricInfo
+from reports.columns import metrics_shown
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset, rules_words
 from reports.figures.select import with_feedback
 from reports.plots.curves import Curve
 from reports.plots.rounds import CurvePanel, rounds_figure
 from reports.plots.style import FloatArray
-from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group
 from reports.results.mask_changes import read_changes
@@ -24,7 +24,7 @@ from reports.tables.rounds import ROLES
 def feedback_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """Metrics and mask changes over feedback rounds, if any method has more than one."""
     shown = with_feedback(entries)
-    metrics = [m for m in metrics_shown(e.scored.scores for e in entries if e.scored) if role_of(m) in ROLES]
+    metrics = [m for m in metrics_shown(e.scored.scores for e in entries if e.scored) if m.family in ROLES]
     if panels := metric_panels(shown.entries, metrics):
         heads = ", ".join(metric.head for metric in metrics)
         sentences = [f"{heads} after every feedback round.", shown.left_out, rules_words(shown.entries)]
@@ -45,33 +45,33 @@ def feedback_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
         yield CaptionedFigure("mask-changes", rounds_figure(panels, most=2), " ".join(filter(None, sentences)))
 
 
-def metric_panels(entries: Sequence[Entry], metrics: Sequence[Metric]) -> list[CurvePanel]:
+def metric_panels(entries: Sequence[Entry], metrics: Sequence[MetricInfo]) -> list[CurvePanel]:
     """A panel for each dataset and metric, with a curve for each seed of each method."""
     panels = []
     for dataset, members in by_dataset(entries).items():
         for metric in metrics:
             curves = tuple(curve for entry in members if (curve := rounds_curve(entry, metric)))
             if curves:
-                ceiling = metric.scale if metric.better == "higher" else math.inf
-                panels.append(CurvePanel(dataset, f"{metric.head} ({UNITS[metric.unit]})", curves, ceiling=ceiling))
+                ceiling = metric.factor if metric.better == "higher" else math.inf
+                panels.append(CurvePanel(dataset, f"{metric.head} ({metric.unit_text})", curves, ceiling=ceiling))
     return panels
 
 
-def rounds_curve(entry: Entry, metric: Metric) -> Curve | None:
+def rounds_curve(entry: Entry, metric: MetricInfo) -> Curve | None:
     """The metric after every feedback round, as printed; None if a round has no value."""
     values = values_by_round(entry, metric)
     return None if values is None else Curve(entry.name, np.arange(1.0, len(values) + 1), values)
 
 
-def values_by_round(entry: Entry, metric: Metric) -> FloatArray | None:
+def values_by_round(entry: Entry, metric: MetricInfo) -> FloatArray | None:
     """The metric after every feedback round, as printed; None if a round has no value."""
     rounds = entry.scored.rounds if entry.scored else ()
-    scores = [metric.score(scores) for scores in rounds]
+    scores = [metric.score_in(scores) for scores in rounds]
     values = [score.value for score in scores if score is not None and score.value is not None]
-    return np.array(values) * metric.scale if rounds and len(values) == len(rounds) else None
+    return np.array(values) * metric.factor if rounds and len(values) == len(rounds) else None
 
 
-def mean_by_round(group: Group, metric: Metric) -> FloatArray | None:
+def mean_by_round(group: Group, metric: MetricInfo) -> FloatArray | None:
     """The metric after every feedback round, mean over seeds; None if no seed has it."""
     found = [values for entry in group.scored if (values := values_by_round(entry, metric)) is not None]
     return np.asarray(np.mean(found, axis=0)) if found else None

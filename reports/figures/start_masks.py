@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from bench.errors import StoreError
+from bench.metrics.registry import MetricInfo
 from bench.types import Experiment
-from reports.columns import Metric, metrics_shown
+from reports.columns import metrics_shown
 from reports.figures.feedback import mean_by_round
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, rules_words, words_of
 from reports.plots.start_masks import StartCurve, starts_figure
-from reports.render.csv_markdown import UNITS
 from reports.results.entries import STARTS, Entry, one_line, same_but_seed
 from reports.results.groups import Group
 from reports.results.mask_changes import MaskChanges, read_changes
@@ -31,13 +31,15 @@ def start_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 f"{metric.head} of {model} from different first feedback masks; round 0 is the mask itself"
                 f"{', where it is stored' if unknown else ''}. {rules_words(members, seeds='mean over seeds')}"
             )
-            figure = starts_figure(panels, y=f"{metric.head} ({UNITS[metric.unit]})")
+            figure = starts_figure(panels, y=f"{metric.head} ({metric.unit_text})")
             yield CaptionedFigure("start-masks" + (f"-{words_of(model)}" if number else ""), figure, caption)
     except StoreError as error:
         yield NotDrawn(f"a figure of feedback is not drawn: {one_line(str(error))}")
 
 
-def start_panels(entries: Sequence[Entry], metric: Metric) -> Iterator[tuple[list[Entry], dict[str, list[StartCurve]]]]:
+def start_panels(
+    entries: Sequence[Entry], metric: MetricInfo
+) -> Iterator[tuple[list[Entry], dict[str, list[StartCurve]]]]:
     """Per network run from several first masks: its entries, and a curve for each mask by dataset, mean over seeds.
 
     Raises:
@@ -65,7 +67,7 @@ def _start(entry: Entry) -> str:
     return entry.scored.experiment.start if entry.scored else ""
 
 
-def _start_curve(start: str, group: Group, metric: Metric) -> StartCurve | None:
+def _start_curve(start: str, group: Group, metric: MetricInfo) -> StartCurve | None:
     values = mean_by_round(group, metric)
     if values is None:
         return None
@@ -75,8 +77,8 @@ def _start_curve(start: str, group: Group, metric: Metric) -> StartCurve | None:
     return StartCurve(start, np.arange(0.0, len(values) + 1), np.append(own, values))
 
 
-def _first_value(group: Group, metric: Metric) -> float | None:
+def _first_value(group: Group, metric: MetricInfo) -> float | None:
     """IoU of the first mask itself as printed, mean over seeds; None if it is not stored."""
     changes: list[MaskChanges] = [found for entry in group.scored if (found := read_changes(entry))]
     known = [iou for found in changes if (iou := found.start_iou) is not None]
-    return statistics.fmean(known) * metric.scale if known else None
+    return statistics.fmean(known) * metric.factor if known else None

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench.metrics.registry import MetricInfo
 from bench.types import Cost
-from reports.columns import Metric, metrics_shown
+from reports.columns import metrics_shown
 from reports.figures.figure import CaptionedFigure, rules_words
 from reports.plots.tradeoff import MethodKind, Point, tradeoff_figure
-from reports.render.csv_markdown import UNITS
 from reports.results.entries import Entry, choose_cost, is_of
 from reports.results.same_rules import rules_of, rulings
 
@@ -59,7 +59,7 @@ def tradeoff_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
         found = cost_points(entries, axis, metric)
         if not found.panels:
             continue
-        figure = tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({UNITS[metric.unit]})")
+        figure = tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({metric.unit_text})")
         sentences = [
             f"{metric.head} against {axis.words}.",
             *_explain([point for members in found.panels.values() for point in members]),
@@ -100,7 +100,7 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     )
 
 
-def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> CostPoints:
+def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: MetricInfo) -> CostPoints:
     """A point for every method with a value and a cost, by dataset, under the first set of rules of each dataset."""
     found = CostPoints()
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
@@ -116,7 +116,7 @@ def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: Metric) -> Cos
     return found
 
 
-def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) -> Point | str:
+def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: MetricInfo) -> Point | str:
     """The mean over a method's seeds at its first cost that fits, or the reason why there is none."""
     if not rows:
         return "made under other rules"
@@ -125,8 +125,8 @@ def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: Metric) ->
     if any(row.leaked for row in rows):
         return "test images were in its training list"
     scored = [row.scored for row in rows if row.scored]
-    scores = [metric.score(result.scores) for result in scored]
-    values = [score.value * metric.scale for score in scores if score is not None and score.value is not None]
+    scores = [metric.score_in(result.scores) for result in scored]
+    values = [score.value * metric.factor for score in scores if score is not None and score.value is not None]
     if not values:
         return f"no {metric.head}"
     cost = next((cost for result in scored for cost in result.costs if axis.fits(cost)), None)

@@ -6,11 +6,11 @@ import csv
 import io
 import re
 
+from bench.metrics.units import unit_text
 from reports.columns import Column
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Table
 
 ARROWS = {"higher": " ↑", "lower": " ↓"}
-UNITS = {"1e-2": "×10⁻²", "1e-6": "×10⁻⁶"}
 
 
 def table_to_csv(table: Table) -> str:
@@ -80,7 +80,7 @@ def _markdown_row(cells: list[str]) -> str:
 
 def _markdown_head(column: Column) -> str:
     name = escape_markdown(" ".join(filter(None, (column.group, column.head)))) + _sup(column.marks)
-    unit = UNITS.get(column.unit) or escape_markdown(column.unit)
+    unit = escape_markdown(unit_text(column.unit))
     arrow = ARROWS[column.better] if column.better else ""
     return f"{name}{arrow}{f' ({unit})' if unit else ''}"
 

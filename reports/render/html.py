@@ -11,9 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bench.metrics.units import unit_text
 from bench.protocols.scorings import describe_scoring
 from bench.store.files import Manifest
-from reports.render.csv_markdown import ARROWS, UNITS
+from reports.render.csv_markdown import ARROWS
 from reports.render.templates import html_templates
 from reports.results.differences import start_words
 from reports.results.entries import (
@@ -93,7 +94,7 @@ def page(
         figures=figures,
         groups_of=column_groups,
         arrows={**ARROWS, None: ""},
-        units=UNITS,
+        unit_text=unit_text,
         signs=SIGNS,
         rule_heads=RULE_HEADS,
         rules=[_rule_row(entry) for entry in told],

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from bench.metrics.units import unit_latex
 from reports.columns import Column
 from reports.render.latex_escape import escape
 from reports.render.templates import latex_templates
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
 
-UNITS = {"1e-2": r"$\times 10^{-2}$", "1e-6": r"$\times 10^{-6}$"}
 ARROWS = {"higher": r"\,$\uparrow$", "lower": r"\,$\downarrow$"}
 LABEL_WIDTH = 30
 """Characters of the longest label that is not broken into lines."""
@@ -181,7 +181,7 @@ def _head(column: Column) -> str:
 
 
 def _unit(column: Column) -> str:
-    text = UNITS.get(column.unit) or (f"({escape(column.unit)})" if column.unit else "")
+    text = unit_latex(column.unit) or (f"({escape(column.unit)})" if column.unit else "")
     return rf"\multicolumn{{1}}{{c}}{{{text}}}" if text else ""
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.metrics.counting.counts import TRUTH_FIELDS, Counts, CountTable
-from bench.metrics.registry import Metric as Registered
-from bench.metrics.registry import ordered_metrics
+from bench.metrics.registry import Metric, MetricInfo, ordered_metrics
 from bench.metrics.significance import pair_images
 from bench.store.files import load_arrays
 from bench.types import Scoring
-from reports.columns import Metric, metrics_shown
+from reports.columns import metrics_shown
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.results.same_rules import rulings
@@ -59,7 +58,7 @@ class Counted:
     """
 
     dataset: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricInfo, ...]
     methods: tuple[Method, ...]
     names: tuple[str, ...]
     truth: Counts | None
@@ -86,7 +85,7 @@ def read_counted(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Counted, ..
     return tuple(_read_dataset(dataset, rows, metrics) for dataset in datasets_of(entries))
 
 
-def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[Metric, ...]) -> Counted:
+def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo, ...]) -> Counted:
     lines = [Method(place, row, row.groups[dataset]) for place, row in enumerate(rows) if dataset in row.groups]
     methods = [_read_method(line, metrics) for line in lines]
     lists = Counter(frozenset(method.names) for method in methods if method.seeds)
@@ -104,7 +103,7 @@ def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[Metric, ...
     )
 
 
-def _read_method(line: Method, metrics: Sequence[Metric]) -> Method:
+def _read_method(line: Method, metrics: Sequence[MetricInfo]) -> Method:
     """The line with its counts, or with the reason why there are none."""
     tables = []
     for entry in line.group.scored:
@@ -131,7 +130,7 @@ def _is_alike(truth: Counts, seeds: Sequence[Counts]) -> bool:
     )
 
 
-def _read_table(entry: Entry, metrics: Sequence[Metric]) -> CountTable:
+def _read_table(entry: Entry, metrics: Sequence[MetricInfo]) -> CountTable:
     """The counts of one result.
 
     Raises:
@@ -145,7 +144,7 @@ def _read_table(entry: Entry, metrics: Sequence[Metric]) -> CountTable:
         raise StoreError(str(error).replace(str(path), named)) from None
     scores = entry.scored.scores if entry.scored else {}
     for metric in metrics:
-        stored, registered = metric.score(scores), registered_metric(metric, entry.row.scoring)
+        stored, registered = metric.score_in(scores), registered_metric(metric, entry.row.scoring)
         if stored is None or registered is None:
             continue
         found = registered.score(table.round(-1)).value
@@ -160,7 +159,7 @@ def _agree(found: float | None, stored: float | None) -> bool:
     return abs(found - stored) <= SAME * max(abs(found), abs(stored))
 
 
-def registered_metric(metric: Metric, scoring: Scoring) -> Registered | None:
+def registered_metric(metric: MetricInfo, scoring: Scoring) -> Metric | None:
     """The metric behind a column, whatever its id is under the scoring; None where no metric here computes it."""
     return next((m for m in ordered_metrics() if metric.id in (m.id, m.id_under(scoring))), None)
 

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bench.metrics.registry import MetricInfo
 from bench.types import Choice, Config
-from reports.columns import Column, Metric, metrics_shown
+from reports.columns import Column, metrics_shown
 from reports.results.differences import Trait, differing_traits, differs, words_of_row
 from reports.results.entries import Entry, choose_cost
 from reports.results.groups import Group, Rows, datasets_of, group_rows
@@ -169,7 +170,7 @@ def _trait_cell(family: Family, row: Rows, trait: Trait, notes: Notes) -> Cell:
 
 
 def _with_changes(
-    family: Family, row: Rows, dataset: str, metrics: Sequence[Metric], cells: Sequence[Cell]
+    family: Family, row: Rows, dataset: str, metrics: Sequence[MetricInfo], cells: Sequence[Cell]
 ) -> list[Cell]:
     """The cells of one line and dataset with their differences to the full network, where both have a value."""
     group = row.groups.get(dataset)
@@ -179,13 +180,13 @@ def _with_changes(
     return [replace(cell, change=change(group, full, metric)) for cell, metric in zip(cells, metrics, strict=True)]
 
 
-def change(group: Group, full: Group, metric: Metric) -> str:
+def change(group: Group, full: Group, metric: MetricInfo) -> str:
     """The difference of two means as printed, `−3.10`; empty where either has no value."""
     (ours, _), (theirs, _) = values_of(group, metric), values_of(full, metric)
     return signed(metric, statistics.fmean(ours) - statistics.fmean(theirs)) if ours and theirs else ""
 
 
-def signed(metric: Metric, difference: float) -> str:
+def signed(metric: MetricInfo, difference: float) -> str:
     """A difference with its sign; one that rounds to nothing has none."""
     text = metric.printed(difference)
     if not float(text):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.data.images.corruptions import CORRUPTIONS
-from reports.columns import Metric, metrics_shown, role_of
+from bench.metrics.registry import MetricInfo
+from reports.columns import metrics_shown
 from reports.results.entries import Entry
 from reports.results.groups import Group, Rows, group_rows
 from reports.table import Cell, Mixed, Notes
@@ -51,7 +52,7 @@ class Corrupted:
         """The corruptions of one kind."""
         return tuple(name for name in self.names if kind_of(name) == kind)
 
-    def mean(self, metric: Metric, names: Sequence[str]) -> dict[int, float]:
+    def mean(self, metric: MetricInfo, names: Sequence[str]) -> dict[int, float]:
         """By seed the mean over kinds of the mean over levels, of seeds with a value for clean images and all names."""
         found = [by_seed(self.under(name), metric) for name in names]
         seeds = [seed for seed in by_seed(self.clean, metric) if all(seed in values for values in found)]
@@ -62,7 +63,7 @@ class Corrupted:
             for seed in seeds
         }
 
-    def without(self, metric: Metric, names: Sequence[str]) -> str:
+    def without(self, metric: MetricInfo, names: Sequence[str]) -> str:
         """Why seeds have no mean over these corruptions, as a sentence; empty where all have theirs."""
         groups = [(self.dataset, self.clean), *((name, self.under(name)) for name in names)]
         found = [(name, reason) for name, group in groups for reason in _reasons(group, metric)]
@@ -146,25 +147,25 @@ def by_title(entry: Entry) -> Entry:
     return replace(entry, row=replace(entry.row, label=entry.row.title, trained_on=""))
 
 
-def matrix_metrics(entries: Sequence[Entry]) -> tuple[Metric, ...]:
+def matrix_metrics(entries: Sequence[Entry]) -> tuple[MetricInfo, ...]:
     """IoU, Pd and Fa, as far as the suite's scoring has them."""
     shown = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
-    return tuple(metric for role in ROLES for metric in shown if role_of(metric) == role)
+    return tuple(metric for role in ROLES for metric in shown if metric.family == role)
 
 
-def by_seed(group: Group, metric: Metric) -> dict[int, float]:
+def by_seed(group: Group, metric: MetricInfo) -> dict[int, float]:
     """The value of every seed that has one."""
     return dict(_values(group, metric))
 
 
-def _values(group: Group, metric: Metric) -> Iterator[tuple[int, float]]:
+def _values(group: Group, metric: MetricInfo) -> Iterator[tuple[int, float]]:
     for entry in group.scored:
-        score = metric.score(entry.scored.scores) if entry.scored else None
+        score = metric.score_in(entry.scored.scores) if entry.scored else None
         if score is not None and score.value is not None:
             yield entry.row.seed, score.value
 
 
-def _reasons(group: Group, metric: Metric) -> Iterator[str]:
+def _reasons(group: Group, metric: MetricInfo) -> Iterator[str]:
     """Why seeds of a group have no value."""
     if not group.entries:
         yield "not part of the suite"
@@ -174,13 +175,13 @@ def _reasons(group: Group, metric: Metric) -> Iterator[str]:
             yield entry.reason or f"{metric.id} undefined"
 
 
-def mean_of(group: Group | None, metric: Metric) -> float | None:
+def mean_of(group: Group | None, metric: MetricInfo) -> float | None:
     """The mean over the seeds that have a value; None where none has."""
     values = by_seed(group, metric).values() if group else ()
     return statistics.fmean(values) if values else None
 
 
-def cell_of(group: Group, metric: Metric, notes: Notes) -> Cell:
+def cell_of(group: Group, metric: MetricInfo, notes: Notes) -> Cell:
     """Mean and deviation over seeds; an em dash with the reason where the suite has no such row, or it no value."""
     return metric_cell(group if group.entries else None, metric, notes)
 

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bench.metrics.registry import MetricInfo
 from bench.types import Better, Cost, Score
-from reports.columns import Column, Metric
+from reports.columns import Column
 from reports.results.entries import cost_on, one_line
 from reports.results.groups import Group, Rows
 from reports.results.same_rules import Rules, rules_of, rulings
@@ -15,12 +16,12 @@ from reports.table import LEAKED, OPTIMISTIC, Cell, Notes, Rank
 
 
 def dataset_cells(
-    rows: Sequence[Rows], dataset: str, *, metrics: Sequence[Metric], notes: Notes
+    rows: Sequence[Rows], dataset: str, *, metrics: Sequence[MetricInfo], notes: Notes
 ) -> tuple[list[Column], list[list[Cell]]]:
     """A dataset's columns, and per line its cells, best and second marked; oracles and leaks are never ranked."""
     entries = [entry for row in rows if dataset in row.groups for entry in row.groups[dataset].entries]
     rules = rulings(entries)
-    columns = [Column(m.head, dataset, m.unit, m.better) for m in metrics]
+    columns = [Column(m.head, dataset, m.printed_unit, m.better) for m in metrics]
     block = []
     for row in rows:
         group = row.groups.get(dataset)
@@ -57,7 +58,7 @@ def _is_partly_leaked(row: Rows, dataset: str) -> bool:
     return dataset in row.groups and row.groups[dataset].is_leaked
 
 
-def metric_cell(group: Group | None, metric: Metric, notes: Notes, extra: tuple[str, ...] = ()) -> Cell:
+def metric_cell(group: Group | None, metric: MetricInfo, notes: Notes, extra: tuple[str, ...] = ()) -> Cell:
     """Mean and deviation of one metric over the seeds that have it; an em dash with the reason where none has."""
     if group is None:
         return Cell(marks=(notes.mark("not part of the suite"),))
@@ -69,11 +70,11 @@ def metric_cell(group: Group | None, metric: Metric, notes: Notes, extra: tuple[
     return Cell(metric.printed(statistics.fmean(values)), spread, marks=(*extra, *marks))
 
 
-def values_of(group: Group, metric: Metric) -> tuple[list[float], dict[int, str]]:
+def values_of(group: Group, metric: MetricInfo) -> tuple[list[float], dict[int, str]]:
     """The values there are, and per seed without one the reason."""
     values, absent = [], {}
     for entry in group.entries:
-        score = metric.score(entry.scored.scores) if entry.scored else None
+        score = metric.score_in(entry.scored.scores) if entry.scored else None
         if score is not None and score.value is not None:
             values.append(score.value)
         else:
@@ -96,7 +97,7 @@ def absence(reasons: Mapping[int, str], *, among: int) -> str:
     return "; ".join(parts)
 
 
-def _why_null(score: Score | None, metric: Metric) -> str:
+def _why_null(score: Score | None, metric: MetricInfo) -> str:
     if score is None:
         return f"{metric.id} is not among its scores"
     return f"{metric.id} undefined: {one_line(score.reason) or 'no reason recorded'}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from reports.columns import Column, Metric
+from bench.metrics.registry import MetricInfo
+from reports.columns import Column
 from reports.results.entries import Entry
 from reports.results.groups import Rows, datasets_of
 from reports.table import LEAKED, Cell, Line, Mixed, Notes, Table
@@ -31,7 +32,7 @@ def cross_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse"
     shown = [entry for method in methods for row in method.lines.values() for entry in row.entries]
     metrics, tests, notes = matrix_metrics(shown), datasets_of(shown), Notes()
     places = [(method, trained) for method in methods for trained in method.lines]
-    columns = [Column(m.head, tested, m.unit, m.better) for tested in tests for m in metrics]
+    columns = [Column(m.head, tested, m.printed_unit, m.better) for tested in tests for m in metrics]
     blocks = [_block(places, tested, metrics, notes) for tested in tests]
     cells = [[cell for block in blocks for cell in block[index]] for index in range(len(places))]
     return Table(
@@ -49,7 +50,7 @@ def _line(row: Rows, cells: Sequence[Cell]) -> Line:
 
 
 def _block(
-    places: Sequence[tuple[Transferred, str]], tested: str, metrics: Sequence[Metric], notes: Notes
+    places: Sequence[tuple[Transferred, str]], tested: str, metrics: Sequence[MetricInfo], notes: Notes
 ) -> list[list[Cell]]:
     """The cells of one test set, a row a line: the best of those that have not learnt from it is marked."""
     rows = [_cells(method, trained, tested, metrics, notes) for method, trained in places]
@@ -63,7 +64,7 @@ def _is_rival(method: Transferred, trained: str, tested: str) -> bool:
     return group is not None and group.is_rival
 
 
-def _cells(method: Transferred, trained: str, tested: str, metrics: Sequence[Metric], notes: Notes) -> list[Cell]:
+def _cells(method: Transferred, trained: str, tested: str, metrics: Sequence[MetricInfo], notes: Notes) -> list[Cell]:
     group, home = method.group(trained, tested), method.group(tested, tested)
     leak = (LEAKED,) if group and group.is_leaked else ()
     marks = (*leak, *((notes.mark(HOME),) if trained == tested else ()))
@@ -73,7 +74,7 @@ def _cells(method: Transferred, trained: str, tested: str, metrics: Sequence[Met
     return [replace(cells[0], change=change(group, home, metrics[0])), *cells[1:]]
 
 
-def _remarks(methods: Sequence[Transferred], metrics: Sequence[Metric]) -> Iterator[str]:
+def _remarks(methods: Sequence[Transferred], metrics: Sequence[MetricInfo]) -> Iterator[str]:
     yield "A network keeps the normalisation of the dataset that it learnt from."
     yield (
         f"Beside each {metrics[0].head} its difference to the same method trained on the dataset that it is tested on, "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from reports.columns import Column, Metric
+from bench.metrics.registry import MetricInfo, info_of
+from reports.columns import Column
 from reports.results.entries import Entry
 from reports.results.groups import Rows, datasets_of, group_rows
 from reports.table import Cell, Line, Mixed, Notes, Table
@@ -32,25 +33,25 @@ REMARK = (
 )
 
 
-def part(kind: str, head: str) -> Metric:
-    """How a part of locating (`loc`) or segmenting (`seg`) is printed."""
-    name = f"hIoU/{kind}-{head}"
-    return Metric(name, head, "1e-2", "higher" if head == "IoU" else "lower", family=(f"{name}-",))
+def part(kind: str, head: str) -> MetricInfo:
+    """The metric of a part of locating (`loc`) or segmenting (`seg`)."""
+    return info_of(f"hIoU/{kind}-{head}")
 
 
-METRICS = (
-    Metric(HIOU, "hIoU", "1e-2", "higher", family=(f"{HIOU}-",)),
-    *(part(kind, head) for kind, heads in PARTS.items() for head in heads),
-)
+METRICS = (info_of(HIOU), *(part(kind, head) for kind, heads in PARTS.items() for head in heads))
 COLUMNS = (
-    Column("hIoU", "", "1e-2", "higher"),
-    *(Column(m.head, GROUPS[m.id[5:8]], "1e-2", m.better) for m in METRICS[1:]),
+    Column(METRICS[0].head, "", METRICS[0].printed_unit, METRICS[0].better),
+    *(
+        Column(head, GROUPS[kind], part(kind, head).printed_unit, part(kind, head).better)
+        for kind, heads in PARTS.items()
+        for head in heads
+    ),
 )
 
 
 def has_errors(entries: Sequence[Entry]) -> bool:
     """Whether any result tells its errors by cause."""
-    return any(METRICS[0].score(entry.scored.scores) is not None for entry in entries if entry.scored)
+    return any(METRICS[0].score_in(entry.scored.scores) is not None for entry in entries if entry.scored)
 
 
 def errors_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Table | None:
@@ -90,5 +91,5 @@ def _lines(rows: Sequence[Rows], dataset: str, notes: Notes) -> Iterator[Line]:
         yield Line(row.label, (Cell(dataset), *told), signs(row.on(dataset)))
 
 
-def _plain(cell: Cell, metric: Metric) -> Cell:
+def _plain(cell: Cell, metric: MetricInfo) -> Cell:
     return cell if metric.better == "higher" else replace(cell, spread="", rank="")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from bench.metrics.registry import MetricInfo
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
-from reports.columns import Column, Metric, role_of
+from reports.columns import Column
 from reports.results.image_counts import Counted, Method
 from reports.table import BLANK, Cell, Line, Notes, Table
 from reports.tables.ablation import signed
@@ -17,7 +18,7 @@ ROLES = ("IoU", "nIoU", "Pd", "Fa")
 
 LEAST_P = 0.001
 
-Printed = Callable[[Metric, float], str]
+Printed = Callable[[MetricInfo, float], str]
 """How a number of a column is printed."""
 
 
@@ -30,7 +31,7 @@ def interval_tables(counted: Sequence[Counted], judgement: Judgement, *, title: 
 
 def interval_table(each: Counted, judgement: Judgement, *, title: str) -> Table:
     """Of IoU, nIoU, Pd and Fa: value and interval, difference to the best and interval, p, and what could be told."""
-    metrics = [metric for metric in each.metrics if role_of(metric) in ROLES]
+    metrics = [metric for metric in each.metrics if metric.family in ROLES]
     notes = Notes()
     lines = [
         Line(
@@ -55,12 +56,12 @@ def interval_table(each: Counted, judgement: Judgement, *, title: str) -> Table:
     )
 
 
-def _columns(metric: Metric) -> tuple[Column, ...]:
+def _columns(metric: MetricInfo) -> tuple[Column, ...]:
     return (
-        Column("value", metric.head, metric.unit, metric.better),
-        Column("Δ to best", metric.head, metric.unit),
+        Column("value", metric.head, metric.printed_unit, metric.better),
+        Column("Δ to best", metric.head, metric.printed_unit),
         Column("p", metric.head),
-        Column("least Δ", metric.head, metric.unit),
+        Column("least Δ", metric.head, metric.printed_unit),
     )
 
 
@@ -82,7 +83,7 @@ def _remarks(each: Counted, judgement: Judgement) -> Iterator[str]:
     yield f"Least Δ: the true difference that such a list shows with power 0.8 at {ALPHA} before correction."
 
 
-def _cells(each: Counted, method: Method, metric: Metric, judgement: Judgement, notes: Notes) -> list[Cell]:
+def _cells(each: Counted, method: Method, metric: MetricInfo, judgement: Judgement, notes: Notes) -> list[Cell]:
     judged = judgement.of(method.position, each.dataset, metric)
     if judged is None:
         reason = method.reason or f"no metric here computes {metric.id}"
@@ -102,12 +103,12 @@ def _cells(each: Counted, method: Method, metric: Metric, judgement: Judgement, 
     ]
 
 
-def _value_cell(judged: Judged, metric: Metric, notes: Notes) -> Cell:
-    cell = _interval_cell(judged.interval, metric, Metric.printed, notes)
+def _value_cell(judged: Judged, metric: MetricInfo, notes: Notes) -> Cell:
+    cell = _interval_cell(judged.interval, metric, MetricInfo.printed, notes)
     return Cell(cell.text, rank="best" if judged.is_best else "", marks=cell.marks, limits=cell.limits)
 
 
-def _interval_cell(interval: Interval, metric: Metric, printed: Printed, notes: Notes) -> Cell:
+def _interval_cell(interval: Interval, metric: MetricInfo, printed: Printed, notes: Notes) -> Cell:
     """A value with its limits, which need a digit less; without them, with the reason."""
     text = "" if interval.value is None else printed(metric, interval.value)
     if interval.low is None or interval.high is None:

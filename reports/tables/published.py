@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench.types import Reported
-from reports.columns import ROLES, STANDARD, Column, role_of
+from reports.columns import FAMILIES, STANDARD, Column
 from reports.table import BLANK, Cell, Line, Note, Notes, Table
 from reports.tables.published_matching import Comparison, Tolerance
 
@@ -22,7 +22,7 @@ def _published_rows(comparisons: Sequence[Comparison]) -> list[PublishedRow]:
     for found in comparisons:
         together = (found.label, replace(found.reported, metric="", value=0.0, note=""))
         row = last.get(together)
-        if row is None or role_of(found.metric) in {role_of(other.metric) for other in row}:
+        if row is None or found.metric.family in {other.metric.family for other in row}:
             row = last[together] = []
             rows.append(row)
         row.append(found)
@@ -74,12 +74,12 @@ def _table(
         words: what stands in them; the first bears the mark of the source.
     """
     notes, rows = Notes(), _published_rows(comparisons)
-    found = {role_of(comparison.metric): comparison.metric for comparison in comparisons}
-    roles = [*(role for role in ROLES if role in found), *(role for role in found if role not in ROLES)]
+    found = {comparison.metric.family: comparison.metric for comparison in comparisons}
+    roles = [*(role for role in FAMILIES if role in found), *(role for role in found if role not in FAMILIES)]
     with_ours = any(comparison.badge for comparison in comparisons)
     columns, lines = list(texts), []
     for role in roles:
-        unit = found[role].unit
+        unit = found[role].printed_unit
         columns += (
             [Column("published", role, unit), Column("ours", role, unit)] if with_ours else [Column(role, "", unit)]
         )
@@ -88,7 +88,7 @@ def _table(
         first, second = words(row[0].reported)
         marks = (notes.mark(f"source: {row[0].reported.source}"), *map(notes.mark, shared))
         cells = [Cell(first, marks=marks), Cell(second)]
-        numbers = {role_of(comparison.metric): comparison for comparison in row}
+        numbers = {comparison.metric.family: comparison for comparison in row}
         for role in roles:
             cells += _number_cells(numbers.get(role), shared, notes, with_ours)
         lines.append(Line(row[0].label, tuple(cells)))

@@ -11,10 +11,10 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bench.metrics.registry import MetricInfo, info_of
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
-from reports.columns import LEGACY, STANDARD, Metric, legacy_metric
 from reports.results.entries import STARTS, Entry
 from reports.table import Badge
 
@@ -31,9 +31,9 @@ class Tolerance:
     points: float = 1.0
     fa: float = 5.0
 
-    def allows(self, metric: Metric, difference: float) -> bool:
+    def allows(self, metric: MetricInfo, difference: float) -> bool:
         """Whether that difference, in the metric's printed unit, is inside (the bound itself is)."""
-        return abs(difference) <= (self.fa if metric.unit == "1e-6" else self.points) + 1e-9
+        return abs(difference) <= (self.fa if metric.printed_unit == "1e-6" else self.points) + 1e-9
 
     def __str__(self) -> str:
         return f"±{self.points:g}×10⁻² in IoU, nIoU, F1 and Pd, ±{self.fa:g}×10⁻⁶ in Fa"
@@ -51,7 +51,7 @@ class Comparison:
 
     label: str
     reported: Reported
-    metric: Metric
+    metric: MetricInfo
     ours: tuple[float, ...] = ()
     badge: Badge = ""
     reason: str = ""
@@ -71,7 +71,7 @@ def _compare(group: Sequence[Entry], tolerance: Tolerance) -> Iterator[Compariso
     for reported in info.reported if info else ():
         if reported.dataset == group[0].dataset:
             alike = [e for e in group if (e.row.split, e.row.protocol) == (reported.split, reported.rules)]
-            found = Comparison(group[0].row.label, reported, _metric(reported))
+            found = Comparison(group[0].row.label, reported, info_of(reported.metric))
             yield _judge(found, alike, tolerance) if alike else found
 
 
@@ -84,24 +84,11 @@ def _judge(found: Comparison, alike: Sequence[Entry], tolerance: Tolerance) -> C
     if not ours:
         reason = next((r for r in reasons if r), f"our results have no {metric.id}")
         return replace(found, badge="not run", reason=reason)
-    difference = (statistics.fmean(ours) - found.reported.value) * metric.scale
+    difference = (statistics.fmean(ours) - found.reported.value) * metric.factor
     return replace(found, ours=ours, badge="reproduced" if tolerance.allows(metric, difference) else "not reproduced")
 
 
-def _metric(reported: Reported) -> Metric:
-    standard = next((metric for metric in STANDARD if metric.id == reported.metric), None)
-    if standard:
-        return standard
-    return legacy_metric(reported.metric) if reported.metric.startswith(LEGACY) else _other(reported.metric)
-
-
-def _other(name: str) -> Metric:
-    role, _, rule = name.partition("/")
-    metric = legacy_metric(f"{LEGACY}{role}/{rule}")
-    return replace(metric, id=name)
-
-
-def _value(entry: Entry, metric: Metric) -> float | None:
+def _value(entry: Entry, metric: MetricInfo) -> float | None:
     score = entry.scored.scores.get(metric.id) if entry.scored else None
     return score.value if score else None
 

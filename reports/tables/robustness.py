@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bench.metrics.registry import MetricInfo
 from bench.types import Better
-from reports.columns import Column, Metric
+from reports.columns import Column
 from reports.results.entries import Entry
 from reports.table import Cell, Line, Mixed, Notes, Table
 from reports.tables.by_condition import (
@@ -40,7 +41,7 @@ def robustness_tables(
             yield dataset, summary_table(methods, metrics, title=title), kinds_table(methods, metrics[0], title=title)
 
 
-def summary_table(methods: Sequence[Corrupted], metrics: Sequence[Metric], *, title: str) -> Table:
+def summary_table(methods: Sequence[Corrupted], metrics: Sequence[MetricInfo], *, title: str) -> Table:
     """Each metric on clean images and its mean over corruptions; of the first one the drop, and the worst kind."""
     notes, first = Notes(), metrics[0]
     columns = [column for metric in metrics for column in _columns(metric, is_first=metric is first)]
@@ -64,12 +65,12 @@ def summary_table(methods: Sequence[Corrupted], metrics: Sequence[Metric], *, ti
     )
 
 
-def kinds_table(methods: Sequence[Corrupted], metric: Metric, *, title: str) -> Table:
+def kinds_table(methods: Sequence[Corrupted], metric: MetricInfo, *, title: str) -> Table:
     """A column a kind of corruption: the mean of one metric over its levels, after that on clean images."""
     notes, kinds = Notes(), kinds_of(methods[0].names)
     group = f"{metric.head}, mean over levels"
-    columns = [Column("clean", metric.head, metric.unit, metric.better)]
-    columns += [Column(kind_title(kind), group, metric.unit, metric.better) for kind in kinds]
+    columns = [Column("clean", metric.head, metric.printed_unit, metric.better)]
+    columns += [Column(kind_title(kind), group, metric.printed_unit, metric.better) for kind in kinds]
     lines = [
         [
             cell_of(method.clean, metric, notes),
@@ -119,26 +120,26 @@ def _ranked(cells: Sequence[Cell], better: Better | None, rivals: Sequence[bool]
     return [replace(cell, text=cell.text.replace("-", "−")) if better else cell for cell in ranked]
 
 
-def _columns(metric: Metric, *, is_first: bool) -> list[Column]:
-    columns = [Column(head, metric.head, metric.unit, metric.better) for head in ("clean", "corrupted")]
+def _columns(metric: MetricInfo, *, is_first: bool) -> list[Column]:
+    columns = [Column(head, metric.head, metric.printed_unit, metric.better) for head in ("clean", "corrupted")]
     if is_first:
         columns += [Column("drop", metric.head, "%", "lower"), Column("worst", metric.head, is_text=True)]
     return columns
 
 
-def _cells(method: Corrupted, metric: Metric, notes: Notes, *, is_first: bool) -> list[Cell]:
+def _cells(method: Corrupted, metric: MetricInfo, notes: Notes, *, is_first: bool) -> list[Cell]:
     cells = [cell_of(method.clean, metric, notes), _mean_cell(method, metric, method.names, notes)]
     if is_first:
         cells += [_drop_cell(method, metric, notes), _worst_cell(method, metric, notes)]
     return cells
 
 
-def _mean_cell(method: Corrupted, metric: Metric, names: Sequence[str], notes: Notes) -> Cell:
+def _mean_cell(method: Corrupted, metric: MetricInfo, names: Sequence[str], notes: Notes) -> Cell:
     means = method.mean(metric, names)
     return cell_of_seeds(means, metric.printed, why=method.without(metric, names), notes=notes)
 
 
-def _drop_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:
+def _drop_cell(method: Corrupted, metric: MetricInfo, notes: Notes) -> Cell:
     """The part of the clean score that is lost, %, seed by seed."""
     clean, means = by_seed(method.clean, metric), method.mean(metric, method.names)
     drops = {seed: 100 * (1 - mean / clean[seed]) for seed, mean in means.items() if clean[seed]}
@@ -151,7 +152,7 @@ def _percent(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 0.05 else "0.0"
 
 
-def _worst_cell(method: Corrupted, metric: Metric, notes: Notes) -> Cell:
+def _worst_cell(method: Corrupted, metric: MetricInfo, notes: Notes) -> Cell:
     """The kind whose mean is worst, and that mean."""
     found = {kind: method.mean(metric, method.of_kind(kind)) for kind in kinds_of(method.names)}
     known = {kind: statistics.fmean(means.values()) for kind, means in found.items() if means}

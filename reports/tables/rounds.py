@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from bench.errors import StoreError
+from bench.metrics.ids import CUMULATIVE, LEGACY
+from bench.metrics.registry import MetricInfo
 from bench.types import RunResult, Score
-from reports.columns import CUMULATIVE, LEGACY, Column, Metric, metrics_shown, role_of
-from reports.render.csv_markdown import ARROWS, UNITS
+from reports.columns import Column, metrics_shown
+from reports.render.csv_markdown import ARROWS
 from reports.results.differences import start_words
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
@@ -42,7 +44,7 @@ def rounds_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse
     if not any(len(result.rounds) > 1 for row in rows for result in row.results):
         return None
     shown, notes = [entry for row in rows for entry in row.entries], Notes()
-    metrics = [m for m in metrics_shown(e.scored.scores for e in shown if e.scored) if role_of(m) in ROLES]
+    metrics = [m for m in metrics_shown(e.scored.scores for e in shown if e.scored) if m.family in ROLES]
     columns, cells = _start_cells(rows, notes)
     for dataset in datasets_of(shown):
         found = {index: _changes(row.groups[dataset]) for index, row in enumerate(rows) if dataset in row.groups}
@@ -117,15 +119,15 @@ def _changes(group: Group) -> MaskChanges | str:
 
 
 def _round_cells(
-    rows: Sequence[Rows], dataset: str, metric: Metric, found: dict[int, MaskChanges | str], notes: Notes
+    rows: Sequence[Rows], dataset: str, metric: MetricInfo, found: dict[int, MaskChanges | str], notes: Notes
 ) -> tuple[list[Column], list[list[Cell]]]:
     """One metric on one dataset, a column a round; of IoU also the start mask's and the script's, where known."""
-    group = f"{dataset}: {metric.head}{ARROWS[metric.better]} ({UNITS[metric.unit]})"
+    group = f"{dataset}: {metric.head}{ARROWS[metric.better]} ({metric.unit_text})"
     groups = [row.groups.get(dataset) for row in rows]
     last = max((len(e.scored.rounds) for g in groups if g for e in g.scored if e.scored), default=1)
     columns = [Column(str(number), group) for number in range(1, last + 1)]
     cells = [[_round_cell(own, metric, number, notes) for number in range(1, last + 1)] for own in groups]
-    if role_of(metric) != "IoU":
+    if metric.family != "IoU":
         return columns, cells
     starts = [_start_cell(found.get(index), metric) for index in range(len(rows))]
     if any(cell != BLANK for cell in starts):
@@ -138,7 +140,7 @@ def _round_cells(
     return columns, cells
 
 
-def _round_cell(group: Group | None, metric: Metric, number: int, notes: Notes) -> Cell:
+def _round_cell(group: Group | None, metric: MetricInfo, number: int, notes: Notes) -> Cell:
     """The mean over seeds after one round; a blank where the network has not so many."""
     if group is None:
         return metric_cell(None, metric, notes)
@@ -156,12 +158,12 @@ def _cut(result: RunResult, number: int) -> RunResult:
     return replace(result, scores=result.rounds[number - 1] if number <= len(result.rounds) else {})
 
 
-def _start_cell(changes: MaskChanges | str | None, metric: Metric) -> Cell:
+def _start_cell(changes: MaskChanges | str | None, metric: MetricInfo) -> Cell:
     iou = changes.start_iou if isinstance(changes, MaskChanges) else None
     return BLANK if iou is None else Cell(metric.printed(iou))
 
 
-def _script_cell(group: Group | None, metric: Metric, notes: Notes) -> Cell:
+def _script_cell(group: Group | None, metric: MetricInfo, notes: Notes) -> Cell:
     """The IoU that DFINet's script prints after the last round, marked as such; a blank where it is not known."""
     results = [entry.scored for entry in group.scored if entry.scored] if group else []
     values = [score.value for result in results if (score := _cumulative(result)) and score.value is not None]

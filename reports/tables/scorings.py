@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import StoreError
-from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, Judgement, read_judgements
-from reports.columns import STANDARD, Column
+from bench.metrics.registry import info_of
+from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD, Judgement, read_judgements
+from reports.columns import Column
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.table import Cell, Line, Mixed, Notes, Table
@@ -15,9 +16,6 @@ from reports.tables.captions import all_notes, opening, signs
 from reports.tables.cells import absence, metric_cell
 
 REFERENCE = "native"
-METRICS = dict(zip(HEADS, STANDARD, strict=True))
-"""Head to how a table prints it; the id is that of a line's scoring."""
-
 UNRECORDED = (
     f"no {SCORINGS_FILE}; `dfinet-bench score runs/KEY --data DIR --record` makes it where predictions are stored, "
     "running the suite again where they are not"
@@ -96,8 +94,8 @@ def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged
                 alike_so_far = shown.setdefault(tuple(cell.plain for cell in numbers), [])
                 alike_so_far.append(name)
                 if len(alike_so_far) == 1:
-                    metric = METRICS[head]
-                    columns.append(Column(name, head, metric.unit, metric.better, marks=_whose(name, notes)))
+                    metric = info_of(STANDARD[head])
+                    columns.append(Column(name, head, metric.printed_unit, metric.better, marks=_whose(name, notes)))
                     cells.append(numbers)
         alike += [
             f"{head} of {first} also {' and '.join(others)}"
@@ -160,5 +158,5 @@ def _cell(judged: Judged, name: str, head: str, notes: Notes) -> Cell:
     id = judged.printed_id(name, head)
     if id is None:
         return Cell(marks=(notes.mark(f"not recorded under {name}; {UNRECORDED}"),))
-    metric = replace(METRICS[head], id=id, family=())
+    metric = replace(info_of(STANDARD[head]), id=id, is_exact=True)
     return replace(metric_cell(judged.under(name), metric, notes), spread="")

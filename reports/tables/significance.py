@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.metrics.registry import MetricInfo
 from bench.metrics.significance import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
 from bench.metrics.statistic import Statistic
-from reports.columns import Metric
 from reports.results.image_counts import Counted, Method, registered_metric
 from reports.table import Cell, Notes
 from reports.tables.cells import values_of
@@ -64,7 +64,7 @@ class Judgement:
     tests: int = 0
     flips: int = RESAMPLES
 
-    def of(self, position: int, dataset: str, metric: Metric) -> Judged | None:
+    def of(self, position: int, dataset: str, metric: MetricInfo) -> Judged | None:
         """What is known of one value, or None; `position` is that of its line in the table."""
         return self.by_dataset.get(dataset, {}).get((position, metric.id))
 
@@ -105,7 +105,7 @@ def _tested(tests: Sequence[_Open], flips: int) -> list[float | None]:
     return [found.p for found in permutation_tests(pairs, generator=np.random.default_rng(SEED), flips=flips)]
 
 
-def _judge_column(each: Counted, metric: Metric) -> tuple[dict[Place, Judged], list[_Open]]:
+def _judge_column(each: Counted, metric: MetricInfo) -> tuple[dict[Place, Judged], list[_Open]]:
     """One metric on one dataset, and the comparisons in it."""
     terms = {m.position: own for m in each.methods if (own := _statistics(m, metric))}
     drawn = _drawn(each, terms)
@@ -131,7 +131,7 @@ def _judge_column(each: Counted, metric: Metric) -> tuple[dict[Place, Judged], l
     return judged, tests
 
 
-def _statistics(method: Method, metric: Metric) -> Seeds:
+def _statistics(method: Method, metric: MetricInfo) -> Seeds:
     """The metric's statistic of every seed; none without counts, or where no metric here computes it."""
     registered = registered_metric(metric, method.group.entries[0].row.scoring) if method.seeds else None
     return tuple(registered.statistic(counts) for counts in method.seeds) if registered else ()
@@ -148,7 +148,7 @@ def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
     return found
 
 
-def _best(each: Counted, metric: Metric) -> Method | None:
+def _best(each: Counted, metric: MetricInfo) -> Method | None:
     """The method with the best mean over seeds, with counts or without; an oracle is none, nor is a leak."""
     values = {
         id(method): plain.fmean(found)
@@ -185,13 +185,13 @@ def with_marks(
     block: Sequence[Sequence[Cell]],
     dataset: str,
     *,
-    metrics: Sequence[Metric],
+    metrics: Sequence[MetricInfo],
     judgement: Judgement,
     notes: Notes,
 ) -> list[list[Cell]]:
     """The cells of one dataset of a comparison table, those marked that cannot be told from the best."""
 
-    def marked(cell: Cell, position: int, metric: Metric) -> Cell:
+    def marked(cell: Cell, position: int, metric: MetricInfo) -> Cell:
         judged = judgement.of(position, dataset, metric)
         if judged is None or judged.p is None or judged.p <= ALPHA:
             return cell

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from bench.metrics.ids import BY_CENTROID
+from bench.metrics.registry import info_of
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from bench.metrics.strata import KINDS, UNDEFINED, ImageStratum, Stratum, detection_strata, image_strata
 from reports.columns import Column
@@ -19,12 +21,14 @@ Key = tuple[str, str]
 
 DIGITS = 1
 DETECTION = "Pd by "
-IMAGE_COLUMNS = {
-    "IoU/pooled": ("IoU by targets per image", "1e-2", 1e2),
-    "Fa/images-without-targets": ("Images without targets", "1e-2", 1e2),
-    "Fa/unmatched-area": ("Images without targets", "1e-6", 1e6),
+IMAGE_GROUPS = {
+    "IoU/pooled": "IoU by targets per image",
+    "Fa/images-without-targets": "Images without targets",
+    "Fa/unmatched-area": "Images without targets",
 }
-"""Metric to the group of its column, its unit and scale."""
+"""Metric id to the group of its column."""
+
+PD = info_of(BY_CENTROID)
 
 EMPTY_HEADS = {"Fa/images-without-targets": "alarmed", "Fa/unmatched-area": "Fa"}
 
@@ -80,11 +84,11 @@ def _of_kind(name: str) -> str:
 
 def _column(key: Key) -> Column:
     name, band = key
-    if name in IMAGE_COLUMNS:
-        group, unit, _ = IMAGE_COLUMNS[name]
-        return Column(EMPTY_HEADS.get(name, band), group, unit, "lower" if name in EMPTY_HEADS else "higher")
+    if name in IMAGE_GROUPS:
+        info = info_of(name)
+        return Column(EMPTY_HEADS.get(name, band), IMAGE_GROUPS[name], info.printed_unit, info.better)
     units = {_of_kind(kind.name): kind.unit for kind in KINDS}
-    return Column(band, name + (f", {units[name]}" if units[name] else ""), "1e-2", "higher")
+    return Column(band, name + (f", {units[name]}" if units[name] else ""), PD.printed_unit, PD.better)
 
 
 def _cell(each: Counted, method: Method, found: tuple[int, Interval] | None, key: Key, notes: Notes) -> Cell:
@@ -94,7 +98,7 @@ def _cell(each: Counted, method: Method, found: tuple[int, Interval] | None, key
     if not each.is_on_list(method) or found is None:
         return Cell(marks=(notes.mark("tested on other images, whose strata hold other targets"),))
     interval = found[1]
-    scale = IMAGE_COLUMNS[key[0]][2] if key[0] in IMAGE_COLUMNS else 1e2
+    scale = info_of(key[0]).factor if key[0] in IMAGE_GROUPS else PD.factor
     text = "" if interval.value is None else f"{scale * interval.value:.{DIGITS}f}"
     if interval.low is None or interval.high is None:
         return Cell(text, marks=(notes.mark(f"no interval: {interval.reason}"),))
@@ -120,7 +124,7 @@ def _words(key: Key) -> str:
     name, band = key
     if name in EMPTY_HEADS:
         return "images without targets"
-    if name in IMAGE_COLUMNS:
+    if name in IMAGE_GROUPS:
         return f"images with {band} targets"
     unit = next(kind.unit for kind in KINDS if _of_kind(kind.name) == name)
     return f"{name.removeprefix(DETECTION)} {band}{f' {unit}' if unit else ''}"

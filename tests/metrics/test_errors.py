@@ -155,7 +155,7 @@ def grids(height: int, width: int) -> st.SearchStrategy[list[list[int]]]:
 @settings(deadline=None, max_examples=300)
 @given(grids(5, 7), grids(5, 7))
 def test_every_score_is_that_of_the_slow_computation(predicted: Grid, truth: Grid) -> None:
-    scores = {entry.id.removeprefix("hIoU/"): entry.compute(errors_of(predicted, truth)).value for entry in ERRORS}
+    scores = {entry.id.removeprefix("hIoU/"): entry.score(errors_of(predicted, truth)).value for entry in ERRORS}
     expected = slow_errors(predicted, truth)
     assert {name for name, value in scores.items() if value is not None} == set(expected)
     for name, value in expected.items():
@@ -167,7 +167,7 @@ def test_every_score_is_that_of_the_slow_computation(predicted: Grid, truth: Gri
 def test_the_parts_of_locating_and_of_segmenting_sum_to_one(predicted: Grid, truth: Grid) -> None:
     table = errors_of(predicted, truth)
     for kind in ("loc", "seg"):
-        parts = [entry.compute(table).value for entry in ERRORS if entry.id.startswith(f"hIoU/{kind}-")]
+        parts = [entry.score(table).value for entry in ERRORS if entry.id.startswith(f"hIoU/{kind}-")]
         if parts[0] is None:
             assert parts == [None] * len(parts)
         else:

@@ -57,7 +57,18 @@ SOFT_CUMULATIVE_IDS = [name.replace("/", "/soft-mask-") for name in CUMULATIVE_I
 
 @pytest.mark.parametrize(
     "name",
-    ["counting.components", "counting.counts", "cumulative", "pixel", "registry", "rounds", "statistic", "target"],
+    [
+        "counting.components",
+        "counting.counts",
+        "cumulative",
+        "ids",
+        "pixel",
+        "registry",
+        "rounds",
+        "statistic",
+        "target",
+        "units",
+    ],
 )
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"bench.metrics.{name}"))

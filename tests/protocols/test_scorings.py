@@ -9,7 +9,7 @@ import pytest
 
 from bench.cli.catalogue import list_scorings
 from bench.errors import StoreError
-from bench.metrics.registry import id_under
+from bench.metrics.ids import id_under
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import (
     HEADS,
