@@ -227,6 +227,8 @@ def report(
     source: Path | str = "runs",
     out: Path | str | None = None,
     mixed: str = "refuse",
+    columns: Sequence[str] = (),
+    plugins: Iterable[Path | str] = (),
     mlflow: str | None = MLFLOW_OFF,
 ) -> Report:
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
@@ -235,6 +237,8 @@ def report(
         source: folder of results.
         out: folder for the report; default reports-out/SUITE.
         mixed: "refuse" or "mark" tables that would mix splits or scorings.
+        columns: metric ids of the tables' columns; default those of the suite.
+        plugins: Python files that register metrics.
         mlflow: as in `run_suite`.
 
     Raises:
@@ -245,9 +249,11 @@ def report(
     from bench.suites.suite import suite_stem
     from reports.build import build_report
 
+    for path in plugins:
+        load_plugin(Path(path))
     name = suite_stem(suite)
     folder = Path(out) if out is not None else Path("reports-out") / name
-    made = build_report(Path(source), name, out=folder, mixed=mixed)
+    made = build_report(Path(source), name, out=folder, mixed=mixed, columns=columns)
     open_tracker(mlflow).log_report(read_manifest(Path(source), name), folder)
     return made
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TypeGuard, get_args
 
 from bench.errors import LatexError, RequestError
+from bench.metrics.registry import MetricInfo
 from bench.store.files import Manifest, write_text
+from reports.columns import chosen_metrics
 from reports.figures.figure import CaptionedFigure, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
@@ -62,7 +64,9 @@ class FigureFiles:
     png: Path
 
 
-def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True, mixed: str = "refuse") -> Report:
+def build_report(
+    root: Path, suite: str, *, out: Path, compile_pdf: bool = True, mixed: str = "refuse", columns: Sequence[str] = ()
+) -> Report:
     """Write the report of a suite's last run.
 
     Args:
@@ -70,8 +74,10 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         out: takes index.html, every table as .tex, .csv and .md, results.csv, report.tex, report.pdf and figures/.
         compile_pdf: whether to run pdflatex, if it is installed.
         mixed: `refuse` or `mark`: what to do with a table that would mix rules on one dataset.
+        columns: metric ids of the tables' columns; default those of the suite.
 
     Raises:
+        RequestError, UnknownNameError: if a column is named twice, or there is no such metric.
         StoreError: if the suite has not been run there.
         MixedRulesError: if a table would mix rules on one dataset and `mixed` is `refuse`.
         TableError: if one label stands for several experiments.
@@ -80,10 +86,12 @@ def build_report(root: Path, suite: str, *, out: Path, compile_pdf: bool = True,
         raise RequestError(f"mixed is {mixed!r}, expected refuse or mark")
     manifest, entries = read_suite(root, suite)
     plain = plain_entries(entries)
-    counted, title = read_counted(plain, mixed=mixed), manifest.title or suite
+    scores = [entry.scored.scores for entry in entries if entry.scored]
+    metrics = chosen_metrics(tuple(columns) or manifest.columns, scores)
+    counted, title = read_counted(plain, mixed=mixed, metrics=metrics), manifest.title or suite
     tables = [
-        *_matrix_tables(entries, title=title, mixed=mixed),
-        *_own_tables(plain, counted, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
+        *_matrix_tables(entries, metrics, title=title, mixed=mixed),
+        *_own_tables(plain, counted, metrics, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
         *_published_tables(plain),
     ]
     figures, not_drawn = _draw(entries, plain, mixed=mixed, is_limited=manifest.limited)
@@ -112,33 +120,39 @@ def _is_mixed(word: str) -> TypeGuard[Mixed]:
     return word in get_args(Mixed)
 
 
-def _matrix_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed) -> list[TableFile]:
+def _matrix_tables(
+    entries: Sequence[Entry], metrics: Sequence[MetricInfo], *, title: str, mixed: Mixed
+) -> list[TableFile]:
     """The tables of tests on corrupted images and on other datasets."""
+    transferred = cross_table(entries, title=title, mixed=mixed, metrics=metrics)
     return [
         *(
             TableFile(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table)
-            for dataset, summary, kinds in robustness_tables(entries, title=title, mixed=mixed)
+            for dataset, summary, kinds in robustness_tables(entries, title=title, mixed=mixed, metrics=metrics)
             for heading, stem, table in (
                 ("Robustness", "robustness", summary),
                 ("Robustness by kind of corruption", "robustness-kinds", kinds),
             )
         ),
-        *_single("Trained on one dataset, tested on another", "cross", cross_table(entries, title=title, mixed=mixed)),
+        *_single("Trained on one dataset, tested on another", "cross", transferred),
     ]
 
 
-def _own_tables(entries: Sequence[Entry], counted: Sequence[Counted], *, title: str, mixed: Mixed) -> list[TableFile]:
+def _own_tables(
+    entries: Sequence[Entry], counted: Sequence[Counted], metrics: Sequence[MetricInfo], *, title: str, mixed: Mixed
+) -> list[TableFile]:
     """The tables of tests on clean images of the training dataset; none if the suite has no such test."""
     if not entries:
         return []
     judgement = judge(counted)
-    comparison = comparison_table(entries, title=title, mixed=mixed, judgement=judgement)
+    comparison = comparison_table(entries, title=title, mixed=mixed, judgement=judgement, metrics=metrics)
+    ablations = ablation_tables(entries, title=title, mixed=mixed, metrics=metrics)
     return [
         *_single("Comparison", "table", comparison),
         *_by_dataset("Intervals", "intervals", interval_tables(counted, judgement, title=title)),
         *(
             TableFile(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
-            for number, (model, table) in enumerate(ablation_tables(entries, title=title, mixed=mixed))
+            for number, (model, table) in enumerate(ablations)
         ),
         *_single("Errors by cause", "errors", errors_table(entries, title=title, mixed=mixed)),
         *_single("Feedback rounds", "rounds", rounds_table(entries, title=title, mixed=mixed)),

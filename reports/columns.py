@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 from bench.errors import RequestError, UnknownNameError
 from bench.metrics.ids import CUMULATIVE, LEGACY
-from bench.metrics.registry import MetricInfo, find_metrics, info_of
+from bench.metrics.registry import MetricInfo, metric_info
 from bench.protocols.scorings import STANDARD as STANDARD_IDS
-from bench.registry import unknown
 from bench.types import Better, Score
 
-STANDARD: tuple[MetricInfo, ...] = tuple(map(info_of, STANDARD_IDS.values()))
+STANDARD: tuple[MetricInfo, ...] = tuple(map(metric_info, STANDARD_IDS.values()))
 """The columns of a table under a scoring that has standard metrics."""
 
 FAMILIES = tuple(metric.family for metric in STANDARD)
@@ -41,41 +40,44 @@ class Column:
     marks: tuple[str, ...] = ()
 
 
-def metrics_shown(results: Iterable[Mapping[str, Score]], chosen: Sequence[str] = ()) -> tuple[MetricInfo, ...]:
-    """The chosen metrics; without any the standard ones, or the legacy ones where no result has a standard value.
+def chosen_metrics(names: Sequence[str], results: Iterable[Mapping[str, Score]]) -> tuple[MetricInfo, ...]:
+    """The metrics of columns that a suite or `--columns` names, in that order.
+
+    Unit and direction of a metric that is not registered, for its plugin is not loaded, are those of its stored scores.
+
+    Args:
+        names: metric ids.
+        results: each result's scores by metric id.
+
+    Raises:
+        RequestError: when an id is named twice.
+        UnknownNameError: with suggestions, when an id is neither registered nor among the scores.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise RequestError(f"columns: {twice} is named twice, expected every metric once")
+    stored = {name: score for scores in results for name, score in scores.items()}
+    try:
+        return tuple(metric_info(name, stored.get(name)) for name in names)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"columns: {error}; for a metric of a plugin, name its file with --plugin") from None
+
+
+def metrics_shown(results: Iterable[Mapping[str, Score]]) -> tuple[MetricInfo, ...]:
+    """The standard metrics, or the legacy ones where no result has a standard value.
 
     Args:
         results: each result's scores by metric id.
-        chosen: ids, in the order of the columns.
-
-    Raises:
-        RequestError: when an id is chosen twice.
-        UnknownNameError: with suggestions, when a chosen id is neither registered nor among the scores.
     """
     found = [scores for scores in results if scores]
-    if chosen:
-        return _chosen(chosen, found)
     if not found or any(_value(metric.score_in(scores)) is not None for metric in STANDARD for scores in found):
         return STANDARD
     scored = {name: score for scores in found for name, score in scores.items() if _is_of_one_round(name)}
     shown = [
-        replace(info_of(name, score), is_exact=True)
+        replace(metric_info(name, score), is_exact=True)
         for name, score in scored.items()
         if any(_value(scores.get(name)) is not None for scores in found)
     ]
     return tuple(sorted(shown, key=_rank)) or STANDARD
-
-
-def _chosen(names: Sequence[str], found: Sequence[Mapping[str, Score]]) -> tuple[MetricInfo, ...]:
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise RequestError(f"columns: {twice} is named twice, expected different metrics; name it once")
-    stored = {name: score for scores in found for name, score in scores.items()}
-    try:
-        return tuple(info_of(name, stored.get(name)) for name in names)
-    except UnknownNameError:
-        known = {*find_metrics(), *stored}
-        missing = next(name for name in names if name not in known)
-        raise UnknownNameError(f"columns: {unknown('metric', missing, known)}") from None
 
 
 def _is_of_one_round(name: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from bench.store.files import write_text
+from reports.columns import chosen_metrics
 from reports.render.csv_markdown import table_to_markdown
 from reports.results.entries import plain_entries, read_suite
 from reports.results.image_counts import read_counted
@@ -31,8 +32,9 @@ def with_tables(text: str, results: Path) -> str:
     def made(match: re.Match[str]) -> str:
         manifest, entries = read_suite(results, match["suite"])
         shown = plain_entries(entries)
-        judgement = judge(read_counted(shown, mixed="refuse"))
-        table = comparison_table(shown, title=manifest.title, judgement=judgement)
+        metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in shown if entry.scored])
+        judgement = judge(read_counted(shown, mixed="refuse", metrics=metrics))
+        table = comparison_table(shown, title=manifest.title, judgement=judgement, metrics=metrics)
         return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
 
     return MARKED.sub(made, text)

@@ -116,9 +116,9 @@ def list_metrics() -> CatalogueRows:
             "id": info.id,
             "head": info.head,
             "unit": info.unit,
-            "printed in": info.scale,
+            "printed in": info.printed_unit,
             "better": info.better,
-            "table": info.table,
+            "table": f"{info.table}.npz",
             "meaning": info.summary,
         }
         for info in infos

@@ -77,9 +77,9 @@ def shown_steps(what: str) -> Iterator[Step]:
 
 def format_score(name: str, score: Score | None) -> str:
     """A metric's value as people read it: in the power of ten of its tables where that is below a hundredth."""
-    from bench.metrics.registry import info_of  # here, so that the command line starts without it
+    from bench.metrics.registry import metric_info  # here, so that the command line starts without it
 
     if score is None or score.value is None:
         return "—"
-    info = info_of(name, score)
+    info = metric_info(name, score)
     return f"{score.value:.4f}" if info.factor <= 100 else f"{score.value * info.factor:.2f}{info.scale[1:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,10 +22,20 @@ DataOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that takes the results.")]
 PluginOption = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file of your own that registers a model; repeatable.")
+    list[Path] | None,
+    typer.Option("--plugin", help="Python file of your own that registers a model or a metric; repeatable."),
+]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option("--columns", help="Metric ids of the tables' columns, as IoU/pooled,Pd/centroid-3px; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 UriOption = Annotated[
     str | None,
     typer.Option("--mlflow", help="MLflow store; `off` for none. Default $MLFLOW_TRACKING_URI, else ./mlflow.db."),
 ]
+
+
+def split_names(words: Sequence[str] | None) -> tuple[str, ...]:
+    """The names given by a repeatable option that takes several at once: `a,b` and `c` are three."""
+    return tuple(name.strip() for word in words or () for name in word.split(",") if name.strip())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import err, out
-from bench.cli.options import DEFAULT_RUNS, UriOption
+from bench.cli.options import DEFAULT_RUNS, ColumnsOption, PluginOption, UriOption, split_names
 
 
 def report(
@@ -18,12 +18,22 @@ def report(
     mixed: Annotated[
         str, typer.Option(help="refuse or mark: what to do with a table that would mix splits or scorings.")
     ] = "refuse",
+    columns: ColumnsOption = None,
+    plugin: PluginOption = None,
     mlflow: UriOption = None,
 ) -> None:
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run."""
     from bench import api
 
-    made = api.report(suite, source=source, out=to, mixed=mixed, mlflow=mlflow)
+    made = api.report(
+        suite,
+        source=source,
+        out=to,
+        mixed=mixed,
+        columns=split_names(columns),
+        plugins=plugin or (),
+        mlflow=mlflow,
+    )
     for note in made.notes:
         err.print(f"note: {note}", markup=False, soft_wrap=True)
     for path in made.paths:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from bench.api import data_folder
 from bench.cli.console import Bar, err, format_score, out
-from bench.cli.options import DataOption, JsonOption
+from bench.cli.options import DataOption, JsonOption, PluginOption
+from bench.registry import load_plugin
 
 if TYPE_CHECKING:
     from bench.scoring.score import Scored
@@ -38,12 +39,15 @@ def score_(
     record: Annotated[
         bool, typer.Option("--record", help="Write a run's scorings.json anew, under every named scoring.")
     ] = False,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score prediction files, or the stored predictions of a run, under any named scorings; no network is needed."""
     from bench.protocols.resolve import parse_overrides
     from bench.scoring.request import ScoreRequest, score_request, write_record, write_scored
 
+    for path in plugin or []:
+        load_plugin(path)
     request = ScoreRequest(
         predictions,
         masks,

@@ -246,13 +246,13 @@ def _position(entry: Metric) -> tuple[bool, bool, bool]:
     return entry.cumulative, entry.id.startswith("legacy:"), entry.named_by is not as_it_is
 
 
-def info_of(name: str, score: Score | None = None) -> MetricInfo:
+def metric_info(name: str, score: Score | None = None) -> MetricInfo:
     """The facts about any id: registered, registered under other rules, or unknown here but for its stored score.
 
     Raises:
         UnknownNameError: with suggestions, when the id is not registered and there is no score.
 
-    >>> info_of("Pd/overlap").head, info_of("Fa/unmatched-area-5px").scale
+    >>> metric_info("Pd/overlap").head, metric_info("Fa/unmatched-area-5px").scale
     ('Pd (overlap)', '1e-6')
     """
     metrics = find_metrics()

@@ -153,6 +153,7 @@ class Manifest:
     """Which rows a suite's last run planned: what a report looks for, so that nothing goes missing unseen.
 
     Attributes:
+        columns: metric ids of the tables' columns; empty for the default ones.
         unreached: by the row's key, why a run ended before it; empty where nothing ended early.
     """
 
@@ -161,6 +162,7 @@ class Manifest:
     rows: tuple[Row, ...]
     limited: bool = False
     unreached: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
     schema: int = SCHEMA_VERSION
 
 

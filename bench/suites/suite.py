@@ -6,6 +6,7 @@ datasets = ["synthetic"]
 seeds = [42]
 allow_leak = true                      # run although test images are learnt from; every table then says so
 corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
+columns = ["IoU/pooled", "AP/pixels"]   # metric ids of the tables' columns; default IoU, nIoU, F1, Pd and Fa
 trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 
 [set]                                  # replaces fields of the protocol's records
@@ -33,6 +34,7 @@ from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import ALL, corruption_names
 from bench.digest import file_digest
 from bench.errors import BenchError, SuiteError, UnknownNameError
+from bench.metrics.registry import metric_info
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules
 from bench.registry import unknown
@@ -53,7 +55,18 @@ from bench.types import (
     freeze_config,
 )
 
-SUITE_FIELDS = ("title", "protocol", "datasets", "seeds", "allow_leak", "corruptions", "trained_on", "set", "row")
+SUITE_FIELDS = (
+    "title",
+    "protocol",
+    "datasets",
+    "seeds",
+    "allow_leak",
+    "corruptions",
+    "trained_on",
+    "columns",
+    "set",
+    "row",
+)
 SUITE_FOLDER = Path(__file__).parent
 HELD_OUT_SHARE = 0.2
 
@@ -77,6 +90,7 @@ class Suite:
         corruptions: of the test images, the clean ones (empty) first; by default these alone.
         trained_on: what each row that learns anything learns from, one after the other; empty: each dataset from its
             own training list.
+        columns: metric ids of the tables' columns; empty for the default ones.
     """
 
     name: str
@@ -89,6 +103,7 @@ class Suite:
     allow_leak: bool = False
     corruptions: tuple[str, ...] = ("",)
     trained_on: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +168,7 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         allow_leak=_typed(content, "allow_leak", bool, default=False),
         corruptions=_corruptions(content),
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
+        columns=_items(content, "columns", str) if "columns" in content else (),
     )
     labels = [row.label for row in suite.rows]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
@@ -261,6 +277,7 @@ def manifest_of(suite: Suite, jobs: Sequence[Job]) -> Manifest:
         title=suite.title,
         rows=tuple(job.row for job in jobs),
         limited=any(job.experiment.is_limited for job in jobs),
+        columns=suite.columns,
     )
 
 
@@ -299,11 +316,13 @@ def expand(
         device: kind of device that trains; part of the recipe.
 
     Raises:
-        SuiteError: when a field, model, dataset, protocol or weights file does not exist or does not fit, or a list
-            that is learnt from shares an image with the test list and the suite does not allow it.
+        SuiteError: when a field, model, metric, dataset, protocol or weights file does not exist or does not fit, or a
+            list that is learnt from shares an image with the test list and the suite does not allow it.
     """
     jobs: list[Job] = []
     try:
+        for name in suite.columns:
+            metric_info(name)  # raises for a typo before anything runs
         protocol = PROTOCOLS.get(suite.protocol)
         for card in map(load_card, suite.datasets):
             for row in suite.rows:

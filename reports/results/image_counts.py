@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from bench.errors import StoreError
+from bench.metrics.contrast import ContrastTable
 from bench.metrics.counting.counts import TRUTH_FIELDS, Counts, CountTable
-from bench.metrics.registry import Metric, MetricInfo, ordered_metrics
+from bench.metrics.errors import ErrorTable
+from bench.metrics.registry import TABLES, Metric, MetricInfo, TableName, ordered_metrics
 from bench.metrics.significance import pair_images
+from bench.metrics.statistic import Statistic, Value
 from bench.store.files import load_arrays
 from bench.types import Scoring
 from reports.columns import metrics_shown
@@ -21,6 +25,7 @@ from reports.results.same_rules import rulings
 from reports.table import Mixed
 
 COUNTS_FILE = "counts.npz"
+OTHER_TABLES: Mapping[TableName, type[ErrorTable | ContrastTable]] = {"errors": ErrorTable, "contrast": ContrastTable}
 SAME = 1e-12
 """How far a stored score may lie from that of the stored counts, as a part of it: a rounding of sums."""
 
@@ -50,11 +55,12 @@ class Counted:
     """One dataset of a suite.
 
     Attributes:
-        metrics: those its tables print.
+        metrics: of the comparison table's columns.
         methods: in the order of the table's lines, those that have no counts as well.
         names: the list of images most methods have, in the order of the first of these.
         truth: that one's counts, whose images and targets are those of the list.
         has_one_rule: whether all were made and judged under the same rules, so that they can be compared.
+        is_chosen: True where the suite or `--columns` chose the metrics.
     """
 
     dataset: str
@@ -63,6 +69,7 @@ class Counted:
     names: tuple[str, ...]
     truth: Counts | None
     has_one_rule: bool
+    is_chosen: bool = False
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -74,18 +81,21 @@ class Counted:
         return self.truth is not None and method.names == self.names and _is_alike(self.truth, method.seeds)
 
 
-def read_counted(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Counted, ...]:
-    """The counts of all rows, dataset by dataset; what is not there, broken or contradicts its scores has a reason.
+def read_counted(entries: Sequence[Entry], *, mixed: Mixed, metrics: Sequence[MetricInfo] = ()) -> tuple[Counted, ...]:
+    """The counts of all rows, dataset by dataset; those that are missing, broken or contradict scores have a reason.
+
+    Args:
+        metrics: of the comparison table's columns; default those of `metrics_shown`.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
     rows = group_rows(entries, mixed=mixed)
-    metrics = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
-    return tuple(_read_dataset(dataset, rows, metrics) for dataset in datasets_of(entries))
+    shown = tuple(metrics) or metrics_shown(entry.scored.scores for entry in entries if entry.scored)
+    return tuple(_read_dataset(dataset, rows, shown, is_chosen=bool(metrics)) for dataset in datasets_of(entries))
 
 
-def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo, ...]) -> Counted:
+def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo, ...], *, is_chosen: bool) -> Counted:
     lines = [Method(place, row, row.groups[dataset]) for place, row in enumerate(rows) if dataset in row.groups]
     methods = [_read_method(line, metrics) for line in lines]
     lists = Counter(frozenset(method.names) for method in methods if method.seeds)
@@ -100,6 +110,7 @@ def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo,
         names,
         first.seeds[0] if first else None,
         has_one_rule=len(rulings(entries)) <= 1,
+        is_chosen=is_chosen,
     )
 
 
@@ -142,15 +153,21 @@ def _read_table(entry: Entry, metrics: Sequence[MetricInfo]) -> CountTable:
         pair_images([table])
     except ValueError as error:
         raise StoreError(str(error).replace(str(path), named)) from None
-    scores = entry.scored.scores if entry.scored else {}
     for metric in metrics:
-        stored, registered = metric.score_in(scores), registered_metric(metric, entry.row.scoring)
-        if stored is None or registered is None:
-            continue
-        found = registered.score(table.round(-1)).value
-        if not _agree(found, stored.value):
-            raise StoreError(f"{named}: gives {metric.id} {found}, its result.json {stored.value}; score the run again")
+        registered = registered_metric(metric, entry.row.scoring)
+        if registered is not None and registered.table == "counts":
+            _check_score(entry, metric, registered, table.round(-1), named)
     return table
+
+
+def _check_score(entry: Entry, metric: MetricInfo, registered: Metric, table: Any, named: str) -> None:
+    """Raise StoreError where a result's score is not that of the stored integers."""
+    stored = metric.score_in(entry.scored.scores) if entry.scored else None
+    if stored is None:
+        return
+    found = registered.score(table).value
+    if not _agree(found, stored.value):
+        raise StoreError(f"{named}: gives {metric.id} {found}, its result.json {stored.value}; score the run again")
 
 
 def _agree(found: float | None, stored: float | None) -> bool:
@@ -161,7 +178,48 @@ def _agree(found: float | None, stored: float | None) -> bool:
 
 def registered_metric(metric: MetricInfo, scoring: Scoring) -> Metric | None:
     """The metric behind a column, whatever its id is under the scoring; None where no metric here computes it."""
-    return next((m for m in ordered_metrics() if metric.id in (m.id, m.id_under(scoring))), None)
+    every = (entry for table in TABLES for entry in ordered_metrics(table))
+    return next((entry for entry in every if metric.id in (entry.id, entry.id_under(scoring))), None)
+
+
+def statistics_of(line: Method, metric: MetricInfo) -> tuple[tuple[Statistic, ...], str]:
+    """The metric's terms image by image, of every seed; or none, and the reason."""
+    registered = registered_metric(metric, line.group.entries[0].row.scoring)
+    if not line.seeds:
+        return (), line.reason
+    if registered is None:
+        return (), f"no metric here computes {metric.id}"
+    if registered.table == "curves":
+        return (), f"no interval: {metric.id} is of a curve, of which nothing is kept image by image"
+    try:
+        tables = line.seeds if registered.table == "counts" else _read_others(line, metric, registered)
+    except StoreError as error:
+        return (), f"no interval: {one_line(str(error))}"
+    found = [registered.evaluate(table) for table in tables]
+    if any(isinstance(one, Value) for one in found):
+        return (), f"no interval: {metric.id} is no sum over images"
+    return tuple(one for one in found if isinstance(one, Statistic)), ""
+
+
+def _read_others(line: Method, metric: MetricInfo, registered: Metric) -> list[ErrorTable | ContrastTable]:
+    """The seeds' tables of errors or contrast, over the images of the line's counts in their order.
+
+    Raises:
+        StoreError: when one is missing or broken, has other images, or does not give its result's score.
+    """
+    found: list[ErrorTable | ContrastTable] = []
+    for entry in line.group.scored:
+        path = entry.folder / f"{registered.table}.npz"
+        named = f"{entry.row.key}/{path.name}"
+        try:
+            table = OTHER_TABLES[registered.table].from_arrays(load_arrays(path))
+        except ValueError as error:
+            raise StoreError(str(error).replace(str(path), named)) from None
+        if table.names != line.names:
+            raise StoreError(f"{named}: other images than those of the list, or in another order")
+        _check_score(entry, metric, registered, table, named)
+        found.append(table)
+    return found
 
 
 def _ordered(method: Method, names: tuple[str, ...]) -> Method:

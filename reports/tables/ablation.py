@@ -109,21 +109,26 @@ def variants_of(family: Family) -> tuple[str, ...]:
     )
 
 
-def ablation_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Iterator[tuple[str, Table]]:
-    """Per ablated network its name and table.
+def ablation_tables(
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", metrics: Sequence[MetricInfo] = ()
+) -> Iterator[tuple[str, Table]]:
+    """The name and table of each ablated network.
+
+    Args:
+        metrics: of the columns; default those of `metrics_shown`.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
     for family in families(entries, mixed=mixed):
-        yield family.model, ablation_table(family, title=title)
+        yield family.model, ablation_table(family, title=title, metrics=metrics)
 
 
-def ablation_table(family: Family, *, title: str) -> Table:
+def ablation_table(family: Family, *, title: str, metrics: Sequence[MetricInfo] = ()) -> Table:
     """A column for everything in which a row differs from the full network, its numbers and their change, its cost."""
     entries, notes = family.entries, Notes()
     columns, cells = _trait_cells(family, notes)
-    metrics = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
+    metrics = metrics or metrics_shown(entry.scored.scores for entry in entries if entry.scored)
     for dataset in datasets_of(entries):
         more, block = dataset_cells(family.rows, dataset, metrics=metrics, notes=notes)
         columns += more

@@ -148,7 +148,7 @@ def by_title(entry: Entry) -> Entry:
 
 
 def matrix_metrics(entries: Sequence[Entry]) -> tuple[MetricInfo, ...]:
-    """IoU, Pd and Fa, as far as the suite's scoring has them."""
+    """Metrics of IoU, Pd and Fa, as far as the suite's scoring has them."""
     shown = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
     return tuple(metric for role in ROLES for metric in shown if metric.family == role)
 

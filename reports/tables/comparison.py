@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import TableError
+from bench.metrics.registry import MetricInfo
 from reports.columns import Column, metrics_shown
 from reports.results.entries import Entry, choose_cost
 from reports.results.groups import datasets_of, group_rows
@@ -17,13 +18,19 @@ RANKING = "Best of each column bold, second underlined; costs are not ranked."
 
 
 def comparison_table(
-    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", judgement: Judgement | None = None
+    entries: Sequence[Entry],
+    *,
+    title: str,
+    mixed: Mixed = "refuse",
+    judgement: Judgement | None = None,
+    metrics: Sequence[MetricInfo] = (),
 ) -> Table:
-    """The table of a suite's rows: per dataset IoU, nIoU, F1, Pd and Fa, then what a forward pass costs.
+    """The table of a suite's rows: per dataset its metrics, then the cost of a forward pass.
 
     Args:
         title: first sentence of the caption.
         mixed: what to do with rows of one dataset under different rules: refuse, or mark each of their cells.
+        metrics: of the columns; default those of `metrics_shown`.
         judgement: which of the differences are more than chance; cells that cannot be told from the best are marked.
 
     Raises:
@@ -33,7 +40,7 @@ def comparison_table(
     if not entries:
         raise TableError(f"table {title!r}: found no rows, expected at least one")
     rows, notes = group_rows(entries, mixed=mixed), Notes()
-    metrics = metrics_shown(entry.scored.scores for entry in entries if entry.scored)
+    metrics = metrics or metrics_shown(entry.scored.scores for entry in entries if entry.scored)
     columns: list[Column] = []
     cells: list[list[Cell]] = [[] for _ in rows]
     for dataset in datasets_of(entries):

@@ -18,10 +18,15 @@ from reports.tables.cells import metric_cell, rank
 HOME = "trained on the training list of the dataset it is tested on; not ranked"
 
 
-def cross_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Table | None:
+def cross_table(
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", metrics: Sequence[MetricInfo] = ()
+) -> Table | None:
     """A line a method and training set, a group of columns a test set; None where the suite has no training sets.
 
     Beside every first metric stands its difference to the same method trained on the dataset that it is tested on.
+
+    Args:
+        metrics: of the columns; default those of `matrix_metrics`.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
@@ -30,7 +35,7 @@ def cross_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse"
     if not methods:
         return None
     shown = [entry for method in methods for row in method.lines.values() for entry in row.entries]
-    metrics, tests, notes = matrix_metrics(shown), datasets_of(shown), Notes()
+    metrics, tests, notes = metrics or matrix_metrics(shown), datasets_of(shown), Notes()
     places = [(method, trained) for method in methods for trained in method.lines]
     columns = [Column(m.head, tested, m.printed_unit, m.better) for tested in tests for m in metrics]
     blocks = [_block(places, tested, metrics, notes) for tested in tests]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bench.metrics.registry import MetricInfo, info_of
+from bench.metrics.registry import MetricInfo, metric_info
 from reports.columns import Column
 from reports.results.entries import Entry
 from reports.results.groups import Rows, datasets_of, group_rows
@@ -35,10 +35,10 @@ REMARK = (
 
 def part(kind: str, head: str) -> MetricInfo:
     """The metric of a part of locating (`loc`) or segmenting (`seg`)."""
-    return info_of(f"hIoU/{kind}-{head}")
+    return metric_info(f"hIoU/{kind}-{head}")
 
 
-METRICS = (info_of(HIOU), *(part(kind, head) for kind, heads in PARTS.items() for head in heads))
+METRICS = (metric_info(HIOU), *(part(kind, head) for kind, heads in PARTS.items() for head in heads))
 COLUMNS = (
     Column(METRICS[0].head, "", METRICS[0].printed_unit, METRICS[0].better),
     *(

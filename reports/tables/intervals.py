@@ -8,13 +8,13 @@ from dataclasses import replace
 from bench.metrics.registry import MetricInfo
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from reports.columns import Column
-from reports.results.image_counts import Counted, Method
+from reports.results.image_counts import Counted, Method, statistics_of
 from reports.table import BLANK, Cell, Line, Notes, Table
 from reports.tables.ablation import signed
 from reports.tables.captions import all_notes, caption, signs
 from reports.tables.significance import ALPHA, SEED, Judged, Judgement
 
-ROLES = ("IoU", "nIoU", "Pd", "Fa")
+FAMILIES = ("IoU", "nIoU", "Pd", "Fa")
 
 LEAST_P = 0.001
 
@@ -31,7 +31,7 @@ def interval_tables(counted: Sequence[Counted], judgement: Judgement, *, title: 
 
 def interval_table(each: Counted, judgement: Judgement, *, title: str) -> Table:
     """Of IoU, nIoU, Pd and Fa: value and interval, difference to the best and interval, p, and what could be told."""
-    metrics = [metric for metric in each.metrics if metric.family in ROLES]
+    metrics = [metric for metric in each.metrics if each.is_chosen or metric.family in FAMILIES]
     notes = Notes()
     lines = [
         Line(
@@ -86,7 +86,7 @@ def _remarks(each: Counted, judgement: Judgement) -> Iterator[str]:
 def _cells(each: Counted, method: Method, metric: MetricInfo, judgement: Judgement, notes: Notes) -> list[Cell]:
     judged = judgement.of(method.position, each.dataset, metric)
     if judged is None:
-        reason = method.reason or f"no metric here computes {metric.id}"
+        reason = statistics_of(method, metric)[1]
         return [Cell(marks=(notes.mark(reason),)), BLANK, BLANK, BLANK]
     value = _value_cell(judged, metric, notes)
     if judged.is_best:

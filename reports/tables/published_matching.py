@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.metrics.registry import MetricInfo, info_of
+from bench.metrics.registry import MetricInfo, metric_info
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Recipe, Reported, RunResult, Training
@@ -71,7 +71,7 @@ def _compare(group: Sequence[Entry], tolerance: Tolerance) -> Iterator[Compariso
     for reported in info.reported if info else ():
         if reported.dataset == group[0].dataset:
             alike = [e for e in group if (e.row.split, e.row.protocol) == (reported.split, reported.rules)]
-            found = Comparison(group[0].row.label, reported, info_of(reported.metric))
+            found = Comparison(group[0].row.label, reported, metric_info(reported.metric))
             yield _judge(found, alike, tolerance) if alike else found
 
 

@@ -28,17 +28,20 @@ ZERO = "no relative drop of a score that is 0 on clean images"
 
 
 def robustness_tables(
-    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse"
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", metrics: Sequence[MetricInfo] = ()
 ) -> Iterator[tuple[str, Table, Table]]:
-    """Per dataset with corrupted test images its name, the summary of all methods, and their means kind by kind.
+    """The name, the summary of all methods and their means by kind, of every dataset with corrupted test images.
+
+    Args:
+        metrics: of the columns; default those of `matrix_metrics`.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
     for dataset, methods in corrupted_methods(entries, mixed=mixed).items():
-        metrics = matrix_metrics([entry for method in methods for entry in method.row.entries])
-        if methods and metrics:
-            yield dataset, summary_table(methods, metrics, title=title), kinds_table(methods, metrics[0], title=title)
+        shown = metrics or matrix_metrics([entry for method in methods for entry in method.row.entries])
+        if methods and shown:
+            yield dataset, summary_table(methods, shown, title=title), kinds_table(methods, shown[0], title=title)
 
 
 def summary_table(methods: Sequence[Corrupted], metrics: Sequence[MetricInfo], *, title: str) -> Table:

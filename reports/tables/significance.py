@@ -11,7 +11,7 @@ import numpy as np
 from bench.metrics.registry import MetricInfo
 from bench.metrics.significance import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
 from bench.metrics.statistic import Statistic
-from reports.results.image_counts import Counted, Method, registered_metric
+from reports.results.image_counts import Counted, Method, statistics_of
 from reports.table import Cell, Notes
 from reports.tables.cells import values_of
 
@@ -107,7 +107,7 @@ def _tested(tests: Sequence[_Open], flips: int) -> list[float | None]:
 
 def _judge_column(each: Counted, metric: MetricInfo) -> tuple[dict[Place, Judged], list[_Open]]:
     """One metric on one dataset, and the comparisons in it."""
-    terms = {m.position: own for m in each.methods if (own := _statistics(m, metric))}
+    terms = {m.position: own for m in each.methods if (own := statistics_of(m, metric)[0])}
     drawn = _drawn(each, terms)
     best = _best(each, metric) if each.has_one_rule else None
     obstacle = _obstacle(each, best, drawn)
@@ -129,12 +129,6 @@ def _judge_column(each: Counted, metric: MetricInfo) -> tuple[dict[Place, Judged
             judged[place] = Judged(interval, difference=difference.interval(), detectable=detectable)
             tests.append(_Open(each.dataset, place, (terms[key], terms[best.position])))
     return judged, tests
-
-
-def _statistics(method: Method, metric: MetricInfo) -> Seeds:
-    """The metric's statistic of every seed; none without counts, or where no metric here computes it."""
-    registered = registered_metric(metric, method.group.entries[0].row.scoring) if method.seeds else None
-    return tuple(registered.statistic(counts) for counts in method.seeds) if registered else ()
 
 
 def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from bench.metrics.ids import BY_CENTROID
-from bench.metrics.registry import info_of
+from bench.metrics.registry import metric_info
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from bench.metrics.strata import KINDS, UNDEFINED, ImageStratum, Stratum, detection_strata, image_strata
 from reports.columns import Column
@@ -28,7 +28,7 @@ IMAGE_GROUPS = {
 }
 """Metric id to the group of its column."""
 
-PD = info_of(BY_CENTROID)
+PD = metric_info(BY_CENTROID)
 
 EMPTY_HEADS = {"Fa/images-without-targets": "alarmed", "Fa/unmatched-area": "Fa"}
 
@@ -85,7 +85,7 @@ def _of_kind(name: str) -> str:
 def _column(key: Key) -> Column:
     name, band = key
     if name in IMAGE_GROUPS:
-        info = info_of(name)
+        info = metric_info(name)
         return Column(EMPTY_HEADS.get(name, band), IMAGE_GROUPS[name], info.printed_unit, info.better)
     units = {_of_kind(kind.name): kind.unit for kind in KINDS}
     return Column(band, name + (f", {units[name]}" if units[name] else ""), PD.printed_unit, PD.better)
@@ -98,7 +98,7 @@ def _cell(each: Counted, method: Method, found: tuple[int, Interval] | None, key
     if not each.is_on_list(method) or found is None:
         return Cell(marks=(notes.mark("tested on other images, whose strata hold other targets"),))
     interval = found[1]
-    scale = info_of(key[0]).factor if key[0] in IMAGE_GROUPS else PD.factor
+    scale = metric_info(key[0]).factor if key[0] in IMAGE_GROUPS else PD.factor
     text = "" if interval.value is None else f"{scale * interval.value:.{DIGITS}f}"
     if interval.low is None or interval.high is None:
         return Cell(text, marks=(notes.mark(f"no interval: {interval.reason}"),))

@@ -314,6 +314,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     write_arrays(folder / made.key / "counts.npz", table.to_arrays())
     write_judgements(folder / made.key, judged.records())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
+    write_arrays(folder / made.key / "errors.npz", errors.table().to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
     rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))

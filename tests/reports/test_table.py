@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import MixedRulesError, TableError
-from bench.metrics.registry import info_of
+from bench.metrics.registry import metric_info
 from bench.types import RunResult, Score, Scoring, Training
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.results.entries import Entry, entry_of, one_line, read_suite, to_frame
@@ -252,7 +252,7 @@ def test_legacy_metrics_are_shown_only_without_standard_ones_and_headed_as_such(
     assert [c.head for c in table.columns if c.group == "NUDT-SIRST"] == ["IoU (soft mask)", "Fa (soft mask)"]
     both = comparison_table([entry(result(found={**scores(0.6), **found}))], title="T")
     assert [c.head for c in both.columns if c.group == "NUDT-SIRST"] == ["IoU", "nIoU", "F1", "Pd", "Fa"]
-    assert info_of("legacy:F1/macro-pr").head == "F1 (macro pr)"
+    assert metric_info("legacy:F1/macro-pr").head == "F1 (macro pr)"
 
 
 def test_another_matching_distance_finds_its_own_ids():
