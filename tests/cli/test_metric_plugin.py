@@ -10,11 +10,14 @@ import fakes
 import pytest
 from commands import Call, caller
 
+from bench import registry
 from bench.metrics.registry import METRICS, find_metrics
 from bench.store.files import read_manifest, read_result
 
-SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", "--limit", "train=7,test=3", "--mlflow", "off")
+OFF = ("--mlflow", "off")
+SMALL = ("--set", "recipe.epochs=1", "--set", "recipe.patch=32", "--limit", "train=7,test=3", *OFF)
 PLUGIN = '''
+from bench import registry
 from bench.metrics.registry import metric
 from bench.metrics.statistic import Ratio
 
@@ -33,6 +36,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     fakes.register_fakes(monkeypatch)
     find_metrics()
     monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    monkeypatch.setattr(registry, "_PLUGINS", {})
     monkeypatch.chdir(tmp_path)
     Path("missed.py").write_text(PLUGIN)
     Path("mine.toml").write_text(SUITE)
@@ -45,12 +49,12 @@ def test_a_users_own_metric_is_scored_listed_and_a_column(call: Call) -> None:
     (row,) = read_manifest(Path("runs"), "mine").rows
     score = read_result(Path("runs") / row.key).scores["Missed/per-image"]
     assert (score.unit, score.better) == ("targets", "lower")
-    made = call("report", "mine", "--plugin", "missed.py", "--mlflow", "off")
+    made = call("report", "mine", "--plugin", "missed.py", *OFF)
     assert made.code == 0, made.err
     (line,) = csv.DictReader(Path("reports-out/mine/table.csv").read_text().splitlines())
     assert line["synthetic Missed (targets, lower is better)"] == f"{score.value:.3f}"
     assert "synthetic nIoU (1e-2, higher is better)" not in line
-    other = call("report", "mine", "--columns", "Missed/per-image,F1/pooled", "--columns", "Pd/centroid-3px")
+    other = call("report", "mine", "--columns", "Missed/per-image,F1/pooled", "--columns", "Pd/centroid-3px", *OFF)
     assert other.code == 0, other.err
     (line,) = csv.DictReader(Path("reports-out/mine/table.csv").read_text().splitlines())
     assert list(line)[1] == "synthetic Missed (targets, lower is better)"
@@ -87,7 +91,7 @@ def test_a_users_own_metric_is_among_the_scores_of_ones_own_predictions(call: Ca
 def test_a_column_that_cannot_be_is_refused_in_one_line(call: Call, words: tuple[str, ...], said: str) -> None:
     if words[0] == "report":
         call("run", "mine.toml", "--plugin", "missed.py", *SMALL)
-    answer = call(*words)
+    answer = call(*words, *OFF)
     assert answer.code == 2
     assert said in answer.err
     assert not Path("reports-out").exists()

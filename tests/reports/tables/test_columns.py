@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.errors import RequestError, StoreError, UnknownNameError
 from bench.metrics.registry import METRICS, find_metrics, metric_info
 from bench.protocols.scorings import HEADS, STANDARD
-from bench.registry import load_plugin
 from bench.store.files import read_manifest, read_result, write_manifest, write_result
 from bench.types import RunResult
 from reports.build import build_report
@@ -44,9 +44,10 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's file with two metrics, loaded for this test alone."""
     find_metrics()
     monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
+    monkeypatch.setattr(registry, "_PLUGINS", {})
     path = tmp_path / "my_metrics.py"
     path.write_text(PLUGIN)
-    load_plugin(path)
+    registry.load_plugin(path)
     return path
 
 
