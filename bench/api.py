@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from bench.run.gate import GateReport
     from bench.run.workspace import Session
     from bench.scoring.score import Scored
-    from bench.suites.suite import Job, Limit, Suite
+    from bench.suites.expand import Job
+    from bench.suites.suite import Limit, Suite
     from bench.types import ModelInfo, RunResult
     from reports.build import Report
 
@@ -100,7 +101,8 @@ def run_suite(
     from bench.run.preflight import check_jobs, read_images, with_leaks
     from bench.store.files import write_manifest
     from bench.store.mlflow_tracker import Mirror, open_tracker
-    from bench.suites.suite import Suite, expand, load_suite, manifest_of, parse_limit, restricted
+    from bench.suites.expand import expand, manifest_of
+    from bench.suites.suite import Suite, load_suite, parse_limit, restricted
 
     execute = find_executor(executor)
     on = open_device(device)
@@ -194,7 +196,8 @@ def gate(
     from bench.run.gate import compare, read_reference, write_reference
     from bench.run.local import run_all
     from bench.run.preflight import check_jobs, read_images
-    from bench.suites.suite import expand, load_suite
+    from bench.suites.expand import expand
+    from bench.suites.suite import load_suite
 
     stored = None if update else read_reference(Path(reference))
     described = load_suite(str(suite))

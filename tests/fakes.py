@@ -19,7 +19,8 @@ from bench.data.catalogue.splits import image_list, list_names
 from bench.data.images.frames import Frames, open_frames
 from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
-from bench.suites.suite import Job, Limit, expand, load_suite
+from bench.suites.expand import Job, expand
+from bench.suites.suite import Limit, load_suite
 from bench.types import Input, ModelInfo, Recipe, Selection, Training, freeze_config
 
 INPUT = Input("pillow-grey", 1, mean=91.4875, std=18.10938, multiple=32)

@@ -14,7 +14,7 @@ from bench.cli.console import Bar, err, format_score, out
 from bench.cli.options import DEFAULT_RUNS, FAILED, DataOption, JsonOption, PluginOption, RunsOption, UriOption
 
 if TYPE_CHECKING:
-    from bench.suites.suite import Job
+    from bench.suites.expand import Job
     from bench.types import RunResult
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from bench.errors import UnknownNameError
 from bench.registry import Registry, discover
 from bench.run.workspace import Session
-from bench.suites.suite import Job
+from bench.suites.expand import Job
 from bench.types import RunResult
 
 

@@ -27,7 +27,7 @@ from bench.progress import track
 from bench.run.workspace import Session
 from bench.scoring.accumulator import RunAccumulator
 from bench.store.files import ArrayWriter, first_line, write_arrays, write_result
-from bench.suites.suite import Job
+from bench.suites.expand import Job
 from bench.training.lock import locked
 from bench.training.train import Trained, train
 from bench.types import (

@@ -12,7 +12,7 @@ from bench.run.experiment import failed_result, run
 from bench.run.preflight import is_done
 from bench.run.workspace import Session
 from bench.store.files import ERROR_LOG, read_result, write_result, write_text
-from bench.suites.suite import Job
+from bench.suites.expand import Job
 from bench.types import RunResult
 
 log = logging.getLogger(__name__)

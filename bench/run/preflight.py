@@ -14,8 +14,8 @@ from bench.models.losses import get_loss
 from bench.models.network import build_model, find_models
 from bench.run.workspace import Session, Workspace
 from bench.store.files import read_result
+from bench.suites.expand import Job
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
-from bench.suites.suite import Job
 from bench.types import Config, Decoder, ImageList, Method, Training
 
 

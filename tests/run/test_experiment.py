@@ -38,7 +38,8 @@ from bench.run.workspace import Session, Workspace
 from bench.scoring.align import align
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
-from bench.suites.suite import Job, Limit, expand, load_suite
+from bench.suites.expand import Job, expand
+from bench.suites.suite import Limit, load_suite
 from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
 from bench.weights.load import weights_digest
 

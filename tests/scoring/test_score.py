@@ -27,7 +27,7 @@ from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.scoring.score import Scored, rescore_run, score_folder
 from bench.store.files import load_arrays, read_result, write_result
-from bench.suites.suite import Job
+from bench.suites.expand import Job
 from bench.types import Scoring
 
 PARITY = Path(__file__).parents[1] / "parity" / "metrics"

@@ -32,7 +32,8 @@ from bench.store.mlflow_tracker import (
     open_tracker,
     publish,
 )
-from bench.suites.suite import Job, load_suite, manifest_of
+from bench.suites.expand import Job, manifest_of
+from bench.suites.suite import load_suite
 
 
 @pytest.fixture(autouse=True)

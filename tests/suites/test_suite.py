@@ -17,8 +17,9 @@ from bench.data.catalogue.splits import image_list, list_names
 from bench.errors import LeakError, SuiteError, UnknownNameError
 from bench.models.network import find_models
 from bench.store.files import read_manifest, read_result
+from bench.suites.expand import Job, expand, manifest_of
 from bench.suites.leak_check import count_leaked, refuse_shared_images
-from bench.suites.suite import Job, Limit, expand, load_suite, manifest_of, parse_limit, suite_names, suite_stem
+from bench.suites.suite import Limit, load_suite, parse_limit, suite_names, suite_stem
 from bench.types import Experiment, ModelInfo, Training, Weights
 
 MODELS = {
