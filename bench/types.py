@@ -54,7 +54,7 @@ def freeze_config(config: Mapping[str, Setting]) -> Config:
 
 @dataclass(frozen=True)
 class Input:
-    """How a file becomes a tensor: chosen by the training, used again at test.
+    """The steps from a file to a tensor: chosen by the training, used again at test.
 
     The tensor is `(grey level - mean) / std` on the 0 to 255 scale: `mean=0, std=255` is division by 255.
 
@@ -88,7 +88,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network learns.
+    """The rules of a training: optimiser, schedule, batches, loss, augmentation.
 
     Attributes:
         optimiser, lr, weight_decay, momentum: the optimiser and its numbers, otherwise torch's defaults.
@@ -175,13 +175,13 @@ class Selection:
 
     @property
     def is_optimistic(self) -> bool:
-        """Whether the test list took part in choosing the weights."""
+        """True if the test list took part in the choice of the checkpoint."""
         return self.rule == "best" and self.on == "test"
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How predictions are judged: outside an experiment's key, so that stored predictions can be judged again.
+    """The rules of scoring: not part of an experiment's key, so that stored predictions can be scored again.
 
     Attributes:
         name: what tables call it.
@@ -272,7 +272,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Training:
-    """What makes weights."""
+    """Everything that determines trained weights."""
 
     model: str
     images: ImageList
@@ -331,7 +331,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What makes predictions.
+    """Everything that determines predictions.
 
     Attributes:
         rounds: feedback rounds; 1 without feedback.
@@ -361,7 +361,7 @@ class Experiment:
 
     @property
     def is_limited(self) -> bool:
-        """Whether a trial limit shortened the training or the test list."""
+        """True if a trial limit shortened the training or the test list."""
         learnt_from = None if isinstance(self.weights, Weights) else self.weights.images
         return any(images is not None and images.limit is not None for images in (self.images, learnt_from))
 
@@ -396,7 +396,7 @@ class Choice:
     words: tuple[tuple[str, str], ...] = ()
 
     def describe(self, value: Setting) -> str:
-        """What a table prints for a value.
+        """The text that a table prints for a value.
 
         >>> Choice("chpp", "CHPP", 2, (("0", "✗"), ("2", "✓"))).describe(0)
         '✗'
@@ -406,7 +406,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a network is, for tables and citations.
+    """A network's record for tables and citations.
 
     Attributes:
         name: as in its paper.
@@ -447,7 +447,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one forward pass costs, including all feedback rounds, measured on one device.
+    """The cost of one forward pass with all feedback rounds, measured on one device.
 
     Attributes:
         device: name of the processor it was measured on.
@@ -481,7 +481,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of one experiment under one scoring: the content of `result.json`.
+    """The outcome of one experiment under one scoring: the content of `result.json`.
 
     Attributes:
         scores: metric id to score, final round.
@@ -540,7 +540,7 @@ class Row:
 
     @property
     def is_transferred(self) -> bool:
-        """Whether it is tested on another dataset than it learnt from."""
+        """True if the test dataset is not the training dataset."""
         return self.trained_on not in ("", self.dataset)
 
     @property

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bench.audit import Audit, audit_file
 from bench.audit.findings import SEVERITIES
 from bench.audit.heads import LIMITED_NOTE, read_head
-from bench.audit.lists import known_lists, lists_of, read_dataset
+from bench.audit.lists import known_lists, known_lists_of, read_dataset
 from bench.audit.numbers import UnreadableError, read_number
 from bench.audit.table import read_table
 from bench.cli import app
@@ -175,9 +175,9 @@ def test_datasets_are_known_by_the_names_of_the_field() -> None:
         "SIRST-Aug",
         "NUDT-SIRST",
     ]
-    assert [one.targets for one in lists_of(read_dataset("SIRST (224 : 96)"))] == [102]
-    assert [one.targets for one in lists_of(read_dataset("NUDT-SIRST"), split="dfinet")] == [380]
-    assert lists_of(read_dataset("NUDT-SIRST (10 : 3)")) == ()
+    assert [one.targets for one in known_lists_of(read_dataset("SIRST (224 : 96)"))] == [102]
+    assert [one.targets for one in known_lists_of(read_dataset("NUDT-SIRST"), split="dfinet")] == [380]
+    assert known_lists_of(read_dataset("NUDT-SIRST (10 : 3)")) == ()
 
 
 def test_every_known_list_says_where_its_numbers_are_from() -> None:

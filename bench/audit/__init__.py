@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.audit.across import check_copies, check_f1, check_lists, gather, repeats, tell_repeats
 from bench.audit.findings import SEVERITIES, Audit, Finding, RowAudit, in_order
-from bench.audit.records import PublishedTable, Row
-from bench.audit.rows import HOLDS, Outcome, check_row, fitting_lists, fitting_pixels
+from bench.audit.records import ClaimedRow, PublishedTable
+from bench.audit.rows import HOLDS, CheckOutcome, check_row, fitting_lists, fitting_pixels
 from bench.audit.table import read_table
 from bench.errors import TableFileError
 
@@ -43,7 +43,7 @@ def audit_table(table: PublishedTable) -> Audit:
     return Audit(table.file, table.lines, audited, in_order(found), table.unused)
 
 
-def _audited(row: Row, outcomes: list[Outcome]) -> RowAudit:
+def _audited(row: ClaimedRow, outcomes: list[CheckOutcome]) -> RowAudit:
     """The worst outcome of every check."""
     order = (*SEVERITIES, HOLDS)
     checks: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What an audit says of a table: findings, and what became of every row."""
+"""The outcome of an audit: findings, and the state of every row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class RowAudit:
-    """What became of one row on one dataset.
+    """The outcome of one row on one dataset.
 
     Attributes:
         row: number of its line in the file.
@@ -59,7 +59,7 @@ class RowAudit:
 
     @property
     def is_checked(self) -> bool:
-        """Whether anything but ranges could be checked."""
+        """True if more than ranges could be checked."""
         return any(outcome != "not checked" for check, outcome in self.checks.items() if check != "range")
 
 
@@ -82,12 +82,12 @@ class Audit:
     unused: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings there are of a severity."""
+        """The number of findings of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is impossible or inconsistent."""
+        """True if nothing is impossible or inconsistent."""
         return not self.count("impossible") and not self.count("inconsistent")
 
     @property

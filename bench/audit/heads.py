@@ -1,4 +1,4 @@
-"""What the head of a column says: which metric stands below it, of which dataset, in which unit."""
+"""Read the heading of a column: metric, dataset and unit."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Head:
 
     @property
     def is_spelled(self) -> bool:
-        """Whether its percent is spelled (`IoU_pct`), as by who collects tables, and not printed with a sign."""
+        """True if percent is spelled (`IoU_pct`), as in collected tables, and not printed as a sign."""
         return self.unit == PERCENT and "%" not in self.text and bool(re.search("pct|percent", self.text.lower()))
 
 
@@ -95,7 +95,7 @@ def letters_of(head: str) -> str:
 
 
 def read_unit(text: str) -> Fraction | None:
-    """What a printed 1 is, as a head or a cell says it; None where it says nothing.
+    """The value of a printed 1 according to a heading or a cell; None if it gives no unit.
 
     >>> [read_unit(text) for text in ("Fa (×10⁻⁶)", "IoU_pct", "Pd [%]", "Fa_1e-6", "$10^{-5}$", "F1")]
     [Fraction(1, 1000000), Fraction(1, 100), Fraction(1, 100), Fraction(1, 1000000), Fraction(1, 100000), None]

@@ -67,7 +67,7 @@ def known_lists() -> tuple[KnownList, ...]:
 
 @dataclass(frozen=True)
 class DatasetCell:
-    """What a table says of a dataset.
+    """The words of a table about a dataset.
 
     Attributes:
         printed: as it stands there.
@@ -95,7 +95,7 @@ def read_dataset(printed: str) -> DatasetCell:
     return DatasetCell(printed, NAMES.get(letters, ""), words)
 
 
-def lists_of(dataset: DatasetCell, *, split: str = "") -> tuple[KnownList, ...]:
+def known_lists_of(dataset: DatasetCell, *, split: str = "") -> tuple[KnownList, ...]:
     """The lists that numbers of a dataset may be made on: those of its ratio or split where these are told."""
     found = [one for one in known_lists() if one.dataset == dataset.name]
     if dataset.ratio:

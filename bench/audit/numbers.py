@@ -1,4 +1,4 @@
-"""What printed digits allow: a number in a table stands for an interval, in exact fractions."""
+"""Intervals of printed digits: a number in a table stands for an interval, in exact fractions."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class UnreadableError(BenchError, ValueError):
 
 
 @dataclass(frozen=True)
-class Interval:
+class DigitInterval:
     """Everything from `low` to `high`, both included."""
 
     low: Fraction
     high: Fraction
 
-    def scaled(self, unit: Fraction) -> Interval:
+    def scaled(self, unit: Fraction) -> DigitInterval:
         """The interval in another unit."""
-        return Interval(self.low * unit, self.high * unit)
+        return DigitInterval(self.low * unit, self.high * unit)
 
-    def meets(self, other: Interval) -> bool:
-        """Whether the two have a number in common.
+    def meets(self, other: DigitInterval) -> bool:
+        """True if the two have a number in common.
 
-        >>> Interval(Fraction(0), Fraction(1)).meets(Interval(Fraction(1), Fraction(2)))
+        >>> DigitInterval(Fraction(0), Fraction(1)).meets(DigitInterval(Fraction(1), Fraction(2)))
         True
         """
         return self.low <= other.high and other.low <= self.high
@@ -58,18 +58,18 @@ class Interval:
     def wholes(self, total: int) -> range:
         """The whole numbers of `total` whose share lies in the interval, 0 and `total` at the ends.
 
-        >>> Interval(Fraction(93265, 100000), Fraction(93275, 100000)).wholes(297)
+        >>> DigitInterval(Fraction(93265, 100000), Fraction(93275, 100000)).wholes(297)
         range(277, 278)
         """
         return range(max(math.ceil(self.low * total), 0), min(math.floor(self.high * total), total) + 1)
 
     def is_wider_than_one_of(self, total: int) -> bool:
-        """Whether it holds a whole number of `total` wherever it lies."""
+        """True if it holds a whole number of `total` wherever it lies."""
         return (self.high - self.low) * total >= 1
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedNumber:
     """A number as it stands in a cell.
 
     Attributes:
@@ -89,20 +89,20 @@ class Printed:
     unit: Fraction | None = None
 
     @property
-    def rounded(self) -> Interval:
-        """What may have been rounded to it, halves up or to even; printed in full, what single precision allows."""
+    def rounded(self) -> DigitInterval:
+        """The values that may have been rounded to it, halves up or to even; in full print, in single precision."""
         reach = self.step / 2
         if self.digits >= FULL_DIGITS:
             reach += abs(self.value) * SINGLE
-        return Interval(self.value - reach, self.value + reach)
+        return DigitInterval(self.value - reach, self.value + reach)
 
     @property
-    def cut(self) -> Interval:
-        """What may have lost its further digits to become it."""
-        return Interval(self.value, self.value + self.step * Fraction(999999, 1000000))
+    def cut(self) -> DigitInterval:
+        """The values that may have been truncated to it."""
+        return DigitInterval(self.value, self.value + self.step * Fraction(999999, 1000000))
 
 
-def read_number(cell: str, *, decimal_comma: bool = False) -> Printed | None:
+def read_number(cell: str, *, decimal_comma: bool = False) -> PrintedNumber | None:
     """The number in a cell, or None where it holds none; arrows, bold print and footnote signs are passed over.
 
     Args:
@@ -157,7 +157,7 @@ def _without_power(text: str) -> tuple[str, int | None]:
     return plain[: found.start()].strip(" ()"), int(exponent)
 
 
-def _printed(text: str, value: str, *, is_mean: bool, unit: Fraction | None) -> Printed:
+def _printed(text: str, value: str, *, is_mean: bool, unit: Fraction | None) -> PrintedNumber:
     mantissa, _, exponent = value.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     power = int(exponent or 0)
@@ -166,4 +166,4 @@ def _printed(text: str, value: str, *, is_mean: bool, unit: Fraction | None) -> 
     digits = len(re.sub(r"[^0-9]", "", mantissa).lstrip("0"))
     if unit is None and power <= FRACTION_FROM:
         unit = Fraction(1)
-    return Printed(text, Fraction(value), Fraction(10) ** (power - decimals), digits, is_mean, unit)
+    return PrintedNumber(text, Fraction(value), Fraction(10) ** (power - decimals), digits, is_mean, unit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from bench.audit.lists import DatasetCell
-from bench.audit.numbers import PERCENT, Interval, Printed
+from bench.audit.numbers import PERCENT, DigitInterval, PrintedNumber
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Claim:
     """
 
     metric: str
-    printed: Printed
+    printed: PrintedNumber
     unit: Fraction
     is_guessed: bool = False
 
     @property
-    def rounded(self) -> Interval:
-        """What may have been rounded to it, as fractions of one."""
+    def rounded(self) -> DigitInterval:
+        """The values that may have been rounded to it, as fractions of one."""
         return self.printed.rounded.scaled(self.unit)
 
     @property
-    def cut(self) -> Interval:
-        """What may have been cut to it, as fractions of one."""
+    def cut(self) -> DigitInterval:
+        """The values that may have been truncated to it, as fractions of one."""
         return self.printed.cut.scaled(self.unit)
 
     @property
@@ -47,8 +47,8 @@ class Claim:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """What one row says of one dataset.
+class ClaimedRow:
+    """The claims of one row about one dataset.
 
     Attributes:
         number: of its line in the file; the head is line 1.
@@ -89,6 +89,6 @@ class PublishedTable:
 
     file: str
     lines: int
-    rows: tuple[Row, ...]
+    rows: tuple[ClaimedRow, ...]
     remarks: tuple[str, ...]
     unused: tuple[str, ...]

@@ -26,8 +26,8 @@ from bench.audit.heads import (
     read_head,
 )
 from bench.audit.lists import DatasetCell, check_dataset, read_dataset
-from bench.audit.numbers import Printed, UnreadableError, read_number
-from bench.audit.records import PublishedTable, Row
+from bench.audit.numbers import PrintedNumber, UnreadableError, read_number
+from bench.audit.records import ClaimedRow, PublishedTable
 from bench.audit.units import RawRow, with_units
 from bench.errors import TableFileError
 
@@ -37,7 +37,7 @@ LARGEST = 16 * 2**20
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where what stands: positions of columns."""
+    """Positions of columns."""
 
     metrics: Mapping[int, Head]
     deviations: Mapping[int, int]
@@ -107,7 +107,7 @@ def _read_text(path: Path) -> str:
 
 
 def _why_no_file(path: Path) -> str:
-    """What stands there instead of a file; empty where it is one."""
+    """The thing found instead of a file; empty for a file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def _why_no_file(path: Path) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """What parts the head's cells: whichever of comma, semicolon and tab makes most of them."""
+    """The delimiter of the heading's cells: whichever of comma, semicolon and tab gives the most."""
     first = next(line for line in text.splitlines() if line.strip())
     return max(",;\t", key=first.count)
 
@@ -174,11 +174,11 @@ def _at(cells: Sequence[str], index: int | None) -> Sequence[str]:
 def _raw_rows(
     line: tuple[int, list[str]], heads: Sequence[str], layout: _Layout, fallback: DatasetCell, decimal_comma: bool
 ) -> Iterator[RawRow]:
-    """What a line says of every dataset that its columns name; of one, where they name none."""
+    """The claims of a line about every dataset that its columns name; about one if they name none."""
     number, cells = line
     if len(cells) != len(heads):
         reason = f"the whole row: {len(cells)} cells below {len(heads)} heads"
-        yield RawRow(Row(number, cells[0], DatasetCell("", ""), skipped=(reason,)), {}, None)
+        yield RawRow(ClaimedRow(number, cells[0], DatasetCell("", ""), skipped=(reason,)), {}, None)
         return
 
     def cell(index: int | None) -> str:
@@ -190,7 +190,7 @@ def _raw_rows(
         mine = {index: head for index, head in layout.metrics.items() if head.dataset == name}
         numbers, skipped = _numbers(mine, cells, layout.deviations, decimal_comma)
         yield RawRow(
-            Row(
+            ClaimedRow(
                 number,
                 cell(layout.method),
                 read_dataset(name) if name else named,
@@ -206,7 +206,7 @@ def _raw_rows(
 
 def _numbers(
     heads: Mapping[int, Head], cells: Sequence[str], deviations: Mapping[int, int], decimal_comma: bool
-) -> tuple[dict[str, tuple[Head, Printed]], tuple[str, ...]]:
+) -> tuple[dict[str, tuple[Head, PrintedNumber]], tuple[str, ...]]:
     numbers, skipped = {}, []
     for index, head in heads.items():
         try:

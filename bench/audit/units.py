@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bench.audit.heads import MILLIONTH, Head, read_unit
-from bench.audit.numbers import PERCENT, Printed
-from bench.audit.records import Claim, Row
+from bench.audit.numbers import PERCENT, PrintedNumber
+from bench.audit.records import Claim, ClaimedRow
 
 ONE = Fraction(1)
 
@@ -25,17 +25,17 @@ DISAGREE = "no unit in the head, and the table disagrees: others can only be"
 class RawRow:
     """A row before its units are known: per metric the head and the number."""
 
-    row: Row
-    numbers: Mapping[str, tuple[Head, Printed]]
+    row: ClaimedRow
+    numbers: Mapping[str, tuple[Head, PrintedNumber]]
     fa_unit: str | None
 
 
-def with_units(raws: Sequence[RawRow]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+def with_units(raws: Sequence[RawRow]) -> tuple[tuple[ClaimedRow, ...], tuple[str, ...]]:
     """The rows with a unit for every number; what of them was guessed, a source at a time."""
     sources: dict[str, list[RawRow]] = {}
     for raw in raws:
         sources.setdefault(raw.row.source, []).append(raw)
-    rows: dict[int, Row] = {}
+    rows: dict[int, ClaimedRow] = {}
     remarks = []
     for source, mine in sources.items():
         guess = _guess(mine, is_collected=len(sources) > 1)
@@ -98,18 +98,18 @@ def _guess_collected(raws: Sequence[RawRow], *, is_collected: bool) -> tuple[Fra
 
 
 def _is_bare(metric: str, head: Head) -> bool:
-    """Whether it is a share whose head has no unit."""
+    """True for a share whose heading has no unit."""
     return metric != "Fa" and head.unit is None
 
 
-def _rate_unit(raw: RawRow, head: Head, printed: Printed) -> Fraction | None:
+def _rate_unit(raw: RawRow, head: Head, printed: PrintedNumber) -> Fraction | None:
     """The unit of a row's Fa, as the number, its own cell or the head says it."""
     if printed.unit is not None:
         return printed.unit
     return head.unit if raw.fa_unit is None else read_unit(raw.fa_unit)
 
 
-def _claimed(raw: RawRow, guess: _Guess) -> Row:
+def _claimed(raw: RawRow, guess: _Guess) -> ClaimedRow:
     claims, skipped = {}, list(raw.row.skipped)
     for metric, (_, printed) in raw.numbers.items():
         stated, guessed = _units(raw, metric, guess)

@@ -215,7 +215,7 @@ def describe_rules(scoring: Scoring) -> str:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the same predictions come to under one scoring.
+    """The outcome of the same predictions under one scoring.
 
     Attributes:
         prints: head to id in `scores`, of what the scoring's code base prints.
@@ -244,7 +244,7 @@ def write_judgements(folder: Path, judgements: Iterable[Judgement]) -> Path:
 
 
 def read_judgements(folder: Path) -> tuple[Judgement, ...]:
-    """What a run's predictions come to under every named scoring, as it was recorded.
+    """The recorded outcome of a run's predictions under every named scoring.
 
     Raises:
         StoreError: when the file is missing, broken or of another schema.

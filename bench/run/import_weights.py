@@ -23,7 +23,7 @@ PROVED_ON = (64, 96)  # (height, width) in pixels of the image of noise
 
 @dataclass(frozen=True)
 class Imported:
-    """What was made of a checkpoint.
+    """The outcome of an import.
 
     Attributes:
         source, source_sha256: the published file, and its SHA-256 in hexadecimal digits.
@@ -115,7 +115,7 @@ def _refuse_to_overwrite(out: Path, source: Path, *, replace_old: bool) -> None:
 
 @torch.no_grad()
 def _prove(network: Segmenter, again: Segmenter, out: Path) -> None:
-    """Nothing, when the two networks hold the same weights and give the same output, bit for bit."""
+    """Raise CheckpointError unless the two networks hold the same weights and give the same output, bit for bit."""
     assert network.built is not None
     image, start = example(network, size=PROVED_ON, channels=network.built.channels, device=torch.device("cpu"))
     ours, theirs = (next(iter(one.rounds(image, start))) for one in (network, again))

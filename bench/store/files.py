@@ -32,7 +32,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
+    """The first line of an error's message; its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -167,7 +167,7 @@ class Manifest:
 
 
 def manifest_path(root: Path, suite: str) -> Path:
-    """Where a suite's manifest lies below `root`."""
+    """The path of a suite's manifest below `root`."""
     return root / "suites" / f"{suite}.json"
 
 

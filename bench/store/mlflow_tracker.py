@@ -67,7 +67,7 @@ class Tracker:
 
 
 def is_available() -> bool:
-    """Whether MLflow is installed."""
+    """True if MLflow is installed."""
     return importlib.util.find_spec("mlflow") is not None
 
 

@@ -1,4 +1,4 @@
-"""What weights have learnt of the images they are tested on: by lists and cards, or by the pixels once read."""
+"""Find test images that weights were trained on: by lists and cards, or by pixels once they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.types import Experiment, ImageList, Training, Weights
 
 
 def refuse_shared_images(experiment: Experiment) -> None:
-    """Nothing, when the weights have not seen the test list, as far as lists and cards can tell.
+    """Raise LeakError if the weights were trained on images of the test list, as far as lists and cards tell.
 
     Raises:
         LeakError: naming the lists, how many images they share, and the first of those.
@@ -23,7 +23,7 @@ def refuse_shared_images(experiment: Experiment) -> None:
 
 
 def refuse(learnt: ImageList, tested: ImageList, shared: tuple[str, ...]) -> None:
-    """Nothing, when two lists share no image.
+    """Raise LeakError if two lists share an image.
 
     Raises:
         LeakError: naming the lists, how many images they share, and the first of those.
@@ -77,7 +77,7 @@ class PixelComparison:
 
 
 def _is_proven(images: ImageList) -> bool:
-    """Whether the card has the digest of every image of the dataset."""
+    """True if the card has the digest of every image of the dataset."""
     card = load_card(images.dataset)
     return card.digested_images == card.images
 

@@ -88,7 +88,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Limit:
-    """How many images a trial takes: of each training list (the part held out included) and of each test list."""
+    """Number of images in a trial: of each training list (the held-out part included) and of each test list."""
 
     train: int | None = None
     test: int | None = None
@@ -179,7 +179,7 @@ def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _corruptions(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is done to the test images, the clean ones first."""
+    """The corruptions of the test images, clean images first."""
     found = content.get("corruptions", [])
     words = [ALL] if found == ALL else _typed({"corruptions": found}, "corruptions", list)
     try:
