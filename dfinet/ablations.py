@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from bench.models.network import model
 from dfinet.config import DFINetConfig, design_choices
-from dfinet.network import CHANNELS, CITE, SOURCE, DFINet, DFINetWithoutFeedback, build
+from dfinet.network import CHANNELS, CITE, SOURCE, DFINet, DFINetWithoutFeedback, build_dfinet
 
 Change = Callable[[DFINetConfig], DFINetConfig]
 
@@ -34,7 +34,7 @@ def ablation(name: str) -> Callable[[Change], Change]:
             ablates="DFINet",
             config={"width": released.width, **differing},
             choices=design_choices(),
-        )(build)
+        )(build_dfinet)
         return change
 
     return register

@@ -28,7 +28,7 @@ class MixPool(HardAttention):
         return torch.cat([marked, self.conv2(x)], 1)  # (B, C, H, W)
 
 
-class EncoderBlock(nn.Module):
+class FANetEncoderBlock(nn.Module):
     """Two residual blocks, MixPool, pooling. The skip connection leaves before the MixPool."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -44,7 +44,7 @@ class EncoderBlock(nn.Module):
         return self.pool(self.p1(skip, feedback)), skip
 
 
-class DecoderBlock(nn.Module):
+class FANetDecoderBlock(nn.Module):
     """Up-sampling, the skip connection, two residual blocks, MixPool."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -76,7 +76,11 @@ class FANet(BinaryFeedbackNetwork):
 
     def __init__(self, *, channels: int = 3, width: int = 32) -> None:
         super().__init__(
-            channels=channels, width=width, encoder=EncoderBlock, deepest=EncoderBlock, decoder=DecoderBlock
+            channels=channels,
+            width=width,
+            encoder=FANetEncoderBlock,
+            deepest=FANetEncoderBlock,
+            decoder=FANetDecoderBlock,
         )
 
 
@@ -92,6 +96,6 @@ class FANet(BinaryFeedbackNetwork):
     rounds=FANet.default_rounds,
     config={"width": 32},
 )
-def build(*, channels: int, width: int) -> FANet:
+def build_fanet(*, channels: int, width: int) -> FANet:
     """Build FANet; width 32 is the released network."""
     return FANet(channels=channels, width=width)

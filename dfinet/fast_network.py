@@ -325,10 +325,10 @@ def fast_block(block: nn.Module, **settings: int) -> Any:
     return FAST_BLOCKS[type(block)](block, **settings)
 
 
-Kind = TypeVar("Kind", bound=nn.Module)
+Block = TypeVar("Block", bound=nn.Module)
 
 
-def part_of(network: nn.Module, name: str, kind: type[Kind]) -> Kind:
+def part_of(network: nn.Module, name: str, kind: type[Block]) -> Block:
     """The sub-module of that name.
 
     Raises:

@@ -67,7 +67,7 @@ class History:
         """Restore a state that `state` returned."""
 
 
-class Released(History):
+class ReleasedHistory(History):
     """The policy `released`: one mask per training image, at 8 bits a pixel, from the last epoch that improved.
 
     The released rules: the first epoch is fed the batch's own start masks. Predictions are collected in every epoch, in
@@ -128,7 +128,7 @@ class Released(History):
         return unpack(shown).to(start)
 
 
-class Aligned(Released):
+class AlignedHistory(ReleasedHistory):
     """The policy `aligned`: one mask per training image, in image coordinates, that follows the augmentation.
 
     Masks are replaced when they are under `released`. A prediction is written back to the pixels that its view showed,
@@ -171,7 +171,11 @@ def _stacked(masks: Sequence[Tensor], device: torch.device) -> Tensor:
     return stacked.to(device)
 
 
-HISTORIES: Mapping[str, Callable[[], History]] = {"released": Released, "aligned": Aligned, "none": History}
+HISTORIES: Mapping[str, Callable[[], History]] = {
+    "released": ReleasedHistory,
+    "aligned": AlignedHistory,
+    "none": History,
+}
 """The policies by name, besides `unrolled-k`: k rounds inside every step, and nothing is kept."""
 
 

@@ -131,7 +131,7 @@ class DFINetWithoutFeedback(DFINet):
     config={"width": 32},
     choices=design_choices(),
 )
-def build(*, channels: int, **settings: Setting) -> DFINet:
+def build_dfinet(*, channels: int, **settings: Setting) -> DFINet:
     """Build DFINet; the settings are fields of `DFINetConfig`, whose defaults are the released network."""
     network = DFINetWithoutFeedback if settings.get("feedback") == "zero" else DFINet
     return network(channels=channels, **settings)

@@ -77,6 +77,6 @@ class DFINet202601(BinaryFeedbackNetwork):
     rounds=DFINet202601.default_rounds,
     config={"width": 32},
 )
-def build(*, channels: int, width: int) -> DFINet202601:
+def build_dfinet_2026_01(*, channels: int, width: int) -> DFINet202601:
     """Build the first release of DFINet; width 32 is the released network."""
     return DFINet202601(channels=channels, width=width)

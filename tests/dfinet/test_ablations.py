@@ -14,8 +14,8 @@ from bench.models.network import Batch, find_models, parameter_count, take_round
 from bench.types import ModelInfo
 from dfinet.blocks import Feedback
 from dfinet.config import DFINetConfig, design_choices
-from dfinet.history import Aligned, History, Released
-from dfinet.network import DFINet, build
+from dfinet.history import AlignedHistory, History, ReleasedHistory
+from dfinet.network import DFINet, build_dfinet
 from tests.parity import rule
 
 OWN_MASKS = 982_088
@@ -92,7 +92,7 @@ def test_values_that_do_not_exist_or_contradict_each_other_are_refused(settings:
 
 def test_a_setting_that_is_no_choice_is_refused() -> None:
     with pytest.raises(TypeError, match="dffm"):
-        build(channels=3, dffm="identity")
+        build_dfinet(channels=3, dffm="identity")
 
 
 def test_without_dfffm_the_mask_still_reaches_dsfm() -> None:
@@ -110,7 +110,7 @@ def test_a_blind_dfffm_and_no_dsfm_make_a_blind_network(dsfm: str) -> None:
 
 
 def test_no_feedback_is_one_round_and_asks_for_no_mask() -> None:
-    network = build(channels=3, width=4, feedback="zero")
+    network = build_dfinet(channels=3, width=4, feedback="zero")
     rule.fill(network, gain=1.2)
     image = rule.image(32, 32, channels=3)
     (prob,) = take_rounds(network.eval(), image, None, count=8)
@@ -119,12 +119,12 @@ def test_no_feedback_is_one_round_and_asks_for_no_mask() -> None:
 
 
 def test_no_feedback_learns_from_masks_of_zeros() -> None:
-    network = build(channels=1, width=2, feedback="zero")
+    network = build_dfinet(channels=1, width=2, feedback="zero")
     image, truth = torch.rand(2, 1, 32, 32), torch.zeros(2, 1, 32, 32)
     given = Batch(image, truth, None, torch.arange(2), ["a", "b"], [(32, 32)] * 2, None)
     loss = network.training_loss(given, dice_bce, epoch=1)
     assert torch.equal(loss, dice_bce(network.refine(image, truth), truth))
-    assert network.resume_state() == build(channels=1, width=2).resume_state()
+    assert network.resume_state() == build_dfinet(channels=1, width=2).resume_state()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,12 @@ def test_a_config_is_changed_by_replacing_a_field() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kept", "inside"),
-    [("released", Released, 1), ("aligned", Aligned, 1), ("none", History, 1), ("unrolled-3", History, 3)],
+    [
+        ("released", ReleasedHistory, 1),
+        ("aligned", AlignedHistory, 1),
+        ("none", History, 1),
+        ("unrolled-3", History, 3),
+    ],
 )
 def test_a_design_learns_by_the_history_that_it_names(name: str, kept: type[History], inside: int) -> None:
     history = DFINet(width=2, history=name).history

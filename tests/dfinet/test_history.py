@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
-from dfinet.history import Released, pack, unpack
+from dfinet.history import ReleasedHistory, pack, unpack
 from dfinet.network import DFINet
 
 
@@ -40,20 +40,20 @@ def first_pixels(masks: Tensor) -> list[float]:
 
 
 def test_the_first_epoch_is_fed_the_start_masks() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0, 1), prob(1, 1))
     assert first_pixels(history.masks_for(batch(0, 1))) == [0.25, 0.25]
 
 
 def test_predictions_take_the_masks_place_after_an_epoch_that_improved() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0, 1), prob(0, 1))
     history.epoch_ended(improved=True)
     assert first_pixels(history.masks_for(batch(1, 0))) == [1, 0]
 
 
 def test_predictions_of_an_epoch_that_did_not_improve_are_forgotten() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0), prob(1))
     history.epoch_ended(improved=True)
     history.collect(batch(0), prob(0))
@@ -63,7 +63,7 @@ def test_predictions_of_an_epoch_that_did_not_improve_are_forgotten() -> None:
 
 
 def test_an_image_the_epoch_left_out_keeps_its_mask() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0, 1), prob(1, 1))
     history.epoch_ended(improved=True)
     history.collect(batch(0), prob(0))
@@ -73,7 +73,7 @@ def test_an_image_the_epoch_left_out_keeps_its_mask() -> None:
 
 def test_a_mask_belongs_to_a_position_and_not_to_an_augmented_view() -> None:
     """As released: the same stored mask is fed whatever was done to the image."""
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0), torch.linspace(0, 1, 16).view(1, 1, 4, 4))
     history.epoch_ended(improved=True)
     flipped = replace(batch(0), image=batch(0).image.flip(3), geometry=["flipped"])
@@ -81,7 +81,7 @@ def test_a_mask_belongs_to_a_position_and_not_to_an_augmented_view() -> None:
 
 
 def test_the_batchs_own_start_masks_are_left_alone() -> None:
-    history, given_batch = Released(), batch(0)
+    history, given_batch = ReleasedHistory(), batch(0)
     history.collect(given_batch, prob(1))
     history.epoch_ended(improved=True)
     history.masks_for(given_batch)
@@ -90,7 +90,7 @@ def test_the_batchs_own_start_masks_are_left_alone() -> None:
 
 
 def test_a_stored_mask_of_another_size_is_refused() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(7), prob(1))
     history.epoch_ended(improved=True)
     with pytest.raises(ValueError, match=r"the mask of image 7 is 4 x 4 pixels, the batch 8 x 8; train on one size"):
@@ -99,7 +99,7 @@ def test_a_stored_mask_of_another_size_is_refused() -> None:
 
 def test_a_batch_without_start_masks_is_refused() -> None:
     with pytest.raises(ValueError, match=r"batch\.start is None, expected first feedback masks"):
-        Released().masks_for(replace(batch(0), start=None))
+        ReleasedHistory().masks_for(replace(batch(0), start=None))
 
 
 @given(st.floats(0, 1, width=32))
@@ -110,7 +110,7 @@ def test_eight_bits_are_near_and_on_the_same_side_of_one_half(value: float) -> N
 
 
 def test_one_byte_a_pixel_is_held() -> None:
-    history = Released()
+    history = ReleasedHistory()
     history.collect(batch(0, 1), prob(1, 0))
     history.epoch_ended(improved=True)
     for mask in history.state()["masks"].values():

@@ -22,7 +22,7 @@ from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
 from dfinet.feedback_network import FeedbackNetwork
-from dfinet.history import KNOWN, Aligned, History, Released, history_of, pack, unpack
+from dfinet.history import KNOWN, AlignedHistory, History, ReleasedHistory, history_of, pack, unpack
 from dfinet.network import DFINet
 
 POLICIES = ("released", "aligned", "none", "unrolled-1", "unrolled-2", "unrolled-3")
@@ -79,20 +79,20 @@ def targets(height: int = 32, width: int = 32) -> Tensor:
 
 @every_turn
 def test_a_perfect_mask_is_the_new_views_own_after_flips_and_transposition(turn: Geometry) -> None:
-    history = after(Aligned(), (Geometry(source=(32, 32)), targets()))
+    history = after(AlignedHistory(), (Geometry(source=(32, 32)), targets()))
     assert torch.equal(fed(history, turn), turn.apply(targets(), "nearest"))
 
 
 @pytest.mark.parametrize("angle", [-35.0, -12.5, 3.0, 35.0])
 def test_a_perfect_mask_is_the_new_views_own_after_a_rotation(angle: float) -> None:
-    history = after(Aligned(), (Geometry(source=(32, 32)), targets()))
+    history = after(AlignedHistory(), (Geometry(source=(32, 32)), targets()))
     turn = Geometry(source=(32, 32), angle=angle)
     assert torch.equal(fed(history, turn), turn.apply(targets(), "nearest"))
 
 
 @pytest.mark.parametrize(("one", "other"), [*itertools.product(TURNS, repeat=2)])
 def test_a_mask_of_one_turned_view_is_exact_in_every_other(one: Geometry, other: Geometry) -> None:
-    history = after(Aligned(), (one, one.apply(targets(), "nearest")))
+    history = after(AlignedHistory(), (one, one.apply(targets(), "nearest")))
     assert torch.equal(fed(history, other), other.apply(targets(), "nearest"))
 
 
@@ -101,13 +101,13 @@ def test_a_mask_of_one_rotated_view_overlaps_another_ones(angles: tuple[float, f
     one, other = (Geometry(source=(64, 64), angle=angle, flip_lr=angle > 0) for angle in angles)
     mask = torch.zeros(64, 64)
     mask[20:27, 35:43] = 1
-    history = after(Aligned(), (one, one.apply(mask, "nearest")))
+    history = after(AlignedHistory(), (one, one.apply(mask, "nearest")))
     assert iou(fed(history, other) > 0.5, other.apply(mask, "nearest") > 0.5) >= 0.8
 
 
 def test_what_a_rotation_hid_is_fed_the_start_mask() -> None:
     """A sixteenth of a turn hides the corners and shows the middle."""
-    history = after(Aligned(), (Geometry(source=(32, 32), angle=22.5), torch.ones(32, 32)))
+    history = after(AlignedHistory(), (Geometry(source=(32, 32), angle=22.5), torch.ones(32, 32)))
     mask = fed(history, Geometry(source=(32, 32)))
     assert mask[[0, 0, -1, -1], [0, -1, 0, -1]].tolist() == [START] * 4
     assert (mask[8:24, 8:24] == 1).all()
@@ -119,7 +119,7 @@ def crop(top: int, left: int, *, source: tuple[int, int] = (40, 60), **turns: bo
 
 
 def test_a_patch_is_fed_where_patches_overlap_and_the_start_mask_elsewhere() -> None:
-    history = after(Aligned(), (crop(10, 20), torch.ones(16, 16)))
+    history = after(AlignedHistory(), (crop(10, 20), torch.ones(16, 16)))
     mask = fed(history, crop(14, 30))
     assert (mask[:12, :6] == 1).all()
     assert (mask[12:] == START).all()
@@ -128,7 +128,7 @@ def test_a_patch_is_fed_where_patches_overlap_and_the_start_mask_elsewhere() -> 
 
 def test_patches_of_several_epochs_come_together_on_the_image() -> None:
     history = after(
-        Aligned(),
+        AlignedHistory(),
         (crop(0, 0), torch.ones(16, 16)),
         (crop(0, 8, flip_lr=True, transpose=True), torch.zeros(16, 16)),
         (crop(24, 44), torch.ones(16, 16)),
@@ -143,14 +143,14 @@ def test_patches_of_several_epochs_come_together_on_the_image() -> None:
 def test_a_patch_beyond_a_small_image_is_fed_nothing_there() -> None:
     """As the loader's start masks are: zero where the image has ended."""
     small = crop(0, 0, source=(10, 12))
-    mask = fed(after(Aligned(), (small, torch.ones(16, 16))), small)
+    mask = fed(after(AlignedHistory(), (small, torch.ones(16, 16))), small)
     assert (mask[:10, :12] == 1).all()
     assert mask.sum() == 120
 
 
 def test_images_of_different_sizes_share_a_batch() -> None:
     geometries = [crop(0, 0, source=(40, 60)), crop(50, 3, source=(100, 20))]
-    history = Aligned()
+    history = AlignedHistory()
     history.collect(batch_of(*geometries), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 16, 16))
     history.epoch_ended(improved=True)
     assert history.masks_for(batch_of(*geometries)).mean((1, 2, 3)).tolist() == [0, 1]
@@ -163,25 +163,25 @@ def test_a_resized_images_mask_is_kept_at_the_networks_size_and_turns_exactly(
     source: tuple[int, int], turn: dict[str, bool]
 ) -> None:
     whole = Geometry(source=source, resize=(32, 32))
-    history = after(Aligned(), (whole, targets()))
+    history = after(AlignedHistory(), (whole, targets()))
     assert [tuple(mask.shape) for mask in history.state()["masks"].values()] == [(32, 32)]
     expected = Geometry(source=(32, 32), **turn).apply(targets(), "nearest")
     assert torch.equal(fed(history, replace(whole, **turn)), expected)
 
 
 def test_an_image_without_a_geometry_is_seen_whole() -> None:
-    history = after(Aligned(), (None, targets()))
+    history = after(AlignedHistory(), (None, targets()))
     assert torch.equal(fed(history, None, side=32), targets())
 
 
 def test_an_aligned_mask_of_another_size_is_refused() -> None:
-    history = after(Aligned(), (None, targets()))
+    history = after(AlignedHistory(), (None, targets()))
     with pytest.raises(ValueError, match=r"the mask of image 0 is 32 x 32 pixels, the batch 8 x 8; train on one size"):
         fed(history, None, side=8)
 
 
-@pytest.mark.parametrize("kind", [Released, Aligned])
-def test_alignment_changes_nothing_about_when_predictions_take_the_masks_place(kind: type[Released]) -> None:
+@pytest.mark.parametrize("kind", [ReleasedHistory, AlignedHistory])
+def test_alignment_changes_nothing_about_when_predictions_take_the_masks_place(kind: type[ReleasedHistory]) -> None:
     view = Geometry(source=(16, 16))
     history = after(kind(), (view, torch.ones(16, 16)))
     history.collect(batch_of(view), torch.zeros(1, 1, 16, 16))
@@ -195,13 +195,13 @@ def test_alignment_changes_nothing_about_when_predictions_take_the_masks_place(k
 
 
 def test_the_released_mask_stays_where_it_was_when_the_image_is_flipped() -> None:
-    history = after(Released(), (Geometry(source=(32, 32)), targets()))
+    history = after(ReleasedHistory(), (Geometry(source=(32, 32)), targets()))
     assert torch.equal(fed(history, Geometry(source=(32, 32), flip_lr=True)), targets())
 
 
 def test_the_batchs_own_start_masks_are_left_alone() -> None:
     view = Geometry(source=(16, 16))
-    history, batch = after(Aligned(), (view, torch.ones(16, 16))), batch_of(view)
+    history, batch = after(AlignedHistory(), (view, torch.ones(16, 16))), batch_of(view)
     history.masks_for(batch)
     assert batch.start is not None
     assert (batch.start == START).all()
@@ -223,7 +223,7 @@ def test_the_level_above_one_half_is_told_from_one_half() -> None:
 
 
 def test_a_store_takes_one_byte_for_every_pixel_of_the_images_and_never_more() -> None:
-    history = Aligned()
+    history = AlignedHistory()
     for epoch in range(3):
         geometries = [crop(epoch, 2 * epoch, flip_lr=True), crop(epoch, 40, transpose=True)]
         history.collect(batch_of(*geometries), torch.rand(2, 1, 16, 16))
@@ -250,8 +250,8 @@ def test_masks_are_kept_on_the_cpu_and_fed_on_the_batchs_device(name: str) -> No
 @pytest.mark.parametrize(
     ("name", "kind", "rounds"),
     [
-        ("released", Released, 1),
-        ("aligned", Aligned, 1),
+        ("released", ReleasedHistory, 1),
+        ("aligned", AlignedHistory, 1),
         ("none", History, 1),
         ("unrolled-1", History, 1),
         ("unrolled-2", History, 2),
@@ -285,9 +285,9 @@ def block(inputs: int, outputs: int) -> nn.Module:
 
 def test_a_network_has_the_history_it_is_built_with() -> None:
     made = FeedbackNetwork(channels=1, width=2, encoder=block, deepest=block, decoder=block, history="aligned")
-    assert type(made.history) is Aligned
+    assert type(made.history) is AlignedHistory
     plain = FeedbackNetwork(channels=1, width=2, encoder=block, deepest=block, decoder=block)
-    assert type(plain.history) is Released
+    assert type(plain.history) is ReleasedHistory
 
 
 @pytest.mark.parametrize("name", ["none", "unrolled-1", "unrolled-2", "unrolled-3"])
