@@ -45,11 +45,11 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import a dataset from any known layout, completely or not at all; exit code 1 when it differs from its card."""
-    from bench.data.importing.importer import Request, import_dataset, replace_dataset, try_import
+    from bench.data.importing.importer import ImportRequest, import_dataset, replace_dataset, try_import
 
     bring = try_import if dry_run else replace_dataset if replace else import_dataset
     with Stages() as stages:
-        made = bring(Request(name, path, data_folder(data) or Path("data"), layout, convert), steps=stages.step)
+        made = bring(ImportRequest(name, path, data_folder(data) or Path("data"), layout, convert), steps=stages.step)
     show_import(made, as_json=as_json, kept=not dry_run)
 
 
@@ -66,10 +66,10 @@ def fetch(
     """Download a dataset and import it, or print the steps where only a person can download it."""
     from bench.data.catalogue.cards import load_card
     from bench.data.importing.fetch import fetch_dataset, instructions, plan_fetch
-    from bench.data.importing.importer import Request
+    from bench.data.importing.importer import ImportRequest
 
     folder = data_folder(data) or Path("data")
-    plan = plan_fetch(Request(name, Path(), folder, layout, convert), url=url, sha256=sha256)
+    plan = plan_fetch(ImportRequest(name, Path(), folder, layout, convert), url=url, sha256=sha256)
     if plan is None:
         for line in instructions(load_card(name), folder):
             out.print(line, markup=False, soft_wrap=True)

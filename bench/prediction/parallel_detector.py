@@ -1,4 +1,4 @@
-"""Score maps of many images by a classical detector, on all processors where that is worth their start."""
+"""Score maps of many images by a classical detector, in several processes if the work outweighs their start."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bench.parallel import ordered_map, usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0
-"""Seconds of work below which one process is done sooner than others are started."""
+"""Seconds of work below which a single process finishes before others have started."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 _detector: Detector
-"""In a worker: what it scores with."""
+"""Detector of a worker process."""
 
 
 def score_maps(
     detector: Detector, greys: Iterable[Grey], *, count: int, workers: int | None = None
 ) -> Iterator[ScoreMap]:
-    """The score map (H, W) of every image, in order; at most a few images a worker are held at a time.
+    """Yield the score map (H, W) of every image, in order; only a few images per worker are held at a time.
 
     Args:
-        count: how many images there are.
-        workers: processes; default the processors this process may use. The first image is scored here, and where the
-            others would not take long, so are they.
+        count: number of images.
+        workers: number of processes; default the processors that this process may use. The first image is scored in
+            this process, and so are the others if its time says that they would not take long.
     """
     workers = workers if workers is not None else usable_processors()
     waiting = iter(greys)
@@ -50,7 +50,7 @@ def score_maps(
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Processes that are started meanwhile calculate in one thread: there is one of them for every processor."""
+    """Limit processes started in this context to one thread each, since there is one of them for every processor."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
@@ -67,13 +67,13 @@ def _start(detector: Detector, workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_be_a_worker,
+        initializer=_start_worker,
         initargs=(loaded_plugins(), pickle.dumps(detector)),
     )
 
 
-def _be_a_worker(plugins: Sequence[Path], pickled: bytes) -> None:
-    """Plugins first: a user's detector can be unpickled only where its file has been imported."""
+def _start_worker(plugins: Sequence[Path], pickled: bytes) -> None:
+    """Prepare a worker: plugins are imported first, since a user's detector can only be unpickled after its module."""
     global _detector
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for path in plugins:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.data.images.corruptions import LEVELS
+from bench.data.images.corruptions import SEVERITIES
 from bench.metrics.registry import MetricInfo
 from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
@@ -79,7 +79,7 @@ def _robustness_map(method: Corrupted, metric: MetricInfo) -> HeatMap:
 def _levels(method: Corrupted) -> tuple[int, ...]:
     """0 for the clean images, then every level that the suite has of any kind."""
     found = {name.partition("@")[2] for name in method.names}
-    return (0, *(level for level in LEVELS if str(level) in found))
+    return (0, *(level for level in SEVERITIES if str(level) in found))
 
 
 def _course(method: Corrupted, kind: str, metric: MetricInfo) -> FloatArray:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.data.catalogue.splits import list_names
 from bench.data.images.corrupted_frames import as_seen
-from bench.data.images.corruptions import CORRUPTIONS, LEVELS
+from bench.data.images.corruptions import CORRUPTIONS, SEVERITIES
 from bench.data.images.frames import Frames, open_frames
 from bench.metrics.counting.truth import read_truth
 from bench.types import Scoring
@@ -45,7 +45,7 @@ def median_scr(frames: Frames, corruption: str = "") -> float:
 
 def table_row(frames: Frames, kind: str) -> list[str]:
     """A line of the page's table: `mean PSNR / median SCR` of every level."""
-    names = [f"{kind}@{level}" for level in LEVELS]
+    names = [f"{kind}@{level}" for level in SEVERITIES]
     return [f"{psnr(frames, name).mean():.1f} / {median_scr(frames, name):.2f}" for name in names]
 
 
@@ -61,7 +61,7 @@ def page_row(dataset: str, kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_a_higher_level_leaves_less_of_the_images(real_data: Path, dataset: str, kind: str) -> None:
     frames = frames_of(real_data, dataset, FEW)
-    found = [psnr(frames, f"{kind}@{level}").mean() for level in LEVELS]
+    found = [psnr(frames, f"{kind}@{level}").mean() for level in SEVERITIES]
     assert all(weaker > stronger for weaker, stronger in pairwise(found))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.importing.importer import Request, import_dataset
+from bench.data.importing.importer import ImportRequest, import_dataset
 from bench.data.importing.verify import verify
 
 pytestmark = pytest.mark.realdata
@@ -33,7 +33,7 @@ def test_a_published_set_is_the_same_after_an_import(
     real_data: Path, tmp_path: Path, name: str, pairs: int, form: str
 ) -> None:
     source = real_data / name if form == "folder" else packed(real_data / name, tmp_path / f"set.{form}")
-    made = import_dataset(Request(name, source, tmp_path / "data"))
+    made = import_dataset(ImportRequest(name, source, tmp_path / "data"))
     assert (made.images, made.lists, made.renamed, made.left_out, made.form) == (pairs, 2, 0, 0, form)
     assert made.proof.problems == ()
     assert verify(name, tmp_path / "data") == made.proof
@@ -45,13 +45,13 @@ def test_the_official_layout_of_sirst_becomes_the_published_set(real_data: Path,
     (source / "masks").mkdir()
     for path in (real_data / "NUAA-SIRST/masks").iterdir():
         shutil.copy(path, source / "masks" / f"{path.stem}_pixels0.png")
-    made = import_dataset(Request("NUAA-SIRST", tmp_path / "sirst-master", tmp_path / "data"))
+    made = import_dataset(ImportRequest("NUAA-SIRST", tmp_path / "sirst-master", tmp_path / "data"))
     assert (made.layout, made.images, made.renamed) == ("sirst", 427, 427)
     assert made.proof.problems == ()
 
 
 def test_converted_images_keep_every_pixel(real_data: Path, tmp_path: Path) -> None:
-    request = Request("NUAA-SIRST", real_data / "NUAA-SIRST", tmp_path / "data", convert=True)
+    request = ImportRequest("NUAA-SIRST", real_data / "NUAA-SIRST", tmp_path / "data", convert=True)
     made = import_dataset(request)
     assert made.proof.problems == ()
     assert made.conversions == ()

@@ -1,4 +1,4 @@
-"""Random changes of training images: an epoch's draws at once, each a record that can be applied to other maps too."""
+"""Augmentation of training images: random draws for a whole epoch, kept as geometries that move any other map too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from bench.data.batches.geometry import Bools, Views, changed
-from bench.data.batches.resample import Floats
+from bench.data.batches.resample import Floats64
 from bench.data.cache.array_file import Ints
 from bench.data.images.frames import Frames
 from bench.errors import RequestError
@@ -21,7 +21,7 @@ from bench.types import Input, Recipe
 
 @dataclass(frozen=True)
 class Turns:
-    """Rates of an augmentation's steps: each a probability, unless it says otherwise.
+    """Probabilities of an augmentation's steps, and the ranges that two of them draw from.
 
     Attributes:
         most_degrees: largest angle of a rotation, to both sides.
@@ -54,15 +54,19 @@ DRAWN = (
     *("rotate", "angle", "flip_ud", "flip_lr", "transpose", "dropout", "scale"),
     *("positive", "target", "top", "left", "blur", "deviation"),
 )
-"""What a number from 0 to 1 is drawn for, once an image and epoch, whether a recipe asks for it or not."""
+"""Purposes of the numbers from 0 to 1 that are drawn for each image and epoch.
 
-Numbers = dict[str, Floats]
-"""The numbers (N,) of an epoch by what they are for."""
+All are drawn whether a recipe uses them or not, so that recipes which share a step share its draws. The order is part
+of every experiment's numbers.
+"""
+
+Numbers = dict[str, Floats64]
+"""Purpose to the numbers (N,) of an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What happens to N images in one epoch.
+    """Augmentation drawn for N images in one epoch.
 
     Attributes:
         views: the geometries.
@@ -73,15 +77,15 @@ class Draws:
 
     views: Views
     holes: Ints
-    blur: Floats
+    blur: Floats64
 
     def take(self, rows: Ints) -> Draws:
-        """What happens to some of the images."""
+        """Draws of the images `rows`."""
         return Draws(self.views.take(rows), self.holes[rows], self.blur[rows])
 
 
 def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.Generator) -> Draws:
-    """What happens to every image in one epoch, decided by the generator alone.
+    """Draw the augmentation of every image in one epoch; it depends on the generator alone.
 
     Raises:
         UnknownNameError: with suggestions, when there is no augmentation of the recipe's name.
@@ -108,8 +112,8 @@ def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.G
     )
 
 
-def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn: Floats) -> Ints:
-    """(N, 2) height and width of images whose long side is drawn between two lengths, given in patches.
+def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn: Floats64) -> Ints:
+    """(N, 2) height and width after scaling; the long side is drawn between two lengths, given in patches.
 
     Raises:
         RequestError: when the recipe cuts no patch.
@@ -126,7 +130,7 @@ def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -
     """(N, 2) top and left of a patch: uniform, or, for the recipe's share of draws, around a random target pixel.
 
     Args:
-        views: their scale or rotation comes before the crop.
+        views: geometries so far; scale or rotation come before the crop.
 
     Differs: BasicIRSTD lets a patch around a target begin one pixel too early and so miss it; here it never does.
     """
@@ -137,6 +141,7 @@ def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -
         pixels = _targets(frames, rows, drawn["target"][rows])
     else:
         rows, pixels = _warped_targets(frames, views, rows, drawn["target"])
+    # A patch contains the pixel p exactly when its corner lies in [p - patch + 1, p]; clipped to the image's corners.
     first, last = np.zeros_like(most), most.copy()
     first[rows] = np.maximum(pixels - recipe.patch + 1, 0)
     last[rows] = np.minimum(pixels, most[rows])
@@ -144,16 +149,16 @@ def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -
     return _whole(corner, first, last)
 
 
-def _targets(frames: Frames, rows: Ints, drawn: Floats) -> Ints:
-    """(n, 2) row and column of a target pixel of each of the images."""
+def _targets(frames: Frames, rows: Ints, drawn: Floats64) -> Ints:
+    """(n, 2) row and column of one target pixel in each of the images `rows`."""
     flat = frames.target_pixels_at(rows, _whole(drawn, 0, frames.target_counts[rows] - 1))
     return np.stack(np.divmod(flat, frames.sizes[rows, 1]), 1)
 
 
-def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats) -> tuple[Ints, Ints]:
-    """The images of which a target pixel is shown after scaling or rotation, and (n, 2) row and column of one of each.
+def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats64) -> tuple[Ints, Ints]:
+    """Images that show a target after scaling or rotation, and (n, 2) row and column of one pixel that does in each.
 
-    Every pixel whose nearest pixel in the source is a target's is as likely as every other.
+    A pixel shows a target when its nearest pixel in the source is a target pixel; all such pixels are equally likely.
     """
     kept, pixels = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
     for begin in range(0, len(rows), _AT_ONCE):
@@ -169,15 +174,17 @@ def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats) -> 
 
 
 _AT_ONCE = 64
-"""Images whose target pixels are followed at once, which bounds the memory that takes."""
+"""Images whose target pixels are moved at once, which bounds memory."""
 
 
 def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints]:
-    """The pixels (n, 2) that show a target's after scaling or rotation, and which of the images each belongs to."""
+    """Index into `rows` (n,) and pixel (n, 2) for each pixel that shows a target after scaling or rotation."""
     owner = np.repeat(np.arange(len(rows)), frames.target_counts[rows])
     image = rows[owner]
-    numbers = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    numbers = np.arange(len(owner)) - np.searchsorted(owner, owner)  # 0, 1, 2, ... within each image
     pixel = np.stack(np.divmod(frames.target_pixels_at(image, numbers), frames.sizes[image, 1]), 1)
+    # Moving a target pixel forward gives a point, but scaling up shows that pixel several times and a rotation may show
+    # it beside the point. So every pixel around the point is a candidate; moving the candidates backward decides.
     largest = 1.0 if views.scale is None else float((views.scale / views.source).max())
     around = np.arange(-1, int(np.ceil(largest)) + 3)
     y, x = (np.floor(at) for at in views.forward(image, *(pixel - 0.5 * (views.scale is not None)).T))
@@ -192,14 +199,14 @@ def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints
 
 
 def draw_holes(sizes: Ints, chosen: Bools, generator: np.random.Generator) -> Ints:
-    """(N, 10, 4) squares of 32 pixels inside images of (height, width), smaller only if an image is; chosen ones."""
+    """(N, 10, 4) squares of 32 pixels, clipped to smaller images; of size 0 in images that are not chosen."""
     sides = np.minimum(HOLE_SIDE, sizes)
     corners = _whole(generator.random((len(sizes), HOLES, 2)), 0, (sizes - sides)[:, None])
     return np.concatenate([corners, np.broadcast_to((sides * chosen[:, None])[:, None], corners.shape)], 2)
 
 
 def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
-    """The images (B, C, h, w) with holes (B, K, 4) at level 0.
+    """Set the holes (B, K, 4) of images (B, C, h, w) to level 0.
 
     Args:
         corner: (B, 2) top and left of the window in the images that the holes are in; None is (0, 0).
@@ -208,6 +215,7 @@ def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
     end = begin + holes[:, :, 2:]
 
     def blacken(some: Tensor) -> Tensor:
+        # A pixel is in hole k when its row and its column are: the product over k counts the holes that cover it.
         down, right = (
             torch.from_numpy(_covered(begin[has, :, axis], end[has, :, axis], length)).to(some.device)
             for axis, length in enumerate(some.shape[-2:])
@@ -219,20 +227,21 @@ def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
 
 
 def _covered(begin: Ints, end: Ints, length: int) -> NDArray[np.float32]:
-    """(B, K, length) 1 where an axis is covered by a hole."""
+    """(B, K, length) 1 where a hole covers the axis, else 0."""
     at = np.arange(length)
     return ((at >= begin[:, :, None]) & (at < end[:, :, None])).astype(np.float32)
 
 
-def blurred(images: Tensor, deviation: Floats) -> Tensor:
-    """The images (B, C, H, W) under Gaussians of the deviations (B,), borders reflected without the edge pixel.
+def blurred(images: Tensor, deviation: Floats64) -> Tensor:
+    """Blur images (B, C, H, W) with Gaussians of the deviations (B,); borders are reflected without the edge pixel.
 
-    A Gaussian has the pixels that OpenCV gives it at 8 bits: three deviations to both sides.
+    A kernel has the size that OpenCV chooses for 8-bit images: three deviations to both sides.
     """
 
     def blur(some: Tensor) -> Tensor:
         count, channels, height, width = some.shape
         kernel = torch.from_numpy(gaussians(deviation[has]).repeat(channels, axis=0)).to(some.device)
+        # Every image has a kernel of its own: images become channels, and a grouped convolution keeps them apart.
         flat = pad(some.float().view(1, -1, height, width), (kernel.shape[1] // 2,) * 4, mode="reflect")
         flat = conv2d(flat, kernel[:, None, :, None], groups=count * channels)
         flat = conv2d(flat, kernel[:, None, None, :], groups=count * channels)
@@ -242,8 +251,8 @@ def blurred(images: Tensor, deviation: Floats) -> Tensor:
     return changed(images, has, blur)
 
 
-def gaussians(deviation: Floats) -> NDArray[np.float32]:
-    """(B, 2 R + 1) kernels that add up to 1; R is the largest radius, and what is beyond a kernel's own is 0."""
+def gaussians(deviation: Floats64) -> NDArray[np.float32]:
+    """(B, 2 R + 1) kernels that add up to 1; R is the largest radius, and a kernel is 0 beyond its own radius."""
     radius = np.round(deviation * 6 + 1).astype(int) // 2
     at = np.arange(-radius.max(), radius.max() + 1)
     kernel = np.exp(-(at**2) / (2 * deviation[:, None] ** 2)) * (np.abs(at) <= radius[:, None])
@@ -251,8 +260,8 @@ def gaussians(deviation: Floats) -> NDArray[np.float32]:
     return shares
 
 
-def _whole(drawn: Floats, first: Ints | int, last: Ints | int) -> Ints:
-    """Whole numbers from first to last, both included, from numbers from 0 to 1."""
+def _whole(drawn: Floats64, first: Ints | int, last: Ints | int) -> Ints:
+    """Integers from first to last, both included, from numbers in [0, 1)."""
     return first + (drawn * (np.asarray(last) - first + 1)).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Rectangles of many images' planes, cut from flat memory in one go, on the device where they are wanted."""
+"""Rectangles cut from the planes of many images in one operation, on the device that needs them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MOST_OF_FREE_MEMORY = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Planes of B images, C each, wherever they lie.
+    """Planes of B images, C each, as places in flat memory.
 
     Attributes:
-        flats: flat memory.
-        widest: for each of them, elements of the widest row in it; at least as many lie behind the last row.
-        which: (B,) the flat memory that an image's planes lie in.
-        begin: (B, C) where each plane begins in it.
-        pitch: (B,) elements from a row to the next.
+        flats: memory of each pack, as (n,) elements.
+        widest: elements of the widest row in each of them; at least as many elements follow the last row.
+        which: (B,) index of the flat memory that holds an image's planes.
+        begin: (B, C) first element of each plane in it.
+        pitch: (B,) elements from one row to the next.
         size: (B, 2) height and width.
-        device: where the rectangles are wanted.
+        device: device of the rectangles.
     """
 
     flats: tuple[Tensor, ...]
@@ -42,8 +42,9 @@ class Planes:
 
     @classmethod
     def of(cls, records: Records, number: int, *, flats: tuple[Tensor, ...], device: torch.device) -> Planes:
-        """The planes of one array (C, H, W) of every record, whose packs' bytes `flats` are."""
+        """Planes of the array at position `number` (C, H, W) in every record; `flats` are the packs' bytes."""
         begin, channels, height, width = np.moveaxis(records.table[:, number], -1, 0)
+        # A record keeps three equal channels as one; its planes then all begin at the same element.
         most = int(channels.max(initial=1))
         steps = np.arange(most) * np.where(channels > 1, height * width, 0)[:, None]
         return cls(
@@ -58,7 +59,7 @@ class Planes:
 
     @classmethod
     def stacked(cls, planes: Tensor, size: Ints) -> Planes:
-        """The planes of a tensor (B, C, H, W), of which each image fills the (height, width) at the top left."""
+        """Planes of a tensor (B, C, H, W) in which each image fills the top left (height, width)."""
         images, channels, height, width = planes.shape
         flat = pad(planes.reshape(-1), (0, width))
         begin = np.arange(images * channels).reshape(images, channels) * (height * width)
@@ -66,18 +67,19 @@ class Planes:
         return cls((flat,), (width,), np.zeros(images, np.int64), begin, pitch, size, planes.device)
 
     def take(self, rows: Ints) -> Planes:
-        """Those of some images."""
+        """Planes of the images `rows`."""
         pitch, size = self.pitch[rows], self.size[rows]
         return replace(self, which=self.which[rows], begin=self.begin[rows], pitch=pitch, size=size)
 
     def distinct(self) -> Planes:
-        """One plane an image where no image has channels that differ."""
+        """The first plane of every image where all images have equal channels; else all planes."""
         return replace(self, begin=self.begin[:, :1]) if (self.begin == self.begin[:, :1]).all() else self
 
     def cut(self, top: Ints, left: Ints, shape: tuple[int, int]) -> Tensor:
-        """A rectangle (B, C, h, w) of every image, whose corner is at (top, left); anything where the image has ended.
+        """Cut a rectangle (B, C, h, w) with its corner at (top, left) from every image.
 
-        Whole rows are copied, w elements at once.
+        Pixels beyond an image's bottom or right edge are arbitrary: the caller overwrites them. So whole rows of w
+        elements can be copied without a test per pixel, also where a row runs over into the next one.
         """
         height, width = shape
         rows = np.minimum(top[:, None] + np.arange(height), self.size[:, :1] - 1)  # (B, h)
@@ -87,7 +89,7 @@ class Planes:
         return cut if cut.shape[-1] == width else pad(cut, (0, width - cut.shape[-1]))
 
     def _rows(self, starts: Ints, across: int) -> Tensor:
-        """(B C h, across) elements from every start on."""
+        """(B C h, across) elements that follow each start."""
         if len(self.flats) == 1:
             return self._gather(self.flats[0], starts.reshape(-1), across)
         parts, places = [], []
@@ -102,15 +104,17 @@ class Planes:
 
     def _gather(self, flat: Tensor, starts: Ints, across: int) -> Tensor:
         index = torch.from_numpy(starts).to(flat.device, non_blocking=True)
+        # In this view row i begins at element i: selecting its rows copies stretches of memory that begin anywhere.
         overlapping = flat.as_strided((len(flat) - across + 1, across), (1, 1))
         if flat.device.type == self.device.type:
             return overlapping.index_select(0, index)
+        # Pinned memory lets the copy to the GPU run beside the network's work.
         rows = torch.empty((len(starts), across), dtype=flat.dtype, pin_memory=True)
         return torch.index_select(overlapping, 0, index, out=rows)
 
 
 def flat_memory(packs: Sequence[Pack], device: torch.device) -> tuple[Tensor, ...]:
-    """The packs' bytes on a device, where they fit; else on the CPU, where a file's stay on the disk until needed."""
+    """Bytes of the packs: on the device if they fit there, else on the CPU as memory maps, read from disk on demand."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         flats = tuple(torch.from_numpy(pack.flat) for pack in packs)

@@ -1,10 +1,14 @@
-"""Where every pixel of an augmented image came from: records that move any map of the image, one or a batch at once."""
+"""Geometry of augmented images: records that move any map of an image as the image was moved, singly or in batches.
+
+Coordinates are those of pixel centres: a pixel reaches half a pixel to each side. So a position p on an axis of n
+pixels is (p + 0.5) * m / n - 0.5 on an axis of m pixels over the same field of view.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
@@ -14,9 +18,9 @@ from torch.nn.functional import pad
 
 from bench.data.batches.crops import Planes
 from bench.data.batches.resample import (
-    Axis,
-    Floats,
+    Floats64,
     Interpolation,
+    ResizedAxis,
     at_points,
     linear,
     nearest,
@@ -24,10 +28,9 @@ from bench.data.batches.resample import (
     resampled,
     to_device,
 )
-from bench.data.cache.array_file import Ints
+from bench.data.cache.array_file import Array, Ints
 from bench.errors import RequestError
 
-Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Map = TypeVar("Map", Array, Tensor)
 Size = tuple[int, int]
@@ -35,15 +38,15 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the pixels of one augmented image came from: steps in the order they are taken, on it or on a map of it.
+    """Geometric steps that made one augmented image, in the order in which they are taken.
 
     Attributes:
         source: (height, width) of the image in pixels.
-        scale: (height, width) it is resized to at first, bilinear, or None; never together with a rotation.
+        scale: (height, width) that it is resized to at first, bilinear, or None; never together with a rotation.
         angle: rotation about the centre in degrees, counter-clockwise, borders reflected without the edge pixel.
         crop: (top, left) of the patch in the scaled or rotated image, or None.
         patch: side of the square patch, padded at the bottom and right with zeros where the image ends; None for all.
-        flip_ud, flip_lr, transpose: taken in this order.
+        flip_ud, flip_lr, transpose: whether these steps are taken, in this order.
         resize: (height, width) in pixels at the end, bilinear, or None.
     """
 
@@ -76,7 +79,7 @@ class Geometry:
         return uncropped[::-1] if self.transpose else uncropped
 
     def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
-        """The map as the augmented image shows it: equal to what was done to the image, when applied to the image.
+        """Move a map of the image as the image was moved; applied to the image itself, give the augmented image.
 
         Args:
             plane: (..., H, W) array or tensor in image coordinates: of the image's own size, or, where the geometry
@@ -95,9 +98,9 @@ class Geometry:
         return moved.reshape(*leading, *moved.shape[-2:])
 
     def undo(self, plane: Map, onto: Map) -> Map:
-        """`onto` with a map of the augmented view written back where the view showed the image.
+        """Write a map of the augmented view back to image coordinates, into a copy of `onto`.
 
-        What the view did not show (outside the patch, rotated out of the frame) stays as it is in `onto`.
+        Pixels that the view did not show (outside the patch, rotated out of the frame) keep the values of `onto`.
 
         Args:
             plane: (H', W') map of the augmented view, such as a prediction; (H', W') is `output`.
@@ -111,14 +114,14 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Views(Sequence[Geometry]):
-    """The geometries of a batch, B of them, as arrays; what they have in common is said once.
+    """Geometries of a batch of B images, as arrays; fields without a batch axis hold for all of them.
 
     Attributes:
         source, scale, angle, crop, patch, flip_ud, flip_lr, transpose, resize: as in `Geometry`.
     """
 
     source: Ints  # (B, 2)
-    angle: Floats  # (B,)
+    angle: Floats64  # (B,)
     flip_ud: Bools
     flip_lr: Bools
     transpose: Bools
@@ -129,11 +132,11 @@ class Views(Sequence[Geometry]):
     _points: dict[tuple[bytes, Size, torch.device], tuple[Tensor, Tensor]] = field(
         default_factory=dict, init=False, repr=False
     )
-    """Where a window's pixels are taken from: kept, since an image and its mask need the same."""
+    """Source points of a window's pixels, kept because an image and its mask need the same."""
 
     @classmethod
     def of(cls, geometries: Sequence[Geometry]) -> Views:
-        """The views of some geometries, which all scale or crop, or none of them does.
+        """Collect geometries of one patch and one resize, which all scale or none of which does.
 
         Raises:
             RequestError: when they differ in patch or resize, or in whether they scale.
@@ -177,7 +180,7 @@ class Views(Sequence[Geometry]):
         )
 
     def take(self, rows: Ints) -> Views:
-        """Those of some images."""
+        """Views of the images `rows`."""
         return replace(
             self,
             source=self.source[rows],
@@ -191,11 +194,11 @@ class Views(Sequence[Geometry]):
 
     @property
     def uncropped(self) -> Ints:
-        """(B, 2) height and width of what the patch is cut from."""
+        """(B, 2) height and width of the image that the patch is cut from."""
         return self.source if self.scale is None else self.scale
 
     def apply(self, planes: Tensor, interpolation: Interpolation = "linear") -> Tensor:
-        """The maps (B, C, H', W') as the augmented images show them.
+        """Move maps (B, C, H, W) as the images were moved: (B, C, H', W').
 
         Args:
             planes: (B, C, H, W) in image coordinates, each image at the top left; where the views resize, all of any
@@ -207,11 +210,16 @@ class Views(Sequence[Geometry]):
         return self.ended(self.finish(window, sizes, interpolation))
 
     def undo(self, planes: Tensor, onto: Tensor) -> Tensor:
-        """`onto` (B, 1, H, W) with maps of the views (B, 1, H', W') written back where a view shows its image."""
+        """Write maps (B, 1, H', W') of the views back to image coordinates, into a copy of `onto` (B, 1, H, W).
+
+        The steps lead each pixel of `onto` to a point of the view, where the map is interpolated: so every pixel gets
+        one value, without holes where the view was shrunk.
+        """
         sizes = self._sizes_of(onto)
         y, x = self._in_window(sizes, (onto.shape[2], onto.shape[3]), onto.device)
         shape = self.uncropped if self.scale is not None else sizes
         corner = np.zeros_like(shape) if self.crop is None else self.crop
+        # `ends`: pixels of the window that show the image, the rest is padding; `frame`: pixels of the window.
         ends = shape - corner if self.patch is None else np.minimum(shape - corner, self.patch)
         frame = shape if self.patch is None else np.full_like(shape, self.patch)
         seen = _within(y, ends[:, 0]) & _within(x, ends[:, 1])
@@ -222,34 +230,38 @@ class Views(Sequence[Geometry]):
         shown = np.where(self.transpose[:, None], frame[:, ::-1], frame)
         if self.resize is not None:
             y, x = (_rescaled(at, shown[:, axis], planes.shape[2 + axis]) for axis, at in enumerate((y, x)))
+        # Without rotation or resize all points are pixels, and values are copied as they are, not interpolated.
         exact = (self.angle == 0) & (self.scale is None) & self._keeps_size(shown, planes)
         return torch.where(seen[:, None], _sampled(planes, y, x, exact), onto)
 
     def window(self, planes: Planes, interpolation: Interpolation = "linear") -> Tensor:
-        """The first steps: (B, C, h, w), scaled or rotated, and cropped; each whole map at the top left without a crop.
+        """Take the first steps, scale or rotation and crop: (B, C, h, w); without a crop each map fills the top left.
 
-        Where an image has ended there is anything.
+        Pixels beyond the end of an image are arbitrary; `ended` makes them zero after the last step.
         """
         shape = (self.patch, self.patch) if self.patch is not None else _largest(planes.size)
         corner = np.zeros_like(planes.size) if self.crop is None else self.crop
         warped = (self.angle != 0) | (self.scale is not None)
         plain, rows = np.flatnonzero(~warped), np.flatnonzero(warped)
+        # Images that are only cropped are copied; only the others are interpolated.
         kept = planes.take(plain).cut(corner[plain, 0], corner[plain, 1], shape) if len(plain) else None
         moved = self._warped(rows, planes.take(rows), shape, interpolation) if len(rows) else None
         return together(kept, moved, warped)
 
     def finish(self, window: Tensor, sizes: Ints, interpolation: Interpolation = "linear") -> Tensor:
-        """The last steps: (B, C, H', W') flipped, transposed and resized.
+        """Take the last steps, flips, transposition and resize: (B, C, H', W').
 
         Args:
-            window: (B, C, h, w), as `window` gives it.
-            sizes: (B, 2) height and width of the map in it, where nothing is cropped.
+            window: (B, C, h, w), result of `window`.
+            sizes: (B, 2) height and width of the map in it; used where nothing is cropped.
 
         Raises:
             RequestError: when maps of several shapes would have to be stacked.
         """
         if self.resize is None or self._is_turned_to(window, sizes):
             return self._turned(window)
+        # The resize reads flipped axes backwards instead of flipping first: maps of several sizes lie at the top left
+        # of one window, where a flip of the window would move them. Transposition needs a square window.
         flipped, turned = np.stack([self.flip_ud, self.flip_lr], 1), self.transpose[:, None]
         if turned.any():
             side = max(window.shape[-2:])
@@ -257,33 +269,34 @@ class Views(Sequence[Geometry]):
             window = changed(window, self.transpose, lambda some: some.transpose(-1, -2))
             sizes, flipped = (np.where(turned, one[:, ::-1], one) for one in (sizes, flipped))
         down, right = (
-            Axis.resized(np.arange(length)[None], sizes[:, [axis]], np.array([[length]]), is_row=axis == 0).flipped(
-                flipped[:, [axis]], sizes[:, [axis]]
-            )
+            ResizedAxis.resized(
+                np.arange(length)[None], sizes[:, [axis]], np.array([[length]]), is_row=axis == 0
+            ).flipped(flipped[:, [axis]], sizes[:, [axis]])
             for axis, length in enumerate(self.resize)
         )
         return resampled(window, down, right, interpolation)
 
     def ended(self, planes: Tensor) -> Tensor:
-        """Numbers (B, C, H', W') of what `finish` gives, made zero in place where the image has ended."""
+        """Set pixels of `finish`'s result (B, C, H', W') to zero, in place, where the patch shows no image."""
         ends = self._ends()
         if ends is None:
             return planes
+        # The image fills a rectangle: a product of one factor per row and one per column, without a (B, H', W') mask.
         first, last = (_index(ends[:, one::2], planes)[:, :, None] for one in range(2))  # (B, 2, 1)
         at = torch.arange(planes.shape[-1], device=planes.device)
         inside = ((at >= first) & (at < last)).to(planes.dtype)[:, :, None]  # (B, 2, 1, P)
         return planes.mul_(inside[:, 0, :, :, None]).mul_(inside[:, 1, :, None])
 
-    def forward(self, rows: Ints, y: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Where points of images `rows`, in pixels of the source, come to lie in the scaled or rotated image."""
+    def forward(self, rows: Ints, y: Floats64, x: Floats64) -> tuple[Floats64, Floats64]:
+        """Move points of the source images `rows` to their places in the scaled or rotated images."""
         if self.scale is not None:
             share = self.scale[rows] / self.source[rows]
             return (y + 0.5) * share[:, 0] - 0.5, (x + 0.5) * share[:, 1] - 0.5
         cosine, sine, height, width = self._turns(rows)
         return height - sine * (x - width) + cosine * (y - height), width + cosine * (x - width) + sine * (y - height)
 
-    def backward(self, rows: Ints, y: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Where points of the scaled or rotated images `rows` lie in the source."""
+    def backward(self, rows: Ints, y: Floats64, x: Floats64) -> tuple[Floats64, Floats64]:
+        """Move points of the scaled or rotated images `rows` to their places in the source images."""
         if self.scale is not None:
             share = self.source[rows] / self.scale[rows]
             return (y + 0.5) * share[:, 0] - 0.5, (x + 0.5) * share[:, 1] - 0.5
@@ -291,18 +304,19 @@ class Views(Sequence[Geometry]):
         return height + sine * (x - width) + cosine * (y - height), width + cosine * (x - width) - sine * (y - height)
 
     def _ends(self) -> Ints | None:
-        """(B, 4) first and last rows, first and last columns that show the image, after all steps; None for all."""
+        """(B, 4) first and end row, first and end column that show the image, after all steps; None where all do."""
         if self.patch is None or self.crop is None:
             return None
         ends = np.minimum(self.uncropped - self.crop, self.patch)
         if (ends == self.patch).all():
             return None
+        # A flip brings the padding from the bottom and right to the top and left.
         begin = np.where(np.stack([self.flip_ud, self.flip_lr], 1), self.patch - ends, 0)
         rows, columns = (np.stack([begin[:, i], begin[:, i] + ends[:, i]], 1) for i in range(2))
         turned = self.transpose[:, None]
         return np.concatenate([np.where(turned, columns, rows), np.where(turned, rows, columns)], 1)
 
-    def _turns(self, rows: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    def _turns(self, rows: Ints) -> tuple[Floats64, Floats64, Floats64, Floats64]:
         """Cosine and sine of the angle, height and width of the centre."""
         angle, centre = np.deg2rad(self.angle[rows]), (self.source[rows] - 1) / 2
         return np.cos(angle), np.sin(angle), centre[:, 0], centre[:, 1]
@@ -317,12 +331,12 @@ class Views(Sequence[Geometry]):
         return self.source
 
     def _keeps_size(self, shown: Ints, planes: Tensor) -> Bools:
-        """(B,) whether a view was not resized, or to the size it had."""
+        """(B,) true where a view was not resized, or to the size that it had."""
         same: Bools = (shown == np.array(planes.shape[-2:])).all(axis=1) | (self.resize is None)
         return same
 
     def _is_turned_to(self, window: Tensor, sizes: Ints) -> bool:
-        """Whether turning alone gives the size at the end."""
+        """True if flips and transposition alone give the final size, so that no resize is needed."""
         return tuple(window.shape[-2:]) == self.resize and bool(
             (sizes == self.resize).all() and (self.resize[0] == self.resize[1] or not self.transpose.any())
         )
@@ -340,13 +354,14 @@ class Views(Sequence[Geometry]):
         return changed(window, self.transpose, lambda some: some.transpose(-1, -2))
 
     def _warped(self, rows: Ints, planes: Planes, shape: Size, interpolation: Interpolation) -> Tensor:
-        """(b, C, h, w) the windows of the given shape of images `rows`, scaled or rotated."""
+        """Windows (b, C, h, w) of the given shape from images `rows`, scaled or rotated."""
         origin = np.zeros(len(rows), np.int64)
         canvas = planes.cut(origin, origin, _largest(planes.size))
         corner = origin[:, None].repeat(2, 1) if self.crop is None else self.crop[rows]
         if self.scale is not None:
+            # A patch may be larger than the scaled image; reflection keeps its points inside, `ended` blanks them.
             down, right = (
-                Axis.resized(
+                ResizedAxis.resized(
                     _reflect(corner[:, [axis]] + np.arange(shape[axis]), self.scale[rows, axis, None]),
                     *(planes.size[:, [axis]], self.scale[rows, axis, None]),
                     is_row=axis == 0,
@@ -354,6 +369,7 @@ class Views(Sequence[Geometry]):
                 for axis in range(2)
             )
             return resampled(canvas, down, right, interpolation)
+        # Image and mask have one size and one device: the second of them finds the points that the first calculated.
         points = (planes.size.tobytes(), shape, canvas.device)
         if points not in self._points:
             grid = (corner[:, [axis]] + np.arange(shape[axis]) for axis in range(2))
@@ -363,7 +379,7 @@ class Views(Sequence[Geometry]):
         return at_points(canvas, *self._points[points], interpolation)
 
     def _in_window(self, sizes: Ints, shape: Size, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(B, H, W) where the pixels of maps in image coordinates come to lie in the window."""
+        """Rows and columns (B, H, W) in the window of the pixels of maps in image coordinates."""
         corner = np.zeros_like(sizes) if self.crop is None else self.crop
         rows, columns = (np.broadcast_to(np.arange(length), (len(self), length)) for length in shape)
         if self.scale is not None:
@@ -371,6 +387,7 @@ class Views(Sequence[Geometry]):
             down, right = (
                 (at + 0.5) * share[:, [axis]] - 0.5 - corner[:, [axis]] for axis, at in enumerate((rows, columns))
             )
+            # A scale keeps rows and columns apart; the sums with zeros only give both the shape (B, H, W).
             none = np.zeros((len(self), 1))
             return outer(down, none.repeat(shape[1], 1), device), outer(none.repeat(shape[0], 1), right, device)
         y, x = self._rotated(sizes, rows, columns, sense=1.0, device=device)
@@ -380,19 +397,24 @@ class Views(Sequence[Geometry]):
     def _rotated(
         self, sizes: Ints, rows: Ints, columns: Ints, *, sense: float, device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        """(B, h, w) the points of a grid after a rotation; the maps' pixels may differ in shape from the images'."""
+        """Rows and columns (B, h, w) of a grid's points after a rotation.
+
+        A map over the image's field of view may have other pixels, even ones that are not square in the image: points
+        are moved to the image's pixels, turned about its centre there, and moved back.
+        """
         angle = sense * np.deg2rad(self.angle)[:, None]
         share, centre = self.source / sizes, (self.source - 1) / 2
         down = (rows + 0.5) * share[:, [0]] - 0.5 - centre[:, [0]]
         right = (columns + 0.5) * share[:, [1]] - 0.5 - centre[:, [1]]
         back = [(centre[:, [axis]] + 0.5) / share[:, [axis]] - 0.5 for axis in range(2)]
+        # Each coordinate is a sum of a term per row and one per column, calculated in float64 on B (h + w) numbers.
         y = outer(np.cos(angle) * down / share[:, [0]] + back[0], -np.sin(angle) * right / share[:, [0]], device)
         x = outer(np.sin(angle) * down / share[:, [1]], np.cos(angle) * right / share[:, [1]] + back[1], device)
         return y, x
 
 
 def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
-    """(B, C, h, w) bilinear, but where points are pixels: there nothing is calculated."""
+    """Interpolate bilinearly (B, C, h, w); images whose points are all pixels (`exact`) are copied instead."""
     at, between = (_index(np.flatnonzero(one), planes) for one in (exact, ~exact))
     found = nearest(planes[at], y[at], x[at]) if len(at) else None
     blended = linear(planes[between], y[between], x[between]) if len(between) else None
@@ -400,14 +422,18 @@ def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
 
 
 def _reflect(at: Ints, length: Ints) -> Ints:
-    """Whole numbers brought into [0, length) by reflection that does not repeat the edge."""
+    """Reflect integers into [0, length) without repeating the edge pixel."""
     period = np.maximum(2 * (length - 1), 1)
     inside: Ints = np.minimum(at % period, period - at % period)
     return np.minimum(inside, length - 1)
 
 
 def _reflected(at: Tensor, lengths: Ints, across: Ints) -> Tensor:
-    """The same of points (B, h, w) of rotated images, (B,) pixels long and as many across."""
+    """Reflect points (B, h, w) of rotated images on an axis of `lengths` (B,) pixels, the other axis having `across`.
+
+    One reflection at both ends is last - |last - |at||. A rotated corner lies at most half of hypot(length, across) -
+    length outside: for long and narrow images that is more than the narrow side, and takes several reflections.
+    """
     last = _per_image(lengths - 1, at)
     outside = (np.hypot(lengths, across) - lengths) / 2
     for _ in range(max(int(np.ceil(outside / np.maximum(lengths - 1, 1)).max()), 1)):
@@ -416,7 +442,7 @@ def _reflected(at: Tensor, lengths: Ints, across: Ints) -> Tensor:
 
 
 def _within(at: Tensor, ends: Ints) -> Tensor:
-    """(B, h, w) whether the pixel next to a point is one of the first (B,)."""
+    """(B, h, w) true where the pixel nearest to a point is one of the first `ends` (B,)."""
     pixel = (at + 0.5).floor()
     return (pixel >= 0) & (pixel < _per_image(ends, at))
 
@@ -431,17 +457,17 @@ def _flipped(at: Tensor, lengths: Ints, flipped: Bools) -> Tensor:
 
 
 def _rescaled(at: Tensor, lengths: Ints, to: int) -> Tensor:
-    """Points on axes of (B,) pixels as points on axes of `to` pixels over the same field of view."""
+    """Move points on axes of `lengths` (B,) pixels to axes of `to` pixels over the same field of view."""
     scaled = (at + 0.5) * _per_image(to / lengths, at) - 0.5
     return scaled.clamp(0, to - 1)
 
 
-def _per_image(values: Ints | Floats, like: Tensor) -> Tensor:
+def _per_image(values: Ints | Floats64, like: Tensor) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(like.device)[:, None, None]
 
 
 def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """The planes (B, ...) with some of them changed; no copy where none or all are."""
+    """Apply `change` to the chosen planes of (B, ...); nothing is copied where none or all are chosen."""
     if not chosen.any():
         return planes
     if chosen.all():
@@ -451,9 +477,9 @@ def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -
 
 
 def together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tensor:
-    """(B, ...) the chosen rows from `some` and the rest from `others`; None stands for no rows.
+    """Merge the chosen rows `some` and the remaining rows `others` into (B, ...); None stands for no rows.
 
-    Rows are put in their places by `index_select`, which copies each whole; `index_copy` takes element by element.
+    `index_select` copies whole rows; `index_copy` into an empty result would copy element by element.
     """
     if others is None or some is None:
         whole = some if others is None else others

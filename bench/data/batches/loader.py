@@ -1,4 +1,4 @@
-"""Batches: frames in, normalised tensors out; order and augmentation depend on seed and epoch alone.
+"""Batches of normalised tensors from frames; order and augmentation depend on seed and epoch alone.
 
 Training batches are cut, turned and normalised by tensor code over the whole batch, on the network's device.
 """
@@ -24,14 +24,14 @@ from bench.errors import RequestError
 from bench.models.network import Batch
 from bench.types import Input, Recipe
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 
 _ORDER, _IMAGES = 0, 1
-"""Which random stream: the order of an epoch, or what happens to the images in it."""
+"""Random streams: the order of the images in an epoch, and their augmentation."""
 
 
 class Feed:
-    """The training batches of a list of images, epoch by epoch, made and left on one device."""
+    """Training batches of a list of images, epoch by epoch, made on the device that trains."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class Feed:
         needs_start: bool,
         device: torch.device | None = None,
     ) -> None:
-        """Find the images' levels, on the device where they fit, and the Otsu starts where they are needed.
+        """Place the images on the device if they fit there, and the Otsu start masks if they are needed.
 
         Args:
             device: default the CPU.
 
         Raises:
-            RequestError: when the first feedback mask shall not follow the augmentation but the input is cropped.
+            RequestError: when the start mask is not to follow the augmentation but the input is cropped.
         """
         if needs_start and not recipe.align_start and input.size is None:
             raise RequestError(
@@ -64,7 +64,7 @@ class Feed:
         self._starts = self._planes_of_starts() if needs_start else None
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of one epoch; the same for the same (seed, epoch), whatever was asked for before.
+        """Yield the batches of one epoch; they depend on (seed, epoch) alone, not on earlier calls.
 
         Raises:
             UnknownNameError: with suggestions, when there is no augmentation of the recipe's name.
@@ -92,7 +92,7 @@ class Feed:
         )
 
     def _image(self, planes: Planes, drawn: Draws) -> Tensor:
-        """(B, C, H, W) of all images; those whose channels are equal are calculated once and repeated."""
+        """(B, C, H, W) of all images; equal channels are calculated once and repeated."""
         coloured = planes.begin[:, 0] != planes.begin[:, -1]
         if not coloured.any():
             return _repeated(self._one_kind(planes.distinct(), drawn), self.input.channels)
@@ -102,13 +102,15 @@ class Feed:
         return together(repeated, self._one_kind(planes.take(colour), drawn.take(colour)), coloured)
 
     def _one_kind(self, planes: Planes, drawn: Draws) -> Tensor:
-        """(B, C, H, W) normalised after everything but the padding, so that what is padded is zero."""
+        """(B, C, H, W) of images that all have one or all have three channels, normalised; padding is zero."""
         views = drawn.views
         levels = black_out(views.window(planes), drawn.holes, views.crop)
+        # Blur comes after the crop and before the flips, or after a resize: on the scale that the network sees.
         if views.patch is not None:
             levels = views.finish(blurred(levels, drawn.blur), planes.size)
         else:
             levels = blurred(views.finish(levels, planes.size), drawn.blur)
+        # Padding is zeroed last: it is 0 after normalisation, not (0 - mean) / std.
         return views.ended(_floats(levels).sub_(self.input.mean).div_(self.input.std))
 
     def _mask(self, planes: Planes, views: Views) -> Tensor:
@@ -120,7 +122,7 @@ class Feed:
         return views.ended(_floats(views.finish(binary, planes.size, "nearest")))
 
     def _start(self, planes: Planes, views: Views) -> Tensor:
-        """(B, 1, H, W) in {0, 1}: the Otsu start at the network's size, moved with the image where that is aligned."""
+        """(B, 1, H, W) in {0, 1}: Otsu start at the network's size, moved like the image if the recipe aligns it."""
         if not self.recipe.align_start:
             corner = np.zeros(len(views), np.int64)
             assert self.input.size is not None
@@ -139,13 +141,13 @@ def train_batches(
     needs_start: bool,
     device: torch.device | None = None,
 ) -> Iterator[Batch]:
-    """The batches of one epoch alone, as `Feed` makes them."""
+    """Yield the batches of a single epoch, as `Feed` makes them."""
     feed = Feed(frames, input=input, recipe=recipe, seed=seed, needs_start=needs_start, device=device)
     return feed.epoch(epoch)
 
 
 def steps_per_epoch(frames: Sequence[Frame], recipe: Recipe) -> int:
-    """Batches in an epoch, a last one of a single image left out if the recipe says so."""
+    """Number of batches in an epoch; a last batch of a single image is left out if the recipe says so."""
     full, left = divmod(len(frames), recipe.batch)
     return full + (left > 1 or (left == 1 and not (recipe.drop_single and recipe.batch > 1)))
 
@@ -158,14 +160,14 @@ def evaluation_batches(
     start: str = OTSU,
     batch: int = 1,
 ) -> Iterator[Batch]:
-    """Every frame once, in order, resized or padded at the bottom and right with zeros after normalisation.
+    """Yield every frame once, in order, resized, or padded with zeros at the bottom and right after normalisation.
 
     Args:
-        start: name in bench.data.images.start_masks of the first feedback masks; padded like the images.
-        batch: most images a batch; only consecutive images of one padded size share one.
+        start: name of the start masks in bench.data.images.start_masks; they are padded like the images.
+        batch: most images in a batch; only consecutive images of one padded size share a batch.
 
     Raises:
-        UnknownNameError: with suggestions, when first feedback masks are needed and there is none of that name.
+        UnknownNameError: with suggestions, when start masks are needed and none has that name.
     """
     make_start = STARTS.get(start) if needs_start else None
     together: list[int] = []
@@ -179,7 +181,7 @@ def evaluation_batches(
 
 
 def network_size(frame: Frame, input: Input) -> tuple[int, int]:
-    """(height, width) of the part of a prediction that is kept: what the network sees of the image, before padding."""
+    """(height, width) at which the network sees the image, before padding: the part of a prediction that is kept."""
     return input.size or frame.size
 
 
@@ -197,24 +199,24 @@ def _floats(levels: Tensor) -> Tensor:
 
 
 def _repeated(image: Tensor, channels: int) -> Tensor:
-    """An image of one channel repeated for a network of three."""
+    """Image (B, C, H, W) with its only channel repeated if the network takes three."""
     return image if image.shape[1] == channels else image.expand(-1, channels, -1, -1).contiguous()
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """Whole images as a network is tested with them, bit for bit what OpenCV and NumPy make of them."""
+    """Conversion of whole images for evaluation, equal to OpenCV and NumPy to the last bit."""
 
     input: Input
 
-    def image(self, frame: Frame) -> Floats:
+    def image(self, frame: Frame) -> Floats32:
         """(C, H, W) normalised; a grey image is repeated for a network of three channels."""
         channels = [frame.image] if frame.image.ndim == 2 else list(np.moveaxis(frame.image, -1, 0))
         levels = np.stack([self._sized(channel) for channel in channels]).astype(np.float32)
         normalised = (levels - np.float32(self.input.mean)) / np.float32(self.input.std)
         return np.repeat(normalised, self.input.channels // len(levels), axis=0)
 
-    def mask(self, frame: Frame) -> Floats:
+    def mask(self, frame: Frame) -> Floats32:
         """(H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
         if self.input.size is None:
             return frame.binary_mask.astype(np.float32)
@@ -247,7 +249,7 @@ def _padded(frame: Frame, input: Input) -> tuple[int, int]:
     return height + -height % input.multiple, width + -width % input.multiple
 
 
-def _pad(planes: Floats, size: tuple[int, int]) -> Floats:
+def _pad(planes: Floats32, size: tuple[int, int]) -> Floats32:
     """(..., H, W) with zeros at the bottom and right up to `size`."""
     height, width = planes.shape[-2:]
     if (height, width) == size:

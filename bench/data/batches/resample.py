@@ -1,4 +1,4 @@
-"""Planes looked up between their pixels, a batch at once: at any points, or along the axes of a resized grid."""
+"""Interpolation of planes, a batch at once: at arbitrary points, or along the axes of a resized grid."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from torch.nn.functional import grid_sample
 
 from bench.data.cache.array_file import Ints
 
-Floats = NDArray[np.float64]
+Floats64 = NDArray[np.float64]
 Interpolation = Literal["linear", "nearest"]
 
 _ONE = 2048
-"""What OpenCV multiplies a weight of 1 with at 8 bits, to calculate in whole numbers."""
+"""Integer that stands for a weight of 1: OpenCV resizes 8-bit images in fixed point with 11 fractional bits."""
 
 
 def at_points(planes: Tensor, y: Tensor, x: Tensor, interpolation: Interpolation) -> Tensor:
-    """(B, C, h, w) of the planes (B, C, H, W) at the points (B, h, w), rows and columns, none of them outside."""
+    """Interpolate planes (B, C, H, W) at points inside them, rows and columns (B, h, w) each: (B, C, h, w)."""
     return nearest(planes, y, x) if interpolation == "nearest" else linear(planes, y, x)
 
 
 def nearest(planes: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The planes at the pixels next to the points; halves go up."""
+    """Values of the pixels nearest to the points; halves round up."""
     height, width = planes.shape[-2:]
     row, column = (y + 0.5).floor().clamp(0, height - 1).long(), (x + 0.5).floor().clamp(0, width - 1).long()
+    # One flat index for both axes: a single gather reads each value once.
     index = row.mul_(width).add_(column).flatten(1)[:, None].expand(-1, planes.shape[1], -1)
     return planes.flatten(2).gather(2, index).view(*planes.shape[:2], *y.shape[1:])
 
 
 def linear(planes: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The planes bilinear between the pixels around the points; whole numbers are rounded."""
+    """Bilinear interpolation between the four pixels around each point, rounded for integer planes."""
     height, width = planes.shape[-2:]
+    # grid_sample takes coordinates from -1 to 1; with align_corners these are the centres of the outermost pixels.
     grid = torch.empty((*x.shape, 2), device=x.device)
     for axis, (at, length) in enumerate(((x, width), (y, height))):
         torch.mul(at - (length - 1) / 2, 2 / max(length - 1, 1), out=grid[..., axis])
@@ -44,13 +46,13 @@ def linear(planes: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
-    """Where the pixels of a resized axis lie on the axis as it was, of B images.
+class ResizedAxis:
+    """Positions on the original axis of the pixels of a resized one, for B images.
 
     Attributes:
-        low, high: (B, n) the pixels to both sides.
-        share: (B, n) how much of the higher one is shown, from 0 to 1.
-        near: (B, n) the pixel under the centre.
+        low, high: (B, n) original pixels to both sides.
+        share: (B, n) weight of the higher one, from 0 to 1.
+        near: (B, n) original pixel at the centre.
     """
 
     low: Ints
@@ -59,10 +61,12 @@ class Axis:
     near: Ints
 
     @classmethod
-    def resized(cls, at: Ints, before: Ints, after: Ints, *, is_row: bool) -> Axis:
-        """The pixels `at` (B, n) of axes that are resized from `before` to `after` pixels, (B, 1) each.
+    def resized(cls, at: Ints, before: Ints, after: Ints, *, is_row: bool) -> ResizedAxis:
+        """Find the pixels `at` (B, n) of axes that are resized from `before` to `after` pixels, (B, 1) each.
 
-        As OpenCV does it, which lets a row beyond the first or last be that one, and a column have no share of it.
+        Positions are rounded to float32 where OpenCV rounds them, for equal results to the last bit. Beyond the
+        outermost pixels OpenCV treats the axes differently: it clamps both rows to the border and keeps their weights,
+        but sets the weight of the second column to 0. In fixed point the two can round to different levels.
         """
         centre = (at + 0.5) / (after / before) - 0.5
         below = np.floor(centre.astype(np.float32))
@@ -72,14 +76,14 @@ class Axis:
         low, high = (np.clip(below + step, 0, before - 1).astype(np.int64) for step in range(2))
         return cls(low, high, share, np.clip(np.floor(centre + 0.5), 0, before - 1).astype(np.int64))
 
-    def flipped(self, chosen: NDArray[np.bool_], length: Ints) -> Axis:
-        """The same on axes of `length` (B, 1) pixels of which the chosen ones (B, 1) were turned round before."""
+    def flipped(self, chosen: NDArray[np.bool_], length: Ints) -> ResizedAxis:
+        """The axis for maps that were flipped before the resize where `chosen` (B, 1), of `length` (B, 1) pixels."""
         ends = (np.where(chosen, length - 1 - at, at) for at in (self.low, self.high, self.near))
         low, high, near = ends
         return replace(self, low=low, high=high, near=near)
 
     def weights(self, device: torch.device, *, whole: bool) -> tuple[Tensor, Tensor]:
-        """(B, n) of the lower and the higher pixel: numbers that add up to 1, or whole ones to `_ONE`."""
+        """Weights (B, n) of the lower and the higher pixel: floats of sum 1, or integers that stand for them."""
         pair: list[NDArray[Any]] = [np.float32(1) - self.share, self.share]
         if whole:
             pair = [np.rint(one * np.float32(_ONE)).astype(np.int32) for one in pair]
@@ -87,8 +91,8 @@ class Axis:
         return low, high
 
 
-def resampled(planes: Tensor, down: Axis, right: Axis, interpolation: Interpolation) -> Tensor:
-    """(B, C, h, w) of the planes (B, C, H, W) on a resized grid; 8-bit levels exactly as `cv2.resize` gives them."""
+def resampled(planes: Tensor, down: ResizedAxis, right: ResizedAxis, interpolation: Interpolation) -> Tensor:
+    """Resize planes (B, C, H, W) to (B, C, h, w); 8-bit levels are exactly those of `cv2.resize`."""
     if interpolation == "nearest":
         return _columns(_rows(planes, down.near), right.near)
     whole = planes.dtype == torch.uint8
@@ -99,6 +103,8 @@ def resampled(planes: Tensor, down: Axis, right: Axis, interpolation: Interpolat
     across = lower.mul_(left).add_(higher.mul_(beside))  # (B, C, H, w)
     if not whole:
         return _rounded(_rows(across, down.low) * above + _rows(across, down.high) * below, planes.dtype)
+    # OpenCV's fixed point: columns are weighted with 11 fractional bits and cut to 7; the rows' weights add 11 more, of
+    # which 16 are cut from each product (not from their sum), and the 2 that remain are rounded away.
     across = across.bitwise_right_shift_(4).to(torch.int16)  # at most 255 * 2048 / 16
     upper, under = (_rows(across, one).to(torch.int32) for one in (down.low, down.high))
     upper.mul_(above).bitwise_right_shift_(16)
@@ -107,7 +113,7 @@ def resampled(planes: Tensor, down: Axis, right: Axis, interpolation: Interpolat
 
 
 def _rows(planes: Tensor, rows: Ints) -> Tensor:
-    """(B, C, h, W) the rows (B, h) of the planes (B, C, H, W)."""
+    """Select rows (B, h) from planes (B, C, H, W): (B, C, h, W)."""
     images, channels, height, width = planes.shape
     first = np.arange(images * channels).reshape(images, channels, 1) * height
     index = to_device((first + rows[:, None]).reshape(-1), planes.device)
@@ -115,19 +121,19 @@ def _rows(planes: Tensor, rows: Ints) -> Tensor:
 
 
 def _columns(planes: Tensor, columns: Ints) -> Tensor:
-    """(B, C, H, w) the columns (B, w) of the planes (B, C, H, W)."""
+    """Select columns (B, w) from planes (B, C, H, W): (B, C, H, w)."""
     index = to_device(columns, planes.device)[:, None, None].expand(-1, *planes.shape[1:3], -1)
     return planes.gather(3, index)
 
 
-def outer(down: Floats, right: Floats, device: torch.device) -> Tensor:
-    """(B, h, w) sums of (B, h) and (B, w)."""
+def outer(down: Floats64, right: Floats64, device: torch.device) -> Tensor:
+    """Outer sums (B, h, w) of (B, h) and (B, w)."""
     rows, columns = (to_device(one.astype(np.float32), device) for one in (down, right))
     return rows[:, :, None] + columns[:, None]
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """The numbers as a tensor."""
+    """Tensor of an array's values on a device."""
     return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
 
 

@@ -1,7 +1,12 @@
-"""Arrays of many shapes in one file, one after another without padding, read through a memory map.
+"""Pack files: arrays of many shapes in one file, read through a memory map.
 
-A file is its arrays' bytes, an index, and a trailer that proves the index. It is written under another name and renamed
-when it is whole, so that there is no half of one.
+A pack is the bytes of its arrays, each at a multiple of 4; an index, which is an `.npz` of keys, places and shapes; and
+a trailer of 56 bytes: place, length and SHA-256 of the index, and a signature. The index comes last because its content
+is known only when the last image has been decoded, and decoded images are not held in memory until then.
+
+One file, and not a folder of `data.npy` and `index.npz`, because a file can be renamed over an older one and removed in
+one step, so that processes which write or remove the same pack at once never meet a half of it. The trailer finds a
+file that was cut short or has grown, as well as any changed byte of the index, at the cost of reading the index alone.
 """
 
 from __future__ import annotations
@@ -29,23 +34,24 @@ SUFFIX = ".pack"
 _MAGIC = b"DFBPACK1"
 _TRAILER = struct.Struct("<QQ32s8s")
 _ALIGNMENT = 4
-"""Every array begins at a multiple of so many bytes, so that one of 32-bit integers can be read where it lies."""
+"""Multiple of bytes at which every array begins, so that 32-bit integers can be read in place."""
 
 
 class DamagedPackError(BenchError, ValueError):
-    """A file is no whole pack; the message says why."""
+    """A file is not a whole pack; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """Records of arrays, as bytes.
+    """Records of several arrays each, as bytes and their places.
 
     Attributes:
-        flat: (n,) all bytes. Behind the last array come at least as many as the widest row of any array has.
-        keys: what each record is of.
-        table: (N, F, 4) for each of a record's arrays, its first byte and its shape (c, h, w); a vector has
-            c = h = 1, a plane c = 1, and nothing at all w = 0.
-        widest: elements of the widest row.
+        flat: (n,) all bytes. At least as many elements as the widest row has follow the last array, so that a row of
+            that width can be read from any place in it.
+        keys: key of each record.
+        table: (N, F, 4) first byte and shape (c, h, w) of each array of a record; a vector has c = h = 1, a plane
+            c = 1, and an empty array w = 0.
+        widest: elements of the widest row of all arrays.
     """
 
     flat: NDArray[np.uint8]
@@ -55,9 +61,10 @@ class Pack:
 
 
 class PackWriter:
-    """Takes records and makes a pack of them: a file of `folder`, or bytes in memory where there is no folder.
+    """Writer of a pack: records go to a file in `folder` as they come, or to memory without a folder.
 
-    When the disk refuses, what was taken goes on in memory, and `refusal` says why.
+    When the disk refuses a write, the records so far are read back into memory, later ones join them there, and
+    `refusal` holds the error: a full disk costs the next start its time, but not this run its images.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -74,7 +81,7 @@ class PackWriter:
                 self.refusal = error
 
     def add(self, key: bytes, arrays: Sequence[Array]) -> None:
-        """Take one record."""
+        """Write one record."""
         parts, rows, at = [], [], self._at
         for array in arrays:
             data = np.ascontiguousarray(array).tobytes()
@@ -88,7 +95,7 @@ class PackWriter:
         self._table.append(rows)
 
     def finish(self) -> Pack:
-        """The pack of all records taken, in its file where that could be written; no file for none."""
+        """Close the pack: its file if that could be written, else memory; without records there is no file."""
         if not self._keys and self._path is not None:
             self._leave(self._path)
         self._write(bytes(_ALIGNMENT * (self._widest + 1)))
@@ -115,10 +122,11 @@ class PackWriter:
         self._at += len(data)
 
     def _close(self, table: Ints) -> Pack | None:
-        """The finished file, read back and renamed; None when the disk refused in the end."""
+        """Write the index, read the file back, and rename it; None when the disk refused in the end."""
         index = io.BytesIO()
         keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(len(self._keys), -1)
         np.savez(index, keys=keys, table=table, widest=np.array(self._widest))
+        # The name is the index's digest: processes that made the same records at once write one name; the last wins.
         begin, written = self._at, index.getvalue()
         digest = hashlib.sha256(written).digest()
         self._write(written + _TRAILER.pack(begin, len(written), digest, _MAGIC))
@@ -136,7 +144,7 @@ class PackWriter:
         return pack
 
     def _give_up(self, path: Path, error: OSError) -> None:
-        """Go on in memory with what the file has so far."""
+        """Continue in memory with the records that the file holds so far."""
         self.refusal = error
         with path.open("rb") as file:
             self._memory += file.read(self._at)
@@ -149,15 +157,15 @@ class PackWriter:
 
 
 def unfinished(folder: Path) -> Path:
-    """A name in a folder for a file that is being written, which no other process takes."""
+    """Path of a file that is being written, of a name that no other process uses."""
     return folder / f"{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
 def read_pack(path: Path) -> Pack:
-    """The pack that a file is; its arrays stay on the disk until they are looked at.
+    """Open a pack file; its arrays stay on disk until they are read.
 
     Raises:
-        DamagedPackError: when the file is cut short, has grown, or its index is not what was written.
+        DamagedPackError: when the file is cut short, has grown, or its index is not the one that was written.
         OSError: when it cannot be read.
     """
     length = path.stat().st_size

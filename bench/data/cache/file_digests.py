@@ -1,4 +1,4 @@
-"""SHA-256 of files' bytes, remembered by what the file system says of a file, so that an unchanged one is not read."""
+"""SHA-256 of files, remembered with size, times and inode, so that an unchanged file is not read again."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from bench.parallel import usable_processors
 log = logging.getLogger(__name__)
 
 SETTLED = 2_000_000_000
-"""Nanoseconds after its last change before a file is remembered: a second change in the same tick looks like none."""
+"""Nanoseconds after its last change before a file is remembered.
+
+File systems count time in ticks: a second change within one tick would leave the times as they are.
+"""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 Stamp = tuple[int, int, int, int]
-"""Size in bytes, times of the last change of content and of state in ns, and the file's number."""
+"""Size in bytes, times of the last change of content and of inode in ns, and inode number."""
 
 
 class Content(NamedTuple):
-    """What a file held when it was looked at.
+    """Digest and state of a file at one time.
 
     Attributes:
         path: the file.
-        digest: SHA-256 of its bytes; empty where it could not be read, or changed meanwhile.
-        stamp: what the file system said of it; None where there was no file.
+        digest: SHA-256 of its bytes; empty where it could not be read, or changed while it was read.
+        stamp: its size, times and inode; None where there was no file.
     """
 
     path: Path
@@ -41,15 +44,15 @@ class Content(NamedTuple):
     stamp: Stamp | None
 
     def has_changed(self) -> bool:
-        """Whether the file system says something else by now."""
+        """Return true if size, times or inode differ from the stamp."""
         return _stamp(str(self.path)) != self.stamp
 
 
 def contents_of(paths: Sequence[Path], memory: Path | None) -> list[Content]:
-    """What every file holds, in order.
+    """Digests of files, in order.
 
     Args:
-        memory: the file that holds what earlier calls found; None remembers nothing.
+        memory: file with the digests of earlier calls, which is brought up to date; None remembers nothing.
     """
     names = [str(path) for path in paths]
     stamps = [_stamp(name) for name in names]

@@ -1,4 +1,4 @@
-"""Where files lie that can be made again at any time: caches of decoded images, of searches, and the like."""
+"""Folder of caches: files that can be made again at any time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ VARIABLE = "DFINET_BENCH_CACHE"
 
 
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """$DFINET_BENCH_CACHE, else $XDG_CACHE_HOME/dfinet-bench, else ~/.cache/dfinet-bench; it need not exist.
+    """Path of the cache folder, which need not exist.
+
+    It is $DFINET_BENCH_CACHE, else $XDG_CACHE_HOME/dfinet-bench, else ~/.cache/dfinet-bench.
 
     >>> cache_folder({"XDG_CACHE_HOME": "/var/caches"}).as_posix()
     '/var/caches/dfinet-bench'

@@ -1,4 +1,4 @@
-"""What is made of a dataset's files only once: packs in a cache folder, found again by the digest of what they show."""
+"""Image cache: records made once from a dataset's files and kept in packs, found again by digests of their content."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bench.progress import Step
 log = logging.getLogger(__name__)
 
 ABANDONED = 24 * 3600
-"""Seconds after which an unfinished file is taken to be of a process that was killed."""
+"""Seconds after which an unfinished file is taken for that of a killed process."""
 
 
 def fingerprint(*files: str, **versions: str) -> str:
-    """12 digits that change when a source file or a version does, so that nothing made by older code is found."""
+    """Twelve hexadecimal digits that change with the source files and versions, so that older records are not found."""
     digest = hashlib.sha256(repr(sorted(versions.items())).encode())
     for file in files:
         digest.update(file_digest(Path(file)).encode())
@@ -35,12 +35,12 @@ def fingerprint(*files: str, **versions: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """The records of a list of images, in its order, wherever they lie.
+    """Records of a list of images, in its order, spread over any number of packs.
 
     Attributes:
-        keys: (N,) what each is of.
-        packs: the packs they lie in.
-        pack: (N,) which of them.
+        keys: (N,) key of each record.
+        packs: the packs that hold them.
+        pack: (N,) index of each record's pack.
         table: (N, F, 4) first byte and shape of each of a record's arrays, as in `Pack.table`.
     """
 
@@ -51,7 +51,7 @@ class Records:
 
     @classmethod
     def of(cls, keys: Sequence[bytes], packs: Sequence[Pack]) -> Records:
-        """The records of these keys, every one of which is in one of the packs."""
+        """Collect the records of keys that the packs hold."""
         where = {key: (number, row) for number, pack in enumerate(packs) for row, key in enumerate(pack.keys)}
         places = np.array([where[key] for key in keys], np.int64).reshape(-1, 2)
         used, pack = np.unique(places[:, 0], return_inverse=True)
@@ -62,20 +62,20 @@ class Records:
         return cls(tuple(keys), tuple(packs[one] for one in used), pack, table)
 
     def take(self, rows: Sequence[int] | Ints) -> Records:
-        """Some of them."""
+        """Records at the positions `rows`."""
         rows = np.asarray(rows, np.int64)
         return Records(tuple(self.keys[row] for row in rows), self.packs, self.pack[rows], self.table[rows])
 
     def array(self, row: int, number: int, dtype: Any = np.uint8) -> Array:
-        """One array (c, h, w) of one record, as a view of where it lies."""
+        """View of one array (c, h, w) of one record."""
         begin, *shape = self.table[row, number].tolist()
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         found: Array = self.packs[self.pack[row]].flat[begin : begin + size].view(dtype).reshape(shape)
         return found
 
 
-class Shelf:
-    """The packs of one folder; without a folder nothing is kept."""
+class ImageCache:
+    """Cache of records in the packs of one folder; without a folder records stay in memory."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -87,17 +87,18 @@ class Shelf:
         *,
         progress: Step | None = None,
     ) -> Records:
-        """The records of these keys, found, or made and kept for the next time.
+        """Records of these keys; those that no pack holds are made and kept for later starts.
 
         Args:
-            make: gives the arrays of a record by its position; called in several threads at once.
-            progress: told of every record that is made; those that were found count as done.
+            make: function from a position to the arrays of its record; called in several threads at once.
+            progress: called for every record that is made; those that were found count as done.
 
         Raises:
-            What `make` raises, of the first record in the list's order; what was made until then is kept.
+            Exception: the error of `make` for the first record, in order, that has one; earlier records are kept.
         """
         packs = self._packs()
         found = {key for pack in packs for key in pack.keys}
+        # The first position of every key that no pack has: an image under two names is decoded once.
         missing = list({key: row for row, key in reversed(list(enumerate(keys))) if key not in found}.values())[::-1]
         if missing:
             packs.append(self._make(keys, missing, make, progress or (lambda done, total: None)))
@@ -106,7 +107,7 @@ class Shelf:
     def _make(
         self, keys: Sequence[bytes], missing: Sequence[int], make: Callable[[int], Sequence[Array]], tell: Step
     ) -> Pack:
-        """A pack of what was missing; what was made before an error is kept too."""
+        """Make a pack of the missing records; records made before an error are kept."""
         self._sweep()
         workers = usable_processors()
         writer = PackWriter(self.folder)
@@ -127,7 +128,7 @@ class Shelf:
         return pack
 
     def _packs(self) -> list[Pack]:
-        """All whole packs of the folder; a damaged one is thrown away."""
+        """Open all packs of the folder, and remove damaged ones."""
         packs = []
         for path in sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder is not None else ():
             try:
@@ -140,7 +141,7 @@ class Shelf:
         return packs
 
     def _sweep(self) -> None:
-        """Remove what killed processes left unfinished."""
+        """Remove unfinished files of killed processes."""
         for path in self.folder.glob("*.tmp") if self.folder is not None else ():
             try:
                 if time.time() - path.stat().st_mtime > ABANDONED:

@@ -1,4 +1,4 @@
-"""What is known about each dataset: its card, read from `datasets/<NAME>/card.toml`, and the digests of its files."""
+"""Dataset cards, read from `datasets/<NAME>/card.toml`, and the digests of the datasets' files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGEST_FILE = "digests.tsv"
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What a published file decodes to: (height, width) in pixels and the SHA-256 that `pixel_digest` gives."""
+    """Decoded size of a published file, (height, width) in pixels, and its SHA-256 by `pixel_digest`."""
 
     size: tuple[int, int]
     sha256: str
@@ -29,7 +29,7 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Repair:
-    """A published file that is used in a corrected form.
+    """Correction of a published file before it is used.
 
     Attributes:
         file: the file, as `masks/<name>`.
@@ -49,25 +49,25 @@ class Repair:
             raise DataError(f"repair of {self.file}: rule is {self.rule!r}, expected 'nearest'")
 
 
-Kind = Literal["direct", "page", "mixture"]
+SourceKind = Literal["direct", "page", "mixture"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place that a dataset can be had from.
+    """An address that a dataset can be obtained from.
 
     Attributes:
         url: the file itself, or the page that leads to it.
         kind: `direct`: one request gives an archive; `page`: a person follows a link there (a shared drive, a form);
-            `mixture`: nothing of its own, the parts are fetched.
+            `mixture`: no files of its own, its parts are fetched.
         holds: which file or folder to take, and how it is laid out.
-        layout: what `data import` calls that layout; empty where nobody has seen the file.
+        layout: name of that layout for `data import`; empty where nobody has seen the file.
         sha256, size: of the archive, in bytes; empty and None where nobody has recorded them.
         tried: whether a download from there was made and imported when the card was written.
     """
 
     url: str
-    kind: Kind
+    kind: SourceKind
     holds: str
     layout: str = ""
     sha256: str = ""
@@ -75,8 +75,10 @@ class Source:
     tried: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise DataError(f"source {self.url}: kind is {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(SourceKind):
+            raise DataError(
+                f"source {self.url}: kind is {self.kind!r}, expected one of {', '.join(get_args(SourceKind))}"
+            )
         if self.sha256 and len(self.sha256) != 64:
             raise DataError(f"source {self.url}: sha256 has {len(self.sha256)} digits, expected 64")
 
@@ -105,7 +107,7 @@ class Card:
         height, width: smallest and largest of the images in pixels; None where nobody has recorded them.
         empty_masks: masks without a target; None where nobody has counted them here.
         mixture_of: the datasets that it is made of; their digests and repairs are its own.
-        sources: where it can be had, the best first.
+        sources: addresses that it can be obtained from, the best first.
     """
 
     name: str
@@ -176,7 +178,7 @@ def load_card(name: str) -> Card:
 
 
 def _mixed(card: Card) -> Card:
-    """The card with its parts' digests and repairs."""
+    """Card of a mixture, with its parts' digests and repairs."""
     parts = [load_card(name) for name in card.mixture_of]
     return replace(
         card,
@@ -217,7 +219,7 @@ def read_card(folder: Path) -> Card:
         raise DataError(f"{path}: no such file, expected the dataset's card") from None
     except DataError:
         raise
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a dataset card ({error}); restore it with git checkout") from None
     if card.name != folder.name:
         raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
@@ -225,7 +227,7 @@ def read_card(folder: Path) -> Card:
 
 
 def read_digests(path: Path) -> dict[str, FileDigest]:
-    """File name to size and digest from a table of `file TAB height TAB width TAB sha256` lines; empty without a table.
+    """Read sizes and digests by file name from lines of `file TAB height TAB width TAB sha256`; empty without a table.
 
     Raises:
         DataError: when a line has another form.

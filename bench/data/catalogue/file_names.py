@@ -1,4 +1,4 @@
-"""What image files are called: the one form of a name, whatever a list, an archive or a file system made of it."""
+"""Names of image files: one form for the spellings that lists, archives and file systems use."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 
 ID_DIGITS = {"NUDT-SIRST": 6}
-"""Datasets whose numbered files are called by that many digits, whatever a list says: DFINet's 0001 is 000001."""
+"""Datasets whose files are numbered with that many digits, even if a list has fewer: DFINet's 0001 is 000001."""
 
 PREFIXES = {("SIRST-Aug", "test"): "w"}
-"""(dataset, part) whose files are called with that in front, so that they can lie beside the others."""
+"""(dataset, part) to a prefix of its names, so that its files can lie in one folder with the other parts'."""
 
 
 def composed(name: str) -> str:
-    """The name with every accented letter as one character (Unicode NFC), so that two spellings of it are equal."""
+    """Name with every accented letter as one character (Unicode NFC), so that its two spellings are equal."""
     return unicodedata.normalize("NFC", name)
 
 
 def plain(name: str) -> str:
-    """Letters and digits in lower case: by what folders of one dataset are alike.
+    """Letters and digits of a name in lower case, which folders of one dataset have in common.
 
     >>> plain("SIRST-Aug") == plain("sirst_aug")
     True
@@ -29,7 +29,7 @@ def plain(name: str) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """The number and what is counted.
+    """Number with its noun, in the plural except for 1.
 
     >>> counted(1, "image"), counted(2, "image")
     ('1 image', '2 images')
@@ -38,7 +38,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """The name without an image's extension, however it is written; other dots stay.
+    """Name without the extension of an image, in any letter case; other dots stay.
 
     >>> stem_of("Misc_1.PNG"), stem_of("v1.2")
     ('Misc_1', 'v1.2')
@@ -48,7 +48,7 @@ def stem_of(name: str) -> str:
 
 
 def published_name(name: str, dataset: str, part: str = "") -> str:
-    """The name as the dataset's image files bear it, from a file of the part `part` or from a list.
+    """Name of a dataset's image in its published form, from a file of the part `part` or from a list.
 
     >>> published_name("0001", "NUDT-SIRST"), published_name("000001", "SIRST-Aug", "test")
     ('000001', 'w000001')
@@ -60,5 +60,5 @@ def published_name(name: str, dataset: str, part: str = "") -> str:
 
 
 def published_names(names: Sequence[str], dataset: str) -> tuple[str, ...]:
-    """The names as the image files bear them."""
+    """Names of a dataset's images in their published form."""
     return tuple(published_name(name, dataset) for name in names)

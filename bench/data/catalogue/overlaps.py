@@ -1,6 +1,6 @@
-"""Which images two lists share: by name within a dataset and its mixtures, by digest of pixels wherever known.
+"""Images that two lists share, by name within a dataset and its mixtures, by digest of pixels wherever it is known.
 
-Nothing here opens an image: names come from the lists, digests from the cards.
+No image is opened: names come from the lists, digests from the cards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.types import ImageList
 TEST = "test"
 PARTS = ("train", FIT, HELD_OUT, "val", TEST)
 JUDGED = (HELD_OUT, "val", TEST)
-"""Parts that weights are chosen or judged on, so that nothing in them may be learnt from."""
+"""Parts that weights are selected or tested on, whose images must not be trained on."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,18 +33,18 @@ class ListName:
 
     @property
     def title(self) -> str:
-        """`basicirstd/test`: as tables of one dataset print it."""
+        """Split and part as tables of one dataset print them, such as `basicirstd/test`."""
         return f"{self.split}/{self.part}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The images in it."""
+        """Names of the images in it."""
         return list_names(self.dataset, self.split, self.part)
 
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """How many names any two lists of a dataset share.
+    """Numbers of names that any two lists of a dataset share.
 
     Attributes:
         lists: of the dataset, split by split: `train`, `fit` (without the held-out fifth), `held-out`, `val`, `test`.
@@ -55,14 +55,19 @@ class Overlaps:
     shared: NDArray[np.int64]
 
     def of(self, one: ListName, other: ListName) -> int:
-        """Names that two of the lists share."""
+        """Number of names that two of the lists share."""
         return int(self.shared[self.lists.index(one), self.lists.index(other)])
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """A list of another dataset that holds images of a list of this one: by name where one is made of the other, by the
-    digest of their pixels elsewhere."""
+    """A list of another dataset that shares images with a list of this one.
+
+    They are compared by name where one dataset is made of the other, elsewhere by the digest of their pixels.
+
+    Attributes:
+        count: number of images that they share.
+    """
 
     own: ListName
     other: ListName
@@ -87,14 +92,14 @@ def lists_of(dataset: str, *, split: str = "") -> tuple[ListName, ...]:
 
 
 def name_overlaps(lists: Sequence[ListName]) -> Overlaps:
-    """The matrix of names that lists of one dataset share."""
+    """Count the names that lists of one dataset share."""
     members = [frozenset(each.names) for each in lists]
     shared = np.array([[len(one & other) for other in members] for one in members], dtype=np.int64)
     return Overlaps(tuple(lists), shared.reshape(len(lists), len(lists)))
 
 
 def crossings(dataset: str) -> Iterator[Crossing]:
-    """Every list of another dataset that is known to share images with a list of this one."""
+    """Yield every list of another dataset that is known to share images with a list of this one."""
     own = lists_of(dataset)
     for name in card_names():
         if name != dataset and _may_share(load_card(dataset), load_card(name)):
@@ -108,7 +113,7 @@ def _may_share(one: Card, other: Card) -> bool:
 
 
 def _are_mixed(one: Card, other: Card) -> bool:
-    """Whether a name stands for one image in both: they are one dataset, or made of one."""
+    """Return true if a name stands for the same image in both: they are one dataset, or are made of one."""
     return not {one.name, *one.mixture_of}.isdisjoint({other.name, *other.mixture_of})
 
 
@@ -117,8 +122,10 @@ def _image_digests(card: Card) -> set[str]:
 
 
 def shared_images(seen: ImageList, test: ImageList) -> tuple[str, ...]:
-    """Names of the test images that are in the other list: by name within a dataset and its mixtures, by the digest of
-    their pixels wherever cards know it."""
+    """Names of the test images that the other list holds too.
+
+    Images are compared by name within a dataset and its mixtures, and by digest of pixels wherever cards have it.
+    """
     names = list_names(seen.dataset, seen.split, seen.part, seen.limit)
     tested = list_names(test.dataset, test.split, test.part, test.limit)
     return _in_both(seen.dataset, names, test.dataset, tested)
@@ -129,7 +136,7 @@ def _shared(seen: ListName, tested: ListName) -> tuple[str, ...]:
 
 
 def _in_both(seen: str, names: Sequence[str], tested: str, candidates: Sequence[str]) -> tuple[str, ...]:
-    """Those of a dataset's candidates that are among the names of another one, or of the same."""
+    """Candidates of the tested dataset that are among the names of the other one, which may be the same."""
     known = set(names) if _are_mixed(load_card(seen), load_card(tested)) else set()
     pixels = set(pixel_digests(seen, names).values())
     digests = pixel_digests(tested, candidates)
@@ -137,6 +144,6 @@ def _in_both(seen: str, names: Sequence[str], tested: str, candidates: Sequence[
 
 
 def pixel_digests(dataset: str, names: Sequence[str]) -> dict[str, str]:
-    """Name to the digest of its decoded pixels, where the card knows it."""
+    """Digests of decoded pixels by name, where the card has them."""
     published = load_card(dataset).digests
     return {name: published[f"images/{name}"].sha256 for name in names if f"images/{name}" in published}

@@ -1,4 +1,4 @@
-"""The lists of images that make a split: `datasets/<NAME>/splits/<split>/<part>.txt`, counted and digested."""
+"""Lists of images that make a split: `datasets/<NAME>/splits/<split>/<part>.txt`, counted and digested."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELD_OUT = "held-out"
 
 
 def list_names(dataset: str, split: str, part: str, limit: int | None = None) -> tuple[str, ...]:
-    """The names of one part of a split, in the published order; the first `limit` of them if it is given.
+    """Names of one part of a split, in the published order; only the first `limit` of them if it is given.
 
     Args:
         part: `train`, `val`, `test`, `held-out`, or `fit`: the training list without the held-out names.
@@ -34,7 +34,7 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
 
 
 def image_list(dataset: str, split: str, part: str, *, limit: int | None = None) -> ImageList:
-    """The record of one part of a split: names counted and digested, after `limit`.
+    """Record of one part of a split, after `limit`: number and digest of its names.
 
     Raises:
         LookupError, DataError, ValueError: as for `list_names`, and when no name is in it.
@@ -48,14 +48,15 @@ def image_list(dataset: str, split: str, part: str, *, limit: int | None = None)
 
 
 def names_digest(names: Sequence[str]) -> str:
-    """SHA-256 of the names, one a line, in order."""
+    """SHA-256 of the names in order, one per line."""
     return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
 
 
 def choose_held_out(train: Sequence[str]) -> tuple[str, ...]:
-    """A fifth of a training list, rounded down but at least one of two names, in its order: the smallest SHA-256.
+    """Choose the held-out fifth of a training list, in its order: the names of the smallest SHA-256.
 
-    The rule sees the name alone, so an image is chosen alike whichever list it stands in.
+    A fifth is rounded down, but is at least one of two or more names. An image's rank depends on its name alone, so
+    that it tends to be held out of every list that it stands in.
     """
     ranked = sorted(train, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     chosen = set(ranked[: len(train) // 5 or int(len(train) > 1)])
@@ -63,7 +64,7 @@ def choose_held_out(train: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """The names in a list file, one a line; CRLF ends, blank lines, and a missing last newline do no harm.
+    """Read the names in a list file, one per line; CRLF, blank lines and a missing last newline are accepted.
 
     Raises:
         DataError: when the file is missing or not text, or a name occurs twice or is a path.
@@ -80,7 +81,7 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse the names of a list that cannot be used.
+    """Raise DataError if a name of a list cannot be used.
 
     Raises:
         DataError: when a name occurs twice or is a path.
@@ -95,7 +96,7 @@ def check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def known_names(card: Card) -> frozenset[str]:
-    """The names of all images of a dataset; none where neither its digests nor its lists name every one."""
+    """Names of all images of a dataset; empty if neither its digests nor its lists name every one."""
     digested = frozenset(file.removeprefix("images/") for file in card.digests if file.startswith("images/"))
     listed = frozenset(
         name for split, parts in card.splits.items() for part in parts for name in list_names(card.name, split, part)

@@ -1,8 +1,8 @@
-"""What thermal cameras do to an image, in ten kinds of five levels each: applied to the grey levels of a test image.
+"""Corruptions of test images by infrared cameras: ten kinds of five levels each, applied to the grey levels.
 
-A corruption is named `kind@level`: `gaussian-noise@3`. What comes out depends on the kind, the level and the image's
-name (or, for what belongs to the sensor, the image's size) alone. All levels of a kind draw the same random numbers, so
-that a level differs from the next in strength alone; all channels of an image are corrupted by the same draws.
+A corruption is named `kind@level`, such as `gaussian-noise@3`. Its result depends only on the kind, the level and the
+image's name (or, for kinds that belong to the sensor, the image's size). All levels of a kind draw the same random
+numbers, so that levels differ in strength alone; all channels of an image are corrupted by the same draws.
 
 As for the generated scenes, only a bit generator's raw output, integers, and single float64 additions, multiplications,
 divisions and square roots are used, which IEEE 754 fixes to the last bit; levels are rounded to the nearest, half to
@@ -26,31 +26,31 @@ from bench.data.images.synthetic import Dice
 from bench.errors import UnknownNameError
 from bench.registry import Registry, unknown
 
-Plane = NDArray[np.float64]
+DoublePlane = NDArray[np.float64]
 
-Corrupt = Callable[[Pixels, float, Dice], Plane]
-"""`((H, W) grey levels, what the level sets, random numbers) -> (H, W) levels, neither rounded nor clipped`."""
+Corrupt = Callable[[Pixels, float, Dice], DoublePlane]
+"""`((H, W) grey levels, strength, random numbers) -> (H, W) levels, neither rounded nor clipped`."""
 
-LEVELS = (1, 2, 3, 4, 5)
+SEVERITIES = (1, 2, 3, 4, 5)
 CLEAN = "clean"
 ALL = "all"
 FULL = 255.0
-"""The brightest level, where a sensor is full."""
+"""Brightest level, at which a sensor saturates."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of corruption.
+class CorruptionKind:
+    """Kind of corruption, with five strengths.
 
     Attributes:
         name: as in `name@level`.
-        title: what figures call it.
-        sets: what a level sets, with its unit.
-        strengths: what levels 1 to 5 set it to.
-        belongs_to: `image`: drawn anew for every image, by its name; `sensor`: the same for every image of a size;
-            `nothing`: nothing is drawn.
-        source: where it comes from in a camera, and how the levels were chosen.
-        corrupt: the function that makes it.
+        title: name in figures.
+        sets: quantity that a level sets, with its unit.
+        strengths: values of that quantity at levels 1 to 5.
+        belongs_to: `image`: drawn for every image, by its name; `sensor`: equal for all images of a size; `nothing`:
+            no random numbers are drawn.
+        source: origin in a camera, and how the levels were chosen.
+        corrupt: the function that applies it.
     """
 
     name: str
@@ -64,27 +64,27 @@ class Kind:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A kind at a level from 1 to 5."""
+    """Kind of corruption at a level from 1 to 5."""
 
-    kind: Kind
+    kind: CorruptionKind
     level: int
 
     @property
     def name(self) -> str:
-        """`gaussian-noise@3`."""
+        """Kind and level, such as `gaussian-noise@3`."""
         return f"{self.kind.name}@{self.level}"
 
     @property
     def strength(self) -> float:
-        """What the level sets."""
+        """Value of the quantity that the level sets."""
         return self.kind.strengths[self.level - 1]
 
     def __call__(self, pixels: Pixels, *, name: str) -> Pixels:
-        """The image corrupted: the same shape, levels 0 to 255.
+        """Corrupt an image: the result has its shape, and levels 0 to 255.
 
         Args:
             pixels: (H, W), or (H, W, 3), whose channels are corrupted by the same draws.
-            name: of the image, which decides what is drawn.
+            name: name of the image, which seeds the random numbers.
         """
         if pixels.ndim == 3:
             channels = [self(pixels[..., channel], name=name) for channel in range(pixels.shape[2])]
@@ -93,14 +93,14 @@ class Corruption:
         return np.clip(np.rint(made), 0, FULL).astype(np.uint8)
 
     def _dice(self, pixels: Pixels, name: str) -> Dice:
-        """Random numbers of a Philox generator that is keyed by the SHA-256 of `kind/image` or `kind/HEIGHTxWIDTH`."""
+        """Random numbers of a Philox generator with the SHA-256 of `kind/image` or `kind/HEIGHTxWIDTH` as its key."""
         owner = f"{pixels.shape[0]}x{pixels.shape[1]}" if self.kind.belongs_to == "sensor" else name
         digest = hashlib.sha256(f"{self.kind.name}/{owner}".encode()).digest()
         return Dice(*(int.from_bytes(digest[i : i + 4], "big") for i in range(0, 32, 4)))
 
 
 def parse_corruption(text: str) -> Corruption:
-    """The corruption of that name.
+    """Parse the name of a corruption.
 
     Raises:
         UnknownNameError: with suggestions, when there is no such kind, or no such level of it.
@@ -110,13 +110,13 @@ def parse_corruption(text: str) -> Corruption:
         raise UnknownNameError(f"corruption {text!r}: {name!r} has no levels, expected it alone")
     if name not in CORRUPTIONS:
         raise UnknownNameError(unknown("corruption", name, list(CORRUPTIONS)))
-    if not at or level not in map(str, LEVELS):
+    if not at or level not in map(str, SEVERITIES):
         raise UnknownNameError(f"corruption {text!r}: expected a level from 1 to 5, as in {name}@3")
     return Corruption(CORRUPTIONS.get(name), int(level))
 
 
 def corruption_names(words: Sequence[str]) -> tuple[str, ...]:
-    """What words stand for, the clean image (empty) first: `all`, `clean`, a kind (its five levels), or `kind@level`.
+    """Expand `all`, `clean`, kinds (five levels each) and `kind@level` to names, the clean image (empty) first.
 
     >>> corruption_names(["drift@2", "clean"])
     ('', 'drift@2')
@@ -139,30 +139,30 @@ def _names_of(word: str) -> Sequence[str]:
         return (parse_corruption(word).name,)
     if word not in CORRUPTIONS:
         raise UnknownNameError(unknown("corruption", word, [*CORRUPTIONS, ALL, CLEAN]))
-    return [f"{word}@{level}" for level in LEVELS]
+    return [f"{word}@{level}" for level in SEVERITIES]
 
 
-def stripes(levels: Pixels, deviation: float, dice: Dice) -> Plane:
-    """An offset for every column, or for every row: which of them the image's name decides."""
+def stripes(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+    """Add an offset to every column or to every row; the image's name decides which of the two."""
     height, width = levels.shape
     offsets = dice.bell(1, width) if dice.whole(0, 1) else dice.bell(height, 1)
     return levels + deviation * offsets
 
 
-def fixed_pattern(levels: Pixels, deviation: float, dice: Dice) -> Plane:
-    """Every detector's own gain, a hundredth of the deviation around 1, and own offset."""
+def fixed_pattern(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+    """Give every sensor element a gain, of a hundredth of the deviation around 1, and an offset."""
     height, width = levels.shape
     gain = 1.0 + deviation / 100.0 * dice.bell(height, width)
     return levels * gain + deviation * dice.bell(height, width)
 
 
-def gaussian_noise(levels: Pixels, deviation: float, dice: Dice) -> Plane:
-    """Independent noise in every pixel, whatever its level."""
+def gaussian_noise(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+    """Add independent noise of one deviation to every pixel."""
     return levels + deviation * dice.bell(*levels.shape)
 
 
-def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> Plane:
-    """Photons counted, level 255 standing for so many: the brighter, the noisier, the fewer, the coarser."""
+def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> DoublePlane:
+    """Draw photon counts, where level 255 stands for `photons`; noise grows with brightness and with fewer photons."""
     chance = dice.plane(*levels.shape).ravel()
     flat, counts = levels.ravel(), np.zeros(levels.size, dtype=np.float64)
     order = np.argsort(flat, kind="stable")
@@ -173,46 +173,47 @@ def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> Plane:
     return counts.reshape(levels.shape) * (FULL / photons)
 
 
-def defocus(levels: Pixels, radius: float, dice: Dice) -> Plane:
-    """A point becomes a disc."""
+def defocus(levels: Pixels, radius: float, dice: Dice) -> DoublePlane:
+    """Spread every point over a disc."""
     return _convolved(levels, _disc(radius))
 
 
-def motion_blur(levels: Pixels, length: float, dice: Dice) -> Plane:
-    """A point becomes a line, whose direction the image's name decides."""
+def motion_blur(levels: Pixels, length: float, dice: Dice) -> DoublePlane:
+    """Spread every point over a line, whose direction the image's name decides."""
     return _convolved(levels, _line(length, *_direction(dice)))
 
 
-def dead_pixels(levels: Pixels, share: float, dice: Dice) -> Plane:
-    """Detectors that are stuck, half of them at 0 and half at 255; those of a level are dead at all higher ones."""
+def dead_pixels(levels: Pixels, share: float, dice: Dice) -> DoublePlane:
+    """Set a share of the pixels to 0 or 255, half of them each; those of a level are dead at all higher levels."""
     chance, stuck = dice.plane(*levels.shape), dice.plane(*levels.shape)
     return np.where(chance < share, np.where(stuck < 0.5, 0.0, FULL), levels.astype(np.float64))
 
 
-def low_contrast(levels: Pixels, share: float, dice: Dice) -> Plane:
-    """What is left of the differences to the image's mean level, in the same 8 bits."""
+def low_contrast(levels: Pixels, share: float, dice: Dice) -> DoublePlane:
+    """Scale the differences to the image's mean level, in the same 8 bits."""
     mean = int(levels.sum(dtype=np.int64)) / levels.size
     return mean + share * (levels.astype(np.float64) - mean)
 
 
-def bit_depth(levels: Pixels, bits: float, dice: Dice) -> Plane:
-    """The nearest of 2 ** bits levels from 0 to 255."""
+def bit_depth(levels: Pixels, bits: float, dice: Dice) -> DoublePlane:
+    """Round to the nearest of 2 ** bits levels from 0 to 255."""
     steps = 2.0**bits - 1.0
     return np.asarray(np.rint(levels.astype(np.float64) * steps / FULL) * FULL / steps)
 
 
-def drift(levels: Pixels, peak: float, dice: Dice) -> Plane:
-    """A smooth surface of offsets with that peak, and one of gains with half as many hundredths."""
+def drift(levels: Pixels, peak: float, dice: Dice) -> DoublePlane:
+    """Add a smooth surface of offsets with that peak, and apply one of gains with half as many hundredths."""
     height, width = levels.shape
     offset, gain = _surface(height, width, dice), _surface(height, width, dice)
     return np.asarray(levels * (1.0 + peak / 200.0 * gain) + peak * offset)
 
 
-@functools.lru_cache(maxsize=256 * len(LEVELS))
-def _poisson(level: int, photons: float) -> tuple[int, Plane]:
-    """The least number of photons that is met, and the probability of at most that many, one more, and so on.
+@functools.lru_cache(maxsize=256 * len(SEVERITIES))
+def _poisson(level: int, photons: float) -> tuple[int, DoublePlane]:
+    """Least photon count with any probability, and the cumulative probabilities of that count and the following ones.
 
-    From the likeliest number outwards, each probability is the last one times a ratio: no exponential is needed.
+    Outwards from the likeliest count each probability is the last one times a ratio: no exponential is needed, whose
+    last bit would differ between machines.
     """
     mean = level * photons / FULL
     likeliest, reach = int(mean), 9 * math.isqrt(int(mean) + 1) + 9
@@ -224,11 +225,11 @@ def _poisson(level: int, photons: float) -> tuple[int, Plane]:
 
 
 FINE = 16
-"""Parts of a pixel's side that kernels are sampled at."""
+"""Parts that a pixel's side is divided into where kernels are sampled."""
 
 
 def _disc(radius: float) -> NDArray[np.int64]:
-    """How many of a pixel's 16 x 16 parts lie within a disc: (2r + 1, 2r + 1), in parts."""
+    """Kernel (2r + 1, 2r + 1) of a disc: the number of each pixel's 16 x 16 parts that lie in it."""
     reach = math.ceil(radius)
     places = (np.arange((2 * reach + 1) * FINE) + 0.5) / FINE - reach - 0.5
     inside = places[:, None] * places[:, None] + places * places <= radius * radius
@@ -237,7 +238,7 @@ def _disc(radius: float) -> NDArray[np.int64]:
 
 
 def _line(length: float, down: float, across: float) -> NDArray[np.int64]:
-    """A straight line through the middle, shared out among the four pixels around each of its points, in parts."""
+    """Kernel of a straight line through the middle; each of its points is divided among the four pixels around it."""
     reach = math.ceil(length / 2) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), dtype=np.int64)
     points = round(FINE * length)
@@ -251,15 +252,16 @@ def _line(length: float, down: float, across: float) -> NDArray[np.int64]:
 
 
 def _direction(dice: Dice) -> tuple[float, float]:
-    """A direction, all being as likely: (down, across) of length 1."""
+    """Random direction, all equally likely: (down, across) of length 1."""
+    # Points in the disc around 0 have uniform directions; sine and cosine of an angle would differ between machines.
     while True:
         down, across = dice.real(-1, 1), dice.real(-1, 1)
         if 0.01 < (squared := down * down + across * across) <= 1:
             return down / math.sqrt(squared), across / math.sqrt(squared)
 
 
-def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> Plane:
-    """Weighted means, the image mirrored at its borders; summed as integers, so exact."""
+def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> DoublePlane:
+    """Convolve an image that is mirrored at its borders with a kernel; exact, as it sums integers."""
     height, width = levels.shape
     reach = len(kernel) // 2
     wide = np.pad(levels.astype(np.int64), reach, mode="reflect")
@@ -269,8 +271,8 @@ def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> Plane:
     return total / int(kernel.sum())
 
 
-def _surface(height: int, width: int, dice: Dice) -> Plane:
-    """A tilt and a bowl, both drawn: the largest value is 1 or the smallest -1, and 0 lies between them."""
+def _surface(height: int, width: int, dice: Dice) -> DoublePlane:
+    """Sum of a random tilt and a random bowl, scaled to a largest absolute value of 1."""
     rows = (np.arange(height) + 0.5)[:, None] * (2.0 / height) - 1.0
     columns = (np.arange(width) + 0.5)[None, :] * (2.0 / width) - 1.0
     bowl = rows * rows + columns * columns - 2.0 / 3.0
@@ -278,7 +280,7 @@ def _surface(height: int, width: int, dice: Dice) -> Plane:
     return np.asarray(surface / np.abs(surface).max())
 
 
-CORRUPTIONS: Registry[Kind] = Registry("corruption")
+CORRUPTIONS: Registry[CorruptionKind] = Registry("corruption")
 
 
 def _add(
@@ -291,7 +293,7 @@ def _add(
     belongs_to: Literal["image", "sensor", "nothing"],
     source: str,
 ) -> None:
-    CORRUPTIONS.add(name, Kind(name, title, sets, strengths, belongs_to, source, corrupt))
+    CORRUPTIONS.add(name, CorruptionKind(name, title, sets, strengths, belongs_to, source, corrupt))
 
 
 _add(

@@ -1,4 +1,4 @@
-"""One image file's pixels, or one line that says why there are none."""
+"""Decoding of image files, with one clear line for every file that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_PIXELS = 64 * 1024 * 1024
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by name without extension.
+    """Find the image files of a folder, by name without extension.
 
     Raises:
         DataError: when the folder cannot be listed, or two files differ only in their extension.
@@ -37,7 +37,7 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 
 def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
-    """Image files of a folder by name without extension, and those whose name another has already.
+    """Find the image files of a folder by name without extension, and those whose name is taken by another.
 
     Raises:
         DataError: when the folder cannot be listed.
@@ -53,12 +53,12 @@ def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
 
 
 def same_name(path: Path, other: Path) -> str:
-    """The sentence about two files of one name."""
+    """Message about two files of one name."""
     return f"{path}: {other.name} has the same name, expected one file per image; remove one"
 
 
 def file_format(path: Path) -> str:
-    """What the file's first bytes say it is, as Pillow names it; empty where they say nothing known."""
+    """Format of a file by its first bytes, as Pillow names it; empty if it is none of `FORMATS`."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.format or ""
@@ -67,12 +67,12 @@ def file_format(path: Path) -> str:
 
 
 def decode_grey(path: Path) -> Pixels:
-    """(H, W) grey levels as Pillow's mode L gives them: alpha dropped, colour weighted by ITU-R 601-2."""
+    """Decode grey levels (H, W) by Pillow's mode L: alpha dropped, colour weighted by ITU-R 601-2."""
     return np.array(open_image(path).convert("L"))
 
 
 def decode_mask(path: Path) -> Pixels:
-    """(H, W) grey levels of a mask, as `decode_grey` gives them.
+    """Decode grey levels (H, W) of a mask as `decode_grey` does.
 
     Raises:
         DataError: as `open_image`, and when no level is above 127 although some are above 0: such a mask would be read
@@ -88,12 +88,12 @@ def decode_mask(path: Path) -> Pixels:
 
 
 def decode_rgb(path: Path) -> Pixels:
-    """(H, W, 3) red, green and blue as Pillow gives them, alpha dropped."""
+    """Decode red, green and blue (H, W, 3) by Pillow, alpha dropped."""
     return np.array(open_image(path).convert("RGB"))
 
 
 def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
-    """What OpenCV makes of a file: blue, green, red (H, W, 3), and its own grey (H, W).
+    """Decode blue, green and red (H, W, 3), and grey levels (H, W), by OpenCV.
 
     The two do not follow from each other: OpenCV leaves the grey of a PNG to libpng, which weights colours by the
     file's colour space.
@@ -110,10 +110,10 @@ def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
 
 
 def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
-    """The whole image, decoded: one still picture of 8 bits a channel, or of one of the deeper modes.
+    """Decode a whole image: one still picture of 8 bits per channel, or of one of the deeper modes.
 
     Raises:
-        DataError: when the file is missing, empty, cut short, no image, animated, huge, or of another mode.
+        DataError: when the file is missing, empty, cut short, not an image, animated, too large, or of another mode.
     """
     try:
         data = path.read_bytes()
@@ -136,7 +136,7 @@ def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
 
 
 def _pixels_in(bomb: Image.DecompressionBombError) -> str:
-    """How many pixels Pillow says that a file holds, which it refuses before anybody sees the size."""
+    """Number of pixels in Pillow's error message; Pillow raises it before the size can be read."""
     found = re.search(r"\d+(?= pixels)", str(bomb))
     return found.group() if found else "too many"
 
@@ -156,12 +156,12 @@ def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image
 
 
 def _is_colour_profile(profile: bytes) -> bool:
-    """Whether the header is one: its own length in the first 4 bytes and the signature at byte 36 (ICC.1, 7.2)."""
+    """Check the header: its own length in the first 4 bytes, and the signature at byte 36 (ICC.1, 7.2)."""
     return len(profile) >= 132 and int.from_bytes(profile[:4], "big") == len(profile) and profile[36:40] == b"acsp"
 
 
 def _without_profile(content: bytes) -> bytes:
-    """A PNG file without its iCCP chunk, which libpng ignores when it is broken, but not without a word of its own."""
+    """PNG file without its iCCP chunk: libpng ignores a broken one, but prints a warning."""
     if not content.startswith(PNG_SIGNATURE):
         return content
     kept, at = [PNG_SIGNATURE], len(PNG_SIGNATURE)
@@ -174,7 +174,7 @@ def _without_profile(content: bytes) -> bytes:
 
 
 def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The map at another (height, width), each pixel taken from the cell its centre falls into."""
+    """Resize a map to (height, width): each pixel has the value of the source pixel that its centre falls into."""
     rows, columns = (
         (2 * np.arange(wanted) + 1) * found // (2 * wanted)
         for wanted, found in zip(size, pixels.shape[:2], strict=True)
@@ -183,7 +183,7 @@ def resize_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def resize_bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The levels (H, W) brought to (height, width) bilinearly by OpenCV; as they are where the size is right."""
+    """Resize levels (H, W) to (height, width) bilinearly by OpenCV; levels of that size are returned as they are."""
     if pixels.shape == size:
         return pixels
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

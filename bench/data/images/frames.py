@@ -20,7 +20,7 @@ from PIL import features
 from bench.data.cache.array_file import Array, Ints
 from bench.data.cache.file_digests import contents_of
 from bench.data.cache.folder import cache_folder
-from bench.data.cache.image_cache import Records, Shelf, fingerprint
+from bench.data.cache.image_cache import ImageCache, Records, fingerprint
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.images import decode, otsu, pairs, synthetic
 from bench.data.images.decode import Pixels, resize_bilinear
@@ -105,7 +105,7 @@ class Frames(Sequence[Frame]):
         """Frames made by hand, copied into memory."""
         colour = bool(frames) and frames[0].image.ndim == 3
         keys = [str(id(frame)).encode() for frame in frames]  # one that comes twice is kept once
-        records = Shelf(None).fetch(keys, lambda row: _record(frames[row]))
+        records = ImageCache(None).fetch(keys, lambda row: _record(frames[row]))
         self._fill(dataset, [frame.name for frame in frames], records, colour=colour)
 
     @classmethod
@@ -177,16 +177,16 @@ class Frames(Sequence[Frame]):
         Made once and kept like the frames themselves.
         """
         if size not in self._starts:
-            kept = self._shelf_of_starts(size)
+            kept = self._cache_of_starts(size)
             self._starts[size] = kept.fetch(self.records.keys, lambda row: [self[row].start(size)])
         return self._starts[size]
 
-    def _shelf_of_starts(self, size: Size | None) -> Shelf:
+    def _cache_of_starts(self, size: Size | None) -> ImageCache:
         if any(len(key) != _DIGEST for key in self.records.keys):
-            return Shelf(None)
+            return ImageCache(None)
         version = fingerprint(otsu.__file__, opencv=cv2.__version__)
         shape = "native" if size is None else f"{size[0]}x{size[1]}"
-        return Shelf(cache_folder() / self.dataset / f"otsu-{shape}-{version}")
+        return ImageCache(cache_folder() / self.dataset / f"otsu-{shape}-{version}")
 
 
 _DIGEST = hashlib.sha256().digest_size
@@ -215,8 +215,8 @@ def open_frames(
     else:
         files = find_pairs(card, names, root=root, decoder=decoder)
         read, keys = _unchanging(card, names, files)
-    shelf = Shelf(cache_folder() / dataset / f"{decoder}-{_decoding(decoder)}")
-    records = shelf.fetch(keys, lambda row: _record(read(row)), progress=progress)
+    cache = ImageCache(cache_folder() / dataset / f"{decoder}-{_decoding(decoder)}")
+    records = cache.fetch(keys, lambda row: _record(read(row)), progress=progress)
     frames = Frames.of(dataset, names, records, colour=decoder == "opencv-bgr")
     _tell_of_others(frames)
     return frames

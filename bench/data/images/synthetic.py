@@ -1,8 +1,8 @@
-"""The `synthetic` dataset: thermal-looking scenes with small targets, made from a seed, the same on every machine.
+"""The `synthetic` dataset: infrared-like scenes with small targets, generated from a seed, equal on every machine.
 
-Sky with cloud, sea with glints, ground with edges. Things that are bright and small but no targets stand in them: hot
-pixels (one pixel, no blur), thin lines, glints (short and flat) and warm blobs larger than any target. A target is a
-blurred round spot whose contribution peaks at a stated multiple of the clutter around it.
+Backgrounds are sky with clouds, sea with glints, and ground with edges. They contain small bright objects that are not
+targets: hot pixels (one pixel, no blur), thin lines, glints (short and flat) and warm blobs larger than any target. A
+target is a blurred round spot whose contribution peaks at a stated multiple of the clutter around it.
 
 Only a bit generator's raw output, integers, and single float64 additions, multiplications, divisions and square roots
 are used: IEEE 754 fixes all of them to the last bit, which it does not for exponentials, sums or matrix products.
@@ -22,26 +22,26 @@ from bench.data.catalogue.cards import Card
 from bench.data.images.decode import Pixels, pixel_digest
 from bench.errors import DataError
 
-Plane = NDArray[np.float64]
+DoublePlane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
 SIGNAL_TO_CLUTTER = (5.5, 7.0, 9.0, 11.0, 13.0)
-"""A target's peak contribution over the standard deviation of the 33x33 pixels around it, taken as 3 to 8 levels."""
+"""Peak of a target's contribution over the deviation of the 33x33 pixels around it, limited to 3 to 8 levels."""
 BRIGHTEST_CLUTTER = 140.0
 """Brightest level of a background, which leaves the brightest target, 13 times 8 levels, below the sensor's 255."""
 TARGET_COUNTS = (0, 1, 1, 1, 2, 2, 3, 4)
 AREAS = (1, 2, 4, 9, 16, 24, 32, 40, 48, 56, 66, 76)
 BORDER = 6
 GAP = 22
-"""Least distance of two target centres along the row or the column axis, in pixels."""
+"""Least distance of two target centres, the larger of rows and columns, in pixels."""
 HALF = 1 - math.sqrt(0.5)
-"""Where the spot profile (1 - u)^2 falls to half: u = 1 - sqrt(1/2)."""
+"""Argument at which the spot profile (1 - u)^2 falls to half: u = 1 - sqrt(1/2)."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target as put in: centre and mask area in pixels, signal-to-clutter ratio, peak in grey levels."""
+    """Target of a scene: centre and mask area in pixels, signal-to-clutter ratio, peak in grey levels."""
 
     row: float
     column: float
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A generated frame: levels 0 to 255, mask 0 or 255, both (128, 128), and the targets in it."""
+    """Generated frame: levels 0 to 255, mask 0 or 255, both (128, 128), and its targets."""
 
     kind: str
     grey: Pixels
@@ -61,26 +61,26 @@ class Scene:
 
 
 class Dice:
-    """Random numbers from a Philox generator's raw 64-bit output: a stream NumPy promises never to change."""
+    """Random numbers from a Philox generator's raw 64-bit output, a stream that NumPy promises not to change."""
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.Philox(np.random.SeedSequence(key))
 
     def whole(self, low: int, high: int) -> int:
-        """An integer from low to high, both included."""
+        """Integer from low to high, both included."""
         return low + int(self._bits.random_raw()) % (high - low + 1)
 
     def real(self, low: float, high: float) -> float:
-        """A number from low to high, of 53 random bits."""
+        """Number from low to high, of 53 random bits."""
         return low + (high - low) * ((int(self._bits.random_raw()) >> 11) * 2.0**-53)
 
-    def plane(self, height: int, width: int) -> Plane:
-        """(height, width) independent numbers from 0 to 1."""
+    def plane(self, height: int, width: int) -> DoublePlane:
+        """Independent numbers (height, width) from 0 to 1."""
         raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
         return (raw >> np.uint64(11)).astype(np.float64).reshape(height, width) * 2.0**-53
 
-    def bell(self, height: int, width: int) -> Plane:
-        """(height, width) independent, nearly normal numbers of mean 0 and variance 1: sums of eight bytes."""
+    def bell(self, height: int, width: int) -> DoublePlane:
+        """Independent, nearly normal numbers (height, width) of mean 0 and variance 1: sums of eight bytes."""
         raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
         total = sum((raw >> np.uint64(8 * byte)) & np.uint64(255) for byte in range(8))
         spread = math.sqrt(8 * (256.0**2 - 1) / 12)
@@ -88,10 +88,10 @@ class Dice:
 
 
 def checked_scene(card: Card, name: str) -> tuple[Pixels, Pixels]:
-    """Grey and mask of a named scene, (128, 128) each, proven against the card's digests.
+    """Grey levels and mask of a named scene, (128, 128) each, checked against the card's digests.
 
     Raises:
-        DataError: when the name is none of the card's, or this machine makes other pixels than the card says.
+        DataError: when the card does not have the name, or the pixels do not have its digest.
     """
     scene = named_scene(name)
     for kind, pixels in (("images", scene.grey), ("masks", scene.mask)):
@@ -102,7 +102,7 @@ def checked_scene(card: Card, name: str) -> tuple[Pixels, Pixels]:
 
 
 def named_scene(name: str) -> Scene:
-    """The scene called `scene-0001` and the like.
+    """Generate the scene of a name such as `scene-0001`.
 
     Raises:
         DataError: when the name has another form.
@@ -115,7 +115,7 @@ def named_scene(name: str) -> Scene:
 
 @functools.lru_cache(maxsize=1024)
 def make_scene(number: int, *, seed: int = SEED) -> Scene:
-    """The scene with that number."""
+    """Generate the scene of a number."""
     dice = Dice(seed, number)
     kind, paint = BACKGROUNDS[number % len(BACKGROUNDS)]
     levels = paint(dice)
@@ -131,8 +131,8 @@ def make_scene(number: int, *, seed: int = SEED) -> Scene:
     return Scene(kind, grey, mask, targets)
 
 
-def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int = 3) -> Plane:
-    """(128, 128) smooth noise from 0 to 1: lattice values joined by cubic ramps, each octave half as strong."""
+def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int = 3) -> DoublePlane:
+    """Smooth noise (128, 128) from 0 to 1: lattice values joined by cubic ramps, each octave half as strong."""
     total, weight, sum_of_weights = np.zeros((SIDE, SIDE)), 1.0, 0.0
     for _ in range(octaves):
         total += weight * _lattice(dice, max(cell_rows, 2), max(cell_columns, 2))
@@ -141,8 +141,8 @@ def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int =
     return total / sum_of_weights
 
 
-def paint_sky(dice: Dice) -> Plane:
-    """Sky that brightens towards the horizon, with clouds of soft and of hard edges."""
+def paint_sky(dice: Dice) -> DoublePlane:
+    """Paint a sky that brightens towards the horizon, with clouds of soft and of hard edges."""
     rows = _ramp()[:, None]
     base = dice.real(30, 70) + dice.real(10, 50) * rows + np.zeros((SIDE, SIDE))
     clouds = cloud_noise(dice, cell_rows=dice.whole(24, 48), cell_columns=dice.whole(32, 64), octaves=4)
@@ -150,8 +150,8 @@ def paint_sky(dice: Dice) -> Plane:
     return base + dice.real(30, 90) * _smooth_step((clouds - cover) * hardness)
 
 
-def paint_sea(dice: Dice) -> Plane:
-    """Sea of flat waves with glints, and sky above a horizon in most frames."""
+def paint_sea(dice: Dice) -> DoublePlane:
+    """Paint a sea of flat waves with glints, and in most frames sky above a horizon."""
     waves = cloud_noise(dice, cell_rows=dice.whole(4, 8), cell_columns=dice.whole(16, 40), octaves=2)
     levels = dice.real(40, 80) + dice.real(20, 45) * waves
     for _ in range(dice.whole(3, 9)):
@@ -164,8 +164,8 @@ def paint_sea(dice: Dice) -> Plane:
     return levels
 
 
-def paint_ground(dice: Dice) -> Plane:
-    """Fields with straight borders, roofs and roads, under uneven light."""
+def paint_ground(dice: Dice) -> DoublePlane:
+    """Paint fields with straight borders, roofs and roads, under uneven light."""
     levels = dice.real(50, 90) + dice.real(20, 50) * cloud_noise(dice, cell_rows=32, cell_columns=32, octaves=4)
     rows, columns = _ramp()[:, None], _ramp()[None, :]
     for _ in range(dice.whole(2, 4)):
@@ -178,12 +178,12 @@ def paint_ground(dice: Dice) -> Plane:
     return levels
 
 
-Painter = Callable[[Dice], Plane]
+Painter = Callable[[Dice], DoublePlane]
 BACKGROUNDS: tuple[tuple[str, Painter], ...] = (("sky", paint_sky), ("sea", paint_sea), ("ground", paint_ground))
 
 
-def add_decoys(levels: Plane, dice: Dice) -> None:
-    """Put thin lines and warm blobs larger than any target in: bright, but no targets."""
+def add_decoys(levels: DoublePlane, dice: Dice) -> None:
+    """Add bright objects that are not targets: thin lines, and warm blobs larger than any target."""
     for _ in range(dice.whole(0, 1)):
         _add_line(levels, dice)
     for _ in range(dice.whole(0, 2)):
@@ -193,14 +193,14 @@ def add_decoys(levels: Plane, dice: Dice) -> None:
         levels += dice.real(20, 70) * _spot(squared / (reach * reach))
 
 
-def add_hot_pixels(levels: Plane, dice: Dice) -> None:
-    """Put dead sensor elements in: single pixels without blur, as bright as targets."""
+def add_hot_pixels(levels: DoublePlane, dice: Dice) -> None:
+    """Add defective sensor elements: single pixels without blur, as bright as targets."""
     for _ in range(dice.whole(1, 4)):
         levels[dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 1)] += dice.real(25, 90)
 
 
-def add_targets(levels: Plane, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
-    """Put 0 to 4 targets in; the mask {0, 255} is where a target's own contribution exceeds half of its peak."""
+def add_targets(levels: DoublePlane, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
+    """Add 0 to 4 targets; the mask is 255 where a target's own contribution exceeds half of its peak, else 0."""
     clutter = levels.copy()
     mask = np.zeros((SIDE, SIDE), np.uint8)
     targets: list[Target] = []
@@ -220,7 +220,7 @@ def add_targets(levels: Plane, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
     return mask, tuple(targets)
 
 
-def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> Plane:
+def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> DoublePlane:
     values = dice.plane(SIDE // cell_rows + 2, SIDE // cell_columns + 2)
     top, down = _cells(cell_rows)
     left, across = _cells(cell_columns)
@@ -229,35 +229,35 @@ def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> Plane:
     return upper + down[:, None] * (lower - upper)
 
 
-def _cells(cell: int) -> tuple[NDArray[np.int64], Plane]:
+def _cells(cell: int) -> tuple[NDArray[np.int64], DoublePlane]:
     position = np.arange(SIDE)
     inside = (position % cell).astype(np.float64) / cell
     return position // cell, inside * inside * (3.0 - 2.0 * inside)
 
 
-def _ramp() -> Plane:
+def _ramp() -> DoublePlane:
     return np.arange(SIDE).astype(np.float64) / SIDE
 
 
-def _smooth_step(values: Plane) -> Plane:
+def _smooth_step(values: DoublePlane) -> DoublePlane:
     inside = np.clip(values + 0.5, 0.0, 1.0)
     return inside * inside * (3.0 - 2.0 * inside)
 
 
-def _squared_distance(row: float, column: float, *, stretch: float, tilt: float) -> Plane:
+def _squared_distance(row: float, column: float, *, stretch: float, tilt: float) -> DoublePlane:
     rows = np.arange(SIDE).astype(np.float64)[:, None] - row
     columns = np.arange(SIDE).astype(np.float64)[None, :] - column
     leaning = columns + tilt * rows
     return rows * rows * stretch + leaning * leaning / stretch
 
 
-def _spot(relative: Plane) -> Plane:
+def _spot(relative: DoublePlane) -> DoublePlane:
     inside = np.clip(1.0 - relative, 0.0, 1.0)
     return inside * inside
 
 
-def _add_line(levels: Plane, dice: Dice) -> None:
-    """A wire or mast: one or two pixels wide, from border to border, at any angle."""
+def _add_line(levels: DoublePlane, dice: Dice) -> None:
+    """Add a wire or mast: one or two pixels wide, from border to border, at any angle."""
     rows = np.arange(SIDE).astype(np.float64)[:, None]
     columns = np.arange(SIDE).astype(np.float64)[None, :]
     across, slope = (rows, columns) if dice.whole(0, 1) else (columns, rows)
@@ -272,8 +272,8 @@ def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
             return row, column
 
 
-def _local_clutter(levels: Plane, row: float, column: float) -> float:
-    """Standard deviation of the 33x33 pixels around a place, in levels, from 3 to 8; summed as integers, so exact."""
+def _local_clutter(levels: DoublePlane, row: float, column: float) -> float:
+    """Standard deviation of the 33x33 pixels around a place, limited to 3 to 8 levels; exact, as it sums integers."""
     top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
     window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)
     count, total, squares = window.size, int(window.sum()), int((window * window).sum())

@@ -1,8 +1,8 @@
-"""The files of a folder, or of an archive unpacked where nothing in it can do harm.
+"""Files of a folder, or of an archive that is unpacked without trust in its content.
 
-A member's name is only ever a key: on disk members are called by number, so no name can lead out of the folder. Names
-that try are refused all the same, as are links, devices, encrypted and doubled members, and whatever unpacks to more
-than the limits allow.
+A member's name is only a key: on disk members are named by number, so that no name can lead out of the folder. Names
+that try to are refused all the same, as are links, devices, encrypted and duplicate members, and archives that unpack
+to more than the limits allow.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ HEADS = {
     b"Rar!\x1a\x07": "rar",
     b"\x28\xb5\x2f\xfd": "zst",
 }
-"""The first bytes of a file to what it is."""
+"""First bytes of a file to its format."""
 
 OPENERS: Mapping[str, Callable[[IO[bytes]], Any]] = {
     "tar": lambda packed: packed,
@@ -57,12 +57,12 @@ DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAE
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may unpack to.
+    """Limits on the content of an archive.
 
     Attributes:
-        members: files and folders in it.
-        bytes: of all its files together.
-        ratio: how many times its own size that may be, from `free_ratio` bytes on.
+        members: number of files and folders.
+        bytes: size of all files together.
+        ratio: size of all files in multiples of the archive's own, checked beyond `free_ratio` bytes.
         header: bytes of one header, which is read into memory.
     """
 
@@ -75,11 +75,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a source holds.
+    """Content of a source.
 
     Attributes:
-        files: path inside the source to the file; of an archive only images and text files, unpacked.
-        total: all files in the source.
+        files: path inside the source to the file on disk; of an archive only unpacked images and text files.
+        total: number of all files in the source.
         form: `folder`, `zip`, `tar`, `tar.gz`, `tar.bz2` or `tar.xz`.
         sha256: of the archive; empty for a folder.
     """
@@ -91,10 +91,10 @@ class Contents:
 
 
 def open_source(path: Path, work: Path, *, limits: Limits | None = None, progress: Step | None = None) -> Contents:
-    """The files under a folder as they are, or those of an archive unpacked into the empty folder `work`.
+    """List the files of a folder where they are, or unpack those of an archive into the empty folder `work`.
 
     Raises:
-        DataError: when there is nothing at `path`, it is no folder or archive that can be read, or a member is refused.
+        DataError: when `path` does not exist, is no readable folder or archive, or has a member that is refused.
     """
     if path.is_dir():
         files = dict(_walk(path))
@@ -118,7 +118,7 @@ def open_source(path: Path, work: Path, *, limits: Limits | None = None, progres
 
 
 def archive_form(path: Path) -> str:
-    """What kind of archive a file is by its first bytes; empty for none.
+    """Format of an archive by its first bytes; empty for none.
 
     Raises:
         DataError: when it cannot be read or is empty.
@@ -137,7 +137,7 @@ def archive_form(path: Path) -> str:
 
 @dataclass
 class _Intake:
-    """Takes members one after the other, each under a number, and refuses what must not be taken."""
+    """Intake of an archive's members, each under a number; refuses members that break a rule or limit."""
 
     path: Path
     work: Path
@@ -151,12 +151,12 @@ class _Intake:
     _seen: set[str] = field(default_factory=set)
 
     def take(self, name: str, size: int) -> Path | None:
-        """Where to write a file of that name and size; None when it is not needed."""
+        """Path to write a file of that name and size to; None when it is not needed."""
         inside = self.check_name(name)
         self._count(size)
         key = unicodedata.normalize("NFC", inside.as_posix()).casefold()
         if key in self._seen:
-            raise self.refusal(name, "stands in the archive twice (letter case and accents aside)")
+            raise self.refusal(name, "is in the archive twice (letter case and accents aside)")
         self._seen.add(key)
         self.total += 1
         if _is_junk(inside) or inside.suffix.lower() not in WANTED:
@@ -168,7 +168,7 @@ class _Intake:
         return self.files[inside]
 
     def check_name(self, name: str) -> PurePosixPath:
-        """The member's path, when it stays inside."""
+        """Path of a member; one that leads out of the folder is refused."""
         self._members += 1
         if self._members > self.limits.members:
             raise DataError(f"{self.path}: more than {self.limits.members} members, expected a dataset; not unpacked")
@@ -218,7 +218,7 @@ def _take_zipped(member: zipfile.ZipInfo, intake: _Intake) -> Path | None:
 
 
 def _zipped_name(member: zipfile.ZipInfo) -> str:
-    """The member's name, read as UTF-8 also where the archive forgot to say so."""
+    """Name of a member, read as UTF-8 even if the archive does not declare it."""
     if member.flag_bits & 0x800:
         return member.orig_filename
     try:
@@ -257,7 +257,10 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, intake: _I
 
 
 class _Guarded(io.RawIOBase):
-    """A stream that gives no more in one read than a header may hold, and no more in all than the limits allow."""
+    """Stream that limits the size of one read and of the whole.
+
+    tarfile reads a header's extension into memory at whatever length the archive states, before a member is seen.
+    """
 
     def __init__(self, stream: Any, path: Path, limits: Limits) -> None:
         self._stream, self._path, self._limits = stream, path, limits
@@ -291,7 +294,7 @@ def _damage_told(path: Path) -> Iterator[None]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Every file below a folder, by its path from there; links to folders are followed once."""
+    """Yield every file below a folder with its path relative to it; links to folders are followed once."""
     visited: set[str] = set()
 
     def cannot(error: OSError) -> None:
@@ -310,7 +313,7 @@ def _walk(folder: Path) -> Iterator[tuple[PurePosixPath, Path]]:
 
 
 def _is_junk(inside: PurePosixPath) -> bool:
-    """Whether an operating system put it there."""
+    """Return true for files that operating systems leave in folders."""
     return any(part.startswith(".") or part.lower() in JUNK for part in inside.parts)
 
 

@@ -1,4 +1,4 @@
-"""Image files brought to what a run reads: 8 bits a channel, grey or RGB, losslessly stored.
+"""Conversion of image files to what a run reads: 8 bits per channel, grey or RGB, stored without loss.
 
 Sixteen bits become eight by one linear rule over all the deep images of a dataset, so that levels stay comparable
 between its images: level = round((value - low) * 255 / (high - low)), low and high the smallest and largest value of
@@ -26,14 +26,14 @@ STORED_AS_THEY_ARE = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 @dataclass(frozen=True)
 class Unread:
-    """Files that a run cannot read and a conversion can: of more than 8 bits, and with ink instead of light."""
+    """Files that a run can read only after conversion: of more than 8 bits per channel, and of CMYK inks."""
 
     deep: tuple[Path, ...]
     ink: tuple[Path, ...]
 
 
 def find_unread(paths: Iterable[Path]) -> Unread:
-    """The files among these that only a conversion makes readable; files that nothing can read are left to others."""
+    """Find the files that need conversion; files that cannot be read at all are left to later checks."""
     modes = {path: _mode(path) for path in paths}
     return Unread(
         tuple(path for path, mode in modes.items() if mode in DEEP),
@@ -42,10 +42,10 @@ def find_unread(paths: Iterable[Path]) -> Unread:
 
 
 def refuse_unread(unread: Unread) -> None:
-    """Nothing, when a run can read all the files.
+    """Raise DataError if files need conversion.
 
     Raises:
-        DataError: when there is anything to convert, with the first file, how many there are and what to do.
+        DataError: with the first file, the number of such files and what to do.
     """
     for paths, what in ((unread.deep, "more than 8 bits a pixel"), (unread.ink, "CMYK")):
         if paths:
@@ -56,7 +56,7 @@ def refuse_unread(unread: Unread) -> None:
 
 
 def convert_folder(folder: Path, progress: Step | None = None) -> tuple[str, ...]:
-    """Store every image under `folder/images` and `folder/masks` as an 8-bit PNG; what was done, one sentence each.
+    """Store all images in `folder/images` and `folder/masks` as 8-bit PNG, and return a sentence for each change made.
 
     Raises:
         DataError: when a file is not an image or damaged.
@@ -98,7 +98,7 @@ def _mode(path: Path) -> str:
 
 
 def _range(kind: str, paths: Sequence[Path]) -> tuple[float, float] | None:
-    """Smallest and largest value of all deep files of a kind; None without any."""
+    """Smallest and largest value of all deep files of a kind; None if there are none."""
     if not paths:
         return None
     spans = [(float(values.min()), float(values.max())) for values in map(_values, paths)]
@@ -128,6 +128,6 @@ def _store(path: Path, span: tuple[float, float] | None) -> None:
 
 
 def _eight_bits(values: np.ndarray, span: tuple[float, float]) -> Pixels:
-    """Levels 0 to 255 of values between the two ends; halves go to the even neighbour."""
+    """Scale values between the two ends to levels 0 to 255; halves round to even."""
     low, high = span
     return np.rint((values.astype(np.float64) - low) * 255 / (high - low)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A dataset from where its authors keep it: downloaded and imported, or exact words on how to get it by hand."""
+"""Datasets from their authors' addresses: download and import, or the exact steps where a person has to download."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 from bench.data.catalogue.cards import Card, Source, load_card
 from bench.data.importing.download import Patience, Received, download
-from bench.data.importing.importer import Import, Request, Steps, import_dataset, replace_dataset, work_in
-from bench.data.importing.lock import alone
+from bench.data.importing.importer import Import, ImportRequest, Steps, import_dataset, replace_dataset, work_in
+from bench.data.importing.lock import locked
 from bench.digest import file_digest
 from bench.errors import DataError
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """What to fetch.
+    """Address and expected content of a download.
 
     Attributes:
-        request: the import that follows; its source is where the download is kept meanwhile.
-        url: of an archive.
-        sha256, size: what the archive must have; empty and None where nobody has said.
+        request: the import that follows; its source is the downloaded file.
+        url: address of an archive.
+        sha256, size: SHA-256 and bytes that the archive must have; empty and None where they are not known.
     """
 
-    request: Request
+    request: ImportRequest
     url: str
     sha256: str = ""
     size: int | None = None
@@ -35,12 +35,12 @@ class Fetch:
             raise DataError(f"--sha256 {self.sha256!r}: expected 64 hexadecimal digits")
 
 
-def plan_fetch(request: Request, *, url: str = "", sha256: str = "") -> Fetch | None:
-    """What to fetch for a dataset: from the given address or its card's; None where only a person can get it.
+def plan_fetch(request: ImportRequest, *, url: str = "", sha256: str = "") -> Fetch | None:
+    """Plan a download from the given address or the card's; None where only a person can download the dataset.
 
     Raises:
         UnknownNameError: with suggestions, when there is no such dataset.
-        DataError: when it is generated, or the digest is none.
+        DataError: when the dataset is generated, or the digest is malformed.
     """
     card = load_card(request.dataset)
     if card.generated:
@@ -63,10 +63,10 @@ def fetch_dataset(
     steps: Steps | None = None,
     patience: Patience | None = None,
 ) -> Import:
-    """The dataset in its place, downloaded, checked and imported; the archive is removed then.
+    """Download, check and import a dataset; the archive is removed after the import.
 
     Raises:
-        DataError: when the place is taken, the download or the import fails; an archive that came whole is kept.
+        DataError: when the dataset's folder exists, or the download or import fails; a complete archive is kept.
     """
     request = fetch.request
     goal, part = request.data / request.dataset, request.source
@@ -74,7 +74,7 @@ def fetch_dataset(
         raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
     work_in(request.data)
     busy = f"{request.data}: another fetch of {request.dataset} is at work there; wait for it"
-    with alone(request.data / f".fetch-{request.dataset}.lock", busy):
+    with locked(request.data / f".fetch-{request.dataset}.lock", busy):
         download(fetch.url, part, received=received, patience=patience)
         _check_archive(fetch)
         made = _bring_in(request, part, replacing=replacing, steps=steps)
@@ -83,7 +83,7 @@ def fetch_dataset(
 
 
 def instructions(card: Card, data: Path) -> tuple[str, ...]:
-    """How a person gets a dataset that no program can fetch, one step a line."""
+    """Steps by which a person obtains a dataset that no program can fetch, one per line."""
     why = "has no files of its own" if card.mixture_of else "cannot be fetched by a program"
     lines = [f"{card.name} {why}; do this:"]
     for source in card.sources:
@@ -106,7 +106,7 @@ def _steps_to(card: Card, source: Source, data: Path) -> list[str]:
 
 
 def _describe(source: Source) -> str:
-    """A source in one line, with what nobody has checked about it."""
+    """Source in one line, with a note if its address was not tried."""
     proven = "" if source.tried else " (this address was not tried when the card was written)"
     return f"{source.url}{proven}: {source.holds}"
 
@@ -121,7 +121,7 @@ def _check_archive(fetch: Fetch) -> None:
         raise DataError(f"{fetch.url}: SHA-256 of what came is {found}, expected {fetch.sha256.lower()}; {kept}")
 
 
-def _bring_in(request: Request, part: Path, *, replacing: bool, steps: Steps | None) -> Import:
+def _bring_in(request: ImportRequest, part: Path, *, replacing: bool, steps: Steps | None) -> Import:
     bring = replace_dataset if replacing else import_dataset
     try:
         return bring(request, steps=steps)

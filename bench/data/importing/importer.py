@@ -1,7 +1,7 @@
-"""A dataset brought into the data folder from whatever people have: recognised, checked, and put in place in one step.
+"""Import of a dataset into the data folder: its layout is recognised, its files are checked, and it is moved in place.
 
-Everything happens in a hidden folder beside the goal, on the same file system; the last step is one rename. A kill at
-any time leaves nothing or the finished folder, and what it left behind is removed by the next import.
+All work is done in a hidden folder beside the goal, on the same file system; the last step is one rename. So a killed
+import leaves either no dataset or the finished one, and the next import removes its hidden folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.data.catalogue.splits import check_names, read_list
 from bench.data.importing.archives import Contents, Limits, open_source
 from bench.data.importing.convert import convert_folder, find_unread, refuse_unread
 from bench.data.importing.layouts import Plan, listed_name, recognise
-from bench.data.importing.lock import alone
+from bench.data.importing.lock import locked
 from bench.data.importing.verify import LISTS, Verification, verify_folder
 from bench.errors import DataError
 from bench.progress import Step
@@ -32,20 +32,20 @@ from bench.progress import Step
 RECORD_FILE = "import.json"
 
 Steps = Callable[[str, int, int], None]
-"""Called with (what is being done, done, in all)."""
+"""Called with (name of the step, done, total)."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to import and how.
+class ImportRequest:
+    """Source and options of an import.
 
     Attributes:
         dataset: name of the card.
         source: a folder or an archive.
-        data: the folder that gets `<dataset>`.
-        layout: name of the layout, where it is not to be recognised.
+        data: the folder in which `<dataset>` is made.
+        layout: name of the layout; None recognises it.
         convert: whether every file becomes an 8-bit PNG; if not, bmp and jpg stay and deep images are refused.
-        origin: where the source came from, for the record; default its path.
+        origin: address or path that the source came from, for the record; default its path.
     """
 
     dataset: str
@@ -58,18 +58,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Import:
-    """What an import made of a source.
+    """Result of an import.
 
     Attributes:
-        folder: where the dataset lies, or would.
-        origin, sha256, form: of the source; the digest only of an archive.
-        layout, root: the form that was recognised, and the folder inside the source that held it.
-        images, lists: how many pairs and lists were taken.
-        renamed: image and mask files whose name changed.
-        left_out: files of the source that are none of these.
-        conversions: what was done to pixels or formats, one sentence each.
+        folder: the dataset's folder, which a trial does not make.
+        origin, sha256, form: origin, digest and format of the source; the digest only of an archive.
+        layout, root: the layout that was recognised, and the folder inside the source that held it.
+        images, lists: numbers of pairs and lists that were taken.
+        renamed: number of image and mask files whose name changed.
+        left_out: number of files of the source that were not taken.
+        conversions: changes of pixels or formats, one sentence each.
         notes: lists that were renamed, or left out although they name images, one sentence each.
-        proof: the folder against its card.
+        proof: comparison of the folder with its card.
     """
 
     dataset: str
@@ -88,12 +88,12 @@ class Import:
     proof: Verification
 
 
-def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
-    """The dataset in its place, which must be free.
+def import_dataset(request: ImportRequest, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """Import a dataset whose folder does not exist yet.
 
     Raises:
         UnknownNameError: with suggestions, when there is no such dataset or layout.
-        DataError: when the source cannot be read, no layout fits, a file is unusable, or the place is taken.
+        DataError: when the source cannot be read, no layout fits, a file is unusable, or the folder exists.
     """
     goal = request.data / request.dataset
     if os.path.lexists(goal):
@@ -103,11 +103,11 @@ def import_dataset(request: Request, *, steps: Steps | None = None, limits: Limi
     return made
 
 
-def replace_dataset(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
-    """The dataset in its place, in which an older one may lie; that is removed once the new one stands.
+def replace_dataset(request: ImportRequest, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """Import a dataset in place of an older one, which is removed once the new one is in place.
 
     Raises:
-        LookupError, DataError: as for `import_dataset`; the older one is as it was then.
+        LookupError, DataError: as for `import_dataset`; the older one is unchanged then.
     """
     goal = request.data / request.dataset
     with _staged(request, steps, limits) as (made, stage):
@@ -119,8 +119,8 @@ def replace_dataset(request: Request, *, steps: Steps | None = None, limits: Lim
     return made
 
 
-def try_import(request: Request, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
-    """What an import would make of a source: everything but the last step is done, and then undone.
+def try_import(request: ImportRequest, *, steps: Steps | None = None, limits: Limits | None = None) -> Import:
+    """Try an import: do everything but the last step, remove the result, and report on it.
 
     Raises:
         LookupError, DataError: as for `import_dataset`.
@@ -130,14 +130,14 @@ def try_import(request: Request, *, steps: Steps | None = None, limits: Limits |
 
 
 @contextmanager
-def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Iterator[tuple[Import, Path]]:
-    """The finished folder under a hidden name, and what it holds; gone when the block ends, if it is still there."""
+def _staged(request: ImportRequest, steps: Steps | None, limits: Limits | None) -> Iterator[tuple[Import, Path]]:
+    """Make the dataset in a hidden folder; what the context does not move away is removed at its end."""
     card = load_card(request.dataset)
     if card.generated:
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
     work_in(request.data)
     busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
-    with alone(request.data / f".import-{card.name}.lock", busy):
+    with locked(request.data / f".import-{card.name}.lock", busy):
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
         try:
@@ -148,10 +148,10 @@ def _staged(request: Request, steps: Steps | None, limits: Limits | None) -> Ite
 
 
 def work_in(folder: Path) -> None:
-    """Make the data folder, if it is not there.
+    """Make the data folder if it does not exist.
 
     Raises:
-        DataError: when nothing can be written there.
+        DataError: when it cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,8 +164,8 @@ def work_in(folder: Path) -> None:
         ) from None
 
 
-def _recover(request: Request) -> None:
-    """Remove what a killed import left, and give an older dataset its place back if the new one never took it."""
+def _recover(request: ImportRequest) -> None:
+    """Remove leftovers of a killed import, and restore an older dataset that no new one replaced."""
     goal, aside = request.data / request.dataset, _aside(request)
     if os.path.lexists(aside) and not os.path.lexists(goal):
         aside.rename(goal)
@@ -174,7 +174,7 @@ def _recover(request: Request) -> None:
         _remove(leftover)
 
 
-def _aside(request: Request) -> Path:
+def _aside(request: ImportRequest) -> Path:
     return request.data / f".replaced-{request.dataset}"
 
 
@@ -186,7 +186,7 @@ def _remove(path: Path) -> None:
 
 
 class _Told:
-    """Progress of each step by its name; quiet where nobody listens."""
+    """Progress of each step by its name; silent without a receiver."""
 
     def __init__(self, steps: Steps | None) -> None:
         self._steps = steps
@@ -195,7 +195,7 @@ class _Told:
         return None if self._steps is None else partial(self._steps, what)
 
 
-def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limits | None) -> Import:
+def _stage(card: Card, request: ImportRequest, stage: Path, told: _Told, limits: Limits | None) -> Import:
     unpacked = stage.parent / "unpacked"
     unpacked.mkdir()
     contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
@@ -227,7 +227,7 @@ def _stage(card: Card, request: Request, stage: Path, told: _Told, limits: Limit
     return made
 
 
-def _recognised(request: Request, contents: Contents) -> Plan:
+def _recognised(request: ImportRequest, contents: Contents) -> Plan:
     try:
         return recognise(contents.files.keys(), request.dataset, layout=request.layout)
     except DataError as error:
@@ -235,7 +235,7 @@ def _recognised(request: Request, contents: Contents) -> Plan:
 
 
 def _check_room(contents: Contents, plan: Plan, data: Path) -> None:
-    """A folder is copied, so that its files need room once more; an archive's are there already."""
+    """Raise DataError if copies of a folder's files do not fit; files of an archive are unpacked already."""
     if contents.form != "folder":
         return
     needed = sum(_file_size(contents.files[path]) for path in (*plan.images.values(), *plan.masks.values()))
@@ -252,7 +252,7 @@ def _file_size(path: Path) -> int:
 
 
 def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -> None:
-    """Put every image and mask under its name, its own extension in lower case behind it."""
+    """Copy or move every image and mask to its name, with its own extension in lower case."""
     pairs = [("images", *item) for item in plan.images.items()] + [("masks", *item) for item in plan.masks.items()]
     take = shutil.copyfile if contents.form == "folder" else shutil.move
     for kind in ("images", "masks"):
@@ -267,8 +267,8 @@ def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -
             progress(done, len(pairs))
 
 
-def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) -> tuple[int, tuple[str, ...]]:
-    """Keep the text files that name images, in the form of their names; how many there are, and what is to be told.
+def _write_lists(request: ImportRequest, contents: Contents, plan: Plan, stage: Path) -> tuple[int, tuple[str, ...]]:
+    """Store the text files that name images, with the images' new names; return their number, and notes on others.
 
     Raises:
         DataError: when a list names images that are not there, or a text file cannot be read.
@@ -294,7 +294,7 @@ def _write_lists(request: Request, contents: Contents, plan: Plan, stage: Path) 
     return len(kept), tuple(notes)
 
 
-def _refuse_absent(request: Request, plan: Plan, path: PurePosixPath, names: Sequence[str]) -> None:
+def _refuse_absent(request: ImportRequest, plan: Plan, path: PurePosixPath, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in plan.images]
     if absent:
         shown = ", ".join(absent[:3])
@@ -303,7 +303,7 @@ def _refuse_absent(request: Request, plan: Plan, path: PurePosixPath, names: Seq
 
 
 def _listed(dataset: str, path: Path) -> tuple[tuple[str, ...], str]:
-    """The names in a text file; and why it cannot be a list, with the names that it seems to hold."""
+    """Names in a text file, and the reason if it cannot be a list, with the names that it seems to hold."""
     try:
         names = tuple(listed_name(line, dataset) for line in read_list(path))
         check_names(path, names)
@@ -313,7 +313,7 @@ def _listed(dataset: str, path: Path) -> tuple[tuple[str, ...], str]:
 
 
 def _seeming_names(dataset: str, path: Path) -> tuple[str, ...]:
-    """The lines of a file that is no list, folders taken off, and the zeros of UTF-16.
+    """Lines of a file that is no list, without folders and the zero bytes of UTF-16.
 
     Raises:
         DataError: when it cannot be read at all.
@@ -328,13 +328,13 @@ def _seeming_names(dataset: str, path: Path) -> tuple[str, ...]:
 
 
 def _list_file(path: PurePosixPath, root: PurePosixPath) -> str:
-    """`img_idx/train.txt` as `train.txt`, `idx_427/train.txt` as `idx_427-train.txt`."""
+    """Name of a list's copy: `img_idx/train.txt` becomes `train.txt`, `idx_427/train.txt` `idx_427-train.txt`."""
     folders = [part for part in path.relative_to(root).parts[:-1] if part != LISTS]
     return "-".join((*folders, f"{path.stem}.txt"))
 
 
 def _free_name(file: str, taken: Collection[str]) -> str:
-    """The file's name, or with the first number behind it that makes it no other list's; letter case aside.
+    """File's name, with the first number that makes it unique if another list has it; letter case is ignored.
 
     >>> _free_name("train.txt", ["train.txt"])
     'train-2.txt'
@@ -344,7 +344,7 @@ def _free_name(file: str, taken: Collection[str]) -> str:
     return next(name for name in names if name.casefold() not in taken)
 
 
-def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ...]:
+def _settle_formats(request: ImportRequest, stage: Path, told: _Told) -> tuple[str, ...]:
     if request.convert:
         return convert_folder(stage, told.of("convert"))
     paths = [path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())]
@@ -353,7 +353,7 @@ def _settle_formats(request: Request, stage: Path, told: _Told) -> tuple[str, ..
 
 
 def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
-    """The sentences about the folder's later place."""
+    """Verification with the staging folder's path replaced by the final one in its sentences."""
     told = {
         name: tuple(sentence.replace(str(stage), str(goal)) for sentence in getattr(proof, name))
         for name in ("problems", "notes", "broken")
@@ -362,8 +362,8 @@ def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
 
 
 @contextmanager
-def _origins_told(request: Request, plan: Plan, stage: Path) -> Iterator[None]:
-    """Errors about a staged file as errors about the file that it came from."""
+def _origins_told(request: ImportRequest, plan: Plan, stage: Path) -> Iterator[None]:
+    """Raise errors about a staged file as errors about the file that it came from."""
     try:
         yield
     except DataError as error:

@@ -1,4 +1,4 @@
-"""The forms in which people keep datasets, recognised by their folders, and the one form that a run reads."""
+"""Folder layouts of datasets as people keep them, recognised by their folders, and the one that a run reads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bench.registry import unknown
 
 PIXELS = "_pixels0"
 LIST_DEPTH = 2
-"""How many folders below the root a list may lie: img_idx/train_NAME.txt, 50_50/train.txt."""
+"""Most folders between the root and a list, as in img_idx/train_NAME.txt."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Two folders that belong together, below the root of a dataset; `part` where the names depend on it."""
+    """Folders of images and masks below the root of a dataset; `part` is set where names depend on it."""
 
     images: str
     masks: str
@@ -26,14 +26,14 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A form in which a dataset is kept.
+class FolderLayout:
+    """Folders in which a dataset is kept.
 
     Attributes:
-        name: what `--layout` takes.
-        whose: who keeps it so.
-        parts: its folders; letter case does not matter.
-        mask_suffix: what the names of masks have behind the image's name.
+        name: value of `--layout`.
+        whose: publishers or projects that use it.
+        parts: its folders; letter case is ignored.
+        mask_suffix: suffix of the masks' names after the image's name.
     """
 
     name: str
@@ -43,24 +43,24 @@ class Layout:
 
     @property
     def folders(self) -> str:
-        """Its folders in one line."""
+        """Folders in one line."""
         return ", ".join(f"{part.images} + {part.masks}" for part in self.parts)
 
 
 LAYOUTS = (
-    Layout("images-masks", "BasicIRSTD, DNANet and most others", (Part("images", "masks"),)),
-    Layout("sirst", "SIRST, version 1 as published", (Part("images", "masks"),), PIXELS),
-    Layout("sirst-v2", "SIRST, version 2 as published", (Part("mixed", "annotations/masks"),), PIXELS),
-    Layout("irstd-1k", "IRSTD-1k as published", (Part("IRSTD1k_Img", "IRSTD1k_Label"),)),
-    Layout(
+    FolderLayout("images-masks", "BasicIRSTD, DNANet and most others", (Part("images", "masks"),)),
+    FolderLayout("sirst", "SIRST, version 1 as published", (Part("images", "masks"),), PIXELS),
+    FolderLayout("sirst-v2", "SIRST, version 2 as published", (Part("mixed", "annotations/masks"),), PIXELS),
+    FolderLayout("irstd-1k", "IRSTD-1k as published", (Part("IRSTD1k_Img", "IRSTD1k_Label"),)),
+    FolderLayout(
         "sirst-aug",
         "SIRST-Aug as published (AGPCNet)",
         (Part("trainval/images", "trainval/masks", "trainval"), Part("test/images", "test/masks", "test")),
     ),
-    Layout(
+    FolderLayout(
         "train-test", "many", (Part("train/images", "train/masks", "train"), Part("test/images", "test/masks", "test"))
     ),
-    Layout(
+    FolderLayout(
         "train-val-test",
         "many",
         (
@@ -69,29 +69,29 @@ LAYOUTS = (
             Part("test/images", "test/masks", "test"),
         ),
     ),
-    Layout("image-mask", "some", (Part("image", "mask"),)),
-    Layout("img-mask", "some", (Part("img", "mask"),)),
-    Layout("imgs-masks", "some", (Part("imgs", "masks"),)),
-    Layout("img-label", "some", (Part("img", "label"),)),
-    Layout("image-label", "some", (Part("image", "label"),)),
-    Layout("images-labels", "some", (Part("images", "labels"),)),
-    Layout("voc", "those who follow Pascal VOC", (Part("JPEGImages", "SegmentationClass"),)),
+    FolderLayout("image-mask", "some", (Part("image", "mask"),)),
+    FolderLayout("img-mask", "some", (Part("img", "mask"),)),
+    FolderLayout("imgs-masks", "some", (Part("imgs", "masks"),)),
+    FolderLayout("img-label", "some", (Part("img", "label"),)),
+    FolderLayout("image-label", "some", (Part("image", "label"),)),
+    FolderLayout("images-labels", "some", (Part("images", "labels"),)),
+    FolderLayout("voc", "those who follow Pascal VOC", (Part("JPEGImages", "SegmentationClass"),)),
 )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an import takes, by the names that files get.
+    """Files that an import takes, by their new names.
 
     Attributes:
-        layout: the form that was recognised.
+        layout: the layout that was recognised.
         root: the folder inside the source that holds it; `.` for the source itself.
         images, masks: name without extension to path inside the source.
         lists: text files that may be lists of names.
         renamed: image and mask files whose name changes.
     """
 
-    layout: Layout
+    layout: FolderLayout
     root: PurePosixPath
     images: Mapping[str, PurePosixPath]
     masks: Mapping[str, PurePosixPath]
@@ -103,7 +103,7 @@ class Plan:
 class _Fit:
     """A layout at a place, with the files of each part's two folders."""
 
-    layout: Layout
+    layout: FolderLayout
     root: PurePosixPath
     files: tuple[tuple[str, str, tuple[PurePosixPath, ...]], ...]  # (images or masks, part, paths)
 
@@ -113,11 +113,11 @@ class _Fit:
 
 
 def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | None = None) -> Plan:
-    """What to take from a source that holds these paths, for a dataset.
+    """Plan what to take from a source that holds these paths.
 
     Raises:
         UnknownNameError: with suggestions, when no layout is called `layout`.
-        DataError: when none fits or several do, two files would get one name, or an image or mask has no partner.
+        DataError: when none or several fit, two files would get one name, or an image or mask has no partner.
     """
     fit = _choose(_find_fits(paths, layout), paths, dataset)
     images, masks = (_named(fit, kind, dataset) for kind in ("images", "masks"))
@@ -127,7 +127,7 @@ def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | N
 
 
 def _find_fits(paths: Collection[PurePosixPath], wanted: str | None) -> list[_Fit]:
-    """Every layout at every place, without those that are a part of another."""
+    """Find every layout at every place, without those whose files are part of another one's."""
     known = {layout.name: layout for layout in LAYOUTS}
     if wanted is not None and wanted not in known:
         raise UnknownNameError(unknown("layout", wanted, known))
@@ -142,7 +142,7 @@ def _find_fits(paths: Collection[PurePosixPath], wanted: str | None) -> list[_Fi
 
 
 def _image_folders(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
-    """Image files by their folder, its letters in lower case."""
+    """Image files by folder, in lower case."""
     folders: dict[str, list[PurePosixPath]] = defaultdict(list)
     for path in paths:
         if path.suffix.lower() in SUFFIXES:
@@ -150,13 +150,13 @@ def _image_folders(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPa
     return folders
 
 
-def _roots(layout: Layout, folders: Iterable[str]) -> list[PurePosixPath]:
+def _roots(layout: FolderLayout, folders: Iterable[str]) -> list[PurePosixPath]:
     tail = PurePosixPath(layout.parts[0].images.casefold()).parts
     found = (PurePosixPath(folder).parts for folder in folders)
     return sorted({PurePosixPath(*parts[: -len(tail)]) for parts in found if parts[-len(tail) :] == tail})
 
 
-def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePosixPath]]) -> _Fit | None:
+def _fit(layout: FolderLayout, root: PurePosixPath, folders: Mapping[str, list[PurePosixPath]]) -> _Fit | None:
     places = [
         (kind, part.part, folders.get((root / folder.casefold()).as_posix(), []))
         for part in layout.parts
@@ -173,7 +173,7 @@ def _fit(layout: Layout, root: PurePosixPath, folders: Mapping[str, list[PurePos
 
 
 def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) -> _Fit:
-    """The only fit; of several the one in a folder of the dataset's name."""
+    """Choose the only fit, or of several the one in a folder named like the dataset."""
     named = [fit for fit in fits if plain(fit.root.name) == plain(dataset)]
     chosen = named if len(fits) > 1 and named else fits
     if len(chosen) == 1:
@@ -192,7 +192,7 @@ def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) ->
 
 
 def _named(fit: _Fit, kind: str, dataset: str) -> dict[str, PurePosixPath]:
-    """The name that every file of a kind gets, to the file."""
+    """Files of a kind by their new names."""
     named: dict[str, PurePosixPath] = {}
     seen: dict[str, PurePosixPath] = {}
     suffix = fit.layout.mask_suffix if kind == "masks" else ""
@@ -214,11 +214,11 @@ def _check_partners(images: Mapping[str, PurePosixPath], masks: Mapping[str, Pur
 
 
 def _list_files(paths: Iterable[PurePosixPath], root: PurePosixPath) -> tuple[PurePosixPath, ...]:
-    """Text files at the root or up to two folders below it."""
+    """Text files at most `LIST_DEPTH` levels below the root."""
     inside = (path for path in paths if path.suffix.lower() == ".txt" and path.is_relative_to(root))
     return tuple(sorted(path for path in inside if len(path.relative_to(root).parts) <= LIST_DEPTH))
 
 
 def listed_name(written: str, dataset: str) -> str:
-    """The name that a line of a list means: without extension, in the dataset's form."""
+    """Name in a line of a list, without extension, in the dataset's published form."""
     return published_name(stem_of(written), dataset)

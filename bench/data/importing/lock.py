@@ -1,4 +1,4 @@
-"""One process at a time: a lock file that is gone when the work is done."""
+"""Lock files, which are removed when the work is done."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bench.errors import DataError
 
 
 @contextmanager
-def alone(lock: Path, busy: str) -> Iterator[None]:
-    """No other process holds the lock meanwhile; a killed one holds nothing back.
+def locked(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock that one process at a time can hold; the lock of a killed process is free.
 
-    The file is removed while it is still held: whoever opened it before then finds, once it is free, that it is no
+    The file is removed while it is still held: a process that had opened it finds, once it is free, that it is no
     longer the file of that name, and takes a new one.
 
     Raises:
-        DataError: with `busy`, when another process holds it.
+        DataError: with the message `busy`, when another process holds it.
     """
     held = FileLock(lock, timeout=0)
     try:

@@ -1,4 +1,4 @@
-"""A dataset folder proven against its card: every difference, one sentence each."""
+"""Verification of a dataset's folder against its card: every difference in one sentence."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FOLDERS = ("images", "masks")
 LISTS = "img_idx"
 FORMAT_SUFFIXES = {"PNG": (".png",), "BMP": (".bmp",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff")}
 MOST_ALIKE = 3
-"""Notes of one kind that are told one by one; the rest is a number."""
+"""Notes of one kind that are reported singly; the rest are counted."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a folder holds, measured against a card.
+    """Differences between a folder and a card.
 
     Attributes:
         dataset: name of the card.
-        files: image and mask files that were decoded.
-        problems: what differs from the card, one sentence each.
-        notes: what is as declared and yet worth knowing: repairs, missing digests, files that are ignored.
-        broken: those of the problems that no run could read over: files, pairs and lists that hold no usable image.
+        files: number of image and mask files that were decoded.
+        problems: differences from the card, one sentence each.
+        notes: findings that do not contradict the card: repairs, missing digests, ignored files.
+        broken: problems that would stop a run: files, pairs and lists that hold no usable image.
     """
 
     dataset: str
@@ -45,51 +45,51 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs from what the card can prove."""
+        """True if no difference from the card was found."""
         return not self.problems
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Problems, then notes."""
+        """Problems followed by notes."""
         return self.problems + self.notes
 
 
 @dataclass
 class Findings:
-    """Sentences as they are found."""
+    """Collector of problems and notes."""
 
     problems: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     _notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def problem(self, sentence: str) -> None:
-        """Something differs from the card."""
+        """Add a difference from the card."""
         self.problems.append(sentence)
 
     def unusable(self, sentence: str) -> None:
-        """Something differs from the card that no run could read over."""
+        """Add a difference from the card that would stop a run."""
         self.problems.append(sentence)
         self.broken.append(sentence)
 
     def note(self, kind: str, sentence: str) -> None:
-        """Something is worth knowing, among others of its kind."""
+        """Add a note to the others of its kind."""
         self._notes[kind].append(sentence)
 
     @property
     def notes(self) -> Iterator[str]:
-        """The notes by kind: the first three of each, and how many more."""
+        """Notes by kind: the first three of each, and the number of others."""
         for kind, sentences in self._notes.items():
             yield from sentences[:MOST_ALIKE]
             if len(sentences) > MOST_ALIKE:
                 yield f"and {len(sentences) - MOST_ALIKE} more: {kind}"
 
     def report(self, card: Card, files: int) -> Verification:
-        """All of it, frozen."""
+        """Result of the verification."""
         return Verification(card.name, files, tuple(self.problems), tuple(self.notes), tuple(self.broken))
 
 
 def verify(name: str, root: Path | None, progress: Step | None = None) -> Verification:
-    """A dataset's folder compared with its card: names, sizes, decoded pixels, mask values, list entries and repairs.
+    """Compare a dataset's folder with its card: names, sizes, decoded pixels, mask values, lists and repairs.
 
     Args:
         root: the folder that holds `<name>/images` and `<name>/masks`; not looked at for generated datasets.
@@ -108,7 +108,7 @@ def verify(name: str, root: Path | None, progress: Step | None = None) -> Verifi
 
 
 def verify_folder(card: Card, folder: Path, progress: Step | None = None) -> Verification:
-    """A folder that holds `images` and `masks`, compared with a card."""
+    """Compare a folder that holds `images` and `masks` with a card."""
     findings = Findings()
     found = {kind: _list_folder(folder / kind, findings) for kind in FOLDERS}
     _compare_names(card, folder, found, findings)
@@ -124,7 +124,7 @@ def verify_folder(card: Card, folder: Path, progress: Step | None = None) -> Ver
 
 
 def expected_files(card: Card) -> frozenset[str]:
-    """The names a dataset's images have: those with digests and all that its lists name; none where nobody knows."""
+    """Names of a dataset's images: those with digests and those in its lists; empty if there are neither."""
     listed = {
         name for split, parts in card.splits.items() for part in parts for name in list_names(card.name, split, part)
     }
@@ -185,7 +185,7 @@ def _compare_names(card: Card, folder: Path, found: dict[str, dict[str, Path]], 
 
 
 def _compare_counts(card: Card, folder: Path, found: dict[str, dict[str, Path]], findings: Findings) -> None:
-    """What can be said where no name is known: how many there are, and that each has its partner."""
+    """Compare the number of images with the card, and images with masks, where no names are known."""
     if len(found["images"]) != card.images:
         findings.problem(f"{folder / 'images'}: {len(found['images'])} images, the card says {card.images}")
     for kind, other in (("images", "masks"), ("masks", "images")):
@@ -194,7 +194,7 @@ def _compare_counts(card: Card, folder: Path, found: dict[str, dict[str, Path]],
 
 
 def _check_own_lists(card: Card, folder: Path, images: dict[str, Path], findings: Findings) -> None:
-    """The lists a downloaded folder carries in `img_idx`: every name has its image, and every image is named."""
+    """Check that every name in the lists of `img_idx` has an image, and that every image is named."""
     listed: set[str] = set()
     paths = sorted((folder / LISTS).glob("*.txt"))
     for path in paths:
@@ -241,7 +241,7 @@ def _decoded(kind: str, path: Path, findings: Findings) -> Pixels | None:
 
 
 def _check_file(card: Card, file: str, path: Path, pixels: Pixels, findings: Findings) -> None:
-    """Size and pixels against the digest, or without one the size alone; mask values; the extension."""
+    """Check size and pixels against the digest, or only the size without one; mask values; and the extension."""
     published = card.digests.get(file)
     if published is not None and published.size != pixels.shape[:2]:
         findings.problem(
@@ -272,7 +272,7 @@ def _check_levels(path: Path, mask: Pixels, findings: Findings) -> None:
 
 
 def _check_empty(card: Card, empty: list[Path], findings: Findings) -> None:
-    """Masks without a target: as many as the card counts, or told where nobody has counted."""
+    """Compare the number of masks without a target with the card, or note them if the card has no number."""
     if card.empty_masks is None:
         for path in empty:
             findings.note(

@@ -1,8 +1,8 @@
-"""Write the split lists and digest tables that lie beside the cards: how `datasets/` was made and is made again.
+"""Writing of the split lists and digest tables beside the cards, from which `datasets/` can be made again.
 
 `python -m bench.data.importing.write_lists lists PUBLISHED` reads the lists as their publishers keep them, under
 PUBLISHED; `python -m bench.data.importing.write_lists digests NAME [ROOT]` reads the images, or generates them.
-`add_split` puts lists of one's own beside the published ones.
+`add_split` adds a user's lists to the published ones.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ PUBLISHED = {
     ("NUDT-SIRST-Sea", "basicirstd", "train"): "basicirstd/NUDT-SIRST-Sea/train_NUDT-SIRST-Sea.txt",
     ("NUDT-SIRST-Sea", "basicirstd", "test"): "basicirstd/NUDT-SIRST-Sea/test_NUDT-SIRST-Sea.txt",
 }
-"""(dataset, split, part) to the list's place under the publishers' folder."""
+"""(dataset, split, part) to the path of the list in the publishers' folder."""
 
 WITHOUT = {("SIRST-v2", "v1fullv2target", "train"): "val"}
-"""Training lists that are published together with another part only, which is taken out of them."""
+"""Training lists that are published only together with another part, which is taken out of them."""
 
 SYNTHETIC_COUNTS = {"train": 320, "test": 80}
 
 
 def write_lists(published: Path) -> None:
-    """Write every list of every card, and beside each training list its held-out fifth."""
+    """Write every list of every card, and the held-out fifth of each training list."""
     for dataset, split, part in PUBLISHED:
         names = _published(published, (dataset, split, part))
         taken_out = _published(published, (dataset, split, WITHOUT.get((dataset, split, part), "")))
@@ -92,7 +92,7 @@ def _published(folder: Path, key: tuple[str, str, str]) -> tuple[str, ...]:
 
 
 def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: str, folder: Path | None = None) -> None:
-    """Put lists of one's own beside a dataset's card, with a held-out fifth, and name them in it.
+    """Add a user's lists as a split of a dataset, with a held-out fifth, and name them in its card.
 
     Args:
         parts: `train`, `test` and perhaps `val` to the list's file; an extension behind a name is taken off.
@@ -147,7 +147,7 @@ def _own_names(path: Path, card: Card) -> tuple[str, ...]:
 
 
 def _name_split(card: Path, split: str, counts: Mapping[str, int], *, held_out: int, source: str) -> None:
-    """Write the split into a card, and make it the default where there is none."""
+    """Write the split into a card, and make it the default if the card has none."""
     text = card.read_text(encoding="utf-8").rstrip("\n")
     text = text.removesuffix("[splits]").replace('default_split = ""', f'default_split = "{split}"').rstrip("\n")
     lines = [f'[splits."{split}"]', f"source = {json.dumps(source, ensure_ascii=False)}"]

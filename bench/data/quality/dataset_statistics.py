@@ -1,4 +1,4 @@
-"""What a dataset holds, measured: each image's size and brightness, each target's size, place, and how it stands out.
+"""Statistics of a dataset: size and brightness of every image, size, place and contrast of every target.
 
 Images N, targets T. Targets are components of 8 neighbours of masks above 127, surroundings are those of
 `bench.metrics.contrast`, grey levels those of Pillow's mode L, 0 to 255.
@@ -26,7 +26,7 @@ from bench.progress import Step
 from bench.types import Scoring
 
 MEASURE = Scoring("native")
-"""How masks are read: binary, components of 8 neighbours."""
+"""Scoring whose reading of masks is used: binary, components of 8 neighbours."""
 
 ALL = "all images"
 AT_ONCE = 64
@@ -49,7 +49,7 @@ TARGET_FIELDS = (
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A dataset's images and targets, measured.
+    """Measurements of a dataset's images and targets.
 
     Attributes:
         lists: title of every list (`basicirstd/test`) to the positions of its images; `all images` first.
@@ -98,7 +98,7 @@ class Description:
         return np.asarray(self.brightness - self.means[self.image])
 
     def take(self, title: str) -> Description:
-        """The images of one list, and their targets."""
+        """Measurements of the images of one list and of their targets."""
         chosen = self.lists[title]
         place = np.full(len(self.names), -1)
         place[chosen] = np.arange(len(chosen))
@@ -117,7 +117,7 @@ class Description:
 
 
 def describe(dataset: str, root: Path | None = None, *, split: str = "", progress: Step | None = None) -> Description:
-    """Everything measured on all images of a dataset, or on those of one split.
+    """Measure all images of a dataset, or those of one split.
 
     Args:
         root: the folder that holds `<dataset>/images` and `<dataset>/masks`; not looked at for generated datasets.
@@ -140,7 +140,7 @@ def describe(dataset: str, root: Path | None = None, *, split: str = "", progres
 
 
 def _frames(dataset: str, names: Sequence[str], *, root: Path | None, progress: Step | None) -> Iterator[Frame]:
-    """The frames, a few of them held at a time; of none, at least the folder is looked for."""
+    """Yield the frames, a few of them open at a time; without names, still check that the folder is there."""
     for at in range(0, max(len(names), 1), AT_ONCE):
         for done, frame in enumerate(_open(dataset, names[at : at + AT_ONCE], root), start=at + 1):
             yield frame
@@ -153,7 +153,7 @@ def _open(dataset: str, names: Sequence[str], root: Path | None) -> Frames:
 
 
 def measure(dataset: str, frames: Iterator[Frame] | Sequence[Frame], *, lists: dict[str, IntArray]) -> Description:
-    """What the frames hold, image by image and target by target."""
+    """Measure frames and their targets."""
     names: list[str] = []
     images: list[tuple[float, ...]] = []
     targets: list[tuple[float, ...]] = []
@@ -169,7 +169,7 @@ def measure(dataset: str, frames: Iterator[Frame] | Sequence[Frame], *, lists: d
 
 
 def _targets(frame: Frame, *, position: int) -> list[tuple[float, ...]]:
-    """A tuple a target, in the order of `TARGET_FIELDS`."""
+    """Measure the targets of a frame: a tuple each, in the order of `TARGET_FIELDS`."""
     truth = read_truth(frame.binary_mask, MEASURE)
     components, levels = truth.targets, frame.grey.astype(np.int64)
     is_background: BoolArray = frame.binary_mask == 0
@@ -198,7 +198,7 @@ def _targets(frame: Frame, *, position: int) -> list[tuple[float, ...]]:
 def _columns(
     lines: Sequence[tuple[float, ...]], fields: Sequence[str], *, whole: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """The tuples as an array a field, of whole numbers where the field is one."""
+    """Turn tuples into an array per field, of integers for the fields in `whole`."""
     table = np.array(lines, dtype=np.float64).reshape(len(lines), len(fields))
     return {
         field: table[:, at].astype(np.int64) if field in whole else table[:, at].copy()
@@ -208,18 +208,18 @@ def _columns(
 
 @dataclass(frozen=True)
 class Summary:
-    """One list in numbers: what a line of the table says.
+    """Summary of one list, a line of the table.
 
     Attributes:
-        images, targets: how many.
-        targets_an_image: mean.
-        without_targets: share of images without any, 0 to 1.
+        images, targets: their numbers.
+        targets_an_image: mean number of targets per image.
+        without_targets: share of images without targets, 0 to 1.
         sizes: smallest and largest height and width of the images, pixels; None without images.
         level: mean over images of their mean grey level; NaN without images.
         deviation: mean over images of the standard deviation of their levels.
         area, ratio, signal, border: lower quartile, median and upper quartile of target area (pixels),
             signal-to-clutter ratio, signal (grey levels) and distance to the border (pixels); NaN without targets.
-        undefined_ratios: targets without a ratio.
+        undefined_ratios: number of targets without a ratio.
     """
 
     dataset: str
@@ -239,7 +239,7 @@ class Summary:
 
 
 def summarise(described: Description) -> tuple[Summary, ...]:
-    """Every list of the dataset in numbers, all images first."""
+    """Summarise every list of the dataset, all images first."""
     return tuple(_summary(described.take(title), title) for title in described.lists)
 
 
@@ -265,7 +265,7 @@ def _summary(own: Description, title: str) -> Summary:
 
 
 def quartiles(values: NDArray[np.generic]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile, linear between two values; undefined ones left out, NaN of none.
+    """Lower quartile, median and upper quartile by linear interpolation, without undefined values; NaN of none.
 
     >>> quartiles(np.array([1.0, 2.0, 3.0, np.nan, 4.0, 5.0]))
     (2.0, 3.0, 4.0)
@@ -279,7 +279,7 @@ def quartiles(values: NDArray[np.generic]) -> tuple[float, float, float]:
 
 
 def image_lines(described: Description) -> Iterator[dict[str, object]]:
-    """A record an image, under the names of columns of a CSV."""
+    """Yield a record per image, under the names of CSV columns."""
     member: dict[int, list[str]] = {}
     for title, own in described.lists.items():
         for position in own.tolist() if title != ALL else []:
@@ -297,7 +297,7 @@ def image_lines(described: Description) -> Iterator[dict[str, object]]:
 
 
 def target_lines(described: Description) -> Iterator[dict[str, object]]:
-    """A record a target, in raster order within its image; an undefined number is empty."""
+    """Yield a record per target, in raster order within its image; undefined numbers are empty."""
     for index in range(len(described.areas)):
         yield {
             "image": described.names[described.image[index]],

@@ -1,4 +1,4 @@
-"""What the lists of a dataset share: names, pixels under other names, near duplicates; searched once, then cached."""
+"""Search for leaks between the lists of a dataset: shared names, equal pixels, near duplicates; results are cached."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bench.store.files import read_json, write_json
 log = logging.getLogger(__name__)
 
 SEARCH_VERSION = 1
-"""Raised when the search finds other pairs under the same thresholds."""
+"""Part of the cache key; it is incremented when the search finds other pairs under the same thresholds."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Twin:
     Attributes:
         one, two: names.
         correlation: of their band-pass maps over the common part, at full size.
-        orientation: how the first is turned to lie on the second, in words.
-        rows, cols: pixels by which it is moved then.
+        orientation: turn that brings the first onto the second, in words.
+        rows, cols: pixels by which the turned image is then moved down and to the right.
         common: share of the second that both show.
     """
 
@@ -62,18 +62,18 @@ class Twin:
 
     @property
     def is_same_view(self) -> bool:
-        """Whether they show the same view, not two views beside each other."""
+        """True if both show the same view and not two adjacent ones."""
         return self.common >= SAME_VIEW
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a search found among the images of some lists.
+    """Duplicates among the images of some lists.
 
     Attributes:
-        images: how many were compared.
+        images: number of images compared.
         exact: names of images with the same pixels, in order.
-        twins: near duplicates that are not exact, those that correlate most first.
+        twins: near duplicates that are not exact, by falling correlation.
     """
 
     images: int
@@ -83,17 +83,16 @@ class Pairs:
 
 @dataclass(frozen=True)
 class ListLeak:
-    """One list that is judged on, against what is learnt from in the same split.
+    """Comparison of a list used for selection or testing with the training list of its split.
 
     Attributes:
         judged, learnt: the two lists.
-        images: in the judged one.
-        shared: of these, that stand in the other list by name.
-        exact: that have the pixels of an image of the other list under another name.
-        near: that have a near duplicate in the other list, and are neither shared nor exact; None where pixels were
-            not compared.
-        same_view: of the near ones, those whose duplicate shows the same view.
-        first: the twins of the near ones, best first.
+        images: number of images in the judged list.
+        shared: names of the judged list that the other list contains too.
+        exact: names of the judged list whose pixels the other list has under another name.
+        near: number of further images with a near duplicate in the other list; None where pixels were not compared.
+        same_view: number of these whose near duplicate shows the same view.
+        first: the near duplicates, by falling correlation.
     """
 
     judged: ListName
@@ -107,22 +106,22 @@ class ListLeak:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing of it is learnt from; near duplicates are no fault of the list's."""
+        """True if none of its images is trained on; near duplicates do not count."""
         return not self.shared and not self.exact
 
 
 @dataclass(frozen=True, eq=False)
 class LeakReport:
-    """Everything that is known of what the lists of a dataset share.
+    """Result of a search for leaks between the lists of a dataset.
 
     Attributes:
         overlaps: names shared by any two lists.
-        near: (L, L) images of the row's list that have a twin, or an exact copy, in the column's; -1 where neither list
-            is judged on, for these are not compared; None without pixels.
-        leaks: every judged list of every split against what is learnt from in it.
-        pairs: of the search; None where pixels were not compared.
-        crossings: lists of other datasets that share pixels with one of these.
-        note: why pixels were not compared, or nothing.
+        near: (L, L) number of images of the row's list that have a twin or an exact copy in the column's; -1 where both
+            are training lists, which are not compared; None without pixels.
+        leaks: every judged list of every split, compared with the training list.
+        pairs: duplicates that were found; None where pixels were not compared.
+        crossings: lists of other datasets that share images with one of these.
+        note: reason why pixels were not compared, or empty.
     """
 
     dataset: str
@@ -135,7 +134,7 @@ class LeakReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no split learns from what it judges on."""
+        """True if no split trains on images that it selects or tests on."""
         return all(leak.is_clean for leak in self.leaks)
 
     def plain(self) -> dict[str, object]:
@@ -158,7 +157,7 @@ class LeakReport:
 
 @dataclass(frozen=True)
 class Sources:
-    """The images of a dataset: where each is, or that it is generated.
+    """Images of a dataset, from files or generated.
 
     Attributes:
         files: name to path; empty for a generated dataset.
@@ -172,13 +171,13 @@ class Sources:
         return checked_scene(self.card, name)[0] if self.card.generated else decode_grey(self._path(name))
 
     def digest(self, name: str) -> str:
-        """The digest of the decoded pixels."""
+        """Digest of the decoded pixels."""
         if self.card.generated:
             return self.card.digests[f"images/{name}"].sha256
         return pixel_digest(decode_rgb(self._path(name)))
 
     def content(self, name: str) -> bytes:
-        """What the cache's key is made of: the file's bytes, or the card's digest."""
+        """Content that the cache key depends on: the file's bytes, or the card's digest."""
         return self.digest(name).encode() if self.card.generated else self._path(name).read_bytes()
 
     def _path(self, name: str) -> Path:
@@ -188,7 +187,7 @@ class Sources:
 
 
 def open_sources(dataset: str, root: Path | None) -> Sources | str:
-    """The images of a dataset, or in a sentence why there are none."""
+    """Find the images of a dataset, or return a sentence that says why there are none."""
     card = load_card(dataset)
     if card.generated:
         return Sources(card)
@@ -201,13 +200,13 @@ def open_sources(dataset: str, root: Path | None) -> Sources | str:
 def find_leaks(
     dataset: str, root: Path | None = None, *, split: str = "", step: Step | None = None, cache: Path | None = None
 ) -> LeakReport:
-    """What the lists of a dataset share: names always, pixels where the images are there.
+    """Search for leaks between the lists of a dataset: by name, and by pixels if the images are there.
 
     Args:
         root: the folder that holds `<dataset>/images`.
-        split: this split alone; all where it is empty.
-        step: told (done, total) while images are read and pairs compared.
-        cache: folder of the cache; the usual one by default.
+        split: search this split only; empty searches all.
+        step: called with (done, total) while images are read and pairs compared.
+        cache: folder of the cache; default `cache_folder()`.
 
     Raises:
         UnknownNameError: with suggestions, when there is no such dataset or split.
@@ -232,7 +231,7 @@ def find_leaks(
 
 
 def _leaks(lists: Sequence[ListName], pairs: Pairs, *, compared: bool) -> Iterator[ListLeak]:
-    """Every judged list against what is learnt from beside it: the training list, or for a held-out fifth the rest."""
+    """Compare every judged list with its split's training list, or a held-out fifth with the other four fifths."""
     partners = _partners(pairs.exact)
     for judged in lists:
         if judged.part not in JUDGED:
@@ -258,7 +257,7 @@ def _with_near(leak: ListLeak, judged: set[str], known: set[str], twins: Sequenc
 
 
 def _partners(pairs: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
-    """Every name to those it is paired with."""
+    """Names that each name is paired with."""
     found: dict[str, set[str]] = {}
     for one, two in pairs:
         found.setdefault(one, set()).add(two)
@@ -282,9 +281,9 @@ def _near_matrix(lists: Sequence[ListName], pairs: Pairs) -> NDArray[np.int64]:
 def search(
     sources: Sources, lists: Sequence[ListName], *, step: Step | None = None, cache: Path | None = None
 ) -> Pairs:
-    """Exact and near duplicates among the images of the lists, of near ones at least one in a judged list; cached.
+    """Find exact and near duplicates among the images of the lists; pairs of two training images are not searched for.
 
-    The cache is keyed by names, file contents and thresholds, so that whatever changes is searched again.
+    Results are cached under names, file contents and thresholds, so that a change of any of them starts a new search.
     """
     judged = dict.fromkeys(name for each in lists if each.part in JUDGED for name in each.names)
     others = dict.fromkeys(name for each in lists for name in each.names if name not in judged)
@@ -310,7 +309,7 @@ def _search_key(sources: Sources, names: Sequence[str], judged: int) -> str:
 
 
 def _read_cached(path: Path) -> Pairs | None:
-    """The stored search, or None where there is none that can be read."""
+    """Result of an earlier search, or None if none can be read."""
     if not path.is_file():
         return None
     try:
@@ -322,7 +321,7 @@ def _read_cached(path: Path) -> Pairs | None:
 
 
 def _search(sources: Sources, names: Sequence[str], *, judged: int, step: Step | None) -> Pairs:
-    """Three stretches of one bar: images read, images compared with all others, proposed pairs looked at."""
+    """Search in three stretches of one progress bar: read images, propose pairs, confirm them."""
     bar = _Stretches(step, first=len(names) + judged)
     sketches, digests = [], {}
     for name in names:
@@ -343,7 +342,7 @@ def _search(sources: Sources, names: Sequence[str], *, judged: int, step: Step |
 
 
 def _exact(digests: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Pairs of names with one digest: each later one with the first of its kind and with those between."""
+    """All pairs of names with equal digests."""
     alike: dict[str, list[str]] = {}
     for name, digest in digests.items():
         alike.setdefault(digest, []).append(name)
@@ -351,17 +350,17 @@ def _exact(digests: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 class _Stretches:
-    """Progress over several loops, the length of the last of which is known late."""
+    """Progress over several loops, of which the last one's length becomes known later."""
 
     def __init__(self, step: Step | None, *, first: int) -> None:
         self._step, self._total, self._done = step, first, 0
 
     def lengthen(self, more: int) -> None:
-        """Further steps are to come."""
+        """Add further steps."""
         self._total += more
 
     def advance(self) -> None:
-        """One more step is done."""
+        """Report one more step."""
         self._done += 1
         if self._step is not None:
             self._step(self._done, self._total)

@@ -1,12 +1,12 @@
-"""Near duplicates: pairs of images that show the same place, found by hash and shift search, proven at full size.
+"""Near duplicates: pairs of images of the same place, proposed by hash and shift search, confirmed at full size.
 
 A pair is proposed when its perceptual hashes are alike in one of the eight orientations (a copy that was turned or
 mirrored), or when its thumbnails correlate at some shift (a camera that moved): roughly at 32 x 32 pixels, then at
-64 x 64 over the part that both show. It is a twin when its images correlate over that part at full size.
+64 x 64 over the part that both show. It is confirmed when its images correlate over that part at full size.
 
 All correlations are of band-pass maps: an image less its blur, over its local contrast. Raw grey levels of any two
 skies over land correlate at 0.9, band-pass maps of different places do not reach 0.8; docs/leaks.md says where the
-thresholds come from. Images without texture, such as an even sky, are twins of nothing.
+thresholds come from. Images without texture, such as an even sky, have no near duplicates.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from scipy import fft
 from bench.data.images.decode import Pixels
 from bench.progress import Step
 
-Plane = NDArray[np.float32]
-Read = Callable[[int], Pixels]
-"""The grey levels (H, W) of the image at a position."""
+BandPassMap = NDArray[np.float32]
+ReadGrey = Callable[[int], Pixels]
+"""Function from a position to the grey levels (H, W) of the image there."""
 
 SIDE, COARSE = 64, 32
 """Sides of the thumbnails, in pixels: all pairs are compared at the coarse one, those it leaves at the other."""
@@ -43,19 +43,19 @@ LEAST_THUMBNAIL = 0.5
 """Correlation of thumbnails over their common part that proposes a pair."""
 
 LEAST_CORRELATION = 0.8
-"""Correlation at full size, over the common part, from which a pair is a twin."""
+"""Correlation at full size, over the common part, from which a pair is confirmed."""
 
 LEAST_COMMON = 0.25
 """Share of the image that both must show: half of its height and half of its width."""
 
 SAME_VIEW = 0.9
-"""Share of the image from which a twin is the same view, not one beside it."""
+"""Common share of the image from which a pair shows the same view, not two adjacent ones."""
 
 REACH = 8
 """Pixels around a proposed shift in which the best one is looked for at full size."""
 
 EVEN = 1e-3
-"""Root mean square of a band-pass map below which it holds nothing but rounding."""
+"""Root mean square below which a band-pass map holds only rounding errors."""
 
 THRESHOLDS = {
     "sides": (SIDE, COARSE),
@@ -80,7 +80,7 @@ ORIENTATIONS = (
 
 @dataclass(frozen=True)
 class Proposal:
-    """A pair to be looked at: positions, and how the first image is turned and moved to lie on the second.
+    """Pair of positions to be confirmed, with the turn and shift that bring the first image onto the second.
 
     Attributes:
         orientation: index into `ORIENTATIONS`.
@@ -100,7 +100,7 @@ class Match:
 
     Attributes:
         correlation: over the common part, at full size, from `LEAST_CORRELATION` to 1.
-        rows, cols: pixels of the second image by which the first one lies lower and further right.
+        rows, cols: pixels of the second image by which the first one is moved down and to the right.
         common: share of the second image that both show.
     """
 
@@ -115,20 +115,24 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """What a search holds of one image: thumbnails (32, 32) and (64, 64) of mean 0 and length 1, and 8 hashes, one an
-    orientation."""
+    """Small description of one image, by which pairs are proposed.
 
-    coarse: Plane
-    thumbnail: Plane
+    Attributes:
+        coarse, thumbnail: band-pass maps (32, 32) and (64, 64) of mean 0 and Euclidean norm 1.
+        hashes: (8,) perceptual hash in each orientation.
+    """
+
+    coarse: BandPassMap
+    thumbnail: BandPassMap
     hashes: NDArray[np.uint64]
 
 
-def band_pass(levels: Pixels | Plane, *, fine: float, coarse: float, around: float, floor: float) -> Plane:
-    """The structure (H, W) between two scales, over its local contrast, cut at 3 so that no target outweighs a scene.
+def band_pass(levels: Pixels | BandPassMap, *, fine: float, coarse: float, around: float, floor: float) -> BandPassMap:
+    """Structure (H, W) between two scales, divided by its local contrast and clipped at 3, so that no target dominates.
 
     Args:
         fine, coarse: standard deviations of the two blurs, in pixels; 0 for no fine one.
-        around: that of the window contrast is measured in.
+        around: standard deviation of the window that contrast is measured in.
         floor: grey levels added to the contrast, so that noise stays small.
     """
     plane = np.asarray(levels, np.float32)
@@ -138,26 +142,26 @@ def band_pass(levels: Pixels | Plane, *, fine: float, coarse: float, around: flo
     return np.clip(detail / contrast, -3, 3).astype(np.float32)
 
 
-def full_map(levels: Pixels) -> Plane:
-    """The band-pass map at full size."""
+def full_map(levels: Pixels) -> BandPassMap:
+    """Band-pass map at full size."""
     return band_pass(levels, fine=1.0, coarse=8.0, around=12.0, floor=2.0)
 
 
 def oriented(plane: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """The plane (H, W) turned by quarter turns to the left, then mirrored left to right from index 4 on."""
+    """Turn a plane (H, W) by quarter turns to the left, and from index 4 on mirror it left to right afterwards."""
     turned = np.rot90(plane, orientation % 4)
     return np.ascontiguousarray(turned[:, ::-1] if orientation >= 4 else turned)
 
 
 def sketch(levels: Pixels) -> Sketch:
-    """Thumbnails and hashes of an image (H, W)."""
+    """Calculate the thumbnails and hashes of an image (H, W)."""
     small = np.asarray(cv2.resize(levels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     hashes = [_hash(oriented(small, index)) for index in range(len(ORIENTATIONS))]
     return Sketch(thumbnail(levels, COARSE), thumbnail(levels, SIDE), np.array(hashes, np.uint64))
 
 
-def thumbnail(levels: Pixels, side: int) -> Plane:
-    """The band-pass map of the image at (side, side), of mean 0 and length 1; zeros where the image is even."""
+def thumbnail(levels: Pixels, side: int) -> BandPassMap:
+    """Band-pass map of the image at (side, side), of mean 0 and Euclidean norm 1; zeros for an even image."""
     small = np.asarray(cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     plane = band_pass(small, fine=0.0, coarse=side / 16, around=3 * side / 32, floor=1.0)
     plane = plane - plane.mean()
@@ -166,16 +170,17 @@ def thumbnail(levels: Pixels, side: int) -> Plane:
 
 
 def _hash(small: NDArray[np.generic]) -> np.uint64:
-    """ImageHash's perceptual hash: which of the 64 lowest cosine coefficients are above their median."""
+    """ImageHash's perceptual hash: 64 bits, set where a low cosine coefficient is above the median."""
     bits = imagehash.phash(Image.fromarray(np.asarray(small, np.uint8))).hash
     return np.uint64(int.from_bytes(np.packbits(bits).tobytes(), "big"))
 
 
 def propose(sketches: Sequence[Sketch], *, judged: int, step: Step | None = None) -> list[Proposal]:
-    """The pairs that may be twins, in order; of each at most one proposal by hash and one by shift.
+    """Propose pairs of near duplicates, in order; at most one proposal by hash and one by shift for each pair.
 
     Args:
-        judged: the first so many images are compared with all that follow; the others not among each other.
+        judged: number of first images that are compared with all that follow; the others are not compared with each
+            other.
     """
     if not sketches:
         return []
@@ -193,18 +198,18 @@ def propose(sketches: Sequence[Sketch], *, judged: int, step: Step | None = None
 
 @dataclass(frozen=True, eq=False)
 class _Spectra:
-    """Thumbnails (N, side, side) and their Fourier transforms, with which all shifts of a pair are tried at once."""
+    """Thumbnails (N, side, side) and their Fourier transforms, which give the correlation at all shifts at once."""
 
-    planes: Plane
+    planes: BandPassMap
     spectra: NDArray[np.complex64]
 
     @staticmethod
-    def of(planes: Sequence[Plane]) -> _Spectra:
+    def of(planes: Sequence[BandPassMap]) -> _Spectra:
         stacked = np.array(planes)
         return _Spectra(stacked, np.asarray(fft.rfft2(stacked), np.complex64))
 
     def peaks(self, one: int, others: slice | NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """Of each other, the best correlation with `one` over all circular shifts, and the flat index of the shift."""
+        """Best correlation of `one` with each other image over all circular shifts, and that shift as a flat index."""
         side = self.planes.shape[1]
         surfaces = np.asarray(fft.irfft2(self.spectra[others] * np.conj(self.spectra[one]), s=(side, side)))
         flat = surfaces.reshape(-1, side * side)
@@ -213,7 +218,7 @@ class _Spectra:
 
 
 def _by_hash(hashes: NDArray[np.uint64], one: int) -> Iterator[Proposal]:
-    """Images behind `one` that it is like when turned the best way."""
+    """Propose later images whose hash is like that of `one` in its best orientation."""
     bits = np.bitwise_count(hashes[one + 1 :, :1] ^ hashes[one][None, :])  # (N - one - 1, 8)
     best = bits.argmin(axis=1)
     for index in np.flatnonzero(bits.min(axis=1) <= MOST_BITS):
@@ -221,7 +226,7 @@ def _by_hash(hashes: NDArray[np.uint64], one: int) -> Iterator[Proposal]:
 
 
 def _by_shift(coarse: _Spectra, thumbnails: _Spectra, one: int) -> Iterator[Proposal]:
-    """Images behind `one` whose thumbnails correlate with its over their common part, at the best shift."""
+    """Propose later images whose thumbnails correlate with that of `one` over their common part, at the best shift."""
     rough, _ = coarse.peaks(one, slice(one + 1, None))
     others = one + 1 + np.flatnonzero(rough >= LEAST_COARSE)
     _, peaks = thumbnails.peaks(one, others)
@@ -232,19 +237,19 @@ def _by_shift(coarse: _Spectra, thumbnails: _Spectra, one: int) -> Iterator[Prop
 
 
 def _signed(shift: int) -> int:
-    """A shift from 0 to 63, as one from -31 to 32."""
+    """Circular shift from 0 to 63 as a signed one from -31 to 32."""
     return shift - SIDE if shift > SIDE // 2 else shift
 
 
-def _shifted_correlation(one: Plane, two: Plane, shift: tuple[int, int]) -> float:
-    """The correlation over the common part when the first lies `shift` (rows, columns) lower and further right."""
+def _shifted_correlation(one: BandPassMap, two: BandPassMap, shift: tuple[int, int]) -> float:
+    """Correlation over the common part when the first is moved by `shift`, (rows, columns) down and to the right."""
     (top, bottom), (left, right) = (_common(extent, by) for extent, by in zip(two.shape, shift, strict=True))
     under = two[top + shift[0] : bottom + shift[0], left + shift[1] : right + shift[1]]
     return _correlation(one[top:bottom, left:right], under)
 
 
-def confirm(proposals: Sequence[Proposal], read: Read, *, step: Step | None = None) -> list[Match]:
-    """The proposed pairs that are twins, the best proposal of each, those that correlate most first."""
+def confirm(proposals: Sequence[Proposal], read: ReadGrey, *, step: Step | None = None) -> list[Match]:
+    """Confirm proposed pairs at full size: the best proposal of each pair, by falling correlation."""
     maps = lru_cache(maxsize=512)(lambda index: full_map(read(index)))
     best: dict[tuple[int, int], Match] = {}
     for done, proposal in enumerate(proposals, start=1):
@@ -257,8 +262,8 @@ def confirm(proposals: Sequence[Proposal], read: Read, *, step: Step | None = No
     return sorted(best.values(), key=lambda match: (-match.correlation, match.one, match.two))
 
 
-def _match(proposal: Proposal, read: Read, maps: Callable[[int], Plane]) -> Match | None:
-    """The pair as a twin, or None where it is none."""
+def _match(proposal: Proposal, read: ReadGrey, maps: Callable[[int], BandPassMap]) -> Match | None:
+    """Match of a proposed pair, or None if it is not confirmed."""
     two = maps(proposal.two)
     height, width = two.shape
     one = np.asarray(oriented(maps(proposal.one), proposal.orientation), np.float32)
@@ -273,11 +278,11 @@ def _match(proposal: Proposal, read: Read, maps: Callable[[int], Plane]) -> Matc
     return Match(proposal.one, proposal.two, correlation, proposal.orientation, rows, cols, common)
 
 
-def align(one: Plane, two: Plane, *, near: tuple[int, int]) -> tuple[float, tuple[int, int]]:
-    """The best correlation of two maps (H, W) over their common part, and the shift (rows, columns) it is found at.
+def align(one: BandPassMap, two: BandPassMap, *, near: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+    """Find the best correlation of two maps (H, W) over their common part, and its shift (rows, columns).
 
     Args:
-        near: shift in pixels, from which the best one is at most `REACH` away in both directions.
+        near: shift in pixels around which shifts up to `REACH` away are tried, in both directions.
     """
     (top, bottom), (left, right) = (_common(extent, shift) for extent, shift in zip(two.shape, near, strict=True))
     inner = one[top + REACH : bottom - REACH, left + REACH : right - REACH]
@@ -291,11 +296,11 @@ def align(one: Plane, two: Plane, *, near: tuple[int, int]) -> tuple[float, tupl
 
 
 def _common(extent: int, shift: int) -> tuple[int, int]:
-    """First row of the first image that lies on the second one when moved, and the row behind the last."""
+    """First and end row of the part of the first image that lies on the second one when moved."""
     return max(0, -shift), min(extent, extent - shift)
 
 
-def _correlation(one: Plane, two: Plane) -> float:
+def _correlation(one: BandPassMap, two: BandPassMap) -> float:
     """Pearson's correlation; 0 where one of the maps is flat."""
     first, second = (plane.astype(np.float64).ravel() - float(plane.mean()) for plane in (one, two))
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))

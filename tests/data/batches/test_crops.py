@@ -10,7 +10,7 @@ import torch
 
 from bench.data.batches.crops import Planes, flat_memory
 from bench.data.cache.array_file import Array
-from bench.data.cache.image_cache import Records, Shelf
+from bench.data.cache.image_cache import ImageCache, Records
 
 CPU = torch.device("cpu")
 SHAPES = [(1, 4, 5), (3, 6, 3), (1, 2, 11), (1, 9, 2)]
@@ -25,7 +25,7 @@ def kept(folder: Path, *, at_once: bool) -> Records:
 
     keys = [str(row).encode() for row in range(len(ARRAYS))]
     for count in [len(keys)] if at_once else range(1, len(keys) + 1):
-        records = Shelf(folder).fetch(keys[:count], make)
+        records = ImageCache(folder).fetch(keys[:count], make)
     return records
 
 

@@ -327,7 +327,7 @@ import numpy as np
 from bench.data.images.frames import Frames, _record
 from bench.data.batches.loader import Feed
 from bench.data.images.pairs import Pair
-from bench.data.cache.image_cache import Shelf
+from bench.data.cache.image_cache import ImageCache
 from bench.protocols.recipes import RECIPES
 from bench.types import Input
 
@@ -341,12 +341,12 @@ def make(row):
 
 count = int(sys.argv[1])
 input = Input("pillow-grey", 1, mean=0.0, std=255.0)
-few = Frames.of("synthetic", ["0"] * 32, Shelf(None).fetch([b"0"] * 32, make), colour=False)
+few = Frames.of("synthetic", ["0"] * 32, ImageCache(None).fetch([b"0"] * 32, make), colour=False)
 for batch in Feed(few, input=input, recipe=RECIPES.get("basicirstd"), seed=0, needs_start=False).epoch(0):
     pass
 before = held()
 keys = [row.to_bytes(32, "big") for row in range(count)]
-records = Shelf(Path(sys.argv[2])).fetch(keys, make)
+records = ImageCache(Path(sys.argv[2])).fetch(keys, make)
 frames = Frames.of("synthetic", [str(row) for row in range(count)], records, colour=False)
 shown = sum(len(b.name) for b in Feed(frames, input=input, recipe=RECIPES.get("basicirstd"), seed=0,
                                       needs_start=False).epoch(0))

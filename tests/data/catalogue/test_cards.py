@@ -107,6 +107,7 @@ def test_an_unknown_dataset_is_answered_with_the_nearest_names() -> None:
             'name = "X"\nsplits = {}\n[[sources]]\nurl = "u"\nkind = "ftp"\nholds = ""\n',
             "source u: kind is 'ftp', expected one of direct, page, mixture",
         ),
+        ('name = "X"\n[splits]\nown = 3\n', "not a dataset card .'int' object has no attribute 'pop'."),
         ('name = "X"\nsplits = {}\nheight = [1, 2, 3]\n', "not a dataset card .too many values"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from bench.data.catalogue.splits import list_names
 from bench.data.images.corrupted_frames import RECENT, Corrupted, as_seen
-from bench.data.images.corruptions import CORRUPTIONS, LEVELS, corruption_names, parse_corruption
+from bench.data.images.corruptions import CORRUPTIONS, SEVERITIES, corruption_names, parse_corruption
 from bench.data.images.frames import Frames, open_frames
 from bench.data.images.synthetic import make_scene
 
@@ -58,7 +58,7 @@ def scenes() -> Frames:
 
 def test_there_are_ten_kinds_of_five_levels() -> None:
     assert len(KINDS) == 10
-    assert LEVELS == (1, 2, 3, 4, 5)
+    assert SEVERITIES == (1, 2, 3, 4, 5)
     assert all(len(CORRUPTIONS.get(kind).strengths) == 5 for kind in KINDS)
     assert all(CORRUPTIONS.get(kind).name == kind for kind in KINDS)
 
@@ -67,7 +67,7 @@ def test_there_are_ten_kinds_of_five_levels() -> None:
 def test_the_pixels_are_those_of_every_machine(kind: str) -> None:
     digest = hashlib.sha256()
     for scene in (3, 4):
-        for level in LEVELS:
+        for level in SEVERITIES:
             digest.update(applied(f"{kind}@{level}", make_scene(scene).grey, f"scene-{scene:04}").tobytes())
     assert digest.hexdigest()[:16] == DIGESTS[kind]
 
@@ -75,13 +75,14 @@ def test_the_pixels_are_those_of_every_machine(kind: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "bit-depth"])
 def test_a_higher_level_leaves_less_of_every_image(kind: str, scenes: Frames) -> None:
     for frame in scenes:
-        found = [psnr(frame.grey, applied(f"{kind}@{level}", frame.grey, frame.name)) for level in LEVELS]
+        found = [psnr(frame.grey, applied(f"{kind}@{level}", frame.grey, frame.name)) for level in SEVERITIES]
         assert all(weaker > stronger for weaker, stronger in pairwise(found)), frame.name
 
 
 def test_fewer_bits_leave_less_of_the_images_on_average(scenes: Frames) -> None:
     found = [
-        np.mean([psnr(frame.grey, applied(f"bit-depth@{level}", frame.grey)) for frame in scenes]) for level in LEVELS
+        np.mean([psnr(frame.grey, applied(f"bit-depth@{level}", frame.grey)) for frame in scenes])
+        for level in SEVERITIES
     ]
     assert all(weaker > stronger for weaker, stronger in pairwise(found))
 
@@ -105,7 +106,7 @@ def test_what_is_drawn_belongs_to_the_image_or_to_the_sensor(kind: str) -> None:
 @settings(max_examples=20, deadline=None)
 @given(
     pixels=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))),
-    name=st.sampled_from([f"{kind}@{level}" for kind in KINDS for level in LEVELS]),
+    name=st.sampled_from([f"{kind}@{level}" for kind in KINDS for level in SEVERITIES]),
 )
 def test_any_image_keeps_its_shape_and_type(pixels: np.ndarray, name: str) -> None:
     made = applied(name, pixels)
@@ -176,7 +177,7 @@ def test_motion_blur_draws_a_point_into_a_line_of_the_stated_length() -> None:
 
 
 def test_dead_pixels_stay_dead_and_half_of_them_are_dark() -> None:
-    dead = [applied(f"dead-pixels@{level}", flat(100, 512)) for level in LEVELS]
+    dead = [applied(f"dead-pixels@{level}", flat(100, 512)) for level in SEVERITIES]
     for made, share in zip(dead, (0.0002, 0.0005, 0.001, 0.002, 0.005), strict=True):
         assert set(np.unique(made)) == {0, 100, 255}
         assert np.mean(made != 100) == pytest.approx(share, rel=0.25)  # 52 of 262144 at level 1, give or take 7
@@ -192,7 +193,7 @@ def test_low_contrast_leaves_the_stated_share_around_the_mean() -> None:
 
 def test_bit_depth_keeps_black_and_white_and_the_levels_between() -> None:
     ramp = np.arange(256, dtype=np.uint8)[None]
-    made = [applied(f"bit-depth@{level}", ramp)[0] for level in LEVELS]
+    made = [applied(f"bit-depth@{level}", ramp)[0] for level in SEVERITIES]
     assert [len(np.unique(levels)) for levels in made] == [128, 64, 32, 16, 8]
     assert {(int(levels[0]), int(levels[-1])) for levels in made} == {(0, 255)}
     assert made[4][:40].tolist() == [0] * 19 + [36] * 21
@@ -224,7 +225,7 @@ def test_a_word_that_is_no_kind_has_no_levels(word: str) -> None:
 def test_words_stand_for_levels_kinds_and_all_with_the_clean_image_first() -> None:
     assert corruption_names([]) == ("",)
     assert corruption_names(["drift@2", "clean"]) == ("", "drift@2")
-    assert corruption_names(["defocus", "defocus@1"]) == ("", *(f"defocus@{level}" for level in LEVELS))
+    assert corruption_names(["defocus", "defocus@1"]) == ("", *(f"defocus@{level}" for level in SEVERITIES))
     assert len(corruption_names(["all"])) == 51
     with pytest.raises(LookupError, match="did you mean drift"):
         corruption_names(["drif"])

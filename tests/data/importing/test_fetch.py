@@ -13,7 +13,7 @@ from http_files import Served, serving
 from bench.data.catalogue.cards import load_card
 from bench.data.importing.download import Patience
 from bench.data.importing.fetch import Fetch, fetch_dataset, instructions, plan_fetch
-from bench.data.importing.importer import Request
+from bench.data.importing.importer import ImportRequest
 from bench.errors import DataError
 
 AT_ONCE = Patience(tries=3, wait=0.0, timeout=5.0)
@@ -28,7 +28,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def fetch(served: Served, tmp_path: Path) -> Fetch:
-    plan = plan_fetch(Request("IRSTD-1k", Path(), tmp_path / "data"), url=served.url, sha256=served.sha256)
+    plan = plan_fetch(ImportRequest("IRSTD-1k", Path(), tmp_path / "data"), url=served.url, sha256=served.sha256)
     assert plan is not None
     return plan
 
@@ -88,7 +88,7 @@ def test_two_fetches_of_one_dataset_do_not_meet(fetch: Fetch) -> None:
 
 @pytest.mark.parametrize("name", ["NUAA-SIRST", "SIRST-v2"])
 def test_a_public_archive_is_fetched_from_the_cards_address(name: str, tmp_path: Path) -> None:
-    plan = plan_fetch(Request(name, Path(), tmp_path))
+    plan = plan_fetch(ImportRequest(name, Path(), tmp_path))
     assert plan is not None
     assert plan.url == load_card(name).sources[0].url
     assert plan.request.source == tmp_path / f"{name}.part"
@@ -96,7 +96,7 @@ def test_a_public_archive_is_fetched_from_the_cards_address(name: str, tmp_path:
 
 @pytest.mark.parametrize("name", ["NUDT-SIRST", "IRSTD-1k", "SIRST-Aug", "SIRST-UAVB", "NUDT-SIRST-Sea", "IRDST"])
 def test_where_only_a_page_leads_there_the_steps_are_told(name: str, tmp_path: Path) -> None:
-    assert plan_fetch(Request(name, Path(), tmp_path)) is None
+    assert plan_fetch(ImportRequest(name, Path(), tmp_path)) is None
     lines = instructions(load_card(name), tmp_path)
     assert lines[0] == f"{name} cannot be fetched by a program; do this:"
     assert load_card(name).sources[0].url in lines[1]
@@ -105,7 +105,7 @@ def test_where_only_a_page_leads_there_the_steps_are_told(name: str, tmp_path: P
 
 
 def test_a_mixture_is_fetched_part_by_part(tmp_path: Path) -> None:
-    assert plan_fetch(Request("SIRST3", Path(), tmp_path)) is None
+    assert plan_fetch(ImportRequest("SIRST3", Path(), tmp_path)) is None
     assert instructions(load_card("SIRST3"), tmp_path)[1:4] == tuple(
         f"  dfinet-bench data fetch {name} --data {tmp_path}" for name in ("NUAA-SIRST", "NUDT-SIRST", "IRSTD-1k")
     )
@@ -113,10 +113,10 @@ def test_a_mixture_is_fetched_part_by_part(tmp_path: Path) -> None:
 
 def test_a_generated_dataset_is_not_fetched(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="synthetic: is generated"):
-        plan_fetch(Request("synthetic", Path(), tmp_path))
+        plan_fetch(ImportRequest("synthetic", Path(), tmp_path))
 
 
 @pytest.mark.parametrize("digest", ["abc", "g" * 64])
 def test_a_digest_that_is_none_is_refused(digest: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected 64 hexadecimal digits"):
-        plan_fetch(Request("IRDST", Path(), tmp_path), url="http://x/y.zip", sha256=digest)
+        plan_fetch(ImportRequest("IRDST", Path(), tmp_path), url="http://x/y.zip", sha256=digest)

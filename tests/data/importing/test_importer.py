@@ -17,7 +17,7 @@ from filelock import FileLock
 from PIL import Image
 
 from bench.data.images.decode import decode_grey, decode_rgb, file_format
-from bench.data.importing.importer import Import, Request, import_dataset, replace_dataset, try_import
+from bench.data.importing.importer import Import, ImportRequest, import_dataset, replace_dataset, try_import
 from bench.errors import DataError
 
 PAIR = ("images/XDU0.png", "masks/XDU0.png")
@@ -25,10 +25,10 @@ LISTED = {"img_idx/train.txt": b"XDU0\r\nXDU1.png", "README.txt": b"how to cite\
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> Request:
+def request_(tmp_path: Path) -> ImportRequest:
     """IRSTD-1k from a folder of two pairs, a list, a text and a licence."""
     source = write_files(tmp_path / "source", LAYOUT_FILES["images-masks"][1], LISTED)
-    return Request("IRSTD-1k", source, tmp_path / "data")
+    return ImportRequest("IRSTD-1k", source, tmp_path / "data")
 
 
 def hidden(data: Path) -> list[str]:
@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refused(request: Request, sentence: str) -> None:
+def refused(request: ImportRequest, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         import_dataset(request)
     assert "\n" not in str(caught.value)
@@ -48,7 +48,7 @@ def refused(request: Request, sentence: str) -> None:
     assert hidden(request.data) == []
 
 
-def test_a_folder_becomes_the_dataset_and_is_left_as_it_is(request_: Request) -> None:
+def test_a_folder_becomes_the_dataset_and_is_left_as_it_is(request_: ImportRequest) -> None:
     before = contents(request_.source)
     made = import_dataset(request_)
     folder = request_.data / "IRSTD-1k"
@@ -87,7 +87,7 @@ def test_every_layout_comes_from_every_form(tmp_path: Path, layout: str, form: s
         source = write_files(tmp_path / "source", [], members)
     else:
         source = (zip_of if form == "zip" else tar_of)(tmp_path / f"source.{form}", members)
-    made = import_dataset(Request(dataset, source, tmp_path / "data"))
+    made = import_dataset(ImportRequest(dataset, source, tmp_path / "data"))
     assert (made.layout, made.form, made.root) == (layout, form, "wrapper")
     assert made.sha256 == ("" if form == "folder" else hashlib.sha256(source.read_bytes()).hexdigest())
     for kind in ("images", "masks"):
@@ -95,26 +95,26 @@ def test_every_layout_comes_from_every_form(tmp_path: Path, layout: str, form: s
         assert tuple(stems) == NAMES_AFTER[layout]
 
 
-def test_what_verify_would_say_is_said_about_the_later_place(request_: Request) -> None:
+def test_what_verify_would_say_is_said_about_the_later_place(request_: ImportRequest) -> None:
     proof = import_dataset(request_).proof
     folder = request_.data / "IRSTD-1k"
     assert f"{folder}/images/XDU2: missing, the card names it" in proof.problems
     assert not [finding for finding in proof.findings if ".import-" in finding]
 
 
-def test_a_trial_leaves_nothing_and_says_the_same(request_: Request) -> None:
+def test_a_trial_leaves_nothing_and_says_the_same(request_: ImportRequest) -> None:
     tried = try_import(request_)
     assert list(request_.data.iterdir()) == []
     assert tried == import_dataset(request_)
 
 
-def test_a_place_that_is_taken_is_refused_before_anything_is_read(request_: Request) -> None:
+def test_a_place_that_is_taken_is_refused_before_anything_is_read(request_: ImportRequest) -> None:
     (request_.data / "IRSTD-1k").mkdir(parents=True)
     with pytest.raises(DataError, match="is there already, expected a free place; pass --replace"):
         import_dataset(replace(request_, source=Path("/nowhere")))
 
 
-def test_an_older_dataset_is_replaced_and_gone(request_: Request) -> None:
+def test_an_older_dataset_is_replaced_and_gone(request_: ImportRequest) -> None:
     old = request_.data / "IRSTD-1k"
     write_files(old, ["images/old.png", "masks/old.png"])
     replace_dataset(request_)
@@ -122,7 +122,7 @@ def test_an_older_dataset_is_replaced_and_gone(request_: Request) -> None:
     assert hidden(request_.data) == []
 
 
-def test_an_older_dataset_stays_when_the_new_one_is_refused(request_: Request) -> None:
+def test_an_older_dataset_stays_when_the_new_one_is_refused(request_: ImportRequest) -> None:
     old = write_files(request_.data / "IRSTD-1k", PAIR)
     before = contents(old)
     (request_.source / "images/XDU0.png").write_bytes(b"")
@@ -132,7 +132,7 @@ def test_an_older_dataset_stays_when_the_new_one_is_refused(request_: Request) -
     assert hidden(request_.data) == []
 
 
-def test_a_link_to_a_dataset_is_replaced_and_what_it_points_to_stays(request_: Request, tmp_path: Path) -> None:
+def test_a_link_to_a_dataset_is_replaced_and_what_it_points_to_stays(request_: ImportRequest, tmp_path: Path) -> None:
     elsewhere = write_files(tmp_path / "elsewhere", PAIR)
     request_.data.mkdir()
     (request_.data / "IRSTD-1k").symlink_to(elsewhere)
@@ -141,7 +141,7 @@ def test_a_link_to_a_dataset_is_replaced_and_what_it_points_to_stays(request_: R
     assert sorted(contents(elsewhere)) == sorted(PAIR)
 
 
-def test_a_dataset_can_be_imported_over_itself(request_: Request) -> None:
+def test_a_dataset_can_be_imported_over_itself(request_: ImportRequest) -> None:
     import_dataset(request_)
     again = replace_dataset(replace(request_, source=request_.data / "IRSTD-1k"))
     assert (again.images, again.lists, again.left_out) == (2, 1, 1)
@@ -166,32 +166,32 @@ def spoil(path: Path, content: bytes) -> None:
         ("images/XDU3.png", picture("a.png"), "1 file without mask: images/XDU3.png"),
     ],
 )
-def test_what_no_run_could_read_is_refused(request_: Request, name: str, content: bytes, sentence: str) -> None:
+def test_what_no_run_could_read_is_refused(request_: ImportRequest, name: str, content: bytes, sentence: str) -> None:
     write_files(request_.source, [], {name: content})
     refused(request_, sentence)
 
 
-def test_a_pair_of_two_sizes_is_refused(request_: Request) -> None:
+def test_a_pair_of_two_sizes_is_refused(request_: ImportRequest) -> None:
     cv2.imwrite(str(request_.source / "masks/XDU1.png"), np.zeros((5, 5), np.uint8))
     refused(request_, r"source: masks/XDU1\.png: mask 5x5 over image 20x30 .* nothing was imported")
 
 
-def test_several_unusable_files_are_one_line(request_: Request) -> None:
+def test_several_unusable_files_are_one_line(request_: ImportRequest) -> None:
     for path in (request_.source / "images").iterdir():
         path.write_bytes(b"")
     refused(request_, r"XDU0\.png: empty file, expected an image \(and 1 more such\); nothing was imported")
 
 
-def test_a_folder_that_is_not_there_is_refused(request_: Request) -> None:
+def test_a_folder_that_is_not_there_is_refused(request_: ImportRequest) -> None:
     refused(replace(request_, source=Path("/nowhere/set.zip")), "/nowhere/set.zip: no such file or directory")
 
 
-def test_a_generated_dataset_is_not_imported(request_: Request) -> None:
+def test_a_generated_dataset_is_not_imported(request_: ImportRequest) -> None:
     with pytest.raises(DataError, match="synthetic: is generated"):
         import_dataset(replace(request_, dataset="synthetic"))
 
 
-def test_deep_and_cmyk_files_are_refused_with_what_to_do(request_: Request) -> None:
+def test_deep_and_cmyk_files_are_refused_with_what_to_do(request_: ImportRequest) -> None:
     for number in range(4):
         name = f"images/D{number}.png"
         write_files(request_.source, [f"masks/D{number}.png"])
@@ -203,16 +203,16 @@ def test_deep_and_cmyk_files_are_refused_with_what_to_do(request_: Request) -> N
     )
 
 
-def test_a_cmyk_file_is_refused_with_what_to_do(request_: Request) -> None:
+def test_a_cmyk_file_is_refused_with_what_to_do(request_: ImportRequest) -> None:
     Image.new("CMYK", (30, 20)).save(request_.source / "images/XDU0.png", format="JPEG")
     refused(request_, r"images/XDU0\.png: CMYK \(1 such file\), expected 8-bit grey or RGB; pass --convert")
 
 
-def converted(request: Request) -> Import:
+def converted(request: ImportRequest) -> Import:
     return import_dataset(replace(request, convert=True))
 
 
-def test_sixteen_bits_become_eight_by_one_rule_over_all_images(request_: Request) -> None:
+def test_sixteen_bits_become_eight_by_one_rule_over_all_images(request_: ImportRequest) -> None:
     for name, level in (("XDU0", 1000), ("XDU1", 1510)):
         pixels = np.full((20, 30), level, np.uint16)
         pixels[0, 0] = 1004
@@ -232,7 +232,7 @@ def test_sixteen_bits_become_eight_by_one_rule_over_all_images(request_: Request
     assert json.loads((made.folder / "import.json").read_text())["conversions"] == list(made.conversions)
 
 
-def test_cmyk_becomes_rgb(request_: Request) -> None:
+def test_cmyk_becomes_rgb(request_: ImportRequest) -> None:
     path = request_.source / "images/XDU0.png"
     Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(path, format="JPEG", quality=100)
     made = converted(request_)
@@ -242,7 +242,7 @@ def test_cmyk_becomes_rgb(request_: Request) -> None:
     assert max(red[1:]) < 5
 
 
-def test_a_damaged_file_is_named_by_its_source_when_formats_are_converted(request_: Request) -> None:
+def test_a_damaged_file_is_named_by_its_source_when_formats_are_converted(request_: ImportRequest) -> None:
     (request_.source / "masks/XDU1.png").write_bytes(b"")
     with pytest.raises(
         DataError, match=r"source: masks/XDU1\.png: empty file, expected an image; nothing was imported"
@@ -250,7 +250,7 @@ def test_a_damaged_file_is_named_by_its_source_when_formats_are_converted(reques
         converted(request_)
 
 
-def test_masks_that_would_be_read_as_empty_are_refused(request_: Request) -> None:
+def test_masks_that_would_be_read_as_empty_are_refused(request_: ImportRequest) -> None:
     cv2.imwrite(str(request_.source / "masks/XDU1.png"), np.eye(20, 30, dtype=np.uint8))
     refused(
         request_, r"masks/XDU1\.png: mask values reach only 1, expected 0 and 255; it would be read as empty; nothing"
@@ -258,7 +258,9 @@ def test_masks_that_would_be_read_as_empty_are_refused(request_: Request) -> Non
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".tif"])
-def test_other_formats_stay_as_they_are_or_become_png_without_losing_a_level(request_: Request, suffix: str) -> None:
+def test_other_formats_stay_as_they_are_or_become_png_without_losing_a_level(
+    request_: ImportRequest, suffix: str
+) -> None:
     path = request_.source / f"images/XDU0{suffix}"
     Image.open(request_.source / "images/XDU0.png").save(path)
     (request_.source / "images/XDU0.png").unlink()
@@ -271,13 +273,13 @@ def test_other_formats_stay_as_they_are_or_become_png_without_losing_a_level(req
     assert np.array_equal(decode_rgb(made.folder / "images/XDU0.png"), decode_rgb(path))
 
 
-def test_a_jpeg_called_png_is_stored_as_png(request_: Request) -> None:
+def test_a_jpeg_called_png_is_stored_as_png(request_: ImportRequest) -> None:
     Image.new("L", (30, 20), 9).save(request_.source / "images/XDU0.png", format="JPEG")
     made = converted(request_)
     assert file_format(made.folder / "images/XDU0.png") == "PNG"
 
 
-def test_two_imports_of_one_dataset_do_not_meet(request_: Request) -> None:
+def test_two_imports_of_one_dataset_do_not_meet(request_: ImportRequest) -> None:
     request_.data.mkdir()
     with (
         FileLock(request_.data / ".import-IRSTD-1k.lock"),
@@ -286,14 +288,14 @@ def test_two_imports_of_one_dataset_do_not_meet(request_: Request) -> None:
         import_dataset(request_)
 
 
-def test_leftovers_of_a_killed_import_are_removed_by_the_next(request_: Request) -> None:
+def test_leftovers_of_a_killed_import_are_removed_by_the_next(request_: ImportRequest) -> None:
     write_files(request_.data / ".import-IRSTD-1k-abc", ["unpacked/0000001.png"])
     write_files(request_.data / ".import-NUAA-SIRST-abc", ["unpacked/0000001.png"])
     import_dataset(request_)
     assert hidden(request_.data) == [".import-NUAA-SIRST-abc"]
 
 
-def test_a_replacement_that_was_killed_between_its_two_renames_is_undone(request_: Request) -> None:
+def test_a_replacement_that_was_killed_between_its_two_renames_is_undone(request_: ImportRequest) -> None:
     write_files(request_.data / ".replaced-IRSTD-1k", PAIR)
     with pytest.raises(DataError, match="nowhere"):
         replace_dataset(replace(request_, source=Path("/nowhere")))
@@ -305,14 +307,14 @@ KILLED = textwrap.dedent(
     """
     import os, signal, sys
     from pathlib import Path
-    from bench.data.importing.importer import Request, import_dataset
+    from bench.data.importing.importer import ImportRequest, import_dataset
 
     def step(what, done, total):
         print(what, flush=True)
         if what == sys.argv[3] and done == int(sys.argv[4]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    import_dataset(Request("IRSTD-1k", Path(sys.argv[1]), Path(sys.argv[2])), steps=step)
+    import_dataset(ImportRequest("IRSTD-1k", Path(sys.argv[1]), Path(sys.argv[2])), steps=step)
     """
 )
 
@@ -326,11 +328,11 @@ def test_a_kill_at_any_step_leaves_nothing_that_counts_as_a_dataset(tmp_path: Pa
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (data / "IRSTD-1k").exists()
     assert len(hidden(data)) == 2  # the stage, and the lock that nobody holds any more
-    assert import_dataset(Request("IRSTD-1k", source, data)).images == 2
+    assert import_dataset(ImportRequest("IRSTD-1k", source, data)).images == 2
     assert hidden(data) == []
 
 
-def test_an_interrupt_leaves_nothing(request_: Request) -> None:
+def test_an_interrupt_leaves_nothing(request_: ImportRequest) -> None:
     def step(what: str, done: int, total: int) -> None:
         if what == "check":
             raise KeyboardInterrupt
@@ -341,7 +343,7 @@ def test_an_interrupt_leaves_nothing(request_: Request) -> None:
     assert not (request_.data / "IRSTD-1k").exists()
 
 
-def test_every_step_is_told(request_: Request) -> None:
+def test_every_step_is_told(request_: ImportRequest) -> None:
     seen: list[tuple[str, int, int]] = []
     source = zip_of(request_.source.parent / "set.zip", members_of(LAYOUT_FILES["images-masks"][1]))
     import_dataset(replace(request_, source=source, convert=True), steps=lambda *at: seen.append(at))
@@ -354,13 +356,13 @@ def test_every_step_is_told(request_: Request) -> None:
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_copied(
-    request_: Request, monkeypatch: pytest.MonkeyPatch
+    request_: ImportRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     refused(request_, r"data: 10 bytes free, expected [0-9,]+ for the copies; make room")
 
 
-def test_lists_that_would_get_one_name_are_all_kept_and_told(request_: Request) -> None:
+def test_lists_that_would_get_one_name_are_all_kept_and_told(request_: ImportRequest) -> None:
     write_files(request_.source, [], {"train.txt": b"XDU0\n", "train.TXT": b"XDU1\n"})
     made = import_dataset(request_)
     lists = {name: text for name, text in contents(made.folder).items() if name.startswith("img_idx/")}
@@ -388,7 +390,7 @@ def test_lists_that_would_get_one_name_are_all_kept_and_told(request_: Request) 
     ],
 )
 def test_a_text_that_names_images_and_is_not_kept_is_told_with_the_reason(
-    request_: Request, content: bytes, reason: str
+    request_: ImportRequest, content: bytes, reason: str
 ) -> None:
     write_files(request_.source, [], {"some.txt": content})
     made = import_dataset(request_)
@@ -397,12 +399,12 @@ def test_a_text_that_names_images_and_is_not_kept_is_told_with_the_reason(
     assert json.loads((made.folder / "import.json").read_text())["notes"] == list(made.notes)
 
 
-def test_texts_that_name_no_image_are_left_out_without_a_word(request_: Request) -> None:
+def test_texts_that_name_no_image_are_left_out_without_a_word(request_: ImportRequest) -> None:
     write_files(request_.source, [], {"NOTES.txt": b"see images/ and masks/\nsee images/ and masks/\n\xff\n"})
     assert import_dataset(request_).notes == ()
 
 
-def test_a_text_that_cannot_be_read_is_named(request_: Request) -> None:
+def test_a_text_that_cannot_be_read_is_named(request_: ImportRequest) -> None:
     (request_.source / "loop.txt").symlink_to("loop.txt")
     with pytest.raises(DataError, match=r"loop\.txt"):
         import_dataset(request_)
