@@ -29,7 +29,7 @@ from reports.tables.published_matching import compare_published
 from reports.tables.robustness import robustness_tables
 from reports.tables.rounds import rounds_table
 from reports.tables.scorings import scorings_tables, unrecorded
-from reports.tables.significance import judge
+from reports.tables.significance import compare_with_best
 from reports.tables.strata import strata_tables
 
 
@@ -144,12 +144,12 @@ def _own_tables(
     """The tables of tests on clean images of the training dataset; none if the suite has no such test."""
     if not entries:
         return []
-    judgement = judge(counted)
-    comparison = comparison_table(entries, title=title, mixed=mixed, judgement=judgement, metrics=metrics)
+    compared = compare_with_best(counted)
+    comparison = comparison_table(entries, title=title, mixed=mixed, compared=compared, metrics=metrics)
     ablations = ablation_tables(entries, title=title, mixed=mixed, metrics=metrics)
     return [
         *_single("Comparison", "table", comparison),
-        *_by_dataset("Intervals", "intervals", interval_tables(counted, judgement, title=title)),
+        *_by_dataset("Intervals", "intervals", interval_tables(counted, compared, title=title)),
         *(
             TableFile(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
             for number, (model, table) in enumerate(ablations)

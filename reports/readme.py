@@ -16,7 +16,7 @@ from reports.render.csv_markdown import table_to_markdown
 from reports.results.entries import plain_entries, read_suite
 from reports.results.image_counts import read_counted
 from reports.tables.comparison import comparison_table
-from reports.tables.significance import judge
+from reports.tables.significance import compare_with_best
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -33,8 +33,8 @@ def with_tables(text: str, results: Path) -> str:
         manifest, entries = read_suite(results, match["suite"])
         shown = plain_entries(entries)
         metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in shown if entry.scored])
-        judgement = judge(read_counted(shown, mixed="refuse", metrics=metrics))
-        table = comparison_table(shown, title=manifest.title, judgement=judgement, metrics=metrics)
+        compared = compare_with_best(read_counted(shown, mixed="refuse", metrics=metrics))
+        table = comparison_table(shown, title=manifest.title, compared=compared, metrics=metrics)
         return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
 
     return MARKED.sub(made, text)

@@ -25,7 +25,7 @@ DASH = "—"
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of a table.
+    """A cell of a table.
 
     Attributes:
         text: as printed; empty prints an em dash.
@@ -92,7 +92,7 @@ class Table:
     first_head: str = "Method"
 
     def has_changes(self, index: int) -> bool:
-        """Whether cells of that column say how far they are from the full network."""
+        """True where cells of that column show their difference to the full network."""
         return any(line.cells[index].change for line in self.lines)
 
 

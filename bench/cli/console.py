@@ -19,7 +19,7 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 
 
-class Bar:
+class ProgressBar:
     """Progress bar with count, rate and time left; silent when standard error is no terminal."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Bar:
 @contextmanager
 def shown_steps(what: str) -> Iterator[Step]:
     """Provide a callback `(done, total)` that moves a progress bar."""
-    bar = Bar()
+    bar = ProgressBar()
     started = False
 
     def step(done: int, total: int) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.console import Bar, out
+from bench.cli.console import ProgressBar, out
 from bench.cli.options import JsonOption, PluginOption
 from bench.errors import RequestError
 
@@ -36,7 +36,7 @@ def cost(
     everything = map(info_of, sorted(find_models(), key=str.casefold))
     infos = [info_of(name) for name in models] if models else [info for info in everything if not info.ablates]
     costs = {}
-    for info in track(infos, "measure", total=len(infos), progress=Bar()):
+    for info in track(infos, "measure", total=len(infos), progress=ProgressBar()):
         torch.manual_seed(0)
         network = build_model(info.name, channels=info.channels)
         costs[info.name] = measure_fresh(

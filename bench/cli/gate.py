@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.console import Bar, out
+from bench.cli.console import ProgressBar, out
 from bench.cli.options import FAILED, DataOption, JsonOption, PluginOption
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def gate(
     from bench.run.gate import to_junit
     from bench.store.files import write_text
 
-    verdict = api.gate(suite, reference, data=data, plugins=plugin or (), update=update, progress=Bar())
+    verdict = api.gate(suite, reference, data=data, plugins=plugin or (), update=update, progress=ProgressBar())
     if verdict is None:
         out.print(str(reference), markup=False)
         return

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cli.console import Bar, err, format_score, out
+from bench.cli.console import ProgressBar, err, format_score, out
 from bench.cli.options import DEFAULT_RUNS, FAILED, DataOption, JsonOption, PluginOption, RunsOption, UriOption
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(
         mlflow=mlflow,
         allow_leak=allow_leak,
         budget=None if budget is None else 60 * budget,
-        progress=Bar(),
+        progress=ProgressBar(),
     )
     if outcome.unreached:
         reason = f"not reached within the time budget of {budget:g} min"

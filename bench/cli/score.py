@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.api import data_folder
-from bench.cli.console import Bar, err, format_score, out
+from bench.cli.console import ProgressBar, err, format_score, out
 from bench.cli.options import DataOption, JsonOption, PluginOption
 from bench.registry import load_plugin
 
@@ -60,7 +60,7 @@ def score_(
         out=to,
         record=record,
     )
-    found = score_request(request, progress=Bar())
+    found = score_request(request, progress=ProgressBar())
     written = write_scored(found, to) if to is not None else []
     if record:
         written.append(write_record(found, predictions))

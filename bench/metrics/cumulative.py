@@ -1,4 +1,4 @@
-"""What DFINet's script prints for a feedback round: scores over that round and all rounds before it.
+"""Cumulative scores, as DFINet's script prints them for a feedback round: over that round and all rounds before it.
 
 Its accumulators of IoU, Pd and Fa are made once, before the first round, and never reset; those of F1 are. These
 metrics are given the counts of rounds 1 to k as one list. The standard metrics take every round by itself.

@@ -36,7 +36,7 @@ def _or_none(value: float | None, why: str) -> Value:
 
 
 def _not_swept(curves: CurveCounts) -> Value | None:
-    """Why a curve of targets has no value, or None where it has."""
+    """Reason why a curve of targets has no value; None where it has one."""
     if not curves.is_swept:
         return Value(None, f"matching {curves.scoring.matching} is not followed through all thresholds")
     return None if curves.targets else NO_TARGETS

@@ -185,7 +185,7 @@ def legacy_f1_macro(counts: Counts) -> HarmonicMean:
 
 @metric("legacy:PixAcc/recall", unit="fraction", better="higher", undefined="no target pixel in the list")
 def legacy_pixacc(counts: Counts) -> Ratio:
-    """What the field's code calls pixel accuracy: the pooled recall, on a binary mask.
+    """Pixel accuracy as the field's code has it: the pooled recall, on a binary mask.
 
     Source: BasicIRSTD, DNANet and DFINet `pixAcc`, which print 0 where this is undefined.
 

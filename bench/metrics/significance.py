@@ -1,4 +1,4 @@
-"""How sure a metric is: intervals from resampled images and seeds, tests of differences, what could be told apart.
+"""Intervals from resampled images and seeds, tests of differences, and the smallest difference a list can show.
 
 Images are resampled by weights, all methods under the same ones, so that a difference is taken image by image; a value
 under ten thousand weightings is one product of matrices. Every random draw comes from a passed generator. What cannot
@@ -78,7 +78,7 @@ class Bootstrap:
 
     @property
     def reason(self) -> str:
-        """Why there are no limits; empty where there are.
+        """Reason for having no limits; empty where there are limits.
 
         A value that is the same in every resample has none: the bootstrap cannot see what the images at hand do not
         show, and an interval without width would claim certainty.
@@ -226,7 +226,7 @@ def _common_length(groups: Sequence[Seeds]) -> int:
 
 
 def _image_weights(images: int, resamples: int, generator: np.random.Generator) -> Iterator[FloatArray]:
-    """How often each image is drawn, (r, N) at a time: N draws with replacement a resample."""
+    """Number of times each image is drawn, (r, N) at a time: N draws with replacement a resample."""
     step = max(1, CHUNK // images)
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
@@ -276,7 +276,7 @@ class Permuted:
 def permutation_tests(
     pairs: Sequence[tuple[Seeds, Seeds]], *, generator: np.random.Generator, flips: int = RESAMPLES
 ) -> list[Permuted]:
-    """Whether two methods differ more than they would if each image's two results could as well be swapped.
+    """Test pairs of methods by swapping each image's two results, which would change nothing if the methods were alike.
 
     The statistic is the difference of the metric over the whole list, which for a pooled metric is not a mean over
     images: every permutation adds the terms up anew. p = (1 + b) / (1 + m), where b of m permutations differ as much
@@ -338,7 +338,7 @@ class _Swap:
 
 
 def _random_swaps(images: int, flips: int, generator: np.random.Generator) -> Iterator[FloatArray]:
-    """Which images are swapped, (r, N) of 0 and 1 at a time."""
+    """Random swaps of images, (r, N) of 0 and 1 at a time."""
     step = max(1, CHUNK // images)
     for start in range(0, flips, step):
         rows = min(step, flips - start)

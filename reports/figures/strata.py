@@ -10,7 +10,7 @@ from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
 from reports.plots.strata import strata_figure
 from reports.results.entries import Entry
-from reports.results.image_counts import Counted, Method, read_counted
+from reports.results.image_counts import Counted, CountedLine, read_counted
 
 
 def strata_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
@@ -21,7 +21,7 @@ def strata_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
             yield _figure(each, methods)
 
 
-def _figure(each: Counted, methods: Sequence[Method]) -> CaptionedFigure:
+def _figure(each: Counted, methods: Sequence[CountedLine]) -> CaptionedFigure:
     shown, others = methods[:MOST], methods[MOST:]
     found = {_name(method): detection_strata(method.seeds) for method in shown}
     drawn = [entry for method in shown for entry in method.group.scored]
@@ -38,5 +38,5 @@ def _figure(each: Counted, methods: Sequence[Method]) -> CaptionedFigure:
     )
 
 
-def _name(method: Method) -> str:
+def _name(method: CountedLine) -> str:
     return method.group.scored[0].name

@@ -13,7 +13,7 @@ from reports.columns import metrics_shown
 from reports.figures.figure import CaptionedFigure, rules_words
 from reports.plots.tradeoff import MethodKind, Point, tradeoff_figure
 from reports.results.entries import Entry, choose_cost, is_of
-from reports.results.same_rules import rules_of, rulings
+from reports.results.same_rules import distinct_rules, rules_of
 
 PAPER = "DFINet"
 """The network this project is about; its variants' names begin with it."""
@@ -105,7 +105,7 @@ def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: MetricInfo) ->
     found = CostPoints()
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
         mine = [entry for entry in entries if entry.dataset == dataset]
-        rules = rulings(mine)[0]
+        rules = distinct_rules(mine)[0]
         for label in dict.fromkeys(entry.row.label for entry in mine):
             rows = [entry for entry in mine if entry.row.label == label]
             point = _point(label, [row for row in rows if rules_of(row).agrees(rules)], axis, metric)

@@ -1,4 +1,4 @@
-"""In what the experiments of an ablation differ: design choices first, then everything else that was chosen."""
+"""Differences between the experiments of an ablation: design choices first, then all other settings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def differing_traits(full: Rows, rows: Sequence[Rows]) -> tuple[Trait, ...]:
 
 
 def differs(trait: Trait, row: Rows, full: Rows) -> bool:
-    """Whether that trait of a row is not the full network's, on any dataset."""
+    """True where that trait of a row is not the full network's, on any dataset."""
     return any(trait.of(result) != _reference(trait, full, result) for result in row.results)
 
 
@@ -117,7 +117,7 @@ def start_words(result: RunResult) -> str:
 
 
 def weights_words(result: RunResult) -> str:
-    """Which weights were kept: `last epoch`, `best IoU on held-out`, or that they were given."""
+    """Selection of weights in words: `last epoch`, `best IoU on held-out`, or given weights."""
     weights = result.experiment.weights
     if isinstance(weights, Weights):
         return f"given ({weights.sha256[:8]})"

@@ -51,12 +51,12 @@ class Entry:
 
     @property
     def is_limited(self) -> bool:
-        """Whether a trial limit shortened its lists."""
+        """True where a trial limit shortened its lists."""
         return self.result is not None and (self.result.status == "limited" or self.result.experiment.is_limited)
 
     @property
     def is_oracle(self) -> bool:
-        """Whether its first feedback mask is the ground truth, which no one has who looks for targets."""
+        """True where its first feedback mask is the ground truth, which is unknown in use."""
         return self.result is not None and self.result.experiment.start == ORACLE_START
 
     @property
@@ -82,17 +82,17 @@ class Entry:
 
     @property
     def dataset(self) -> str:
-        """What it was tested on, a corruption included."""
+        """Name of the test set, with its corruption."""
         return self.row.test_set
 
     @property
     def is_plain(self) -> bool:
-        """Whether it was tested on clean images of the dataset that it learnt from, if from any."""
+        """True where it was tested on clean images of the dataset that it learnt from, if it learnt at all."""
         return not self.row.corruption and not self.row.is_transferred
 
 
 def plain_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """What is left without corrupted test images and without other datasets' weights: these have matrices."""
+    """The entries on clean test images with weights of the same dataset; the others have tables of their own."""
     return tuple(entry for entry in entries if entry.is_plain)
 
 
@@ -139,7 +139,7 @@ def entry_of(row: Row, folder: Path, result: RunResult) -> Entry:
 
 
 def _contradiction(row: Row, result: RunResult) -> str:
-    """Where a stored result differs from what the manifest says the row is, or nothing."""
+    """First difference between a stored result and its row of the manifest; empty where there is none."""
     images = result.experiment.images
     pairs = (
         ("key", result.key, row.key),
@@ -173,7 +173,7 @@ def one_line(text: str, *, limit: int = 240) -> str:
 
 
 def describe_input(experiment: Experiment) -> str:
-    """How an image became a tensor, in words."""
+    """Conversion of an image to a tensor, in words."""
     rule = experiment.input
     size = f"resized to {rule.size[0]} × {rule.size[1]}" if rule.size else f"native, padded to × {rule.multiple}"
     source = f" from {rule.source}" if rule.source else ""
@@ -181,7 +181,7 @@ def describe_input(experiment: Experiment) -> str:
 
 
 def describe_selection(experiment: Experiment) -> str:
-    """Which weights were kept, in words."""
+    """Selection of weights, in words."""
     weights = experiment.weights
     if isinstance(weights, Method):
         settings = dict(weights.config)
@@ -196,7 +196,7 @@ def describe_selection(experiment: Experiment) -> str:
 
 
 def describe_recipe(experiment: Experiment) -> str:
-    """How the weights were learnt, in words."""
+    """Training recipe of the weights, in words."""
     if isinstance(experiment.weights, Method):
         return "nothing to learn"
     if isinstance(experiment.weights, Weights):
@@ -243,7 +243,7 @@ def cost_on(result: RunResult, place: tuple[str, str] | None) -> Cost | None:
 
 
 def is_of(cost: Cost, place: tuple[str, str]) -> bool:
-    """Whether a cost was measured on that device, and in that precision unless it is a classical detector's."""
+    """True where a cost was measured on that device, and in that precision unless it is a classical detector's."""
     return cost.device == place[0] and (cost.precision == place[1] or cost.macs is None)
 
 

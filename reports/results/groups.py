@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.errors import TableError
 from bench.types import RunResult
 from reports.results.entries import Entry, same_but_seed
-from reports.results.same_rules import refuse_mixing, rules_of, rulings
+from reports.results.same_rules import distinct_rules, refuse_mixing, rules_of
 from reports.table import Mixed
 
 
@@ -24,28 +24,28 @@ class Group:
 
     @property
     def is_optimistic(self) -> bool:
-        """Whether the weights of any seed were chosen on the test list."""
+        """True where the weights of any seed were chosen on the test list."""
         return any(entry.scored and entry.scored.optimistic for entry in self.entries)
 
     @property
     def is_oracle(self) -> bool:
-        """Whether its numbers start from the ground truth, so that they are ranked with no other."""
+        """True where its numbers start from the ground truth, so that they are not ranked."""
         return any(entry.is_oracle for entry in self.entries)
 
     @property
     def is_leaked(self) -> bool:
-        """Whether the weights of any seed learnt from test images, so that its numbers are ranked with no other."""
+        """True where the weights of any seed learnt from test images, so that its numbers are not ranked."""
         return any(entry.leaked for entry in self.entries)
 
     @property
     def is_rival(self) -> bool:
-        """Whether its numbers are results, which can be ranked."""
+        """True where its numbers are results, which can be ranked."""
         return not self.is_oracle and not self.is_leaked
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What one line of a table is made of: a label, and by dataset its group."""
+    """A line of a table: its label, and by dataset its group."""
 
     label: str
     groups: Mapping[str, Group]
@@ -56,12 +56,12 @@ class Rows:
         return tuple(entry for group in self.groups.values() for entry in group.entries)
 
     def on(self, dataset: str) -> Rows:
-        """What the line is made of on one dataset alone."""
+        """The line on one dataset alone."""
         return Rows(self.label, {name: group for name, group in self.groups.items() if name == dataset})
 
     @property
     def results(self) -> tuple[RunResult, ...]:
-        """What is known of them, of failed runs as well."""
+        """Their results, those of failed runs as well."""
         return tuple(entry.result for entry in self.entries if entry.result)
 
     @property
@@ -98,7 +98,7 @@ def group_rows(entries: Sequence[Entry], *, mixed: Mixed) -> list[Rows]:
 
 def _by_rules(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
     if entries:
-        for rules in rulings(entries):
+        for rules in distinct_rules(entries):
             yield tuple(entry for entry in entries if rules_of(entry).agrees(rules))
 
 

@@ -1,4 +1,4 @@
-"""What a suite's methods counted image by image, a dataset at a time: what intervals, tests and strata are made of."""
+"""Counts of a suite's methods image by image, by dataset: the basis of intervals, tests and strata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.types import Scoring
 from reports.columns import metrics_shown
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
-from reports.results.same_rules import rulings
+from reports.results.same_rules import distinct_rules
 from reports.table import Mixed
 
 COUNTS_FILE = "counts.npz"
@@ -31,7 +31,7 @@ SAME = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
+class CountedLine:
     """One line of a table on one dataset, with what it counted.
 
     Attributes:
@@ -65,7 +65,7 @@ class Counted:
 
     dataset: str
     metrics: tuple[MetricInfo, ...]
-    methods: tuple[Method, ...]
+    methods: tuple[CountedLine, ...]
     names: tuple[str, ...]
     truth: Counts | None
     has_one_rule: bool
@@ -76,8 +76,8 @@ class Counted:
         """The suite's rows on this dataset."""
         return tuple(entry for method in self.methods for entry in method.group.entries)
 
-    def is_on_list(self, method: Method) -> bool:
-        """Whether a method counted the images of the list that most have, and the same targets in them."""
+    def is_on_list(self, method: CountedLine) -> bool:
+        """True where a method counted the images of the list that most have, and the same targets in them."""
         return self.truth is not None and method.names == self.names and _is_alike(self.truth, method.seeds)
 
 
@@ -96,7 +96,7 @@ def read_counted(entries: Sequence[Entry], *, mixed: Mixed, metrics: Sequence[Me
 
 
 def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo, ...], *, is_chosen: bool) -> Counted:
-    lines = [Method(place, row, row.groups[dataset]) for place, row in enumerate(rows) if dataset in row.groups]
+    lines = [CountedLine(place, row, row.groups[dataset]) for place, row in enumerate(rows) if dataset in row.groups]
     methods = [_read_method(line, metrics) for line in lines]
     lists = Counter(frozenset(method.names) for method in methods if method.seeds)
     common = max(lists, key=lambda names: lists[names]) if lists else frozenset()  # the first met on a tie
@@ -109,12 +109,12 @@ def _read_dataset(dataset: str, rows: Sequence[Rows], metrics: tuple[MetricInfo,
         tuple(_ordered(method, names) for method in methods),
         names,
         first.seeds[0] if first else None,
-        has_one_rule=len(rulings(entries)) <= 1,
+        has_one_rule=len(distinct_rules(entries)) <= 1,
         is_chosen=is_chosen,
     )
 
 
-def _read_method(line: Method, metrics: Sequence[MetricInfo]) -> Method:
+def _read_method(line: CountedLine, metrics: Sequence[MetricInfo]) -> CountedLine:
     """The line with its counts, or with the reason why there are none."""
     tables = []
     for entry in line.group.scored:
@@ -133,7 +133,7 @@ def _read_method(line: Method, metrics: Sequence[MetricInfo]) -> Method:
 
 
 def _is_alike(truth: Counts, seeds: Sequence[Counts]) -> bool:
-    """Whether all seeds counted those images with those targets."""
+    """True where all seeds counted those images with those targets."""
     return all(
         np.array_equal(getattr(counts, name), getattr(truth, name))
         for counts in seeds
@@ -182,7 +182,7 @@ def registered_metric(metric: MetricInfo, scoring: Scoring) -> Metric | None:
     return next((entry for entry in every if metric.id in (entry.id, entry.id_under(scoring))), None)
 
 
-def statistics_of(line: Method, metric: MetricInfo) -> tuple[tuple[Statistic, ...], str]:
+def statistics_of(line: CountedLine, metric: MetricInfo) -> tuple[tuple[Statistic, ...], str]:
     """The metric's terms image by image, of every seed; or none, and the reason."""
     registered = registered_metric(metric, line.group.entries[0].row.scoring)
     if not line.seeds:
@@ -201,7 +201,7 @@ def statistics_of(line: Method, metric: MetricInfo) -> tuple[tuple[Statistic, ..
     return tuple(one for one in found if isinstance(one, Statistic)), ""
 
 
-def _read_others(line: Method, metric: MetricInfo, registered: Metric) -> list[ErrorTable | ContrastTable]:
+def _read_others(line: CountedLine, metric: MetricInfo, registered: Metric) -> list[ErrorTable | ContrastTable]:
     """The seeds' tables of errors or contrast, over the images of the line's counts in their order.
 
     Raises:
@@ -222,7 +222,7 @@ def _read_others(line: Method, metric: MetricInfo, registered: Metric) -> list[E
     return found
 
 
-def _ordered(method: Method, names: tuple[str, ...]) -> Method:
+def _ordered(method: CountedLine, names: tuple[str, ...]) -> CountedLine:
     """The method with its images in the order of the list, where it has the same ones."""
     if method.names == names or frozenset(method.names) != frozenset(names):
         return method

@@ -1,4 +1,4 @@
-"""How a network's masks changed from round to round: `rounds.npz` beside a result, and what is told of it."""
+"""Changes of a network's masks from round to round: `rounds.npz` beside a result, and its summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class MaskChanges:
-    """What the binary masks of N images did over R rounds.
+    """Changes of the binary masks of N images over R rounds.
 
     Attributes:
         changed: (R - 1, N) pixels in which the mask differs from the round before.
@@ -53,7 +53,7 @@ class MaskChanges:
 
 
 def read_changes(entry: Entry) -> MaskChanges | None:
-    """What the masks of an entry did; None where nothing was stored.
+    """The mask changes of an entry; None where none were stored.
 
     Raises:
         StoreError: when the file is broken.

@@ -1,4 +1,4 @@
-"""Whether the rows of one dataset were made and judged under the same rules: what a table may put in one column."""
+"""Rules that rows of one dataset must share to stand in one column of a table."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reports.results.entries import Entry
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What must be equal for two numbers to stand in one column: protocol, split, scoring; where known, list and input.
+class ComparisonRules:
+    """Rules of a number that may stand in a column: protocol, split, scoring; where known, test list and input.
 
     Attributes:
         images: digest and count of the test list; None for a row without a result.
@@ -26,8 +26,8 @@ class Rules:
     images: tuple[str, int] | None = None
     reading: tuple[str, tuple[int, int] | None] | None = None
 
-    def agrees(self, other: Rules) -> bool:
-        """Whether nothing that both know differs; a scoring's name alone makes no difference."""
+    def agrees(self, other: ComparisonRules) -> bool:
+        """True where nothing that both know differs; the name of a scoring does not count."""
         return (
             (self.protocol, self.split) == (other.protocol, other.split)
             and replace(self.scoring, name="") == replace(other.scoring, name="")
@@ -43,19 +43,19 @@ class Rules:
         )
 
 
-def rules_of(entry: Entry) -> Rules:
+def rules_of(entry: Entry) -> ComparisonRules:
     """The rules of one row, as far as they are known."""
     row = entry.row
-    rules = Rules(row.protocol, row.split, row.scoring)
+    rules = ComparisonRules(row.protocol, row.split, row.scoring)
     if (result := entry.scored) is None:
         return rules
     images, reading = result.experiment.images, result.experiment.input
     return replace(rules, images=(images.digest, images.count), reading=(reading.decoder, reading.size))
 
 
-def rulings(entries: Sequence[Entry]) -> tuple[Rules, ...]:
+def distinct_rules(entries: Sequence[Entry]) -> tuple[ComparisonRules, ...]:
     """The different rules among the rows of one dataset, the first row's first."""
-    found: list[Rules] = []
+    found: list[ComparisonRules] = []
     for entry in sorted(entries, key=lambda e: e.scored is None):
         rules = rules_of(entry)
         if not any(rules.agrees(known) for known in found):
@@ -69,7 +69,7 @@ def refuse_mixing(dataset: str, entries: Sequence[Entry]) -> None:
     Raises:
         MixedRulesError: naming two rows and the fields in which they differ.
     """
-    first, *others = rulings(entries)
+    first, *others = distinct_rules(entries)
     if not others:
         return
     other = others[0]
@@ -80,7 +80,7 @@ def refuse_mixing(dataset: str, entries: Sequence[Entry]) -> None:
     )
 
 
-def _difference(one: Rules, other: Rules) -> str:
+def _difference(one: ComparisonRules, other: ComparisonRules) -> str:
     pairs = [
         ("protocol", one.protocol, other.protocol),
         ("split", one.split, other.split),

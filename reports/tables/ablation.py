@@ -51,7 +51,7 @@ class Family:
         return next((other for other in candidates if rules_of(other.entries[0]).agrees(mine)), None)
 
     def is_ancestor(self, row: Rows) -> bool:
-        """Whether the row is a network that the full one grew from."""
+        """True where the row is a network that the full one was developed from."""
         return bool(row.models & set(ANCESTORS.get(self.model, ())))
 
 
@@ -74,7 +74,7 @@ def families(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> list[Famil
 
 
 def _is_full(row: Rows) -> bool:
-    """Whether a row of the full network's model has its registered settings, as far as is known."""
+    """True where a row of the full network's model has its registered settings, as far as is known."""
     return all(
         result.experiment.weights.config == _registered(result.model.config, result.model.choices)
         for result in row.results
@@ -88,7 +88,7 @@ def _registered(config: Config, choices: Sequence[Choice]) -> Config:
 
 
 def _belongs(row: Rows, model: str) -> bool:
-    """Whether a row is the network, an ablation of it or its ancestor; one without a result is known by its name."""
+    """True for the network, its ablations and its ancestors; a row without a result is known by its name."""
     if row.models & {model, *ANCESTORS.get(model, ())}:
         return True
     if row.results:
@@ -163,7 +163,7 @@ def _trait_cells(family: Family, notes: Notes) -> tuple[list[Column], list[list[
 
 
 def family_traits(family: Family) -> tuple[Trait, ...]:
-    """What differs between the full network and its variants."""
+    """Traits that differ between the full network and its variants."""
     return differing_traits(family.full, [row for row in family.rows if not family.is_ancestor(row)])
 
 
@@ -207,7 +207,7 @@ def _line(family: Family, row: Rows, cells: list[Cell], notes: Notes) -> Line:
 
 
 def _ancestry(family: Family, row: Rows) -> str:
-    """What an ancestor is, and in what beside the design it differs."""
+    """Note on an ancestor: its differences beside the design."""
     traits = differing_traits(family.full, [row]) if row.results else ()
     shown = {trait.head for trait in family_traits(family)}
     others = [

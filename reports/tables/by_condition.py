@@ -36,7 +36,7 @@ class Corrupted:
 
     @property
     def name(self) -> str:
-        """What figures call it; an oracle is called one."""
+        """Name in figures, which says so of an oracle."""
         return next((entry.name for entry in self.row.entries if entry.scored), self.row.label)
 
     @property
@@ -64,7 +64,7 @@ class Corrupted:
         }
 
     def without(self, metric: MetricInfo, names: Sequence[str]) -> str:
-        """Why seeds have no mean over these corruptions, as a sentence; empty where all have theirs."""
+        """Reason why seeds have no mean over these corruptions, as a sentence; empty where all have one."""
         groups = [(self.dataset, self.clean), *((name, self.under(name)) for name in names)]
         found = [(name, reason) for name, group in groups for reason in _reasons(group, metric)]
         if not found:
@@ -105,7 +105,7 @@ class Transferred:
 
     @property
     def name(self) -> str:
-        """What figures call it; an oracle is called one."""
+        """Name in figures, which says so of an oracle."""
         entries = [entry for row in self.lines.values() for entry in row.entries]
         title = next((entry.name for entry in entries if entry.scored), self.label)
         return title.replace(next(iter(self.lines.values())).label, self.label)
@@ -166,7 +166,7 @@ def _values(group: Group, metric: MetricInfo) -> Iterator[tuple[int, float]]:
 
 
 def _reasons(group: Group, metric: MetricInfo) -> Iterator[str]:
-    """Why seeds of a group have no value."""
+    """Reasons why seeds of a group have no value."""
     if not group.entries:
         yield "not part of the suite"
     known = by_seed(group, metric)
@@ -212,5 +212,5 @@ def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def kind_title(kind: str) -> str:
-    """What tables and figures call a kind."""
+    """Title of a kind of corruption in tables and figures."""
     return CORRUPTIONS.get(kind).title if kind in CORRUPTIONS else kind

@@ -1,4 +1,4 @@
-"""What captions and signs say of the rules under which a table's numbers were made."""
+"""Captions and signs that state the rules under which a table's numbers were made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.protocols.scorings import describe_scoring
 from reports.results.entries import Entry, cost_on, one_line
 from reports.results.groups import Rows, datasets_of
-from reports.results.same_rules import rules_of, rulings
+from reports.results.same_rules import distinct_rules, rules_of
 from reports.table import LEAKED, LIMITED, LIMITED_NOTICE, OPTIMISTIC, ORACLE, Note, Notes
 
 ORACLE_NOTICE = "oracle: its first feedback mask is the ground truth; not a result, and not ranked"
@@ -26,7 +26,7 @@ def signs(row: Rows) -> tuple[str, ...]:
 
 
 def all_notes(entries: Sequence[Entry], notes: Notes) -> tuple[Note, ...]:
-    """What the signs mean, then the notes of the cells."""
+    """Notes that explain the signs, then the notes of the cells."""
     return (*_sign_notes(entries), *(Note(mark, text) for text, mark in notes.texts.items()))
 
 
@@ -42,7 +42,7 @@ def _sign_notes(entries: Sequence[Entry]) -> Iterator[Note]:
 
 
 def leak_words(entries: Sequence[Entry]) -> str:
-    """Who learnt from how many test images of what; nothing where nobody did.
+    """Leaks in words: which methods learnt from how many test images; empty without a leak.
 
     Corruptions of a list are that list. All that share a count are one part:
     `417 of 664 test images were in the training list (NUDT-SIRST: ACM, DNANet)`.
@@ -71,7 +71,7 @@ def caption(
     *sentences, seeds = opening(entries, title=title, several=several)
     sentences.append(f"{_plural('Scoring', [describe_scoring(e.row.scoring) for e in entries])}.")
     sentences.append(seeds)
-    if mixed := [d for d in datasets if len(rulings([e for e in entries if e.dataset == d])) > 1]:
+    if mixed := [d for d in datasets if len(distinct_rules([e for e in entries if e.dataset == d])) > 1]:
         sentences.append(f"Rules differ within {', '.join(mixed)}: its cells are marked and not ranked.")
     return " ".join([*sentences, *remarks])
 

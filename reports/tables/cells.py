@@ -1,4 +1,4 @@
-"""What stands in the cells of a table: means over seeds with best and second marked, and costs."""
+"""Cells of tables: means over seeds with best and second marked, and costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.types import Better, Cost, Score
 from reports.columns import Column
 from reports.results.entries import cost_on, one_line
 from reports.results.groups import Group, Rows
-from reports.results.same_rules import Rules, rules_of, rulings
+from reports.results.same_rules import ComparisonRules, distinct_rules, rules_of
 from reports.table import LEAKED, OPTIMISTIC, Cell, Notes, Rank
 
 
@@ -20,7 +20,7 @@ def dataset_cells(
 ) -> tuple[list[Column], list[list[Cell]]]:
     """A dataset's columns, and per line its cells, best and second marked; oracles and leaks are never ranked."""
     entries = [entry for row in rows if dataset in row.groups for entry in row.groups[dataset].entries]
-    rules = rulings(entries)
+    rules = distinct_rules(entries)
     columns = [Column(m.head, dataset, m.printed_unit, m.better) for m in metrics]
     block = []
     for row in rows:
@@ -36,7 +36,7 @@ def dataset_cells(
     return columns, [list(line) for line in zip(*ranked, strict=True)]
 
 
-def _cell_marks(group: Group, rules: Sequence[Rules], notes: Notes) -> tuple[str, ...]:
+def _cell_marks(group: Group, rules: Sequence[ComparisonRules], notes: Notes) -> tuple[str, ...]:
     """The note with the rules of this group, where the dataset's rows have several sets of rules."""
     if len(rules) < 2 or not group.scored:
         return ()
@@ -45,14 +45,14 @@ def _cell_marks(group: Group, rules: Sequence[Rules], notes: Notes) -> tuple[str
 
 
 def _is_partly_optimistic(row: Rows, dataset: str) -> bool:
-    """Whether this dataset's weights were chosen on the test list while not all of the line's were."""
+    """True where this dataset's weights were chosen on the test list and not all of the line's were."""
     if all(group.is_optimistic for group in row.groups.values() if group.scored):
         return False
     return dataset in row.groups and row.groups[dataset].is_optimistic
 
 
 def _is_partly_leaked(row: Rows, dataset: str) -> bool:
-    """Whether this dataset's test images were learnt from while those of another one were not."""
+    """True where this dataset's test images were learnt from and those of another one were not."""
     if all(group.is_leaked for group in row.groups.values()):
         return False
     return dataset in row.groups and row.groups[dataset].is_leaked
@@ -83,7 +83,7 @@ def values_of(group: Group, metric: MetricInfo) -> tuple[list[float], dict[int, 
 
 
 def absence(reasons: Mapping[int, str], *, among: int) -> str:
-    """Why seeds have no value, as one sentence; the seeds are named where there are several.
+    """Reasons why seeds have no value, as one sentence that names the seeds where there are several.
 
     >>> absence({1: "not run", 2: "not run"}, among=3)
     'seeds 1, 2 without value: not run'

@@ -12,7 +12,7 @@ from reports.results.groups import datasets_of, group_rows
 from reports.table import Cell, Line, Mixed, Notes, Table
 from reports.tables.captions import all_notes, caption, cost_sentence, signs
 from reports.tables.cells import COST_COLUMNS, cost_cells, dataset_cells
-from reports.tables.significance import Judgement, with_marks
+from reports.tables.significance import ComparedTable, with_marks
 
 RANKING = "Best of each column bold, second underlined; costs are not ranked."
 
@@ -22,7 +22,7 @@ def comparison_table(
     *,
     title: str,
     mixed: Mixed = "refuse",
-    judgement: Judgement | None = None,
+    compared: ComparedTable | None = None,
     metrics: Sequence[MetricInfo] = (),
 ) -> Table:
     """The table of a suite's rows: per dataset its metrics, then the cost of a forward pass.
@@ -31,7 +31,7 @@ def comparison_table(
         title: first sentence of the caption.
         mixed: what to do with rows of one dataset under different rules: refuse, or mark each of their cells.
         metrics: of the columns; default those of `metrics_shown`.
-        judgement: which of the differences are more than chance; cells that cannot be told from the best are marked.
+        compared: which of the differences are more than chance; cells that cannot be told from the best are marked.
 
     Raises:
         MixedRulesError: when rows of one dataset differ in protocol, split, test list, input or scoring.
@@ -46,8 +46,8 @@ def comparison_table(
     for dataset in datasets_of(entries):
         more, block = dataset_cells(rows, dataset, metrics=metrics, notes=notes)
         columns += more
-        if judgement is not None:
-            block = with_marks(block, dataset, metrics=metrics, judgement=judgement, notes=notes)
+        if compared is not None:
+            block = with_marks(block, dataset, metrics=metrics, compared=compared, notes=notes)
         cells = [old + new for old, new in zip(cells, block, strict=True)]
     place = choose_cost(tuple(entries))
     if place is not None:

@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def has_errors(entries: Sequence[Entry]) -> bool:
-    """Whether any result tells its errors by cause."""
+    """True where any result has errors by cause."""
     return any(METRICS[0].score_in(entry.scored.scores) is not None for entry in entries if entry.scored)
 
 

@@ -106,7 +106,7 @@ def _remarks(found: Comparison) -> list[str]:
 
 
 def _shared_remarks(row: PublishedRow) -> list[str]:
-    """What is noted of every number of a row of several."""
+    """Remarks that all numbers of a row share."""
     if len(row) < 2:
         return []
     return [remark for remark in _remarks(row[0]) if all(remark in _remarks(other) for other in row)]

@@ -21,7 +21,7 @@ from reports.table import Badge
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far ours may lie from a published number to count as reproduced.
+    """Largest difference to a published number that counts as reproduced.
 
     Attributes:
         points: of IoU, nIoU, F1 and Pd, in units of 1e-2.
@@ -32,7 +32,7 @@ class Tolerance:
     fa: float = 5.0
 
     def allows(self, metric: MetricInfo, difference: float) -> bool:
-        """Whether that difference, in the metric's printed unit, is inside (the bound itself is)."""
+        """True where that difference, in the metric's printed unit, is at most the bound."""
         return abs(difference) <= (self.fa if metric.printed_unit == "1e-6" else self.points) + 1e-9
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def _value(entry: Entry, metric: MetricInfo) -> float | None:
 
 
 def _why_not(entry: Entry) -> str:
-    """Why this result cannot be held against a number of its split and protocol; empty when it can."""
+    """Reason why a result cannot be compared with a number of its split and protocol; empty when it can."""
     if (result := entry.scored) is None:
         return entry.reason
     if entry.is_limited:
@@ -105,7 +105,7 @@ def _why_not(entry: Entry) -> str:
 
 
 def _why_not_the_published(result: RunResult) -> str:
-    """How the network, its recipe or its scoring differ from what its protocol publishes; empty when they do not."""
+    """First difference of network, recipe or scoring to those that the protocol publishes; empty when there is none."""
     own = dict(result.model.config)
     changed = [f"{k}={v}" for k, v in result.experiment.weights.config if own.get(k) != v]
     if changed:

@@ -104,7 +104,7 @@ def _start_cells(rows: Sequence[Rows], notes: Notes) -> tuple[list[Column], list
 
 
 def _changes(group: Group) -> MaskChanges | str:
-    """What the masks of a group did, over all its seeds; or why that is not known."""
+    """Mask changes of a group over all its seeds, or the reason for having none."""
     found = []
     for entry in group.scored:
         try:

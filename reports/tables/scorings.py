@@ -23,7 +23,7 @@ UNRECORDED = (
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredGroup:
     """One dataset's group of a line, with what each seed's predictions come to under every scoring.
 
     Attributes:
@@ -74,13 +74,13 @@ def scorings_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "ref
     """
     rows = group_rows(entries, mixed=mixed)
     for dataset in datasets_of(entries):
-        mine = [(row, _judged(row.groups[dataset])) for row in rows if dataset in row.groups]
+        mine = [(row, _scored_group(row.groups[dataset])) for row in rows if dataset in row.groups]
         if any(judged.found for _, judged in mine):
             own = [entry for entry in entries if entry.dataset == dataset]
             yield dataset, scorings_table(own, mine, title=title.rstrip("."))
 
 
-def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Judged]], *, title: str) -> Table:
+def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, ScoredGroup]], *, title: str) -> Table:
     """A line a method; under each head a column for every different set of numbers that scorings print there."""
     notes, names = Notes(), list(dict.fromkeys(name for _, one in judged for name in one.names))
     columns: list[Column] = []
@@ -126,7 +126,7 @@ def _caption(entries: Sequence[Entry], title: str, count: int, alike: Sequence[s
     return " ".join([*opening(entries, title=title, several="Mean"), remarks + same])
 
 
-def _judged(group: Group) -> Judged:
+def _scored_group(group: Group) -> ScoredGroup:
     found: dict[str, dict[str, Judgement]] = {}
     absent: dict[int, str] = {}
     for entry in group.entries:
@@ -139,7 +139,7 @@ def _judged(group: Group) -> Judged:
                 found[entry.row.key] = {one.scoring.name: one for one in read_judgements(entry.folder)}
             except StoreError as error:
                 absent[entry.row.seed] = f"unreadable: {one_line(str(error).replace(str(entry.folder), entry.row.key))}"
-    return Judged(group, found, absent)
+    return ScoredGroup(group, found, absent)
 
 
 def _whose(name: str, notes: Notes) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def _whose(name: str, notes: Notes) -> tuple[str, ...]:
     return (notes.mark(f"{name}: {named.whose}{defects}"),)
 
 
-def _cell(judged: Judged, name: str, head: str, notes: Notes) -> Cell:
+def _cell(judged: ScoredGroup, name: str, head: str, notes: Notes) -> Cell:
     """One printed number; a dash with the reason where there is none."""
     if not judged.found:
         return Cell(marks=(notes.mark(absence(judged.absent, among=len(judged.absent))),))

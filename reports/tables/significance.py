@@ -1,17 +1,17 @@
-"""Which differences of a suite's comparison table are more than chance: intervals, tests against the best, Holm."""
+"""Significance of a comparison table: intervals, tests against the best of a column, Holm's correction."""
 
 from __future__ import annotations
 
-import statistics as plain
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import numpy as np
 
 from bench.metrics.registry import MetricInfo
 from bench.metrics.significance import RESAMPLES, Bootstrap, Interval, bootstrap, holm, permutation_tests
 from bench.metrics.statistic import Statistic
-from reports.results.image_counts import Counted, Method, statistics_of
+from reports.results.image_counts import Counted, CountedLine, statistics_of
 from reports.table import Cell, Notes
 from reports.tables.cells import values_of
 
@@ -26,7 +26,7 @@ Seeds = tuple[Statistic, ...]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ComparedValue:
     """One value of the comparison table.
 
     Attributes:
@@ -46,13 +46,13 @@ class Judged:
     reason: str = ""
 
 
-Place = tuple[int, str]
+CellKey = tuple[int, str]
 """A line's position in the table and a metric's id."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is known of every value of a comparison table.
+class ComparedTable:
+    """Intervals and tests of every value of a comparison table.
 
     Attributes:
         by_dataset: dataset to place to what is known there.
@@ -60,58 +60,58 @@ class Judgement:
         flips: permutations of each, unless there are fewer.
     """
 
-    by_dataset: Mapping[str, Mapping[Place, Judged]] = field(default_factory=dict)
+    by_dataset: Mapping[str, Mapping[CellKey, ComparedValue]] = field(default_factory=dict)
     tests: int = 0
     flips: int = RESAMPLES
 
-    def of(self, position: int, dataset: str, metric: MetricInfo) -> Judged | None:
-        """What is known of one value, or None; `position` is that of its line in the table."""
+    def of(self, position: int, dataset: str, metric: MetricInfo) -> ComparedValue | None:
+        """Interval and test of one value, or None; `position` is that of its line in the table."""
         return self.by_dataset.get(dataset, {}).get((position, metric.id))
 
 
 @dataclass
-class _Open:
+class _PendingTest:
     """A comparison that still has to be tested."""
 
     dataset: str
-    place: Place
+    key: CellKey
     pair: tuple[Seeds, Seeds]
 
 
-def judge(counted: Sequence[Counted]) -> Judgement:
+def compare_with_best(counted: Sequence[Counted]) -> ComparedTable:
     """Intervals of all values, and tests of all values against the best of their column.
 
     The best is that of the comparison table: where it has no counts, no value of its column is compared. Oracles and
     leaks are never the best and never compared. The draws come from one seed, so that the same results give the same
     numbers.
     """
-    found: dict[str, dict[Place, Judged]] = {}
-    tests: list[_Open] = []
+    found: dict[str, dict[CellKey, ComparedValue]] = {}
+    tests: list[_PendingTest] = []
     for each in counted:
         found[each.dataset] = {}
         for metric in each.metrics:
-            judged, opened = _judge_column(each, metric)
-            found[each.dataset] |= judged
+            values, opened = _compare_column(each, metric)
+            found[each.dataset] |= values
             tests += opened
     flips = max(RESAMPLES, FLIPS_A_TEST * len(tests))
     p_values = [p for each in counted for p in _tested([t for t in tests if t.dataset == each.dataset], flips)]
     for test, p in zip(tests, holm(p_values), strict=True):
-        found[test.dataset][test.place] = replace(found[test.dataset][test.place], p=p)
-    return Judgement(found, sum(p is not None for p in p_values), flips)
+        found[test.dataset][test.key] = replace(found[test.dataset][test.key], p=p)
+    return ComparedTable(found, sum(p is not None for p in p_values), flips)
 
 
-def _tested(tests: Sequence[_Open], flips: int) -> list[float | None]:
+def _tested(tests: Sequence[_PendingTest], flips: int) -> list[float | None]:
     pairs = [test.pair for test in tests]
     return [found.p for found in permutation_tests(pairs, generator=np.random.default_rng(SEED), flips=flips)]
 
 
-def _judge_column(each: Counted, metric: MetricInfo) -> tuple[dict[Place, Judged], list[_Open]]:
+def _compare_column(each: Counted, metric: MetricInfo) -> tuple[dict[CellKey, ComparedValue], list[_PendingTest]]:
     """One metric on one dataset, and the comparisons in it."""
     terms = {m.position: own for m in each.methods if (own := statistics_of(m, metric)[0])}
     drawn = _drawn(each, terms)
     best = _best(each, metric) if each.has_one_rule else None
     obstacle = _obstacle(each, best, drawn)
-    judged: dict[Place, Judged] = {}
+    values: dict[CellKey, ComparedValue] = {}
     tests = []
     for method in each.methods:
         key, place = method.position, (method.position, metric.id)
@@ -120,15 +120,15 @@ def _judge_column(each: Counted, metric: MetricInfo) -> tuple[dict[Place, Judged
         interval = drawn[key].interval()
         reason = obstacle or _why_not_compared(each, method)
         if method is best:
-            judged[place] = Judged(interval, is_best=True)
+            values[place] = ComparedValue(interval, is_best=True)
         elif reason or best is None:
-            judged[place] = Judged(interval, reason=reason)
+            values[place] = ComparedValue(interval, reason=reason)
         else:
             difference = drawn[key].minus(drawn[best.position])
             detectable = difference.smallest_detectable(alpha=ALPHA)
-            judged[place] = Judged(interval, difference=difference.interval(), detectable=detectable)
-            tests.append(_Open(each.dataset, place, (terms[key], terms[best.position])))
-    return judged, tests
+            values[place] = ComparedValue(interval, difference=difference.interval(), detectable=detectable)
+            tests.append(_PendingTest(each.dataset, place, (terms[key], terms[best.position])))
+    return values, tests
 
 
 def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
@@ -142,10 +142,10 @@ def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
     return found
 
 
-def _best(each: Counted, metric: MetricInfo) -> Method | None:
+def _best(each: Counted, metric: MetricInfo) -> CountedLine | None:
     """The method with the best mean over seeds, with counts or without; an oracle is none, nor is a leak."""
     values = {
-        id(method): plain.fmean(found)
+        id(method): fmean(found)
         for method in each.methods
         if method.group.is_rival and (found := values_of(method.group, metric)[0])
     }
@@ -154,8 +154,8 @@ def _best(each: Counted, metric: MetricInfo) -> Method | None:
     return max(ranked, key=lambda method: sign * values[id(method)]) if len(ranked) > 1 else None
 
 
-def _obstacle(each: Counted, best: Method | None, drawn: Mapping[int, Bootstrap]) -> str:
-    """Why nothing in a column can be compared, or nothing."""
+def _obstacle(each: Counted, best: CountedLine | None, drawn: Mapping[int, Bootstrap]) -> str:
+    """Reason why nothing in a column can be compared; empty where it can."""
     if not each.has_one_rule:
         return "not compared: made under other rules than its neighbours"
     if best is None:
@@ -167,7 +167,7 @@ def _obstacle(each: Counted, best: Method | None, drawn: Mapping[int, Bootstrap]
     return ""
 
 
-def _why_not_compared(each: Counted, method: Method) -> str:
+def _why_not_compared(each: Counted, method: CountedLine) -> str:
     if method.group.is_oracle:
         return "not compared: an oracle is no result"
     if method.group.is_leaked:
@@ -180,14 +180,14 @@ def with_marks(
     dataset: str,
     *,
     metrics: Sequence[MetricInfo],
-    judgement: Judgement,
+    compared: ComparedTable,
     notes: Notes,
 ) -> list[list[Cell]]:
     """The cells of one dataset of a comparison table, those marked that cannot be told from the best."""
 
     def marked(cell: Cell, position: int, metric: MetricInfo) -> Cell:
-        judged = judgement.of(position, dataset, metric)
-        if judged is None or judged.p is None or judged.p <= ALPHA:
+        own = compared.of(position, dataset, metric)
+        if own is None or own.p is None or own.p <= ALPHA:
             return cell
         return replace(cell, marks=(*cell.marks, notes.mark(ALIKE)))
 

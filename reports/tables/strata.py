@@ -11,7 +11,7 @@ from bench.metrics.registry import metric_info
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
 from bench.metrics.strata import KINDS, UNDEFINED, ImageStratum, Stratum, detection_strata, image_strata
 from reports.columns import Column
-from reports.results.image_counts import Counted, Method
+from reports.results.image_counts import Counted, CountedLine
 from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, signs
 from reports.tables.significance import SEED
@@ -65,7 +65,7 @@ def strata_table(each: Counted, *, title: str) -> Table:
     )
 
 
-def _strata_of(method: Method) -> Mapping[Key, tuple[int, Interval]]:
+def _strata_of(method: CountedLine) -> Mapping[Key, tuple[int, Interval]]:
     """Per column how many targets or images there are, and the value."""
     if not method.seeds:
         return {}
@@ -78,7 +78,7 @@ def _strata_of(method: Method) -> Mapping[Key, tuple[int, Interval]]:
 
 
 def _of_kind(name: str) -> str:
-    """What stands above the columns of a kind of stratum: `Pd by target size`."""
+    """Heading above the columns of a kind of stratum: `Pd by target size`."""
     return f"{DETECTION}{name[0].lower()}{name[1:]}"
 
 
@@ -91,7 +91,7 @@ def _column(key: Key) -> Column:
     return Column(band, name + (f", {units[name]}" if units[name] else ""), PD.printed_unit, PD.better)
 
 
-def _cell(each: Counted, method: Method, found: tuple[int, Interval] | None, key: Key, notes: Notes) -> Cell:
+def _cell(each: Counted, method: CountedLine, found: tuple[int, Interval] | None, key: Key, notes: Notes) -> Cell:
     """A value with its limits; a dash with the reason where the method has no such targets, or others."""
     if method.reason:
         return Cell(marks=(notes.mark(method.reason),))

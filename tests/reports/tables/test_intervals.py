@@ -22,7 +22,7 @@ from reports.results.image_counts import missing_counts, read_counted, registere
 from reports.table import Table
 from reports.tables.comparison import comparison_table
 from reports.tables.intervals import interval_tables, p_words
-from reports.tables.significance import ALIKE, SEED, Judgement, judge
+from reports.tables.significance import ALIKE, SEED, ComparedTable, compare_with_best
 from reports.tables.strata import strata_tables
 from tests.reports.fake_runs import ACM, SCORING, result, write_suite
 
@@ -65,12 +65,12 @@ def entries_of(root: Path, rows: Rows) -> tuple[Entry, ...]:
     return read_suite(root, "trial")[1]
 
 
-def tables_of(entries: Sequence[Entry]) -> tuple[Table, Table, Judgement]:
+def tables_of(entries: Sequence[Entry]) -> tuple[Table, Table, ComparedTable]:
     """The comparison table, the intervals table and what both were made from."""
     counted = read_counted(entries, mixed="refuse")
-    judgement = judge(counted)
-    ((_, intervals),) = interval_tables(counted, judgement, title="Trial")
-    return comparison_table(entries, title="Trial", judgement=judgement), intervals, judgement
+    compared = compare_with_best(counted)
+    ((_, intervals),) = interval_tables(counted, compared, title="Trial")
+    return comparison_table(entries, title="Trial", compared=compared), intervals, compared
 
 
 def three_methods(root: Path) -> tuple[Entry, ...]:
@@ -120,7 +120,7 @@ def test_every_value_has_its_interval_and_the_best_is_not_compared(tmp_path: Pat
 def test_p_values_are_those_of_the_tests_corrected_over_the_whole_table(tmp_path: Path):
     entries = three_methods(tmp_path)
     counted = read_counted(entries, mixed="refuse")
-    judgement = judge(counted)
+    compared = compare_with_best(counted)
     (each,) = counted
     pairs = []
     for metric in each.metrics:
@@ -129,9 +129,9 @@ def test_p_values_are_those_of_the_tests_corrected_over_the_whole_table(tmp_path
         good, alike, poor = ([registered.statistic(m.seeds[0])] for m in each.methods)
         pairs += [(alike, good), (poor, good)]
     expected = holm([t.p for t in permutation_tests(pairs, generator=np.random.default_rng(SEED))])
-    found = [judgement.of(line, each.dataset, metric) for metric in each.metrics for line in (1, 2)]
-    assert [judged.p for judged in found if judged] == expected
-    assert judgement.tests == 10
+    found = [compared.of(line, each.dataset, metric) for metric in each.metrics for line in (1, 2)]
+    assert [own.p for own in found if own] == expected
+    assert compared.tests == 10
 
 
 def test_the_same_results_give_the_same_numbers(tmp_path: Path):
@@ -179,11 +179,11 @@ def test_a_method_without_counts_is_a_note_and_the_others_are_compared(tmp_path:
         method(tmp_path, "poor", counted_table(0.3, seed=3)),
     ]
     entries = entries_of(tmp_path, rows)
-    _, table, judgement = tables_of(entries)
+    _, table, compared = tables_of(entries)
     assert "counts.npz: no such file" in texts(table, table.lines[1].cells[0].marks)
     assert str(tmp_path) not in " ".join(note.text for note in table.notes)
     assert table.lines[2].cells[2].text
-    assert judgement.tests == 5
+    assert compared.tests == 5
     assert missing_counts(read_counted(entries, mixed="refuse")).startswith("no intervals and strata for uncounted on")
 
 
@@ -193,11 +193,11 @@ def test_where_the_best_has_no_counts_nothing_of_its_column_is_compared(tmp_path
         method(tmp_path, "good", counted_table(0.9, seed=7)),
         method(tmp_path, "poor", counted_table(0.3, seed=3)),
     ]
-    _, table, judgement = tables_of(entries_of(tmp_path, rows))
+    _, table, compared = tables_of(entries_of(tmp_path, rows))
     for line in table.lines[1:]:
         assert line.cells[0].limits
         assert texts(table, line.cells[1].marks) == "not compared: the best, unknown, has no counts of its images"
-    assert judgement.tests == 4, "nIoU, F1, Pd and Fa have a best with counts"
+    assert compared.tests == 4, "nIoU, F1, Pd and Fa have a best with counts"
 
 
 def test_other_images_are_not_compared_and_another_order_is(tmp_path: Path):
@@ -222,10 +222,10 @@ def test_an_oracle_is_neither_the_best_nor_compared(tmp_path: Path):
     write_arrays(tmp_path / moved.key / "counts.npz", counted_table(1.0, seed=1).to_arrays())
     rows = [("oracle", moved, None), method(tmp_path, "good", counted_table(0.9, seed=2))]
     rows += [method(tmp_path, "poor", counted_table(0.3, seed=3))]
-    comparison, table, judgement = tables_of(entries_of(tmp_path, rows))
+    comparison, table, compared = tables_of(entries_of(tmp_path, rows))
     assert texts(table, table.lines[0].cells[1].marks) == "not compared: an oracle is no result"
     assert table.lines[1].cells[1].text == "best"
-    assert judgement.tests == 5
+    assert compared.tests == 5
     assert ALIKE not in texts(comparison, comparison.lines[0].cells[0].marks)
 
 
@@ -233,11 +233,11 @@ def test_a_leak_is_neither_the_best_nor_compared(tmp_path: Path):
     label, made, row = method(tmp_path, "leaky", counted_table(1.0, seed=1))
     rows = [(label, replace(made, leaked=3), row), method(tmp_path, "good", counted_table(0.9, seed=2))]
     rows += [method(tmp_path, "poor", counted_table(0.3, seed=3))]
-    comparison, table, judgement = tables_of(entries_of(tmp_path, rows))
+    comparison, table, compared = tables_of(entries_of(tmp_path, rows))
     assert texts(table, table.lines[0].cells[1].marks) == "not compared: what was learnt from is no test"
     assert table.lines[0].marks == comparison.lines[0].marks == ("¶",)
     assert table.lines[1].cells[1].text == "best"
-    assert judgement.tests == 5
+    assert compared.tests == 5
 
 
 def test_counts_that_are_not_those_of_the_scores_are_told(tmp_path: Path):
@@ -258,12 +258,12 @@ def test_broken_counts_are_told(tmp_path: Path, content: bytes):
 
 
 def test_a_lone_method_has_intervals_and_no_comparison(tmp_path: Path):
-    comparison, table, judgement = tables_of(
+    comparison, table, compared = tables_of(
         entries_of(tmp_path, [method(tmp_path, "good", counted_table(0.9, seed=7))])
     )
     assert table.lines[0].cells[0].limits
     assert texts(table, table.lines[0].cells[1].marks) == "not compared: nothing to compare with"
-    assert (judgement.tests, "permutation" in table.caption) == (0, False)
+    assert (compared.tests, "permutation" in table.caption) == (0, False)
     assert ALIKE not in [note.text for note in comparison.notes]
 
 
@@ -282,9 +282,9 @@ def test_rows_under_other_rules_are_not_compared(tmp_path: Path):
         method(tmp_path, "other rules", counted_table(0.3, seed=3), protocol="dfinet"),
     ]
     counted = read_counted(entries_of(tmp_path, rows), mixed="mark")
-    judgement = judge(counted)
-    assert judgement.tests == 0
-    ((_, table),) = interval_tables(counted, judgement, title="Trial")
+    compared = compare_with_best(counted)
+    assert compared.tests == 0
+    ((_, table),) = interval_tables(counted, compared, title="Trial")
     for line in table.lines:
         assert line.cells[0].limits
         assert texts(table, line.cells[1].marks) == "not compared: made under other rules than its neighbours"
@@ -292,7 +292,7 @@ def test_rows_under_other_rules_are_not_compared(tmp_path: Path):
 
 def test_without_any_counts_there_is_no_table(tmp_path: Path):
     counted = read_counted(entries_of(tmp_path, [method(tmp_path, "good", None)]), mixed="refuse")
-    assert list(interval_tables(counted, judge(counted), title="Trial")) == []
+    assert list(interval_tables(counted, compare_with_best(counted), title="Trial")) == []
     assert list(strata_tables(counted, title="Trial")) == []
 
 
