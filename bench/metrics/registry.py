@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from bench.errors import PluginError, UnknownNameError
+from bench.errors import PluginError, RequestError, UnknownNameError
 from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.ids import NamedBy, as_it_is, default_head, family_of, id_under, is_variant
 from bench.metrics.statistic import Statistic, Value
@@ -60,6 +60,13 @@ class MetricInfo:
     table: TableName = "counts"
     summary: str = ""
     is_exact: bool = False
+
+    def __post_init__(self) -> None:
+        for field, value, known in (("better", self.better, get_args(Better)), ("table", self.table, TABLES)):
+            if value not in known:
+                raise RequestError(f"metric {self.id}: {field} is {value!r}, expected {' or '.join(known)}")
+        if self.scale and self.factor == 1:
+            raise RequestError(f"metric {self.id}: scale is {self.scale!r}, expected a power of ten as '1e-3'")
 
     @property
     def family(self) -> str:

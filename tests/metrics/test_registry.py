@@ -275,6 +275,20 @@ def test_a_metric_that_returns_a_plain_number_is_told_what_to_return(monkeypatch
         score(count_masks([[0]], [[1]]), NATIVE)
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"better": "up"}, "better is 'up', expected higher or lower"),
+        ({"table": "count"}, "table is 'count', expected counts or curves or errors or contrast"),
+        ({"scale": "percent"}, "scale is 'percent', expected a power of ten as '1e-3'"),
+    ],
+)
+def test_facts_that_no_table_could_print_are_refused(facts: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=f"metric Own/bad: {said}"):
+        metric("Own/bad", **{"unit": "fraction", "better": "higher", **facts})(lambda counts: Ratio.of([1], 1))  # type: ignore[arg-type]
+    assert "Own/bad" not in METRICS
+
+
 def images(*pairs: tuple[list[list[int]], list[list[int]]]) -> Counts:
     """The counts of images, each given as what is predicted and its mask."""
     return join_counts([count_masks(predicted, mask) for predicted, mask in pairs])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from bench.metrics.contrast import ContrastWriter
 from bench.metrics.counting.counts import Counts, count_image, counts_of
 from bench.metrics.counting.levels import quantise
-from bench.metrics.registry import Metric, ordered_metrics
-from bench.metrics.statistic import HarmonicMean, Ratio, Statistic, mean_over_images
+from bench.metrics.curves import CurveCounts
+from bench.metrics.errors import ErrorsWriter
+from bench.metrics.registry import Metric, TableName, find_metrics, ordered_metrics
+from bench.metrics.statistic import HarmonicMean, MemberMean, Ratio, Statistic, mean_over_images
 from bench.types import Scoring
 
 
@@ -38,6 +43,51 @@ def test_the_value_under_weights_is_that_of_a_list_in_which_images_come_so_often
     for row, value in zip(drawn, found.tolist(), strict=True):
         expected = entry.statistic(counts.take(row)).value()
         assert np.isnan(value) if expected is None else value == pytest.approx(expected, rel=1e-13)  # order of adding
+
+
+@pytest.mark.parametrize("table", ["errors", "contrast"])
+def test_errors_and_contrast_under_weights_are_those_of_a_list_in_which_images_come_so_often(table: TableName) -> None:
+    generator = np.random.default_rng(7)
+    masks = [(generator.random((24, 24)) > 0.98).astype(np.uint8) for _ in range(5)] + [np.zeros((24, 24), np.uint8)]
+    maps = [quantise((0.4 + 0.6 * (mask > 0)) * generator.random(mask.shape)) for mask in masks]
+    greys = [generator.integers(0, 256, mask.shape, dtype=np.uint8) for mask in masks]
+
+    def listed(images: Sequence[int]) -> object:
+        errors, contrast = ErrorsWriter(Scoring("native")), ContrastWriter(Scoring("native"))
+        for image in images:
+            errors.add("", maps[image], truth=masks[image])
+            contrast.add("", maps[image], truth=masks[image], grey=greys[image])
+        return errors.table() if table == "errors" else contrast.table()
+
+    drawn = np.random.default_rng(1).integers(0, 6, size=(10, 6))
+    drawn[0] = 5  # six times the image without a target
+    weights = np.stack([np.bincount(row, minlength=6) for row in drawn])
+    entries = [entry for entry in ordered_metrics(table) if isinstance(entry.evaluate(listed(range(6))), Statistic)]
+    assert len(entries) == {"errors": 10, "contrast": 2}[table], "medians alone have no terms of images"
+    for entry in entries:
+        found = entry.statistic(listed(range(6))).weighted(weights)
+        for row, value in zip(drawn, found.tolist(), strict=True):
+            expected = entry.score(listed(row.tolist())).value
+            assert (
+                np.isnan(value) if expected is None else value == pytest.approx(expected, rel=1e-13)
+            )  # order of adding
+
+
+@pytest.mark.parametrize("name", ["AP/pixels", "SCRG/local-20px-median"])
+def test_a_value_alone_has_no_statistic(name: str) -> None:
+    entry = find_metrics().get(name)
+    table = CurveCounts(Scoring("native")) if entry.table == "curves" else ContrastWriter(Scoring("native")).table()
+    assert entry.score(table).reason
+    with pytest.raises(TypeError, match=f"metric {name} has a value alone, expected a Statistic for an interval"):
+        entry.statistic(table)
+
+
+def test_a_mean_over_members_is_numpys_to_the_last_bit() -> None:
+    generator = np.random.default_rng(3)
+    values, owner = generator.random(1000), np.sort(generator.integers(0, 50, 1000))
+    mean = MemberMean.of(values, owner=owner, whole=np.bincount(owner, minlength=50))
+    assert mean.value() == float(np.mean(values))
+    assert MemberMean.of([], owner=[], whole=[0, 0]).value() is None
 
 
 def test_a_ratio_of_integers_is_exact_where_floats_would_be_rounded_twice() -> None:
