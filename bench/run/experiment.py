@@ -19,6 +19,7 @@ from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import OTSU
 from bench.errors import RequestError
+from bench.lock import waiting_lock
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, build_model, find_models
 from bench.prediction.predict import Prediction, choose_examples, predict
@@ -28,7 +29,6 @@ from bench.run.workspace import Session
 from bench.scoring.accumulator import RunAccumulator
 from bench.store.files import ArrayWriter, first_line, write_arrays, write_result
 from bench.suites.expand import Job
-from bench.training.lock import locked
 from bench.training.train import Trained, train
 from bench.types import (
     Cost,
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 COST_SIZE = (256, 256)
 EXAMPLES = 4
+LOCK_FILE = ".lock"
+WAITING = "{}: another run works on this training; waiting for it to finish"
 
 
 def run(job: Job, session: Session) -> RunResult:
@@ -110,7 +112,7 @@ def train_once(training: Training, session: Session) -> Trained:
     frames = session.frames_of(training.images, decoder=decoder)
     selection_frames = None if chosen is None else session.frames_of(chosen, decoder=decoder)
     folder = session.workspace.training_folder(training.key)
-    with locked(folder):
+    with waiting_lock(folder / LOCK_FILE, WAITING.format(folder)):
         trained = train(
             training,
             frames,
@@ -136,7 +138,9 @@ def obtain_detector(method: Method, session: Session) -> Detector:
     if method.images is not None and method.input is not None:
         frames = session.frames_of(method.images, decoder=method.input.decoder)
         folder = session.workspace.training_folder(method.key)
-        with locked(folder):
+        with waiting_lock(
+            folder / LOCK_FILE, f"{folder}: another run works on this training; waiting for it to finish"
+        ):
             detector.level = tune(method, detector, frames, folder=folder, progress=session.progress).level
     return detector
 

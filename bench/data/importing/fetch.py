@@ -10,9 +10,9 @@ from pathlib import Path
 from bench.data.catalogue.cards import Card, Source, load_card
 from bench.data.importing.download import Patience, Received, download
 from bench.data.importing.importer import Import, ImportRequest, Steps, import_dataset, replace_dataset, work_in
-from bench.data.importing.lock import locked
 from bench.digest import file_digest
 from bench.errors import DataError
+from bench.lock import refusing_lock
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def fetch_dataset(
         raise DataError(f"{goal}: is there already, expected a free place; pass --replace to put the new one there")
     work_in(request.data)
     busy = f"{request.data}: another fetch of {request.dataset} is at work there; wait for it"
-    with locked(request.data / f".fetch-{request.dataset}.lock", busy):
+    with refusing_lock(request.data / f".fetch-{request.dataset}.lock", busy):
         download(fetch.url, part, received=received, patience=patience)
         _check_archive(fetch)
         made = _bring_in(request, part, replacing=replacing, steps=steps)

@@ -24,9 +24,9 @@ from bench.data.catalogue.splits import check_names, read_list
 from bench.data.importing.archives import Contents, Limits, open_source
 from bench.data.importing.convert import convert_folder, find_unread, refuse_unread
 from bench.data.importing.layouts import Plan, listed_name, recognise
-from bench.data.importing.lock import locked
 from bench.data.importing.verify import LISTS, Verification, verify_folder
 from bench.errors import DataError
+from bench.lock import refusing_lock
 from bench.progress import Step
 
 RECORD_FILE = "import.json"
@@ -137,7 +137,7 @@ def _staged(request: ImportRequest, steps: Steps | None, limits: Limits | None) 
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
     work_in(request.data)
     busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
-    with locked(request.data / f".import-{card.name}.lock", busy):
+    with refusing_lock(request.data / f".import-{card.name}.lock", busy):
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
         try:
