@@ -138,9 +138,7 @@ def obtain_detector(method: Method, session: Session) -> Detector:
     if method.images is not None and method.input is not None:
         frames = session.frames_of(method.images, decoder=method.input.decoder)
         folder = session.workspace.training_folder(method.key)
-        with waiting_lock(
-            folder / LOCK_FILE, f"{folder}: another run works on this training; waiting for it to finish"
-        ):
+        with waiting_lock(folder / LOCK_FILE, WAITING.format(folder)):
             detector.level = tune(method, detector, frames, folder=folder, progress=session.progress).level
     return detector
 
