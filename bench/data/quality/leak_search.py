@@ -29,7 +29,7 @@ from bench.data.images.decode import Pixels, decode_grey, decode_rgb, pixel_dige
 from bench.data.images.find_dataset import find_dataset
 from bench.data.images.synthetic import checked_scene
 from bench.data.quality.near_duplicates import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
-from bench.errors import DataError, StoreError
+from bench.errors import DataError, RecordError, StoreError
 from bench.progress import Step
 from bench.records import from_plain, to_plain
 from bench.store.files import read_json, write_json
@@ -316,6 +316,9 @@ def _read_cached(path: Path) -> Pairs | None:
         found: Pairs = from_plain(Pairs, read_json(path))
     except StoreError as error:
         log.warning("%s; searched again", error)
+        return None
+    except RecordError as error:
+        log.warning("%s: %s; searched again", path, error)
         return None
     return found
 

@@ -182,5 +182,5 @@ def test_a_broken_manifest_of_columns_is_a_store_error(tmp_path: Path):
     write_runs(tmp_path)
     path = tmp_path / "suites" / "trial.json"
     path.write_text(path.read_text().replace('"columns": []', '"columns": 3'))
-    with pytest.raises(StoreError, match="found 3, expected a list"):
+    with pytest.raises(StoreError, match="columns is 3, expected a list"):
         read_manifest(tmp_path, "trial")
