@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from bench.api import run_suite as run_suite
     from bench.api import score as score
     from bench.errors import BenchError as BenchError
+    from bench.metrics.counting.counts import Counts as Counts
     from bench.metrics.registry import metric as metric
     from bench.metrics.statistic import HarmonicMean as HarmonicMean
     from bench.metrics.statistic import Ratio as Ratio
     from bench.metrics.statistic import mean_over_images as mean_over_images
     from bench.models.detector import Detector as Detector
+    from bench.models.detector import Grey as Grey
+    from bench.models.detector import ScoreMap as ScoreMap
     from bench.models.network import Batch as Batch
     from bench.models.network import Segmenter as Segmenter
     from bench.models.network import model as model
@@ -36,6 +39,9 @@ ROOMS = {
     "Segmenter": "bench.models.network",
     "model": "bench.models.network",
     "Detector": "bench.models.detector",
+    "Grey": "bench.models.detector",
+    "ScoreMap": "bench.models.detector",
+    "Counts": "bench.metrics.counting.counts",
     "metric": "bench.metrics.registry",
     "Ratio": "bench.metrics.statistic",
     "HarmonicMean": "bench.metrics.statistic",

@@ -6,14 +6,17 @@ import doctest
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pages import PAGES, ROOT, blocks_of
+from PIL import Image
 
 from bench.metrics.counting.counts import count_masks
 from bench.metrics.registry import METRICS, find_metrics, score
@@ -124,3 +127,20 @@ def test_every_toml_example_can_be_read(page: Path) -> None:
         if block.language == "python":
             compile(block.text, page.name, "exec")
         assert re.fullmatch("|python|toml|json", block.language), "name a language that is checked, or none"
+
+
+@pytest.mark.slow
+def test_the_python_example_of_the_running_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[4:7, 5:8] = 255
+    for name in ("my_predictions", "masks"):
+        Path(name).mkdir()
+        Image.fromarray(mask).save(f"{name}/one.png")
+    shutil.copy(ROOT / "bench/suites/gate/acm.safetensors", "acm.safetensors")
+    (block,) = (block for block in blocks_of(ROOT / "docs/running.md") if block.language == "python")
+    names: dict[str, Any] = {}
+    exec(compile(block.text, "docs/running.md", "exec"), names)
+    assert [result.status for result in names["outcome"].results] == ["limited"] * 5
+    assert Path("reports-out/quick/index.html") in names["pages"].paths
+    assert names["scored"].scores["IoU/pooled"].value == 1
