@@ -61,7 +61,8 @@ class Batch:
 
     Attributes:
         image: (B, C, H, W), as the input policy makes it.
-        mask: (B, 1, H, W) in {0, 1}; in [0, 1] under a protocol that trains on soft masks.
+        mask: (B, 1, H, W) in {0, 1}; in [0, 1] under a protocol that trains on soft masks; NaN where an image that is
+            predicted has no mask.
         start: (B, 1, H, W) first feedback mask in [0, 1], or None for networks that do not ask for one.
         index: (B,) position of each image in its list.
         name: the images' names.

@@ -45,7 +45,7 @@ def align_mask(frame: Masked, scoring: Scoring, *, size: Size) -> NDArray[np.gen
     """Resize a mask bilinearly; binary ground truth is then cut at 127, soft ground truth left in [0, 1]."""
     if scoring.ground_truth == "binary":
         return frame.binary_at(size)
-    return resize_bilinear(frame.mask, size).astype(np.float32) / np.float32(255)
+    return resize_bilinear(frame.required_mask, size).astype(np.float32) / np.float32(255)
 
 
 def stretch(levels: LevelArray) -> LevelArray:

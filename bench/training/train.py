@@ -84,6 +84,7 @@ def train(
     Raises:
         NonFiniteLossError: naming the epoch, and the images of the batch.
         StoreError: when `state.pt` is broken or of another training.
+        DataError: naming an image of either list that has no mask.
     """
     run = _Run(training, frames, selection_frames, folder, device or torch.device("cpu"))
     run.resume()
@@ -118,6 +119,8 @@ class _Run:
     ) -> None:
         self.training, self.frames, self.selection_frames = training, frames, selection_frames
         self.folder, self.device = folder, device
+        if selection_frames is not None:
+            selection_frames.require_masks()
         self.checkpoint = folder / "checkpoint.safetensors"
         torch.manual_seed(training.seed)
         network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))

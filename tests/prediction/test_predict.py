@@ -10,6 +10,7 @@ from fakes import INPUT, Echo, synthetic_frames
 
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
+from bench.errors import DataError
 from bench.metrics.counting.levels import quantise
 from bench.models.network import Segmenter, build_model
 from bench.prediction.predict import Prediction, choose_examples, predict
@@ -36,6 +37,24 @@ def predictions_of(
 ) -> list[Prediction]:
     """All predictions, on the CPU."""
     return list(predict(network, frames, input=input, rounds=rounds, device=CPU, start=start))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("input", [INPUT, Input("pillow-grey", 1, size=(48, 64))])
+@pytest.mark.parametrize("model", ["Dot", "Echo", "TopHat"])
+def test_frames_without_masks_are_predicted_as_those_with_masks(model: str, input: Input) -> None:
+    network, labelled = build_model(model, channels=1), synthetic_frames("test", 3)
+    plain = Frames("mine", [Frame(frame.name, frame.image, frame.grey) for frame in labelled])
+    for one, other in zip(*(predictions_of(network, f, input) for f in (plain, labelled)), strict=True):
+        assert one.name == other.name
+        assert np.array_equal(one.rounds, other.rounds)
+
+
+def test_the_ground_truth_is_no_start_for_a_frame_without_a_mask() -> None:
+    grey = np.zeros((32, 32), np.uint8)
+    with pytest.raises(DataError, match="image plain: no ground-truth mask"):
+        predictions_of(
+            build_model("Echo", channels=1), Frames("mine", [Frame("plain", grey, grey)]), INPUT, start="ground-truth"
+        )
 
 
 def test_every_round_comes_out_of_one_pass() -> None:

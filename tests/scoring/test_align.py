@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.data.images.frames import Frame
+from bench.errors import DataError
 from bench.scoring.accumulator import AlignedImage
 from bench.scoring.align import align, stretch
 from bench.types import Scoring
@@ -131,3 +132,12 @@ def test_signal_to_clutter_is_measured_at_the_size_that_is_compared() -> None:
     assert truth.target_scr.tolist() == [9.0]
     without = AlignedImage("a", [np.zeros((4, 6), np.uint16)], frame).truth(NATIVE)
     assert np.isnan(without.target_scr).all()
+
+
+@pytest.mark.parametrize("scoring", [NATIVE, NETWORK, SOFT, STRETCHED])
+def test_a_frame_without_a_mask_is_not_scored_but_named(scoring: Scoring) -> None:
+    grey = np.zeros((4, 6), np.uint8)
+    with pytest.raises(
+        DataError, match=r"^image plain: no ground-truth mask, expected one to train on or to score against"
+    ):
+        align(np.zeros((2, 3), np.uint16), Frame("plain", grey, grey), scoring)

@@ -16,7 +16,7 @@ import torch
 from fakes import FIT, HELD_OUT, make_training, synthetic_frames
 
 from bench.data.images.frames import Frame, Frames
-from bench.errors import NonFiniteLossError, StoreError
+from bench.errors import DataError, NonFiniteLossError, StoreError
 from bench.models.network import build_model
 from bench.progress import Silent
 from bench.training.train import Trained, evaluate_epoch, seed_of_epoch, train
@@ -285,6 +285,14 @@ def test_a_plateau_lowers_the_rate_by_the_loss_on_the_selection_list(tmp_path: P
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 training images make no batch of 3"):
         train(make_training("Dot", selection=LAST), synthetic_frames("fit", 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize("without", ["fit", "held-out"])
+def test_images_without_masks_are_not_trained_on(tmp_path: Path, without: str) -> None:
+    lists = {"fit": synthetic_frames("fit", FIT), "held-out": synthetic_frames("held-out", HELD_OUT)}
+    lists[without] = Frames("synthetic", [Frame("plain", frame.image, frame.grey) for frame in lists[without]])
+    with pytest.raises(DataError, match="image plain: no ground-truth mask"):
+        train(make_training("Dot"), lists["fit"], folder=tmp_path, selection_frames=lists["held-out"])
 
 
 def test_padding_is_no_part_of_the_iou_that_chooses_the_epoch() -> None:

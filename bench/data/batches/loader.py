@@ -50,7 +50,9 @@ class Feed:
 
         Raises:
             RequestError: when the start mask is not to follow the augmentation but the input is cropped.
+            DataError: naming an image without a mask.
         """
+        frames.require_masks()
         if needs_start and not recipe.align_start and input.size is None:
             raise RequestError(
                 "recipe: align_start=False needs a resized input, a patch has no un-augmented start mask"
@@ -217,7 +219,9 @@ class _Whole:
         return np.repeat(normalised, self.input.channels // len(levels), axis=0)
 
     def mask(self, frame: Frame) -> Floats32:
-        """(H, W) binary, or with a resized input the stored mask resized bilinearly, soft, in [0, 1]."""
+        """(H, W) binary, or with a resized input the stored mask resized bilinearly, soft; NaN without a mask."""
+        if frame.mask is None:
+            return np.full(network_size(frame, self.input), np.nan, np.float32)
         if self.input.size is None:
             return frame.binary_mask.astype(np.float32)
         return self._sized(frame.mask).astype(np.float32) / np.float32(255)

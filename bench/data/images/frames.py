@@ -36,55 +36,82 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 IMAGE, GREY, MASK, TARGETS, OTHER = range(5)
-"""The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W), the flat indices of target pixels, and a one
-where the pixels are known not to be the published ones, else nothing.
+"""The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W) or nothing, the flat indices of target pixels,
+and a one where the pixels are known not to be the published ones, else nothing.
 
 Three channels that are equal are kept as one, and grey levels that are the image's are not kept again.
 """
 
+NOTHING = np.empty((0, 0), np.uint8)
+
 
 class Masked:
-    """A mask of levels 0 to 255 at native size, and what is read from it."""
+    """An image's ground-truth mask of levels 0 to 255 at native size, where it has one, and what is read from it."""
 
-    mask: Pixels
+    name: str
+    mask: Pixels | None
+
+    @property
+    def required_mask(self) -> Pixels:
+        """The mask.
+
+        Raises:
+            DataError: naming the image, when it has none.
+        """
+        if self.mask is None:
+            raise DataError(missing_mask(self.name))
+        return self.mask
 
     @property
     def size(self) -> tuple[int, int]:
         """Native (height, width) in pixels."""
-        height, width = self.mask.shape
+        height, width = self.required_mask.shape
         return height, width
 
     @cached_property
     def binary_mask(self) -> Pixels:
         """(H, W) in {0, 1}: where the mask is greater than 127."""
-        return (self.mask > 127).astype(np.uint8)
+        return (self.required_mask > 127).astype(np.uint8)
 
     def binary_at(self, size: tuple[int, int]) -> Pixels:
         """(height, width) in {0, 1}: where the mask, resized bilinearly if it has to be, is greater than 127."""
-        return self.binary_mask if size == self.size else (resize_bilinear(self.mask, size) > 127).astype(np.uint8)
+        if size == self.size:
+            return self.binary_mask
+        return (resize_bilinear(self.required_mask, size) > 127).astype(np.uint8)
+
+
+def missing_mask(name: str) -> str:
+    """The message about an image without a mask where one is needed."""
+    return f"image {name}: no ground-truth mask, expected one to train on or to score against; add it to the dataset"
 
 
 @dataclass(frozen=True, eq=False)
 class Frame(Masked):
-    """One image and its mask at native size.
+    """One image at native size, and its mask where it has one.
 
     Attributes:
         name: the file's name without extension.
         image: (H, W) grey, or (H, W, 3) blue, green, red; levels 0 to 255.
-        grey: (H, W) levels 0 to 255, what the Otsu start is made from.
-        mask: (H, W) levels 0 to 255 as stored, after a declared repair.
+        grey: (H, W) levels 0 to 255, from which the Otsu start is made.
+        mask: (H, W) levels 0 to 255 as stored, after a declared repair; None for an image without ground truth.
     """
 
     name: str
     image: Pixels
     grey: Pixels
-    mask: Pixels
+    mask: Pixels | None = None
     _starts: dict[tuple[int, int], Pixels] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native (height, width) in pixels."""
+        height, width = self.grey.shape
+        return height, width
 
     @cached_property
     def target_pixels(self) -> NDArray[np.intp]:
         """Flat indices of the pixels that belong to a target."""
-        return np.flatnonzero(self.mask > 127)
+        return np.flatnonzero(self.required_mask > 127)
 
     def start(self, size: tuple[int, int] | None = None) -> Pixels:
         """The Otsu start {0, 1} at native size, or made from the frame resized to (height, width); computed once."""
@@ -129,11 +156,10 @@ class Frames(Sequence[Frame]):
             names = [self.names[row] for row in rows]
             return Frames.of(self.dataset, names, self.records.take(rows), colour=self.colour)
         row = range(len(self))[index]
-        image, mask = self.records.array(row, IMAGE), self.records.array(row, MASK)[0]
+        image, grey, mask = (self.records.array(row, number) for number in (IMAGE, GREY, MASK))
         first = image[0]
-        shown = np.broadcast_to(image.transpose(1, 2, 0), (*mask.shape, 3)) if self.colour else first
-        grey = self.records.array(row, GREY)[0]
-        return Frame(self.names[row], shown, grey if grey.size else first, mask)
+        shown = np.broadcast_to(image.transpose(1, 2, 0), (*first.shape, 3)) if self.colour else first
+        return Frame(self.names[row], shown, grey[0] if grey.size else first, mask[0] if mask.size else None)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -154,7 +180,12 @@ class Frames(Sequence[Frame]):
     @property
     def sizes(self) -> Ints:
         """(N, 2) native height and width in pixels."""
-        return self.records.table[:, MASK, 2:]
+        return self.records.table[:, IMAGE, 2:]
+
+    def require_masks(self) -> None:
+        """Raise DataError naming the first image without a mask, if there is one."""
+        for row in np.flatnonzero(self.records.table[:, MASK, 3] == 0)[:1]:
+            raise DataError(missing_mask(self.names[row]))
 
     @property
     def target_counts(self) -> Ints:
@@ -242,9 +273,10 @@ def _record(pair: Pair | Frame) -> list[Array]:
     image = pair.image[None] if pair.image.ndim == 2 else pair.image.transpose(2, 0, 1)
     if (image == image[:1]).all():
         image = image[:1]
-    grey = np.empty((0, 0), np.uint8) if np.array_equal(pair.grey, image[0]) else pair.grey
+    grey = NOTHING if np.array_equal(pair.grey, image[0]) else pair.grey
+    mask = NOTHING if pair.mask is None else pair.mask
     other = np.ones(int(isinstance(pair, Pair) and pair.is_other), np.uint8)
-    return [image, grey, pair.mask, np.flatnonzero(pair.mask > 127).astype(np.int32), other]
+    return [image, grey, mask, np.flatnonzero(mask > 127).astype(np.int32), other]
 
 
 def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Read, list[bytes]]:

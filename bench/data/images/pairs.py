@@ -77,7 +77,7 @@ def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: 
 
     def read(row: int) -> Pair:
         image_path, mask_path = pairs[row]
-        image, grey = _decode(image_path, decoder)
+        image, grey = decode_image(image_path, decoder)
         stored = decode_mask(mask_path)
         is_other = _differs(card, f"images/{names[row]}", image_path, decode_rgb) or _differs(
             card, f"masks/{names[row]}", mask_path, lambda path: stored
@@ -103,7 +103,12 @@ def _differs(card: Card, file: str, path: Path, decode: Callable[[Path], Pixels]
     return published is not None and pixel_digest(decode(path)) != published.sha256
 
 
-def _decode(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:
+def decode_image(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:
+    """Image and grey levels of a file, as `Pair` has them.
+
+    Raises:
+        DataError: when the file is damaged or of an unknown kind.
+    """
     if decoder == "opencv-bgr":
         return decode_opencv(path)
     grey = decode_grey(path)

@@ -264,3 +264,13 @@ def test_a_gpu_makes_the_batches_that_a_cpu_makes(
         assert one.start is not None
         assert other.start is not None
         assert (other.start.cpu() != one.start).float().mean() < 0.001
+
+
+@pytest.mark.parametrize("given", [GREY, RESIZED])
+def test_a_mask_that_is_not_there_is_nan_and_no_ground_truth(given: Input) -> None:
+    levels = np.full((40, 40), 9, np.uint8)
+    frames = [made_frame(40, 40), Frame("plain", levels, levels)]
+    (batch,) = evaluation_batches(frames, input=given, needs_start=True, batch=2)
+    height, width = network_size(frames[1], given)
+    assert not batch.mask[0].isnan().any()
+    assert batch.mask[1, 0, :height, :width].isnan().all()

@@ -29,13 +29,13 @@ NAMES = ("XDU0", "XDU1", "XDU2")
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The image files that are decoded from now on."""
     seen: list[Path] = []
-    real = pairs._decode
+    real = pairs.decode_image
 
     def decode(path: Path, decoder: pairs.Decoder) -> object:
         seen.append(path)
         return real(path, decoder)
 
-    monkeypatch.setattr(pairs, "_decode", decode)
+    monkeypatch.setattr(pairs, "decode_image", decode)
     return seen
 
 

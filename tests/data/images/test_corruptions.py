@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench.data.catalogue.splits import list_names
-from bench.data.images.corrupted_frames import RECENT, Corrupted, as_seen
+from bench.data.images.corrupted_frames import as_seen
 from bench.data.images.corruptions import CORRUPTIONS, SEVERITIES, corruption_names, parse_corruption
 from bench.data.images.frames import Frames, open_frames
+from bench.data.images.lazy_frames import RECENT, LazyFrames
 from bench.data.images.synthetic import make_scene
 
 KINDS = tuple(CORRUPTIONS)
@@ -235,7 +236,7 @@ def test_words_stand_for_levels_kinds_and_all_with_the_clean_image_first() -> No
 
 def test_corrupted_frames_keep_their_names_and_masks_and_start_from_what_is_seen(scenes: Frames) -> None:
     seen = as_seen(scenes, "stripes@5")
-    assert isinstance(seen, Corrupted)
+    assert isinstance(seen, LazyFrames)
     assert len(seen) == len(scenes)
     clean, frame = scenes[2], seen[2]
     assert (frame.name, frame.size) == (clean.name, clean.size)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bench.data.images.decode import decode_grey, decode_opencv, find_files, open_image, pixel_digest, resize_nearest
-from bench.data.images.frames import measure_statistics, open_frames
+from bench.data.images.frames import Frame, Frames, measure_statistics, open_frames
 from bench.data.images.otsu import otsu_start
 from bench.errors import DataError
 from bench.types import Decoder
@@ -248,3 +249,39 @@ def test_the_otsu_start_is_made_once_per_size(made: Path) -> None:
     assert frame.start((16, 8)).shape == (16, 8)
     assert frame.start((16, 8)) is frame.start((16, 8))
     assert frame.start().sum() == otsu_start(frame.grey).sum()
+
+
+def unlabelled(name: str = "plain", side: int = 20) -> Frame:
+    """A frame without a mask."""
+    grey = np.arange(side * 30, dtype=np.uint8).reshape(side, 30)
+    return Frame(name, grey, grey)
+
+
+def test_a_frame_without_a_mask_has_a_size_and_a_start() -> None:
+    frame = unlabelled()
+    assert frame.mask is None
+    assert frame.size == (20, 30)
+    assert np.array_equal(frame.start((10, 15)), Frame("labelled", frame.image, frame.grey, frame.grey).start((10, 15)))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda f: f.required_mask, lambda f: f.binary_mask, lambda f: f.binary_at((5, 5)), lambda f: f.target_pixels],
+)
+def test_what_needs_a_mask_names_the_image_without_one(read: Callable[[Frame], object]) -> None:
+    with pytest.raises(DataError, match=r"^image plain: no ground-truth mask, expected one to train on or to score"):
+        read(unlabelled())
+
+
+def test_a_list_holds_frames_with_and_without_masks() -> None:
+    labelled = Frame(
+        "labelled", np.full((8, 9), 7, np.uint8), np.full((8, 9), 7, np.uint8), np.full((8, 9), 255, np.uint8)
+    )
+    frames = Frames("mine", [labelled, unlabelled()])
+    assert [frame.mask is None for frame in frames] == [False, True]
+    assert frames.sizes.tolist() == [[8, 9], [20, 30]]
+    assert frames.target_counts.tolist() == [72, 0]
+    assert np.array_equal(frames[1].image, unlabelled().image)
+    frames[:1].require_masks()
+    with pytest.raises(DataError, match="image plain: no ground-truth mask"):
+        frames.require_masks()
