@@ -1,5 +1,4 @@
-"""What a detector does to contrast: how much better a target stands out in its map than in the image, and how much
-flatter the background is.
+"""Contrast before and after detection: of targets with their surroundings, and of the background.
 
 Grey levels and probabilities are both taken in [0, 1]: grey / 255 and level / 65536. `contrast.npz` holds, a target
 and an image, what the ratios are made of. Images N, targets T.
@@ -52,7 +51,7 @@ class ImageContrast:
 
 
 def measure_contrast(levels: LevelArray, truth: NDArray[Any], grey: NDArray[Any], *, scoring: Scoring) -> ImageContrast:
-    """The contrast of one image before and after detection.
+    """Measure the contrast of one image before and after detection.
 
     Args:
         levels: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
@@ -187,7 +186,7 @@ class ContrastWriter:
         self._images: list[ImageContrast] = []
 
     def add(self, name: str, levels: LevelArray, *, truth: NDArray[Any], grey: NDArray[Any]) -> ImageContrast:
-        """Measure one image; arguments as in `measure_contrast`. The values are also handed back.
+        """Measure one image; arguments as in `measure_contrast`. Returns the values.
 
         Raises:
             RequestError: naming the image, when a map is not of the kind asked for.
@@ -205,7 +204,7 @@ class ContrastWriter:
         self._images.append(image)
 
     def extend(self, other: ContrastWriter) -> None:
-        """Take over the images of another, behind one's own."""
+        """Add the images of another behind one's own."""
         self._names += other._names
         self._images += other._images
 

@@ -66,7 +66,7 @@ class PdFa(NamedTuple):
 
 
 class TargetCounts(NamedTuple):
-    """What the targets of a list come to at some thresholds (K,): matched targets, false components, their pixels."""
+    """Matched targets, false components and their pixels at some thresholds (K,)."""
 
     matched: IntArray
     unmatched: IntArray
@@ -158,7 +158,7 @@ class CurveCounts:
 
     @property
     def is_swept(self) -> bool:
-        """Whether targets and components are followed, or pixels alone."""
+        """True if targets and components are followed, not pixels alone."""
         return self.scoring.matching in SWEPT
 
     def add(self, levels: LevelArray, truth: NDArray[Any]) -> None:
@@ -245,7 +245,7 @@ def _rules(curves: CurveCounts) -> str:
 
 
 def target_counts(curves: CurveCounts, levels: IntArray) -> TargetCounts:
-    """What the targets of the list come to at thresholds k/65536.
+    """Matched targets and false alarms of the list at thresholds k/65536.
 
     Args:
         levels: (K,) whole numbers k from 0 to 65535.

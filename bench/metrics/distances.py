@@ -100,7 +100,7 @@ class DistanceCounts:
         self._images.append(image)
 
     def extend(self, other: DistanceCounts) -> None:
-        """Count in the images that another has counted, behind one's own."""
+        """Add the images of another behind one's own."""
         self._images += other._images
 
     def table(self) -> DistanceTable:

@@ -44,8 +44,9 @@ PAIR_FIELDS = (
 
 @dataclass(frozen=True, eq=False)
 class ImageErrors:
-    """Where one prediction goes wrong on one image. A pair could be matched when its IoU is at least 0.5 or its
-    centroids are near enough.
+    """Errors of one prediction on one image.
+
+    A pair could be matched when its IoU is at least 0.5 or its centroids are near enough.
 
     Attributes:
         targets: components of the mask.
@@ -79,7 +80,7 @@ class ImageErrors:
 
 
 def find_errors(levels: LevelArray, truth: NDArray[Any], *, scoring: Scoring) -> ImageErrors:
-    """The errors of one prediction against one binary mask, at the scoring's threshold, distance and connectivity.
+    """Find the errors of one prediction against one binary mask, at the scoring's threshold, distance and connectivity.
 
     Args:
         levels: (H, W) uint16, from `bench.metrics.counting.levels.quantise`.
@@ -190,7 +191,7 @@ class ErrorsWriter:
         self._images: list[ImageErrors] = []
 
     def add(self, name: str, levels: LevelArray, *, truth: NDArray[Any]) -> ImageErrors:
-        """Find one image's errors; arguments as in `find_errors`. The integers are also handed back.
+        """Find one image's errors; arguments as in `find_errors`. Returns the integers.
 
         Raises:
             RequestError: naming the image, when a map is not of the kind asked for.
@@ -208,7 +209,7 @@ class ErrorsWriter:
         self._images.append(image)
 
     def extend(self, other: ErrorsWriter) -> None:
-        """Take over the images of another, behind one's own."""
+        """Add the images of another behind one's own."""
         self._names += other._names
         self._images += other._images
 

@@ -1,4 +1,4 @@
-"""What feedback rounds do to an image: how many pixels still change, when the mask settles, and where it began.
+"""Changes between feedback rounds: how many pixels still change, when the mask settles, and where it began.
 
 Integers of one image's maps of all rounds at the network's size, and of its start mask; `rounds.npz` holds them.
 Images N, rounds R.
@@ -24,7 +24,7 @@ IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "
 
 @dataclass(frozen=True)
 class ImageRounds:
-    """What the rounds do to one image. A pixel is on where its probability is above the scoring's threshold.
+    """Changes between the rounds of one image. A pixel is on where its probability is above the threshold.
 
     Attributes:
         pixels: of the map.
@@ -50,7 +50,7 @@ class ImageRounds:
 def follow_image(
     levels: LevelArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None, scoring: Scoring
 ) -> ImageRounds:
-    """The integers of one image's rounds.
+    """Count the changes between one image's rounds.
 
     Args:
         levels: (R, H, W) uint16, from `bench.metrics.counting.levels.quantise`.
@@ -141,7 +141,7 @@ class RoundsWriter:
     def add(
         self, name: str, levels: LevelArray, *, mask: NDArray[Any], start: NDArray[Any] | None = None
     ) -> ImageRounds:
-        """Follow one image; arguments as in `follow_image`. The integers are also handed back.
+        """Follow one image; arguments as in `follow_image`. Returns the integers.
 
         Raises:
             RequestError: naming the image, when a map is not of the kind asked for or the number of rounds differs.

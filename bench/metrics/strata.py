@@ -43,7 +43,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Kind:
+class StratumKind:
     """Something targets differ in.
 
     Attributes:
@@ -65,25 +65,25 @@ def _crowding(counts: Counts) -> NDArray[np.int64]:
 
 
 KINDS = (
-    Kind(
+    StratumKind(
         "Target size",
         "px",
         (Band("1–9", 1, 10), Band("10–30", 10, 31), Band("31–80", 31, 81), Band("> 80", 81)),
         lambda counts: counts.target_area,
     ),
-    Kind(
+    StratumKind(
         "Signal-to-clutter ratio",
         "",
         (Band("< 2", 0, 2), Band("2–5", 2, 5), Band("5–10", 5, 10), Band("≥ 10", 10)),
         lambda counts: counts.target_scr,
     ),
-    Kind(
+    StratumKind(
         "Distance to border",
         "px",
         (Band("0–9", 0, 10), Band("10–29", 10, 30), Band("30–59", 30, 60), Band("≥ 60", 60)),
         lambda counts: counts.target_border,
     ),
-    Kind("Targets per image", "", (Band("1", 1, 2), Band("2", 2, 3), Band("≥ 3", 3)), _crowding),
+    StratumKind("Targets per image", "", (Band("1", 1, 2), Band("2", 2, 3), Band("≥ 3", 3)), _crowding),
 )
 """The strata. Sizes: below the 3 x 3 pixels of a point spread, to the 0.12 % of a 256 x 256 frame (80 px) up to which
 SPIE calls a target small, with the middle between. Ratios and distances: edges that leave no stratum of NUAA-SIRST or
@@ -124,7 +124,7 @@ def detection_strata(seeds: Sequence[Counts]) -> list[Stratum]:
     return [stratum for kind in KINDS for stratum in _strata_of(kind, seeds)]
 
 
-def _strata_of(kind: Kind, seeds: Sequence[Counts]) -> list[Stratum]:
+def _strata_of(kind: StratumKind, seeds: Sequence[Counts]) -> list[Stratum]:
     _check_alike(seeds)
     values = np.asarray(kind.of(seeds[0]))
     members = {band.words: band.holds(values) for band in kind.bands}
@@ -138,7 +138,7 @@ def _strata_of(kind: Kind, seeds: Sequence[Counts]) -> list[Stratum]:
 
 
 def _sum(found: NDArray[np.float64]) -> float:
-    """How many were found; not above their number by a rounding of the mean over seeds."""
+    """Number of targets found, not above their number by a rounding of the mean over seeds."""
     return min(math.fsum(found.tolist()), float(len(found)))
 
 

@@ -1,4 +1,4 @@
-"""The named scorings: how code bases judge the same predictions, which numbers they print, and what is wrong with them.
+"""The named scorings: how code bases score the same predictions, which numbers they print, and what is wrong with them.
 
 A protocol's scoring is one of them and lives in bench/protocols/protocols.py alone. Facts: the repositories' code as
 of 2026, run on the cases of tests/parity/metrics.
@@ -52,7 +52,7 @@ class NamedScoring:
         scoring: its rules.
         prints: heading (one of `HEADS`) to metric id at 3 px and 8 neighbours; heads that its code does
             not print are left out.
-        whose: the code that judges so.
+        whose: the code that scores so.
         defects: what is wrong with it, for the reader; empty where nothing is known to be.
     """
 
@@ -214,12 +214,12 @@ def describe_rules(scoring: Scoring) -> str:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The outcome of the same predictions under one scoring.
+class ScoringRecord:
+    """Scores of predictions under one scoring.
 
     Attributes:
         prints: head to id in `scores`, of what the scoring's code base prints.
-        images, targets: how many were judged; targets as this scoring sees them.
+        images, targets: how many were scored; targets as this scoring sees them.
         scores: metric id to score.
     """
 
@@ -231,20 +231,20 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Judgements:
+class ScoringRecords:
     """The content of `scorings.json`: a run's last round under every named scoring."""
 
-    scorings: tuple[Judgement, ...]
+    scorings: tuple[ScoringRecord, ...]
     schema: int = SCHEMA
 
 
-def write_judgements(folder: Path, judgements: Iterable[Judgement]) -> Path:
+def write_records(folder: Path, records: Iterable[ScoringRecord]) -> Path:
     """Write `scorings.json` into a run's folder."""
-    return write_json(folder / SCORINGS_FILE, to_plain(Judgements(tuple(judgements))))
+    return write_json(folder / SCORINGS_FILE, to_plain(ScoringRecords(tuple(records))))
 
 
-def read_judgements(folder: Path) -> tuple[Judgement, ...]:
-    """The recorded outcome of a run's predictions under every named scoring.
+def read_records(folder: Path) -> tuple[ScoringRecord, ...]:
+    """Read the scores of a run's predictions under every named scoring.
 
     Raises:
         StoreError: when the file is missing, broken or of another schema.
@@ -255,7 +255,7 @@ def read_judgements(folder: Path) -> tuple[Judgement, ...]:
     if found != SCHEMA:
         raise StoreError(f"{path}: schema {found!r}, expected {SCHEMA}; record it again with dfinet-bench score")
     try:
-        judgements: Judgements = from_plain(Judgements, content)
+        records: ScoringRecords = from_plain(ScoringRecords, content)
     except BenchError as error:
         raise StoreError(f"{path}: {error}") from None
-    return judgements.scorings
+    return records.scorings

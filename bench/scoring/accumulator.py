@@ -29,7 +29,7 @@ from bench.metrics.distances import DistanceCounts, ImageDistances, count_distan
 from bench.metrics.errors import ERRORS, ErrorsWriter, ImageErrors, compare_components
 from bench.metrics.registry import score, score_rounds
 from bench.metrics.rounds import RoundsWriter
-from bench.protocols.scorings import Judgement, NamedScoring, all_scorings, write_judgements
+from bench.protocols.scorings import NamedScoring, ScoringRecord, all_scorings, write_records
 from bench.scoring.align import align_map, align_mask, aligned_size
 from bench.store.files import write_arrays
 from bench.types import Score, Scoring
@@ -247,15 +247,15 @@ class Accumulator:
         for (_, mine), (_, theirs) in zip(self.parts, other.parts, strict=True):
             mine.extend(theirs)
 
-    def records(self) -> tuple[Judgement, ...]:
+    def records(self) -> tuple[ScoringRecord, ...]:
         """The scores of all images so far, a record a scoring."""
         return tuple(record_of(named, counted.counts.table()) for named, counted in self.parts)
 
 
-def record_of(named: NamedScoring, table: CountTable) -> Judgement:
+def record_of(named: NamedScoring, table: CountTable) -> ScoringRecord:
     """The scores of a table's last round under one scoring, details left out."""
     scores = score(table.round(-1), named.scoring)
-    return Judgement(named.scoring, named.printed_ids(), len(table.names), len(table.target_area), scores)
+    return ScoringRecord(named.scoring, named.printed_ids(), len(table.names), len(table.target_area), scores)
 
 
 class RunAccumulator:
@@ -288,6 +288,6 @@ class RunAccumulator:
         if table.rounds > 1:
             write_arrays(folder / "rounds.npz", self._rounds.table().to_arrays())
         self._counted.write_details(folder)
-        write_judgements(folder, self._scorings.records())
+        write_records(folder, self._scorings.records())
         *earlier, last = score_rounds(table, self.scoring)
         return (*earlier, last | self._counted.detail_scores())

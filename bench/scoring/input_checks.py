@@ -1,4 +1,4 @@
-"""What the files of a folder have in common: facts that no single file tells, and what follows from them."""
+"""Checks of a whole folder of predictions and masks: facts that no single file tells, and what follows from them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from threading import Lock
 
 from bench.errors import DataError
 from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
-from bench.scoring.read_map import FULL, Kind, Map
+from bench.scoring.read_map import FULL, Map, ValueKind
 from bench.types import Scoring
 
-WHOLE: tuple[Kind, ...] = ("8-bit", "16-bit")
+WHOLE: tuple[ValueKind, ...] = ("8-bit", "16-bit")
 EXCHANGED = "were PREDICTIONS and MASKS exchanged?"
 
 
 @dataclass
 class Survey:
-    """What the files of a folder have in common, known when all have been read; threads may add to it at once.
+    """Facts about all files of a folder, known when all have been read; threads may add to it at once.
 
     Attributes:
         highest: by kind of values, the highest of all predictions.
@@ -30,8 +30,8 @@ class Survey:
         images: read so far.
     """
 
-    highest: dict[Kind, float] = field(default_factory=dict)
-    next_to_nothing: dict[Kind, int] = field(default_factory=dict)
+    highest: dict[ValueKind, float] = field(default_factory=dict)
+    next_to_nothing: dict[ValueKind, int] = field(default_factory=dict)
     reach: int = 0
     binary: int = 0
     lossy: int = 0
@@ -41,7 +41,7 @@ class Survey:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, prediction: Map, levels: LevelArray, mask: Map) -> None:
-        """Take one image in."""
+        """Add one image."""
         is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
         with self._lock:
             self.highest[prediction.kind] = max(self.highest.get(prediction.kind, 0), prediction.highest)
@@ -54,7 +54,7 @@ class Survey:
             self.grey_masks += is_grey
             self.images += 1
 
-    def units(self, place: Path) -> dict[Kind, int]:
+    def units(self, place: Path) -> dict[ValueKind, int]:
         """By kind of whole numbers, 1 where that is what stands for probability 1: no prediction holds more.
 
         Raises:
@@ -68,19 +68,15 @@ class Survey:
         return {kind: 1 for kind in WHOLE if self.highest.get(kind) == 1}
 
     def refuse_exchange(self, predictions: Path, masks: Path) -> None:
-        """Return unless the two look exchanged: every prediction is a mask, and most masks are not.
-
-        Raises:
-            DataError: when they do.
-        """
+        """Raise DataError if the two look exchanged: every prediction is a mask, and most masks are not."""
         if self.reach and self.binary == self.images and 2 * self.grey_masks > self.images:
             raise DataError(
                 f"{masks}: {self.grey_masks} of {self.images} masks hold more than two values, and every prediction "
                 f"in {predictions} is 0 and 1 alone; {EXCHANGED} If not, cut the masks at 127 first"
             )
 
-    def notes(self, units: Mapping[Kind, int], scoring: Scoring) -> Iterator[str]:
-        """What the reader should know of how the files were read."""
+    def notes(self, units: Mapping[ValueKind, int], scoring: Scoring) -> Iterator[str]:
+        """Sentences that tell the reader how the files were read."""
         of = f"of {self.images}"
         if units:
             yield "no prediction holds more than 1, so that values were read as 0 and 1, not as levels of 255"

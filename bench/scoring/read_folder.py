@@ -20,8 +20,8 @@ from bench.scoring.read_map import (
     ARRAYS,
     CONTENT_ERRORS,
     PICTURES,
-    Kind,
     Map,
+    ValueKind,
     first_words,
     load_array,
     map_of,
@@ -72,13 +72,13 @@ class Archive:
     """The maps of an .npz file with an array an image.
 
     Attributes:
-        uint16: what unsigned 16-bit values say: levels in a run's own file.
+        uint16: what unsigned 16-bit values stand for: levels in a run's own file.
     """
 
     place: Path
     archive: zipfile.ZipFile
     members: Mapping[str, str]
-    uint16: Kind = "16-bit"
+    uint16: ValueKind = "16-bit"
 
     @property
     def names(self) -> tuple[str, ...]:

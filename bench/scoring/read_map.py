@@ -1,4 +1,4 @@
-"""One map or mask from anybody's file or array: what its values are, and what they say; or one line that says why not.
+"""Read one map or mask from a file or array: its values and what they stand for, or one line that says why not.
 
 Pictures and integers say p = v / 255 (8 bits) or p = v / 65535 (16 bits), exactly: 128 of 255 is above 0.5, 127 is not.
 """
@@ -22,10 +22,10 @@ from bench.data.images.decode import FORMATS, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
 from bench.metrics.counting.levels import LEVELS, LevelArray, quantise
 
-Kind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
-"""What values say: `zero-one` 0 and 1, `levels` what this project stores, the others as their names."""
+ValueKind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
+"""The meaning of values: `zero-one` 0 and 1, `levels` what this project stores, the others as their names."""
 
-FULL: dict[Kind, int] = {"8-bit": 255, "16-bit": 65535, "zero-one": 1}
+FULL: dict[ValueKind, int] = {"8-bit": 255, "16-bit": 65535, "zero-one": 1}
 """The value that stands for probability 1."""
 
 PICTURES = SUFFIXES
@@ -36,10 +36,10 @@ CONTENT_ERRORS = (
     *(ValueError, EOFError, OSError, MemoryError, RuntimeError, OverflowError),
     *(zipfile.BadZipFile, zlib.error, SyntaxError, TokenError),
 )
-"""What numpy and zipfile raise for a damaged file; its header is parsed as Python, which adds the last two."""
+"""Errors that numpy and zipfile raise for a damaged file; its header is parsed as Python, which adds the last two."""
 
 NEARLY = 1e-3
-"""How far outside [0, 1] values may reach for rounding to be the likely cause."""
+"""Distance outside [0, 1] up to which rounding is the likely cause."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +54,19 @@ class Map:
 
     where: str
     values: NDArray[Any]
-    kind: Kind
+    kind: ValueKind
     lowest: float
     highest: float
     is_lossy: bool = False
 
     @property
     def is_two_valued(self) -> bool:
-        """Whether it holds no more than two different values."""
+        """True if it holds no more than two different values."""
         return bool(((self.values == self.lowest) | (self.values == self.highest)).all())
 
     @property
     def is_binary(self) -> bool:
-        """Whether it holds 0 and what stands for 1, as a mask does: 1, 255 or 65535."""
+        """True if it holds 0 and what stands for 1, as a mask does: 1, 255 or 65535."""
         return self.highest in (0, 1, 255, 65535) and bool(((self.values == 0) | (self.values == self.highest)).all())
 
 
@@ -122,15 +122,15 @@ def load_array(stream: IO[bytes], where: str, *, size: int) -> NDArray[Any]:
 
 
 def first_words(error: Exception) -> str:
-    """What an error says, in one line without its end."""
+    """First line of an error's message, without its full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def map_of(array: NDArray[Any], where: str, *, uint16: Kind = "16-bit") -> Map:
+def map_of(array: NDArray[Any], where: str, *, uint16: ValueKind = "16-bit") -> Map:
     """The map (H, W) in an array, axes of length 1 before and behind it taken away.
 
     Args:
-        uint16: what unsigned 16-bit values say.
+        uint16: what unsigned 16-bit values stand for.
 
     Raises:
         DataError: when the shape is not that of one map, or the type or a value says no probability.
@@ -141,7 +141,7 @@ def map_of(array: NDArray[Any], where: str, *, uint16: Kind = "16-bit") -> Map:
     if values.dtype.kind not in "bui":
         raise DataError(f"{where}: values of type {values.dtype}, expected float, bool, uint8 or uint16")
     lowest, highest = int(values.min()), int(values.max())
-    kinds: dict[Any, Kind] = {np.dtype(np.uint8): "8-bit", np.dtype(np.uint16): uint16}
+    kinds: dict[Any, ValueKind] = {np.dtype(np.uint8): "8-bit", np.dtype(np.uint16): uint16}
     kind = "zero-one" if values.dtype == np.bool_ else kinds.get(values.dtype.newbyteorder("="), "zero-one")
     if kind == "zero-one" and (lowest < 0 or highest > 1):
         raise DataError(

@@ -1,4 +1,4 @@
-"""What `dfinet-bench score` was asked for, made into scorings, and its answer as files and JSON."""
+"""Requests of `dfinet-bench score`: their scorings, and the answer as files and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.errors import DataError, RequestError, RuleError
 from bench.progress import Progress
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import fields_of, fitted
-from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_judgements
+from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, write_records
 from bench.records import to_plain
 from bench.registry import unknown
 from bench.scoring.read_folder import listed_names
@@ -26,7 +26,7 @@ FILES = ("counts", "curves", "distances", "errors", "contrast")
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What is to be scored, and how.
+    """Predictions to score, and the rules to score them by.
 
     Attributes:
         predictions: folder or file of maps, or a run's folder.
@@ -67,15 +67,15 @@ class ScoreRequest:
 
     @property
     def is_of_run(self) -> bool:
-        """Whether masks are those of a run's dataset."""
+        """True if masks are those of a run's dataset."""
         return self.masks is None
 
 
 def score_request(request: ScoreRequest, *, progress: Progress | None = None) -> tuple[Scored, ...]:
-    """What the request asks for, a record a scoring.
+    """Score what the request asks for, under each of its scorings.
 
     Raises:
-        ValueError, LookupError: in one line, for whatever cannot be scored.
+        BenchError: in one line, for whatever cannot be scored.
     """
     scorings = chosen_scorings(request)
     if request.masks is None:
@@ -94,7 +94,7 @@ def score_request(request: ScoreRequest, *, progress: Progress | None = None) ->
 
 
 def chosen_scorings(request: ScoreRequest) -> tuple[NamedScoring, ...]:
-    """The scorings that are asked for, each once, with the replaced fields in their name and their rules.
+    """Choose the scorings that are asked for, each once, with the replaced fields in their name and their rules.
 
     Raises:
         UnknownNameError: with suggestions, for an unknown scoring or protocol.
@@ -160,4 +160,4 @@ def write_record(found: Sequence[Scored], folder: Path) -> Path:
     """
     if notes := [note for one in found for note in one.notes]:
         raise RequestError(f"{folder}: scorings.json is not written: {notes[0]}")
-    return write_judgements(folder, [one.record for one in found])
+    return write_records(folder, [one.record for one in found])

@@ -1,4 +1,4 @@
-"""Stored predictions judged again, anybody's or a run's, under any scorings: image by image, in flat memory.
+"""Score stored predictions, anybody's or a run's, under any scorings: image by image, in flat memory.
 
 `score_folder` takes predictions and masks from files, `rescore_run` those of a run with the masks of its dataset.
 """
@@ -21,11 +21,11 @@ from bench.metrics.counting.levels import LevelArray
 from bench.metrics.registry import score
 from bench.parallel import usable_processors
 from bench.progress import Progress, Silent
-from bench.protocols.scorings import Judgement, NamedScoring
+from bench.protocols.scorings import NamedScoring, ScoringRecord
 from bench.scoring.accumulator import Accumulator, AlignedImage, ScoringCounts, record_of
 from bench.scoring.input_checks import EXCHANGED, Survey
 from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names
-from bench.scoring.read_map import Kind, Map, levels_of, mask_of
+from bench.scoring.read_map import Map, ValueKind, levels_of, mask_of
 from bench.store.files import read_result
 from bench.types import RunResult, Score
 
@@ -37,7 +37,7 @@ MOST_THREADS = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image, ready to be judged.
+    """One image, ready to be scored.
 
     Attributes:
         levels: (H, W) the prediction.
@@ -91,7 +91,7 @@ class Scored:
         return score(self.table.round(0), self.named.scoring) | self.counted.detail_scores()
 
     @property
-    def record(self) -> Judgement:
+    def record(self) -> ScoringRecord:
         """The record of it, without the scores of its details."""
         return record_of(self.named, self.table)
 
@@ -161,7 +161,7 @@ def score_folder(
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Scored, ...]:
-    """What predictions from files come to against masks from files, a record a scoring.
+    """Score predictions from files against masks from files, under each scoring.
 
     Args:
         predictions, masks: folders of maps, .npz files, single files; predictions may be a run's folder.
@@ -175,7 +175,7 @@ def score_folder(
         pairs = pair_names(maps, truths, names=names)
         pictures = {} if images is None else _pictures_of(list(pairs), images)
 
-        def score_with(units: Mapping[Kind, int]) -> tuple[Survey, tuple[Scored, ...]]:
+        def score_with(units: Mapping[ValueKind, int]) -> tuple[Survey, tuple[Scored, ...]]:
             survey = Survey()
 
             def read(block: Sequence[str]) -> Iterator[Sample]:
@@ -227,10 +227,9 @@ def _sample(name: str, prediction: Map, levels: LevelArray, mask: Map, *, pictur
 
 
 def _check_aspect(prediction: Map, mask: Map) -> None:
-    """Return when the map has the mask's shape.
+    """Raise DataError unless the map has the mask's shape.
 
-    Raises:
-        DataError: naming both, since a map that was squeezed cannot be told from one of another image.
+    It names both, since a map that was squeezed cannot be told from one of another image.
     """
     if not is_of_shape(prediction.values.shape, mask.values.shape):
         raise DataError(
@@ -241,7 +240,7 @@ def _check_aspect(prediction: Map, mask: Map) -> None:
 
 
 def is_of_shape(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether two (height, width) have one ratio, a pixel's rounding left aside.
+    """Return whether two (height, width) have one ratio, a pixel's rounding left aside.
 
     >>> is_of_shape((110, 163), (400, 592)), is_of_shape((256, 256), (400, 592))
     (True, False)
@@ -256,7 +255,7 @@ def _by(shape: Sequence[int]) -> str:
 def rescore_run(
     folder: Path, data: Path | None, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
 ) -> tuple[Scored, ...]:
-    """What a run's stored predictions, those of its last round, come to against the masks of its test list.
+    """Score a run's stored predictions, those of its last round, against the masks of its test list.
 
     Args:
         folder: `runs/<key>`.
@@ -287,7 +286,7 @@ def rescore_run(
 
 
 def _contradictions(found: Scored, result: RunResult) -> Iterator[str]:
-    """Where a run's own scores, under the same rules, are not these: its files or the dataset's are others now."""
+    """Name a score that differs from the run's own under the same rules: predictions or masks have changed."""
     if replace(found.named.scoring, name="") != replace(result.scoring, name=""):
         return
     for name, score_ in found.scores.items():

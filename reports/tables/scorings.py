@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.errors import StoreError
 from bench.metrics.registry import metric_info
-from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD, Judgement, read_judgements
+from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD, ScoringRecord, read_records
 from reports.columns import Column
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
@@ -32,7 +32,7 @@ class ScoredGroup:
     """
 
     group: Group
-    found: Mapping[str, Mapping[str, Judgement]]
+    found: Mapping[str, Mapping[str, ScoringRecord]]
     absent: Mapping[int, str]
 
     @property
@@ -127,7 +127,7 @@ def _caption(entries: Sequence[Entry], title: str, count: int, alike: Sequence[s
 
 
 def _scored_group(group: Group) -> ScoredGroup:
-    found: dict[str, dict[str, Judgement]] = {}
+    found: dict[str, dict[str, ScoringRecord]] = {}
     absent: dict[int, str] = {}
     for entry in group.entries:
         if not entry.scored:
@@ -136,7 +136,7 @@ def _scored_group(group: Group) -> ScoredGroup:
             absent[entry.row.seed] = UNRECORDED
         else:
             try:
-                found[entry.row.key] = {one.scoring.name: one for one in read_judgements(entry.folder)}
+                found[entry.row.key] = {one.scoring.name: one for one in read_records(entry.folder)}
             except StoreError as error:
                 absent[entry.row.seed] = f"unreadable: {one_line(str(error).replace(str(entry.folder), entry.row.key))}"
     return ScoredGroup(group, found, absent)

@@ -65,7 +65,7 @@ def test_empty_strata_say_so_and_others_have_wilsons_interval() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("seed", range(5))
-def test_every_target_lies_in_one_stratum_of_each_kind(kind: strata.Kind, seed: int) -> None:
+def test_every_target_lies_in_one_stratum_of_each_kind(kind: strata.StratumKind, seed: int) -> None:
     generator = RNG(seed)
     masks = [(generator.random((40, 40)) > level).astype(int) for level in (0.7, 0.99, 0.999, 1.0)]
     counts = join_counts([count_masks(m, m) for m in masks])

@@ -14,14 +14,14 @@ from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import (
     HEADS,
     SCORINGS,
-    Judgement,
     NamedScoring,
+    ScoringRecord,
     all_scorings,
     describe_rules,
     named_scoring,
-    read_judgements,
+    read_records,
     with_prints,
-    write_judgements,
+    write_records,
 )
 from bench.types import Matching, Score, Scoring
 
@@ -95,14 +95,14 @@ def test_the_list_says_whose_a_scoring_is_and_what_is_wrong_with_it() -> None:
     assert rows["uiunet"]["prints"] == "IoU IoU/pooled"
 
 
-JUDGED = Judgement(
+JUDGED = ScoringRecord(
     Scoring("native"), {"IoU": "IoU/pooled"}, 2, 3, {"IoU/pooled": Score(0.5, unit="fraction", better="higher")}
 )
 
 
 def test_recorded_judgements_come_back_as_they_were(tmp_path: Path) -> None:
-    write_judgements(tmp_path, [JUDGED, replace(JUDGED, scoring=named_scoring("uiunet").scoring)])
-    first, second = read_judgements(tmp_path)
+    write_records(tmp_path, [JUDGED, replace(JUDGED, scoring=named_scoring("uiunet").scoring)])
+    first, second = read_records(tmp_path)
     assert first == JUDGED
     assert second.scoring == named_scoring("uiunet").scoring
 
@@ -112,12 +112,12 @@ def test_recorded_judgements_come_back_as_they_were(tmp_path: Path) -> None:
     [
         ("[1]", "schema None, expected 1; record it again with dfinet-bench score"),
         ("{", "not a JSON file"),
-        ('{"schema": 1, "scorings": [{"scoring": {"name": "a"}}]}', "Judgement"),
+        ('{"schema": 1, "scorings": [{"scoring": {"name": "a"}}]}', "ScoringRecord"),
         ('{"schema": 1, "scorings": 3}', "expected a list"),
     ],
 )
 def test_a_broken_record_is_one_line(content: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "scorings.json").write_text(content)
     with pytest.raises(StoreError, match=said) as raised:
-        read_judgements(tmp_path)
+        read_records(tmp_path)
     assert "\n" not in str(raised.value)

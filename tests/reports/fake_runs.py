@@ -22,7 +22,7 @@ from bench.metrics.registry import score
 from bench.models.published_numbers import METHODS, reported
 from bench.protocols.protocols import BASICIRSTD
 from bench.protocols.recipes import RECIPES
-from bench.protocols.scorings import all_scorings, write_judgements
+from bench.protocols.scorings import all_scorings, write_records
 from bench.scoring.accumulator import Accumulator, AlignedImage
 from bench.store.files import Manifest, write_arrays, write_manifest, write_result
 from bench.types import (
@@ -312,7 +312,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     if made.experiment.rounds > 1:
         write_arrays(folder / made.key / "rounds.npz", {"names": np.array(table.names), **stacked(changes)})
     write_arrays(folder / made.key / "counts.npz", table.to_arrays())
-    write_judgements(folder / made.key, judged.records())
+    write_records(folder / made.key, judged.records())
     write_arrays(folder / made.key / "curves.npz", curves.to_arrays())
     write_arrays(folder / made.key / "errors.npz", errors.table().to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())

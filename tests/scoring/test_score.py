@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.counting.levels import quantise
-from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_judgements, with_prints
+from bench.protocols.scorings import NamedScoring, all_scorings, named_scoring, read_records, with_prints
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.scoring.score import Scored, rescore_run, score_folder
@@ -385,7 +385,7 @@ def test_a_runs_stored_predictions_give_what_it_recorded_under_every_scoring(
 ) -> None:
     job = run_one(tmp_path, **overrides)
     folder = tmp_path / job.row.key
-    recorded = read_judgements(folder)
+    recorded = read_records(folder)
     assert [one.scoring for one in recorded] == [named.scoring for named in all_scorings()]
     found = rescore_run(folder, None, all_scorings())
     assert tuple(one.record for one in found) == recorded

@@ -1,4 +1,4 @@
-"""A record of arrays whose lengths go together: how it becomes an .npz file and comes back, checked."""
+"""A record of arrays whose lengths go together: written to an .npz file and read back, checked."""
 
 from __future__ import annotations
 
@@ -55,11 +55,7 @@ class ArrayTable(ABC):
         return table
 
     def check(self) -> None:
-        """Nothing, when all lengths agree.
-
-        Raises:
-            RequestError: naming the field whose shape does not fit.
-        """
+        """Raise RequestError unless all lengths agree, naming the field whose shape does not fit."""
         for name, shape in self.shapes().items():
             found = getattr(self, name).shape
             if found != shape:

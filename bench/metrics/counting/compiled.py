@@ -1,4 +1,4 @@
-"""How this project's loops over pixels are compiled: by numba, with the machine code kept for the next start."""
+"""Compilation of loops over pixels by numba, with the machine code kept for the next start."""
 
 from __future__ import annotations
 

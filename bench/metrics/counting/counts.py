@@ -27,7 +27,7 @@ Whole = TypeVar("Whole", int, IntArray)
 
 
 class Column(NamedTuple):
-    """What a field is counted of, and the type of its values."""
+    """Description of a field: the thing it is counted of, and the type of its values."""
 
     of: Literal["mask", "map", "target", "target of a map"]
     dtype: type[np.generic] = np.int64

@@ -39,12 +39,13 @@ def label_runs(positive: NDArray[np.bool_], reach: int) -> Runs:
             above = first_of_row if last_row == rows[run] - 1 else run
             first_of_row = run
             last_row = rows[run]
+        # Runs above that end before this one begins cannot touch later runs of the row either: never looked at again.
         while above < first_of_row and ends[above] + reach <= starts[run]:
             above += 1
         other = above
         while other < first_of_row and starts[other] < ends[run] + reach:
             one, two = find_root(parent, run), find_root(parent, other)
-            if one < two:
+            if one < two:  # the earlier run stays the root, so that numbering roots in order is raster order
                 parent[two] = one
             else:
                 parent[one] = two
@@ -59,7 +60,7 @@ def _find_runs(positive: NDArray[np.bool_]) -> tuple[IntArray, IntArray, IntArra
     height, width = positive.shape
     pixels = positive.reshape(-1)
     size = len(pixels)
-    eights = pixels[: size // 8 * 8].view(np.uint64)
+    eights = pixels[: size // 8 * 8].view(np.uint64)  # nearly all pixels are empty, so eight are tested as one number
     room = height * ((width + 1) // 2)  # no row has more runs than this
     rows, starts, ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     count = at = 0
@@ -70,7 +71,7 @@ def _find_runs(positive: NDArray[np.bool_]) -> tuple[IntArray, IntArray, IntArra
                 while at + 8 <= size and eights[at >> 3] == 0:
                     at += 8
             continue
-        row = at // width
+        row = at // width  # divided once a run, not once a pixel
         first, end = at, (row + 1) * width
         while at < end and pixels[at]:
             at += 1
@@ -105,7 +106,7 @@ def measure_runs(
         length = ends[run] - starts[run]
         areas[owner[run]] += length
         row_sums[owner[run]] += rows[run] * length
-        col_sums[owner[run]] += (starts[run] + ends[run] - 1) * length // 2
+        col_sums[owner[run]] += (starts[run] + ends[run] - 1) * length // 2  # whole: one of the factors is even
     centroids = np.empty((components, 2), np.float64)
     for one in range(components):
         centroids[one, 0] = row_sums[one] / areas[one]
@@ -138,7 +139,7 @@ def border_distances(
 @compiled
 def area_unlike(areas: IntArray, is_alarm: NDArray[np.bool_]) -> int:
     """Pixels of the components whose area is that of no component that is not an alarm."""
-    kept = areas[~is_alarm]
+    kept = areas[~is_alarm]  # few: a set would cost more than it saves
     total = 0
     for area in areas:
         is_unlike = True

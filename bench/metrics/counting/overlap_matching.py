@@ -59,7 +59,7 @@ def match_overlap_priority(
 
 def _keep(partner: IntArray, distances: FloatArray, wanted: BoolArray) -> None:
     """Assign what has no partner yet, and take the wanted pairs over."""
-    if not wanted.any():
+    if not wanted.any():  # the assignment is what costs
         return
     targets = np.flatnonzero(partner == UNMATCHED)
     free = np.setdiff1d(np.arange(distances.shape[1]), partner)
@@ -86,7 +86,7 @@ def assign(distances: FloatArray) -> tuple[IntArray, IntArray]:
     >>> [found.tolist() for found in assign(np.ones((3, 2)))]
     [[0, 1], [0, 1]]
     """
-    if distances.shape[0] > distances.shape[1]:
+    if distances.shape[0] > distances.shape[1]:  # every row has to get a column below
         cols, rows = assign(distances.T)
         return rows, cols
     choice = np.asarray(linear_sum_assignment(distances)[1], dtype=np.int64)
@@ -105,7 +105,7 @@ def _rivals(distances: FloatArray, choice: IntArray) -> BoolArray:
     price = np.zeros(distances.shape[1])
     for _ in range(len(choice)):
         reach = (distances - (taken - price[choice])[:, None]).min(axis=0, initial=0.0)
-        if (reach >= price - TIE / 10).all():
+        if (reach >= price - TIE / 10).all():  # what is left is rounding, well within TIE
             break
         price = np.minimum(price, reach)
     rivals = distances - (taken - price[choice])[:, None] - price <= TIE
@@ -118,16 +118,16 @@ def _first_in_order(distances: FloatArray, choice: IntArray, rivals: BoolArray) 
     rows = np.arange(len(choice))
     least = distances[rows, choice].sum()
     costs = distances.copy()
-    barred = (len(rows) + 1) * (distances.max() + 1)
+    barred = (len(rows) + 1) * (distances.max() + 1)  # more than any total, and finite as the solver wants it
     for row in rows:
         for column in np.flatnonzero(rivals[row, : choice[row]]):
             trial = costs.copy()
-            trial[row], trial[row, column] = barred, costs[row, column]
+            trial[row], trial[row, column] = barred, costs[row, column]  # the row has no choice but this column
             other = np.asarray(linear_sum_assignment(trial)[1], dtype=np.int64)
             if trial[rows, other].sum() <= least + TIE:
                 choice = other
                 break
-        fixed = costs[row, choice[row]]
+        fixed = costs[row, choice[row]]  # later rows must not undo what an earlier one has got
         costs[row], costs[:, choice[row]] = barred, barred
         costs[row, choice[row]] = fixed
     return choice

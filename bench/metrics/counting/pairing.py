@@ -23,6 +23,7 @@ GREEDY, NEAREST, OPTIMAL = 0, 1, 2
 def distance_of(targets: Points, target: int, found: Points, component: int) -> float:
     """Pixels between two centroids."""
     rows, cols = found[component, 0] - targets[target, 0], found[component, 1] - targets[target, 1]
+    # The root is taken although squares order alike: 3 px is compared as the published codes do, to the last bit.
     return np.sqrt(rows * rows + cols * cols)  # type: ignore[no-any-return]
 
 
@@ -58,7 +59,7 @@ def pair_nearest(targets: Points, found: Points, limit: float) -> IntArray:
             for component in range(len(found)):
                 if is_free[component]:
                     apart = distance_of(targets, target, found, component)
-                    if apart < best:
+                    if apart < best:  # strictly, so that of equal distances the first in raster order stays
                         best, best_target, best_component = apart, target, component
         if best_target == UNMATCHED:
             break
@@ -76,14 +77,14 @@ def pair_optimally(targets: Points, found: Points, limit: float) -> IntArray:
 
     Source: Kuhn, Naval Research Logistics 2, 1955, in the form of shortest augmenting paths.
     """
-    near = _near_any(targets, found, limit)
+    near = _near_any(targets, found, limit)  # the cost is cubic in what is left, and most components are far away
     rows, columns = len(targets), len(near) + len(targets)
     none = (rows + 1) * limit
     cost = np.full((rows, columns), none)
     for target in range(rows):
         for place in range(len(near)):
             apart = distance_of(targets, target, found, near[place])
-            cost[target, place] = apart if apart < limit else 2 * none
+            cost[target, place] = apart if apart < limit else 2 * none  # dearer than to have no component
     partner = np.full(rows, UNMATCHED, np.int64)
     chosen = _assign(cost)
     for column in range(len(near)):
@@ -118,7 +119,7 @@ def _assign(cost: NDArray[np.float64]) -> IntArray:
         column = columns
         while owner[column] != UNMATCHED:
             is_used[column] = True
-            step, closest = np.inf, UNMATCHED
+            step, closest = np.inf, UNMATCHED  # the cheapest way on from all columns reached so far
             for other in range(columns):
                 if is_used[other]:
                     continue
@@ -127,7 +128,7 @@ def _assign(cost: NDArray[np.float64]) -> IntArray:
                     reach[other], previous[other] = slack, column
                 if reach[other] < step:
                     step, closest = reach[other], other
-            row_price[row] += step
+            row_price[row] += step  # prices keep reduced costs of taken pairs at zero, the others at or above it
             for other in range(columns):
                 if is_used[other]:
                     row_price[owner[other]] += step
@@ -135,7 +136,7 @@ def _assign(cost: NDArray[np.float64]) -> IntArray:
                 else:
                     reach[other] -= step
             column = closest
-        while column != columns:
+        while column != columns:  # a free column is reached: every row on the path moves one column on
             owner[column] = owner[previous[column]]
             column = previous[column]
     return owner[:columns]

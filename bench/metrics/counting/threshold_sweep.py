@@ -29,7 +29,7 @@ Flags = NDArray[np.bool_]
 
 DIGITS = 256
 SIZE, FIRST, ROWS, COLS = 0, 1, 2, 3
-"""What is kept of every component: pixels, first node, sums of rows and of columns."""
+"""Columns of what is kept of every component: pixels, first node, sums of rows and of columns."""
 
 MATCHED, COMPONENTS, AREA = 0, 1, 2
 """Rows of steps: matched targets, components that are false alarms, pixels that are."""
@@ -62,7 +62,7 @@ class Growth:
 
     @property
     def is_covering(self) -> bool:
-        """Whether no pixel is at level 0, so that the lowest level makes one component of the whole map.
+        """True if no pixel is at level 0, so that the lowest level makes one component of the whole map.
 
         The merges of that level are left out: the sweeps know what comes of them.
         """
@@ -274,7 +274,7 @@ def _with_room(listed: Nodes, count: int) -> Nodes:
 
 @compiled
 def _keep_near(listed: Nodes, count: int, is_root: Flags, is_near: Flags, is_listed: Flags, parts: IntArray) -> int:
-    """How many of the listed nodes are still roots near a target; those come to the front, in raster order.
+    """Bring the listed nodes that are still roots near a target to the front, in raster order; return their number.
 
     Raster order is what every pairing rule breaks ties by. The list is nearly sorted, which suits insertion.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.protocols.scorings import Judgement, named_scoring, with_prints, write_judgements
+from bench.protocols.scorings import ScoringRecord, named_scoring, with_prints, write_records
 from bench.types import RunResult, Score, Scoring
 from reports.results.entries import Entry, entry_of
 from reports.table import Table
@@ -15,7 +15,7 @@ from reports.tables.scorings import scorings_tables, unrecorded
 from tests.reports.fake_runs import ACM, DFINET, result, row_of
 
 
-def judgement(name: str, **values: float | None) -> Judgement:
+def judgement(name: str, **values: float | None) -> ScoringRecord:
     """A judgement under a named scoring with those printed values."""
     named = named_scoring(name)
     ids = named.printed_ids()
@@ -23,7 +23,7 @@ def judgement(name: str, **values: float | None) -> Judgement:
         ids[head]: Score(value, "fraction", "lower" if head == "Fa" else "higher", "" if value else "no targets")
         for head, value in values.items()
     }
-    return Judgement(named.scoring, ids, 10, 12, scores)
+    return ScoringRecord(named.scoring, ids, 10, 12, scores)
 
 
 NATIVE = judgement("native", IoU=0.6, nIoU=0.58, F1=0.75, Pd=0.9, Fa=2e-5)
@@ -31,11 +31,11 @@ DNANET = judgement("dnanet", IoU=0.6, Pd=0.9, Fa=1.5e-5)
 UIUNET = judgement("uiunet", IoU=0.45)
 
 
-def entry(root: Path, made: RunResult, judgements: list[Judgement] | None, label: str = "") -> Entry:
+def entry(root: Path, made: RunResult, judgements: list[ScoringRecord] | None, label: str = "") -> Entry:
     """A result whose predictions have been judged so."""
     folder = root / made.key
     if judgements is not None:
-        write_judgements(folder, judgements)
+        write_records(folder, judgements)
     return entry_of(row_of(made, label), folder, made)
 
 
@@ -151,7 +151,7 @@ def test_a_seed_or_a_method_that_lacks_a_scoring_is_named(tmp_path: Path) -> Non
 
 def test_a_scoring_of_a_users_own_is_shown_without_a_note(tmp_path: Path) -> None:
     own = with_prints(Scoring("my rules", threshold=0.3))
-    judged = Judgement(own.scoring, own.printed_ids(), 10, 12, judgement("native", IoU=0.7).scores)
+    judged = ScoringRecord(own.scoring, own.printed_ids(), 10, 12, judgement("native", IoU=0.7).scores)
     table = table_of([entry(tmp_path, result(), [NATIVE, judged])])
     column = table.columns[heads(table).index("IoU my rules")]
     assert column.marks == ()
