@@ -325,10 +325,10 @@ def fast_block(block: nn.Module, **settings: int) -> Any:
     return FAST_BLOCKS[type(block)](block, **settings)
 
 
-Block = TypeVar("Block", bound=nn.Module)
+AnyBlock = TypeVar("AnyBlock", bound=nn.Module)
 
 
-def part_of(network: nn.Module, name: str, kind: type[Block]) -> Block:
+def part_of(network: nn.Module, name: str, kind: type[AnyBlock]) -> AnyBlock:
     """The sub-module of that name.
 
     Raises:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import RequestError, UnknownNameError
-from bench.models.network import Batch, Views
+from bench.models.network import Augmented, Batch
 from bench.registry import unknown
 
 BYTES = 256
@@ -115,11 +115,11 @@ class ReleasedHistory(History):
         self._masks = {index: mask.cpu() for index, mask in state["masks"].items()}
         self._collected = {}
 
-    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Views | None) -> Sequence[Tensor]:
+    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Augmented | None) -> Sequence[Tensor]:
         """Predictions (B, 1, H, W) in their stored form: one (H, W) an image, on the CPU."""
         return [plane.clone() for plane in pack(prob)[:, 0].cpu()]
 
-    def _show(self, stored: Sequence[Tensor], views: Views | None, rows: list[int], device: torch.device) -> Tensor:
+    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int], device: torch.device) -> Tensor:
         """Stored masks of the images at `rows` as bytes (b, 1, H, W), seen through the views of the batch."""
         return _stacked(stored, device)
 
@@ -140,7 +140,7 @@ class AlignedHistory(ReleasedHistory):
     254 levels, at most 1/254 away and exact about which side of 0.5 a pixel is on; 255 means not known yet.
     """
 
-    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Views | None) -> Sequence[Tensor]:
+    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Augmented | None) -> Sequence[Tensor]:
         if views is None:
             return [plane.clone() for plane in pack(prob, KNOWN)[:, 0].cpu()]
         sizes = [views.resize] * len(prob) if views.resize is not None else views.source.tolist()
@@ -150,7 +150,7 @@ class AlignedHistory(ReleasedHistory):
         kept = torch.where(seen == UNSEEN, stored, pack(seen, KNOWN))[:, 0].cpu()
         return [plane[:height, :width].clone() for plane, (height, width) in zip(kept, sizes, strict=True)]
 
-    def _show(self, stored: Sequence[Tensor], views: Views | None, rows: list[int], device: torch.device) -> Tensor:
+    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int], device: torch.device) -> Tensor:
         planes = _stacked(stored, device)
         return planes if views is None else views.take(np.array(rows)).apply(planes, "nearest")
 

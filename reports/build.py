@@ -183,7 +183,7 @@ def _by_dataset(heading: str, stem: str, tables: Iterable[tuple[str, Table]]) ->
 
 
 def _plain_words(entries: Sequence[Entry]) -> str:
-    """What titles add if the tables hold only a part of the suite's rows; empty if they hold all."""
+    """Addition to titles if the tables hold only a part of the suite's rows; empty if they hold all."""
     parts = {
         "clean images": any(entry.row.corruption for entry in entries),
         "trained and tested on one dataset": any(entry.row.is_transferred for entry in entries),

@@ -19,7 +19,7 @@ from pages import PAGES, ROOT, blocks_of
 from PIL import Image
 
 from bench.metrics.counting.counts import count_masks
-from bench.metrics.registry import METRICS, find_metrics, score
+from bench.metrics.registry import METRICS, find_metrics, score_counts
 from bench.models.network import MODELS, build_model, find_models
 from bench.registry import load_plugin
 from bench.store.files import read_manifest, read_result
@@ -72,7 +72,7 @@ def test_every_plugin_loads_and_builds_its_model(folder: Path) -> None:
 @pytest.mark.usefixtures("registries")
 def test_the_metric_is_scored_and_gives_the_value_of_its_own_example(folder: Path) -> None:
     load_plugin(folder / "silence.py")
-    found = score(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))["Specificity/pooled"]
+    found = score_counts(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))["Specificity/pooled"]
     assert found.value == 0.5
     compute = find_metrics().get("Specificity/pooled").compute
     tests = doctest.DocTestFinder(recurse=False).find(compute, globs=dict(compute.__globals__))

@@ -49,8 +49,8 @@ app = typer.Typer(
     help="Compare infrared small target detectors under the same, named rules.",
 )
 app.command()(run.run)
-app.command()(report.report)
-app.command()(gate.gate)
+app.command("report")(report.report_command)
+app.command("gate")(gate.gate_command)
 app.command("score")(score.score_)
 app.command()(cost.cost)
 app.command()(audit.audit)

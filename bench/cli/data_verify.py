@@ -19,10 +19,10 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a folder with its dataset's card and list every difference; exit code 1 if there is one."""
-    from bench.data.importing.verify import verify as verify_folder
+    from bench.data.importing.verify import verify_dataset
 
     with shown_steps(f"verify {name}") as step:
-        proof = verify_folder(name, data_folder(data), progress=step)
+        proof = verify_dataset(name, data_folder(data), progress=step)
     if as_json:
         out.print_json(json.dumps(asdict(proof), default=str))
     else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.run.gate import GateReport
 
 
-def gate(
+def gate_command(
     suite: Annotated[str, typer.Argument(help="A suite of given weights, as a rule.")],
     reference: Annotated[Path, typer.Option(help="Stored scores with their margins.")],
     data: DataOption = None,

@@ -11,7 +11,7 @@ from bench.cli.console import err, out
 from bench.cli.options import DEFAULT_RUNS, ColumnsOption, PluginOption, UriOption, split_names
 
 
-def report(
+def report_command(
     suite: Annotated[str, typer.Argument(help="A suite's name.")],
     source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
     to: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default reports-out/SUITE.")] = None,

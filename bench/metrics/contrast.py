@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.arrays import BoolArray, FloatArray, IntArray, LevelArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
-from bench.metrics.counting.levels import LEVELS, LevelArray
-from bench.metrics.counting.truth import FloatArray, surroundings
+from bench.metrics.counting.components import Components, find_components
+from bench.metrics.counting.levels import LEVELS
+from bench.metrics.counting.truth import surroundings
 from bench.metrics.ids import by_connectivity
 from bench.metrics.registry import MetricsOf, metric
 from bench.metrics.statistic import MemberMean, Value

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray, IntArray, LevelArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import Components, IntArray
+from bench.metrics.counting.components import Components
 from bench.metrics.counting.labelled_map import check_levels
-from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
+from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.counting.matching import ALARM_SIDE, HIT_SIDE, PAIRINGS, around
 from bench.metrics.counting.threshold_sweep import (
     AREA,
@@ -30,7 +31,7 @@ from bench.metrics.counting.threshold_sweep import (
     sweep_pairs,
     sweep_untouched,
 )
-from bench.metrics.counting.truth import FloatArray, Truth, read_truth
+from bench.metrics.counting.truth import Truth, read_truth
 from bench.types import Scoring
 
 _HISTOGRAMS = ("target_levels", "other_levels")

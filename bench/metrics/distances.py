@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.arrays import FloatArray, IntArray, LevelArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import IntArray
 from bench.metrics.counting.labelled_map import LabelledMap, check_levels, label_map
-from bench.metrics.counting.levels import LevelArray
 from bench.metrics.counting.matching import PAIRINGS, match_one_to_one
 from bench.metrics.counting.pairing import pair
-from bench.metrics.counting.truth import FloatArray, Truth
+from bench.metrics.counting.truth import Truth
 from bench.types import Matching, Scoring
 
 DISTANCES = tuple(range(1, 11))

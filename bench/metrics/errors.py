@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.arrays import IntArray, LevelArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import Components, IntArray, find_components
-from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
+from bench.metrics.counting.components import Components, find_components
+from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.counting.overlap_matching import (
     OVERLAP,
     match_overlap_priority,

@@ -277,7 +277,7 @@ def metric_info(name: str, score: Score | None = None) -> MetricInfo:
 
 
 def metric_infos(table: TableName = "counts") -> tuple[MetricInfo, ...]:
-    """The facts about every metric of one table, in the order of `score`."""
+    """The facts about every metric of one table, in the order of `score_counts`."""
     return tuple(entry.info for entry in ordered_metrics(table))
 
 
@@ -296,7 +296,7 @@ class MetricsOf(Generic[T]):
         return {entry.id_under(scoring): entry.score(table) for entry in valid}
 
 
-def score(counts: Counts, scoring: Scoring) -> dict[str, Score]:
+def score_counts(counts: Counts, scoring: Scoring) -> dict[str, Score]:
     """Every score of one round that is valid under the scoring, by metric id, standard ones first.
 
     >>> from bench.metrics.counting.counts import count_masks
@@ -318,7 +318,7 @@ def score_rounds(table: CountTable, scoring: Scoring) -> tuple[dict[str, Score],
     >>> second["Pd/centroid-3px"].value, second["legacy:Pd/cumulative-rounds"].value
     (1.0, 0.5)
     """
-    alone = [score(table.round(number), scoring) for number in range(table.rounds)]
+    alone = [score_counts(table.round(number), scoring) for number in range(table.rounds)]
     if table.rounds == 1:
         return tuple(alone)
     return tuple(scores | _score_so_far(table.through(k), scoring) for k, scores in enumerate(alone))

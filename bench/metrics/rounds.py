@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import IntArray, LevelArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import IntArray
-from bench.metrics.counting.levels import LevelArray, threshold_level
+from bench.metrics.counting.levels import threshold_level
 from bench.types import Scoring
 
 IMAGE_FIELDS = ("pixels", "fixed", "repeats", "flicker", "start_intersection", "start_predicted", "actual")

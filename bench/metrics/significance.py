@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bench.arrays import FloatArray
 from bench.errors import RequestError
 from bench.metrics.counting.counts import Counts, CountTable
-from bench.metrics.statistic import FloatArray, Statistic
+from bench.metrics.statistic import Statistic
 
 RESAMPLES = 10_000
 LEVEL = 0.95

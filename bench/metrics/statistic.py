@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.arrays import FloatArray
 from bench.errors import RequestError
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import BoolArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import BoolArray
 from bench.metrics.counting.counts import Counts
 from bench.metrics.pixel import iou_pooled
 from bench.metrics.significance import Interval, bootstrap, wilson

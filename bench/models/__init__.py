@@ -1,1 +1,1 @@
-"""What a method promises: networks, classical detectors, losses and published numbers."""
+"""Interfaces of networks and classical detectors, losses, and published numbers."""

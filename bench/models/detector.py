@@ -1,4 +1,4 @@
-"""What a classical detector promises (`Detector`): a grey image in, a score map out, a rule that makes it a mask.
+"""The interface of classical detectors (`Detector`): a grey image in, a score map out, a rule that makes it a mask.
 
 A score map S has no scale of its own, so that a rule finds each image's threshold T: a pixel is a target where S > T.
 Networks answer with logits; a detector's logit is log(S / T), whose sigmoid is S / (S + T). It is above one half just
@@ -26,10 +26,10 @@ Grey = NDArray[np.float64]
 ScoreMap = NDArray[np.float64]
 """(H, W) scores, not below 0, higher where a target is likelier."""
 
-Levels = NDArray[np.float64]
+ThresholdLevels = NDArray[np.float64]
 """Numbers of a rule, of any shape; or the thresholds they make, of the same shape."""
 
-Rule = Callable[[ScoreMap, Levels], Levels]
+Rule = Callable[[ScoreMap, ThresholdLevels], ThresholdLevels]
 """`(scores, levels) -> thresholds in the unit of the scores`, which rise with the level."""
 
 RULES: Registry[Rule] = Registry("threshold rule")
@@ -41,31 +41,31 @@ def rule(name: str) -> Callable[[Rule], Rule]:
 
 
 @rule("share-of-max")
-def share_of_max(scores: ScoreMap, level: Levels) -> Levels:
+def share_of_max(scores: ScoreMap, level: ThresholdLevels) -> ThresholdLevels:
     """A share of the image's highest score; 0.5 is the half maximum of ISTD-python."""
     return np.asarray(level * scores.max())
 
 
 @rule("k-sigma")
-def k_sigma(scores: ScoreMap, level: Levels) -> Levels:
+def k_sigma(scores: ScoreMap, level: ThresholdLevels) -> ThresholdLevels:
     """The mean score plus `level` standard deviations (of the population), level 3 to 5: Chen et al. 2014."""
     return np.asarray(scores.mean() + level * scores.std())
 
 
 @rule("lambda-blend")
-def lambda_blend(scores: ScoreMap, level: Levels) -> Levels:
+def lambda_blend(scores: ScoreMap, level: ThresholdLevels) -> ThresholdLevels:
     """Between the mean (level 0) and the highest score (level 1); 0.7 to 0.9 in Han et al. 2020."""
     return np.asarray(level * scores.max() + (1 - level) * scores.mean())
 
 
 @rule("max-or-sigma")
-def max_or_sigma(scores: ScoreMap, level: Levels) -> Levels:
+def max_or_sigma(scores: ScoreMap, level: ThresholdLevels) -> ThresholdLevels:
     """The greater of a share of the highest score and mean + half a deviation; 0.7 in comparisons with networks."""
     return np.asarray(np.maximum(level * scores.max(), scores.mean() + 0.5 * scores.std()))
 
 
 @rule("fixed")
-def fixed(scores: ScoreMap, level: Levels) -> Levels:
+def fixed(scores: ScoreMap, level: ThresholdLevels) -> ThresholdLevels:
     """The same score for every image."""
     return level
 

@@ -119,7 +119,7 @@ def sls(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def location_loss(prob: Tensor, mask: Tensor) -> Tensor:
-    """How far the prediction's centre is from the mask's, in length and in angle, averaged over the batch.
+    """Distance of the prediction's centre from the mask's, in length and in angle, averaged over the batch.
 
     Source: MSHNet's code. The paper means the centre points, its code leaves out the division by the mass: the length
     also compares masses, the angle does not.
@@ -138,7 +138,7 @@ def _sample_iou(prob: Tensor, mask: Tensor) -> Tensor:
 
 
 def _scale_weight(prob: Tensor, mask: Tensor) -> Tensor:
-    """How alike the masses of prediction and mask are, (B,) in [0, 1]; 0 where both are empty, as a limit too."""
+    """Similarity of the masses of prediction and mask, (B,) in [0, 1]; 0 where both are empty, as a limit too."""
     predicted, actual = prob.sum((1, 2, 3)), mask.sum((1, 2, 3))
     variance = ((predicted - actual) / 2).square()
     return (torch.minimum(predicted, actual) + variance) / _positive(torch.maximum(predicted, actual) + variance)

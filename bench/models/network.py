@@ -1,4 +1,4 @@
-"""What a network promises (`Segmenter`), what it is fed (`Batch`) and how it is named (`@model`)."""
+"""The interface of networks (`Segmenter`), their input (`Batch`), and how they are registered (`@model`)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """`(logits (B, 1, H, W), mask (B, 1, H, W)) -> scalar`."""
 
 
-class Views(Protocol):
-    """Where the pixels of a batch's augmented images came from.
+class Augmented(Protocol):
+    """Origins of the pixels of a batch's augmented images.
 
     Attributes:
         source: (B, 2) height and width of the images in pixels.
@@ -39,7 +39,7 @@ class Views(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, rows: NDArray[np.int64]) -> Views:
+    def take(self, rows: NDArray[np.int64]) -> Augmented:
         """Those of some images."""
 
     def apply(self, planes: Tensor, interpolation: Literal["linear", "nearest"] = "linear") -> Tensor:
@@ -57,7 +57,7 @@ class Views(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """What a network is trained on and tested with.
+    """Input of a network in training and test.
 
     Attributes:
         image: (B, C, H, W), as the input policy makes it.
@@ -76,7 +76,7 @@ class Batch:
     index: Tensor
     name: Sequence[str]
     size: Sequence[tuple[int, int]]
-    geometry: Views | None
+    geometry: Augmented | None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on `device`."""
@@ -91,7 +91,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Built:
-    """How a network was built, enough to build it again: a registered name, input channels and all settings."""
+    """Everything needed to build a network again: its registered name, input channels and all settings."""
 
     name: str
     channels: int
@@ -148,7 +148,7 @@ class Segmenter(nn.Module):
         """Called after every epoch; `improved` says whether the selection criterion found a new best."""
 
     def resume_state(self) -> dict[str, Any]:
-        """What, beside the weights, training needs to go on after a kill: tensors and plain types only."""
+        """State that training needs beside the weights to go on after a kill: tensors and plain types only."""
         return {}
 
     def load_resume_state(self, state: Mapping[str, Any]) -> None:

@@ -145,8 +145,8 @@ CONTRADICTION = 1e-3
 
 
 @dataclass(frozen=True)
-class Table:
-    """What holds for every row of one published table.
+class ReportedTable:
+    """Facts that hold for every row of one published table.
 
     Attributes:
         source: repository and commit; empty where the rows name their own.
@@ -173,8 +173,8 @@ class Table:
 UNKNOWN_DISTANCE = {"Pd/centroid-3px": "matching distance not stated"}
 
 TABLES = {
-    README: Table("XinyiYing/BasicIRSTD README at 95650c3", "basicirstd", "basicirstd", "Fa/unmatched-area"),
-    README_BEFORE: Table(
+    README: ReportedTable("XinyiYing/BasicIRSTD README at 95650c3", "basicirstd", "basicirstd", "Fa/unmatched-area"),
+    README_BEFORE: ReportedTable(
         "XinyiYing/BasicIRSTD README at a46bffd",
         "basicirstd",
         "basicirstd",
@@ -182,21 +182,23 @@ TABLES = {
         only_fa=True,
         notes={EQUAL_AREA_OVER_PIXELS: f"{LOST_ALARMS}; the same weights as at 95650c3"},
     ),
-    "basicirstd_test_log_2024-01-19.csv": Table(left_out="the README at 95650c3 prints the same numbers, rounded"),
-    "basicirstd_train_logs_2023.csv": Table(left_out="the README at a46bffd prints the same numbers, rounded"),
-    "basicirstd_params_file.csv": Table(left_out="parameters and FLOPs are no scores"),
-    "YeRen123455/Infrared-Small-Target-Detection": Table("", "basicirstd", "dnanet", EQUAL_AREA),
-    "xdFai/SCTransNet": Table(rules="sctransnet", fa=EQUAL_AREA),
-    "Lliu666/MSHNet": Table(rules="mshnet", fa=EQUAL_AREA),
-    "fengyiwu98/RPCANet": Table(rules="rpcanet", notes=UNKNOWN_DISTANCE),
-    "GrokCV/DRPCA-Net": Table(rules="drpcanet", notes=UNKNOWN_DISTANCE),
-    "GrokCV/SeRankDet": Table(rules="serankdet"),
-    "Tianfang-Zhang/AGPCNet": Table(rules="agpcnet", unit=0),
-    "YangBo0411/infrared-small-target": Table(left_out="counts boxes or centres, which no metric here does"),
+    "basicirstd_test_log_2024-01-19.csv": ReportedTable(
+        left_out="the README at 95650c3 prints the same numbers, rounded"
+    ),
+    "basicirstd_train_logs_2023.csv": ReportedTable(left_out="the README at a46bffd prints the same numbers, rounded"),
+    "basicirstd_params_file.csv": ReportedTable(left_out="parameters and FLOPs are no scores"),
+    "YeRen123455/Infrared-Small-Target-Detection": ReportedTable("", "basicirstd", "dnanet", EQUAL_AREA),
+    "xdFai/SCTransNet": ReportedTable(rules="sctransnet", fa=EQUAL_AREA),
+    "Lliu666/MSHNet": ReportedTable(rules="mshnet", fa=EQUAL_AREA),
+    "fengyiwu98/RPCANet": ReportedTable(rules="rpcanet", notes=UNKNOWN_DISTANCE),
+    "GrokCV/DRPCA-Net": ReportedTable(rules="drpcanet", notes=UNKNOWN_DISTANCE),
+    "GrokCV/SeRankDet": ReportedTable(rules="serankdet"),
+    "Tianfang-Zhang/AGPCNet": ReportedTable(rules="agpcnet", unit=0),
+    "YangBo0411/infrared-small-target": ReportedTable(left_out="counts boxes or centres, which no metric here does"),
 }
 """By file; those of the file of many READMEs by repository. A repository of strangers alone has no entry."""
 
-CLASSICAL = Table(
+CLASSICAL = ReportedTable(
     TABLES[README].source,
     "basicirstd",
     NOT_STATED,
@@ -250,10 +252,10 @@ def printed_rows() -> tuple[Printed, ...]:
     return tuple(row for file in sorted(path.name for path in FOLDER.glob("*.csv")) for row in _rows(file))
 
 
-Row = Mapping[str, str]
+PrintedRow = Mapping[str, str]
 
 
-def _read(file: str) -> list[Row]:
+def _read(file: str) -> list[PrintedRow]:
     with (FOLDER / file).open(encoding="utf-8", newline="") as text:
         return list(csv.DictReader(text))
 
@@ -280,13 +282,13 @@ def _rows(file: str) -> Iterator[Printed]:
         yield replace(printed, left_out=reason) if reason else replace(printed, numbers=_numbers(row, table))
 
 
-def _table(file: str, row: Row) -> Table:
+def _table(file: str, row: PrintedRow) -> ReportedTable:
     if file == OTHER_READMES:
-        return TABLES.get(row["source_repo"], Table())
+        return TABLES.get(row["source_repo"], ReportedTable())
     return CLASSICAL if file == README and not row["params_M"] else TABLES[file]
 
 
-def _why_left_out(row: Row, printed: Printed, table: Table) -> str:
+def _why_left_out(row: PrintedRow, printed: Printed, table: ReportedTable) -> str:
     if not printed.method:
         return OTHER_FORMS.get(printed.printed_as, "no such method in this project")
     if table.left_out:
@@ -294,11 +296,11 @@ def _why_left_out(row: Row, printed: Printed, table: Table) -> str:
     return "" if _tested_on(row) in DATASETS else f"no such dataset in this project: {_tested_on(row)}"
 
 
-def _tested_on(row: Row) -> str:
+def _tested_on(row: PrintedRow) -> str:
     return row.get("tested_on") or row["dataset"]
 
 
-def _numbers(row: Row, table: Table) -> tuple[Reported, ...]:
+def _numbers(row: PrintedRow, table: ReportedTable) -> tuple[Reported, ...]:
     """Every score of one row, each with the notes that concern it."""
     dataset = DATASETS[_tested_on(row)]
     source = table.source or f"{row['source_repo']} README at {row['commit']}"
@@ -315,7 +317,7 @@ def _numbers(row: Row, table: Table) -> tuple[Reported, ...]:
     )
 
 
-def _row_notes(row: Row, dataset: str) -> Iterator[str]:
+def _row_notes(row: PrintedRow, dataset: str) -> Iterator[str]:
     """The variant of the method, the table's own remarks, and what it was trained on if not on the dataset alone."""
     yield VARIANTS.get(row["method"], "")
     yield from (REMARKS.get(remark, "") for remark in row.get("note", "").split("; "))

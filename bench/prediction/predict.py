@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.arrays import LevelArray
 from bench.data.batches.loader import evaluation_batches, network_size
 from bench.data.images.frames import Frame
 from bench.data.images.start_masks import OTSU
@@ -18,8 +19,6 @@ from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
 from bench.prediction.parallel_detector import score_maps
 from bench.types import Input
-
-Levels = NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Prediction:
     """
 
     name: str
-    rounds: Levels
+    rounds: LevelArray
     start: NDArray[np.float32] | None = None
 
 
@@ -89,7 +88,7 @@ def grey_levels(frames: Sequence[Frame], input: Input) -> Iterator[Grey]:
         yield batch.image[0, 0].numpy().astype(np.float64)
 
 
-def _quantise(name: str, maps: NDArray[np.float32]) -> Levels:
+def _quantise(name: str, maps: NDArray[np.float32]) -> LevelArray:
     try:
         return quantise(maps)
     except ValueError as error:

@@ -49,7 +49,7 @@ LOCK_FILE = ".lock"
 WAITING = "{}: another run works on this training; waiting for it to finish"
 
 
-def run(job: Job, session: Session) -> RunResult:
+def run_job(job: Job, session: Session) -> RunResult:
     """Run one experiment and record its result.
 
     Raises:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from bench.run.executor import executor
-from bench.run.experiment import failed_result, run
+from bench.run.experiment import failed_result, run_job
 from bench.run.preflight import is_done
 from bench.run.workspace import Session
 from bench.store.files import ERROR_LOG, read_result, write_result, write_text
@@ -45,7 +45,7 @@ def _run_one(job: Job, session: Session) -> RunResult:
     tracker.begin_experiment(job.row)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     try:
-        result = run(job, session)
+        result = run_job(job, session)
     except Exception as error:
         log.error("%s on %s failed: %s", job.row.title, job.row.test_set, error)
         result = failed_result(job, session, error)

@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import LevelArray, Size
 from bench.data.images.decode import Pixels, resize_bilinear
-from bench.data.images.frames import Frame, Masked, Size
+from bench.data.images.frames import Frame, Masked
 from bench.errors import RequestError
 from bench.metrics.contrast import CONTRAST, ContrastWriter, ImageContrast, contrast_of_targets
 from bench.metrics.counting.counts import CountsWriter, CountTable, ImageCounts, count_labelled
 from bench.metrics.counting.labelled_map import LabelledMap, check_levels, label_map
-from bench.metrics.counting.levels import LevelArray, threshold_level
+from bench.metrics.counting.levels import threshold_level
 from bench.metrics.counting.matching import PAIRINGS
 from bench.metrics.counting.threshold_sweep import Growth, grow
 from bench.metrics.counting.truth import Truth, read_truth
@@ -27,7 +28,7 @@ from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts, ImageCurve, follow_thresholds
 from bench.metrics.distances import DistanceCounts, ImageDistances, count_distances
 from bench.metrics.errors import ERRORS, ErrorsWriter, ImageErrors, compare_components
-from bench.metrics.registry import score, score_rounds
+from bench.metrics.registry import score_counts, score_rounds
 from bench.metrics.rounds import RoundsWriter
 from bench.protocols.scorings import NamedScoring, ScoringRecord, all_scorings, write_records
 from bench.scoring.align import align_map, align_mask, aligned_size
@@ -254,7 +255,7 @@ class Accumulator:
 
 def record_of(named: NamedScoring, table: CountTable) -> ScoringRecord:
     """The scores of a table's last round under one scoring, details left out."""
-    scores = score(table.round(-1), named.scoring)
+    scores = score_counts(table.round(-1), named.scoring)
     return ScoringRecord(named.scoring, named.printed_ids(), len(table.names), len(table.target_area), scores)
 
 

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import LevelArray, Size
 from bench.data.images.decode import resize_bilinear
-from bench.data.images.frames import Masked, Size
-from bench.metrics.counting.levels import LEVELS, LevelArray, quantise
+from bench.data.images.frames import Masked
+from bench.metrics.counting.levels import LEVELS, quantise
 from bench.types import Scoring
 
 Aligned = tuple[LevelArray, NDArray[np.generic]]

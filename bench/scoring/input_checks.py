@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from bench.arrays import LevelArray
 from bench.errors import DataError
-from bench.metrics.counting.levels import LEVELS, LevelArray, threshold_level
+from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.scoring.read_map import FULL, Map, ValueKind
 from bench.types import Scoring
 

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.data.images.decode import FORMATS, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
-from bench.metrics.counting.levels import LEVELS, LevelArray, quantise
+from bench.metrics.counting.levels import LEVELS, quantise
 
 ValueKind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
 """The meaning of values: `zero-one` 0 and 1, `levels` what this project stores, the others as their names."""

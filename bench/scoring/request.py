@@ -107,10 +107,10 @@ def chosen_scorings(request: ScoreRequest) -> tuple[NamedScoring, ...]:
         chosen = [named_scoring(name) for name in dict.fromkeys(request.scorings)]
     else:
         chosen = all_scorings() if request.is_of_run else [named_scoring("native")]
-    return tuple(changed(named, request.changes) for named in chosen)
+    return tuple(with_changes(named, request.changes) for named in chosen)
 
 
-def changed(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScoring:
+def with_changes(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScoring:
     """The scoring with fields replaced, which its name then says.
 
     Raises:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from bench.arrays import LevelArray
 from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable
-from bench.metrics.counting.levels import LevelArray
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.parallel import usable_processors
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import NamedScoring, ScoringRecord
@@ -88,7 +88,7 @@ class Scored:
     @cached_property
     def scores(self) -> dict[str, Score]:
         """Every score that is valid under the scoring, those of its details last."""
-        return score(self.table.round(0), self.named.scoring) | self.counted.detail_scores()
+        return score_counts(self.table.round(0), self.named.scoring) | self.counted.detail_scores()
 
     @property
     def record(self) -> ScoringRecord:

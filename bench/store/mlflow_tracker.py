@@ -133,10 +133,10 @@ class Mirror(Tracker):
         self._try(lambda: self._tracker.log_report(manifest, folder))
 
 
-Method = TypeVar("Method", bound=Callable[..., None])
+TrackerMethod = TypeVar("TrackerMethod", bound=Callable[..., None])
 
 
-def reaching(method: Method) -> Method:
+def reaching(method: TrackerMethod) -> TrackerMethod:
     """The method with every error of MLflow's as a `TrackingError` that names the store."""
 
     @functools.wraps(method)
@@ -148,7 +148,7 @@ def reaching(method: Method) -> Method:
         except Exception as error:
             raise TrackingError(f"MLflow store {self.uri}: {first_line(error)}") from error
 
-    return cast(Method, told)
+    return cast(TrackerMethod, told)
 
 
 class MlflowTracker(Tracker):
@@ -338,7 +338,7 @@ def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
         yield metric(f"time/{name}", seconds, 0)
 
 
-def publish(root: Path, suite: str, tracker: Tracker) -> int:
+def publish_suite(root: Path, suite: str, tracker: Tracker) -> int:
     """Send a suite's stored runs to the tracker, those that are there already left alone; how many rows have results.
 
     Raises:

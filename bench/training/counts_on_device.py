@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.arrays import IntArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import Connectivity, IntArray
+from bench.metrics.counting.components import Connectivity
 from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of
 from bench.metrics.counting.levels import LEVELS
 from bench.types import Scoring
@@ -93,7 +94,7 @@ def _least_around(labels: Tensor, connectivity: Connectivity, nothing: int) -> T
     return least
 
 
-def find_components(positive: Tensor, *, connectivity: Connectivity = 8) -> DeviceComponents:
+def find_device_components(positive: Tensor, *, connectivity: Connectivity = 8) -> DeviceComponents:
     """The components of a batch of maps (B, H, W)."""
     height, width = positive.shape[1:]
     places = positive.flatten().nonzero()[:, 0]
@@ -133,7 +134,7 @@ def match_greedily(targets: DeviceComponents, found: DeviceComponents, *, distan
     return partner
 
 
-def border_distances(targets: DeviceComponents, inside: Tensor) -> Tensor:
+def device_border_distances(targets: DeviceComponents, inside: Tensor) -> Tensor:
     """(T,) pixels between each target's outermost pixel and the border of its image, padding left out."""
     heights, widths = inside.any(dim=2).sum(1), inside.any(dim=1).sum(1)  # (B,)
     image = targets.image[targets.owner]
@@ -173,8 +174,8 @@ class DeviceCounts:
             RequestError: when a map is not bool, or shapes differ.
         """
         predicted, mask, inside = _checked(predicted, mask, inside)
-        targets = find_components(mask, connectivity=self.connectivity)
-        found = find_components(predicted, connectivity=self.connectivity)
+        targets = find_device_components(mask, connectivity=self.connectivity)
+        found = find_device_components(predicted, connectivity=self.connectivity)
         partner = match_greedily(targets, found, distance=self.distance)
         is_alarm = torch.ones(len(found), dtype=torch.bool, device=mask.device)
         is_alarm[partner[partner >= 0]] = False
@@ -192,7 +193,7 @@ class DeviceCounts:
             "equal_area": sums_by(found.image, found.area * _is_unlike(found, is_alarm), images),
         }
         self._images.append(torch.stack([columns[name] for name in IMAGE_COLUMNS]))
-        borders = border_distances(targets, inside)
+        borders = device_border_distances(targets, inside)
         self._targets.append(torch.stack([targets.image + self._count, targets.area, borders, (partner >= 0).long()]))
         self._count += images
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: which network its weights belong to and how that network is fed."""
+"""The header of a checkpoint: the network that its weights belong to, and how that network is fed."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class MisfitError(CheckpointError):
         super().__init__(f"{what}: {'; '.join(found)}")
 
     def in_full(self) -> str:
-        """What does not fit, and on each further line one key that is missing, unexpected or otherwise wrong."""
+        """The mismatch, and on each further line one key that is missing, unexpected or otherwise wrong."""
         counts = ", ".join(f"{len(keys)} {kind}" for kind, keys in self.complaints.items())
         return "\n".join(
             [f"{self.what}: {counts}", *(f"{kind}: {key}" for kind, keys in self.complaints.items() for key in keys)]

@@ -100,6 +100,6 @@ def _check_dtype(path: Path, name: str, tensor: Tensor) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as this format does: a length, then a JSON object. A zip or a pickle does not."""
+    """True if a file begins as this format does: a length, then a JSON object. A zip or a pickle does not."""
     with path.open("rb") as file:
         return file.read(PREFIX + 1)[PREFIX:] == b"{"

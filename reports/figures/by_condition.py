@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.arrays import FloatArray
 from bench.data.images.corruptions import SEVERITIES
 from bench.metrics.registry import MetricInfo
 from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
 from reports.plots.heatmap import HeatMap, Scale, heatmap_figure
 from reports.plots.levels import levels_figure
-from reports.plots.style import FloatArray
 from reports.results.entries import Entry
 from reports.results.groups import datasets_of
 from reports.table import Mixed
 from reports.tables.by_condition import (
-    Corrupted,
+    CorruptedRow,
     Transferred,
     corrupted_methods,
     kind_title,
@@ -50,7 +50,7 @@ def matrix_figures(entries: Sequence[Entry], *, mixed: Mixed = "refuse") -> Iter
         yield from _cross_maps(transferred)
 
 
-def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: MetricInfo) -> Iterator[CaptionedFigure]:
+def _robustness_maps(dataset: str, methods: Sequence[CorruptedRow], metric: MetricInfo) -> Iterator[CaptionedFigure]:
     """Heat maps of one metric, a panel for each method, on as many pages as the methods need."""
     for number, first in enumerate(range(0, len(methods), SHOWN)):
         shown = methods[first : first + SHOWN]
@@ -70,26 +70,26 @@ def _robustness_maps(dataset: str, methods: Sequence[Corrupted], metric: MetricI
         yield CaptionedFigure(name + (f"-{number + 1}" if number else ""), figure, caption)
 
 
-def _robustness_map(method: Corrupted, metric: MetricInfo) -> HeatMap:
+def _robustness_map(method: CorruptedRow, metric: MetricInfo) -> HeatMap:
     kinds = kinds_of(method.names)
     values = np.stack([_course(method, kind, metric) for kind in kinds])
     return HeatMap(method.name, tuple(map(kind_title, kinds)), tuple(map(str, _levels(method))), values)
 
 
-def _levels(method: Corrupted) -> tuple[int, ...]:
+def _levels(method: CorruptedRow) -> tuple[int, ...]:
     """0 for the clean images, then every level that the suite has of any kind."""
     found = {name.partition("@")[2] for name in method.names}
     return (0, *(level for level in SEVERITIES if str(level) in found))
 
 
-def _course(method: Corrupted, kind: str, metric: MetricInfo) -> FloatArray:
+def _course(method: CorruptedRow, kind: str, metric: MetricInfo) -> FloatArray:
     """(levels,) values of one kind as printed, first that of the clean images; NaN if there is none."""
     groups = [method.under(f"{kind}@{level}") if level else method.clean for level in _levels(method)]
     means = [mean_of(group, metric) for group in groups]
     return np.array([np.nan if mean is None else metric.factor * mean for mean in means])
 
 
-def _level_curves(dataset: str, methods: Sequence[Corrupted], metric: MetricInfo) -> CaptionedFigure:
+def _level_curves(dataset: str, methods: Sequence[CorruptedRow], metric: MetricInfo) -> CaptionedFigure:
     """Curves of one metric over the levels, of the first `MOST` methods."""
     shown, others = methods[:MOST], methods[MOST:]
     panels = {
@@ -151,7 +151,7 @@ def _zeros(panels: Sequence[HeatMap], metric: MetricInfo) -> str:
     return f"{metric.family} of 0, which a logarithmic scale lacks, is painted as the bar's lower end. "
 
 
-def _scored(methods: Sequence[Corrupted]) -> list[Entry]:
+def _scored(methods: Sequence[CorruptedRow]) -> list[Entry]:
     return [entry for method in methods for entry in method.row.entries if entry.scored]
 
 
@@ -161,7 +161,7 @@ def _rules(entries: Sequence[Entry]) -> str:
     return rules_words(clean or entries[:1], seeds=SEEDS)
 
 
-def _dashes(methods: Sequence[Corrupted], metric: MetricInfo) -> str:
+def _dashes(methods: Sequence[CorruptedRow], metric: MetricInfo) -> str:
     """A sentence with the number of tests without a result; empty if there are none."""
     groups = [g for method in methods for g in (method.clean, *(method.under(name) for name in method.names))]
     missing = sum(mean_of(group, metric) is None for group in groups)

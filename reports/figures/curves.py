@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.errors import StoreError
 from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pooled_iou, precision_recall, roc
@@ -21,7 +22,6 @@ from reports.plots.curves import (
     precision_recall_figure,
     roc_figure,
 )
-from reports.plots.style import FloatArray
 from reports.results.entries import Entry, one_line
 
 BENDS = 201

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.arrays import FloatArray
 from bench.errors import StoreError
 from bench.metrics.registry import MetricInfo
 from reports.columns import metrics_shown
@@ -14,7 +15,6 @@ from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_datase
 from reports.figures.select import with_feedback
 from reports.plots.curves import Curve
 from reports.plots.rounds import CurvePanel, rounds_figure
-from reports.plots.style import FloatArray
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group
 from reports.results.mask_changes import read_changes

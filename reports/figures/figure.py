@@ -28,7 +28,7 @@ class CaptionedFigure:
 
     @property
     def is_wide(self) -> bool:
-        """Whether the figure needs both columns of a page."""
+        """True if the figure needs both columns of a page."""
         return bool(self.figure.get_size_inches()[0] > 4)
 
 

@@ -18,8 +18,6 @@ from reports.results.same_rules import distinct_rules, rules_of
 PAPER = "DFINet"
 """The network this project is about; its variants' names begin with it."""
 
-Size = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class CostAxis:

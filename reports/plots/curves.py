@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.arrays import FloatArray
 from reports.plots.legend import draw_legend, legend_rows
-from reports.plots.style import FloatArray, draw_grid, drawable, house_style, panel_axes, stroke
+from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
 Panels = Mapping[str, Sequence["Curve"]]
 """Dataset to the curves of its panel."""

@@ -42,7 +42,7 @@ RATIO_TICKS = (0.1, 0.3, 1, 3, 10, 30, 100)
 MOST_DECADES = 2.3
 """Span of an axis up to which ticks at 3, 30, … do not touch their neighbours."""
 
-Values = NDArray[np.generic]
+AnyArray = NDArray[np.generic]
 
 
 def dataset_sheet(described: Mapping[str, Description]) -> Figure:
@@ -111,13 +111,13 @@ def _draw_ratios(axes: Axes, lists: Sequence[Description]) -> None:
     _dress(axes, "Signal-to-clutter ratio", "targets", lists, lambda own: _positive(own.ratios))
 
 
-def _positive(values: Values) -> Values:
+def _positive(values: AnyArray) -> AnyArray:
     """The values with a logarithm."""
     known = np.asarray(values, np.float64)
     return known[known > 0]
 
 
-def _log_edges(found: Sequence[Values]) -> NDArray[np.float64]:
+def _log_edges(found: Sequence[AnyArray]) -> NDArray[np.float64]:
     joined = np.concatenate([np.asarray(values, np.float64) for values in found])
     if not len(joined):
         return np.geomspace(0.1, 10, BINS)
@@ -173,7 +173,7 @@ def _draw_histogram(
     title: str,
     of: str,
     lists: Sequence[Description],
-    values_of: Callable[[Description], Values],
+    values_of: Callable[[Description], AnyArray],
 ) -> None:
     found = [np.asarray(values_of(own), np.float64) for own in lists]
     joined = np.concatenate(found)
@@ -195,7 +195,7 @@ def _draw_brightness(axes: Axes, lists: Sequence[Description]) -> None:
     draw_grid(axes)
 
 
-def _scatter(axes: Axes, across: Values, up: Values, index: int) -> None:
+def _scatter(axes: Axes, across: AnyArray, up: AnyArray, index: int) -> None:
     """Draw small marks of the index-th list, as one raster image in a PDF, however many there are."""
     (marks,) = axes.plot(across, up, linestyle="none", marker=MARKERS[index % 3], color=COLOURS[index % 3], alpha=0.5)
     marks.set(markersize=2.0, markeredgewidth=0.5, markerfacecolor="none", rasterized=True)
@@ -226,7 +226,7 @@ def _draw_places(axes: Axes, own: Description, *, most: float) -> None:
     axes.set_ylabel("Row / height", labelpad=2)
 
 
-def _steps(axes: Axes, found: Sequence[Values], *, edges: NDArray[np.float64]) -> None:
+def _steps(axes: Axes, found: Sequence[AnyArray], *, edges: NDArray[np.float64]) -> None:
     """Draw the histogram of each list as an outline, in percent of its values."""
     for index, values in enumerate(found):
         known = np.asarray(values, np.float64)
@@ -238,7 +238,7 @@ def _steps(axes: Axes, found: Sequence[Values], *, edges: NDArray[np.float64]) -
 
 
 def _dress(
-    axes: Axes, title: str, of: str, lists: Sequence[Description], values_of: Callable[[Description], Values]
+    axes: Axes, title: str, of: str, lists: Sequence[Description], values_of: Callable[[Description], AnyArray]
 ) -> None:
     axes.set_xlabel(title, labelpad=2)
     axes.set_ylabel(f"% of {of}", labelpad=2)
@@ -267,7 +267,7 @@ def _draw_absence(axes: Axes, words: str) -> None:
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
-def _distance(lists: Sequence[Description], values_of: Callable[[Description], Values]) -> str:
+def _distance(lists: Sequence[Description], values_of: Callable[[Description], AnyArray]) -> str:
     """The largest distance between the distribution functions of the first and the last list: `D = 0.07`."""
     first, last = (np.asarray(values_of(own), np.float64) for own in (lists[0], lists[-1]))
     if len(lists) < 2 or not len(first) or not len(last):

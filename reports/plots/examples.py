@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
+from bench.arrays import Points
 from bench.data.images.decode import Pixels
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
@@ -20,8 +21,6 @@ from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.metrics.counting.matching import match_targets
 from bench.types import Scoring
 from reports.plots.style import COLUMN, PAGE, drawable, empty_figure, house_style
-
-Points = NDArray[np.float64]
 
 FOUND, MISSED, ALARM, INSET = "#029e73", "#de8f05", "#d55e00", "#56b4e9"
 """Green, orange, red and blue of the colour-blind palette; shapes and dashes tell them apart as well."""

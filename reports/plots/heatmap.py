@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
+from bench.arrays import FloatArray
 from bench.types import Better
-from reports.plots.style import COLUMN, PAGE, FloatArray, add_panel, drawable, empty_figure, house_style
+from reports.plots.style import COLUMN, PAGE, add_panel, drawable, empty_figure, house_style
 from reports.table import DASH
 
 CELL_WIDTH, CELL_HEIGHT = 0.36, 0.19
@@ -84,7 +85,7 @@ class Scale:
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether equal steps of colour stand for equal factors."""
+        """True if equal steps of colour stand for equal factors."""
         return self.span is None
 
     @property

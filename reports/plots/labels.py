@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from reports.plots.style import FloatArray
+from bench.arrays import FloatArray
 
 DISTANCES = (1.5, 5, 9, 14, 20, 27, 35, 44, 54, 66, 80, 96, 114, 134, 156)
 """From the edge of a marker to its name, points."""

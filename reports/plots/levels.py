@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.arrays import FloatArray
 from reports.plots.legend import draw_samples, even_columns, legend_rows
 from reports.plots.style import (
     COLUMN,
     LEGEND_LINE,
     PAGE,
-    FloatArray,
     add_panel,
     draw_grid,
     drawable,

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.arrays import FloatArray
 from reports.plots.legend import draw_samples
 from reports.plots.rounds import widen
-from reports.plots.style import FloatArray, draw_grid, drawable, house_style, panel_axes, stroke
+from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 from reports.results.entries import ORACLE_START, STARTS
 
 PANEL_HEIGHT = 2.2

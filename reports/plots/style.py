@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
-import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.typing import LineStyleType
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
 
 COLUMN = 3.5
 """Width of one column of an IEEE journal, inches."""

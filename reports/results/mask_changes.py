@@ -13,7 +13,7 @@ from bench.errors import StoreError
 from bench.store.files import load_arrays
 from reports.results.entries import Entry
 
-Counts = NDArray[np.int64]
+PixelCounts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,12 @@ class MaskChanges:
         start_intersection, start_predicted, actual: (N,) pixels of the start mask on targets, of it, of the targets.
     """
 
-    changed: Counts
-    fixed: Counts
-    flicker: Counts
-    start_intersection: Counts
-    start_predicted: Counts
-    actual: Counts
+    changed: PixelCounts
+    fixed: PixelCounts
+    flicker: PixelCounts
+    start_intersection: PixelCounts
+    start_predicted: PixelCounts
+    actual: PixelCounts
 
     @property
     def by_step(self) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def read_changes(entry: Entry) -> MaskChanges | None:
     return found
 
 
-def _counts(array: NDArray[Any]) -> Counts:
+def _counts(array: NDArray[Any]) -> PixelCounts:
     return np.asarray(array, dtype=np.int64)
 
 

@@ -21,7 +21,7 @@ NO_GROUP = Group(())
 
 
 @dataclass(frozen=True)
-class Corrupted:
+class CorruptedRow:
     """One method on one dataset, clean and corrupted.
 
     Attributes:
@@ -73,7 +73,7 @@ class Corrupted:
         return f"no mean over what is not complete: {found[0][0]}: {found[0][1]}{more}"
 
 
-def corrupted_methods(entries: Sequence[Entry], *, mixed: Mixed) -> dict[str, tuple[Corrupted, ...]]:
+def corrupted_methods(entries: Sequence[Entry], *, mixed: Mixed) -> dict[str, tuple[CorruptedRow, ...]]:
     """The methods of every dataset of which the suite has corrupted test images, in its order.
 
     Raises:
@@ -86,7 +86,7 @@ def corrupted_methods(entries: Sequence[Entry], *, mixed: Mixed) -> dict[str, tu
         rows = group_rows(mine, mixed=mixed)
         is_corrupted = [any(entry.row.corruption for entry in row.entries) for row in rows]
         found[dataset] = tuple(
-            Corrupted(row, dataset, names) for row, is_one in zip(rows, is_corrupted, strict=True) if is_one
+            CorruptedRow(row, dataset, names) for row, is_one in zip(rows, is_corrupted, strict=True) if is_one
         )
     return found
 

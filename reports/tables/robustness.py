@@ -12,7 +12,7 @@ from reports.columns import Column
 from reports.results.entries import Entry
 from reports.table import Cell, Line, Mixed, Notes, Table
 from reports.tables.by_condition import (
-    Corrupted,
+    CorruptedRow,
     by_seed,
     cell_of,
     cell_of_seeds,
@@ -44,7 +44,7 @@ def robustness_tables(
             yield dataset, summary_table(methods, shown, title=title), kinds_table(methods, shown[0], title=title)
 
 
-def summary_table(methods: Sequence[Corrupted], metrics: Sequence[MetricInfo], *, title: str) -> Table:
+def summary_table(methods: Sequence[CorruptedRow], metrics: Sequence[MetricInfo], *, title: str) -> Table:
     """Each metric on clean images and its mean over corruptions; of the first one the drop, and the worst kind."""
     notes, first = Notes(), metrics[0]
     columns = [column for metric in metrics for column in _columns(metric, is_first=metric is first)]
@@ -68,7 +68,7 @@ def summary_table(methods: Sequence[Corrupted], metrics: Sequence[MetricInfo], *
     )
 
 
-def kinds_table(methods: Sequence[Corrupted], metric: MetricInfo, *, title: str) -> Table:
+def kinds_table(methods: Sequence[CorruptedRow], metric: MetricInfo, *, title: str) -> Table:
     """A column a kind of corruption: the mean of one metric over its levels, after that on clean images."""
     notes, kinds = Notes(), kinds_of(methods[0].names)
     group = f"{metric.head}, mean over levels"
@@ -92,7 +92,7 @@ def kinds_table(methods: Sequence[Corrupted], metric: MetricInfo, *, title: str)
 
 
 def _table(
-    methods: Sequence[Corrupted],
+    methods: Sequence[CorruptedRow],
     columns: Sequence[Column],
     lines: Sequence[Sequence[Cell]],
     notes: Notes,
@@ -130,19 +130,19 @@ def _columns(metric: MetricInfo, *, is_first: bool) -> list[Column]:
     return columns
 
 
-def _cells(method: Corrupted, metric: MetricInfo, notes: Notes, *, is_first: bool) -> list[Cell]:
+def _cells(method: CorruptedRow, metric: MetricInfo, notes: Notes, *, is_first: bool) -> list[Cell]:
     cells = [cell_of(method.clean, metric, notes), _mean_cell(method, metric, method.names, notes)]
     if is_first:
         cells += [_drop_cell(method, metric, notes), _worst_cell(method, metric, notes)]
     return cells
 
 
-def _mean_cell(method: Corrupted, metric: MetricInfo, names: Sequence[str], notes: Notes) -> Cell:
+def _mean_cell(method: CorruptedRow, metric: MetricInfo, names: Sequence[str], notes: Notes) -> Cell:
     means = method.mean(metric, names)
     return cell_of_seeds(means, metric.printed, why=method.without(metric, names), notes=notes)
 
 
-def _drop_cell(method: Corrupted, metric: MetricInfo, notes: Notes) -> Cell:
+def _drop_cell(method: CorruptedRow, metric: MetricInfo, notes: Notes) -> Cell:
     """The part of the clean score that is lost, %, seed by seed."""
     clean, means = by_seed(method.clean, metric), method.mean(metric, method.names)
     drops = {seed: 100 * (1 - mean / clean[seed]) for seed, mean in means.items() if clean[seed]}
@@ -155,7 +155,7 @@ def _percent(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 0.05 else "0.0"
 
 
-def _worst_cell(method: Corrupted, metric: MetricInfo, notes: Notes) -> Cell:
+def _worst_cell(method: CorruptedRow, metric: MetricInfo, notes: Notes) -> Cell:
     """The kind whose mean is worst, and that mean."""
     found = {kind: method.mean(metric, method.of_kind(kind)) for kind in kinds_of(method.names)}
     known = {kind: statistics.fmean(means.values()) for kind, means in found.items() if means}
@@ -179,6 +179,6 @@ def _kinds_words(names: Sequence[str]) -> str:
     )
 
 
-def _closing(methods: Sequence[Corrupted]) -> list[str]:
+def _closing(methods: Sequence[CorruptedRow]) -> list[str]:
     ranking = ["Best of each column bold, second underlined."] if len(methods) > 1 else []
     return ["One training for clean and corrupted images; nothing is trained on corrupted ones.", *ranking]

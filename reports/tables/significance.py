@@ -22,7 +22,7 @@ FLIPS_A_TEST = 100
 
 ALIKE = f"not distinguishable from the best (paired permutation test over images, Holm over the table, p > {ALPHA})"
 
-Seeds = tuple[Statistic, ...]
+SeedStatistics = tuple[Statistic, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _PendingTest:
 
     dataset: str
     key: CellKey
-    pair: tuple[Seeds, Seeds]
+    pair: tuple[SeedStatistics, SeedStatistics]
 
 
 def compare_with_best(counted: Sequence[Counted]) -> ComparedTable:
@@ -131,7 +131,7 @@ def _compare_column(each: Counted, metric: MetricInfo) -> tuple[dict[CellKey, Co
     return values, tests
 
 
-def _drawn(each: Counted, terms: Mapping[int, Seeds]) -> dict[int, Bootstrap]:
+def _drawn(each: Counted, terms: Mapping[int, SeedStatistics]) -> dict[int, Bootstrap]:
     """The bootstrap of every line: all on the common list under the same resamples, others by themselves."""
     together = [m.position for m in each.methods if m.position in terms and each.is_on_list(m)]
     alone = [[key] for key in terms if key not in together]

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.metrics.counting.counts import CountsWriter
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.types import Scoring
 
 pytestmark = pytest.mark.realdata
@@ -61,7 +61,7 @@ def test_a_perfect_predictor_scores_one_half_on_soft_masks(real_data: Path, size
         soft = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
         writer.add(name, [sure(soft > 0.5)], truth=soft)
     counts = writer.table().round(0)
-    values = {metric: s.value for metric, s in score(counts, SOFT).items()}
+    values = {metric: s.value for metric, s in score_counts(counts, SOFT).items()}
     expected = PERFECT[size]
     assert counts.targets.sum() == expected.targets
     assert values["legacy:IoU/soft-mask"] == pytest.approx(expected.iou, rel=1e-12)
@@ -76,6 +76,6 @@ def test_a_perfect_predictor_of_binary_masks_finds_all_263_targets(real_data: Pa
     for name, mask in nuaa_test_masks(real_data).items():
         writer.add(name, [sure(mask > 127)], truth=mask > 127)
     counts = writer.table().round(0)
-    values = {metric: s.value for metric, s in score(counts, NATIVE).items()}
+    values = {metric: s.value for metric, s in score_counts(counts, NATIVE).items()}
     assert counts.targets.sum() == 263
     assert (values["IoU/pooled"], values["Pd/centroid-3px"], values["Fa/unmatched-area"]) == (1.0, 1.0, 0.0)

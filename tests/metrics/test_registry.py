@@ -17,7 +17,7 @@ from bench.metrics.registry import (
     metric,
     metric_infos,
     ordered_metrics,
-    score,
+    score_counts,
     score_rounds,
 )
 from bench.metrics.statistic import Ratio
@@ -84,16 +84,16 @@ def test_every_metric_has_a_formula_line_and_an_example(entry: Metric) -> None:
 
 
 def test_a_binary_scoring_gives_the_standard_ids_first() -> None:
-    assert list(score(count_masks([[1]], [[1]]), NATIVE)) == BINARY_IDS
+    assert list(score_counts(count_masks([[1]], [[1]]), NATIVE)) == BINARY_IDS
 
 
 def test_a_soft_scoring_gives_only_ids_that_say_so() -> None:
     counts = counts_of([count_image(np.array([[9]], np.uint16), np.array([[0.7]]), scoring=SOFT)])
-    assert list(score(counts, SOFT)) == SOFT_IDS
+    assert list(score_counts(counts, SOFT)) == SOFT_IDS
 
 
 def test_another_distance_or_connectivity_is_another_id() -> None:
-    ids = list(score(count_masks([[1]], [[1]]), Scoring("wide", distance=5, connectivity=4)))
+    ids = list(score_counts(count_masks([[1]], [[1]]), Scoring("wide", distance=5, connectivity=4)))
     assert ids[:13] == [
         *BINARY_IDS[:10],
         "Pd/centroid-5px-4conn",
@@ -102,7 +102,7 @@ def test_another_distance_or_connectivity_is_another_id() -> None:
     ]
     half = Scoring("soft", ground_truth="soft", resolution="network", distance=2.5)
     counts = counts_of([count_image(np.array([[9]], np.uint16), np.array([[0.7]]), scoring=half)])
-    assert "legacy:Pd/soft-mask-2.5px" in score(counts, half)
+    assert "legacy:Pd/soft-mask-2.5px" in score_counts(counts, half)
 
 
 def two_rounds(scoring: Scoring) -> tuple[dict[str, Score], ...]:
@@ -135,7 +135,7 @@ def test_one_round_has_no_rounds_so_far() -> None:
     writer = CountsWriter(NATIVE)
     writer.add("one", [np.array([[65535]], np.uint16)], truth=np.array([[1]], np.uint8))
     (alone,) = score_rounds(writer.table(), NATIVE)
-    assert alone == score(writer.table().round(0), NATIVE)
+    assert alone == score_counts(writer.table().round(0), NATIVE)
     assert list(alone) == BINARY_IDS
 
 
@@ -147,7 +147,7 @@ def test_rounds_so_far_without_images_are_null() -> None:
 
 
 def test_every_value_of_a_perfect_prediction() -> None:
-    scores = score(count_masks([[1, 0, 1]], [[1, 0, 1]]), NATIVE)
+    scores = score_counts(count_masks([[1, 0, 1]], [[1, 0, 1]]), NATIVE)
     assert {name: s.value for name, s in scores.items()} == {
         "IoU/pooled": 1.0,
         "nIoU/per-image": 1.0,
@@ -170,14 +170,14 @@ def test_every_value_of_a_perfect_prediction() -> None:
 
 
 def test_scores_know_their_unit_and_direction() -> None:
-    scores = score(count_masks([[1]], [[1]]), NATIVE)
+    scores = score_counts(count_masks([[1]], [[1]]), NATIVE)
     assert (scores["Fa/unmatched-area"].unit, scores["Fa/unmatched-area"].better) == ("fraction", "lower")
     assert (scores["IoU/pooled"].unit, scores["IoU/pooled"].better) == ("fraction", "higher")
     assert scores["Fa/components-per-image"].unit == "components per image"
 
 
 def test_without_targets_detection_and_recall_are_null_with_the_reason() -> None:
-    scores = score(count_masks([[1, 0, 0]], [[0, 0, 0]]), NATIVE)
+    scores = score_counts(count_masks([[1, 0, 0]], [[0, 0, 0]]), NATIVE)
     assert (scores["Pd/centroid-3px"].value, scores["Pd/centroid-3px"].reason) == (None, "no targets in the list")
     assert (scores["Recall/pooled"].value, scores["Recall/pooled"].reason) == (None, "no target pixel in the list")
     assert scores["legacy:PixAcc/recall"].value is None
@@ -187,7 +187,7 @@ def test_without_targets_detection_and_recall_are_null_with_the_reason() -> None
 
 
 def test_nothing_predicted_leaves_precision_null() -> None:
-    scores = score(count_masks([[0, 0]], [[0, 1]]), NATIVE)
+    scores = score_counts(count_masks([[0, 0]], [[0, 1]]), NATIVE)
     assert (scores["Precision/pooled"].value, scores["Precision/pooled"].reason) == (
         None,
         "no pixel predicted in the list",
@@ -196,7 +196,7 @@ def test_nothing_predicted_leaves_precision_null() -> None:
 
 
 def test_zero_over_zero_counts_as_zero_and_says_so() -> None:
-    scores = score(count_masks([[0, 0]], [[0, 0]]), NATIVE)
+    scores = score_counts(count_masks([[0, 0]], [[0, 0]]), NATIVE)
     for name in ("IoU/pooled", "F1/pooled"):
         assert scores[name].value == 0.0
         assert scores[name].reason == "nothing labelled and nothing predicted; 0/0 counts as 0"
@@ -205,19 +205,19 @@ def test_zero_over_zero_counts_as_zero_and_says_so() -> None:
 def test_an_empty_image_lowers_the_mean_of_images_but_not_the_pooled_value() -> None:
     perfect, empty = np.array([[1, 1]], np.uint8), np.array([[0, 0]], np.uint8)
     images = [count_image(np.where(m > 0, 65535, 0).astype(np.uint16), m, scoring=NATIVE) for m in (perfect, empty)]
-    scores = score(counts_of(images), NATIVE)
+    scores = score_counts(counts_of(images), NATIVE)
     assert (scores["nIoU/per-image"].value, scores["IoU/pooled"].value) == (0.5, 1.0)
 
 
 def test_a_list_without_images_gives_nulls_and_no_crash() -> None:
-    for name, value in score(CountsWriter(NATIVE).table().round(0), NATIVE).items():
+    for name, value in score_counts(CountsWriter(NATIVE).table().round(0), NATIVE).items():
         assert (value.value, value.reason) == (None, "no images in the list"), name
 
 
 def test_one_perfect_and_one_missed_image_have_a_macro_f1_of_two_thirds() -> None:
     mask, nothing = np.array([[1, 1]], np.uint8), np.zeros((1, 2), np.uint16)
     images = [count_image(q, mask, scoring=NATIVE) for q in (np.full((1, 2), 65535, np.uint16), nothing)]
-    value = score(counts_of(images), NATIVE)["legacy:F1/macro-pr"].value
+    value = score_counts(counts_of(images), NATIVE)["legacy:F1/macro-pr"].value
     assert value == pytest.approx(2 / 3, abs=1e-14)  # the 1e-15 of the smoothing
 
 
@@ -228,7 +228,7 @@ def _random_counts() -> Counts:
 
 
 def test_pooled_f1_follows_from_pooled_iou() -> None:
-    scores = score(_random_counts(), NATIVE)
+    scores = score_counts(_random_counts(), NATIVE)
     iou, f1 = scores["IoU/pooled"].value, scores["F1/pooled"].value
     assert iou is not None
     assert f1 == pytest.approx(2 * iou / (1 + iou), rel=1e-14)
@@ -236,7 +236,7 @@ def test_pooled_f1_follows_from_pooled_iou() -> None:
 
 def test_the_order_of_the_list_changes_no_score() -> None:
     counts = _random_counts()
-    forward, backward = score(counts, NATIVE), score(counts.take(np.arange(len(counts))[::-1]), NATIVE)
+    forward, backward = score_counts(counts, NATIVE), score_counts(counts.take(np.arange(len(counts))[::-1]), NATIVE)
     for name, value in forward.items():
         if value.value is None:
             assert backward[name] == value
@@ -262,7 +262,7 @@ def test_a_metric_of_ones_own_stands_beside_ours_and_a_taken_name_is_refused(mon
         """Targets an image that nothing was matched with."""
         return Ratio.of(counts.targets - counts.matched, 1)
 
-    assert score(count_masks([[0]], [[1]]), NATIVE)["MissedTargets/per-image"].value == 1.0
+    assert score_counts(count_masks([[0]], [[1]]), NATIVE)["MissedTargets/per-image"].value == 1.0
     with pytest.raises(ValueError, match="two metrics are called 'MissedTargets/per-image'"):
         metric("MissedTargets/per-image", unit="targets per image", better="lower", undefined="never")(missed)
 
@@ -272,7 +272,7 @@ def test_a_metric_that_returns_a_plain_number_is_told_what_to_return(monkeypatch
     monkeypatch.setattr(METRICS, "_entries", dict(METRICS._entries))
     metric("Own/plain", unit="fraction", better="higher", undefined="never")(lambda counts: 0.5)  # type: ignore[arg-type,return-value]
     with pytest.raises(TypeError, match=r"metric Own/plain returned float, expected a Statistic; return Ratio\.of"):
-        score(count_masks([[0]], [[1]]), NATIVE)
+        score_counts(count_masks([[0]], [[1]]), NATIVE)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ PERFECT, MISSED, ALARMED, SILENT = (
 
 
 def test_means_over_images_leave_out_the_images_where_they_are_undefined() -> None:
-    scores = score(images(PERFECT, MISSED, ALARMED, SILENT), NATIVE)
+    scores = score_counts(images(PERFECT, MISSED, ALARMED, SILENT), NATIVE)
     values = {name: scores[name].value for name in BINARY_IDS if "macro" in name or "images-with" in name}
     assert {name: value for name, value in values.items() if not name.startswith("legacy")} == {
         "nIoU/images-with-targets": 0.5,  # perfect 1, missed 0
@@ -316,7 +316,7 @@ def test_means_over_images_leave_out_the_images_where_they_are_undefined() -> No
 
 
 def test_means_over_no_image_are_null_with_the_reason() -> None:
-    silent, found = score(images(SILENT), NATIVE), score(images(PERFECT), NATIVE)
+    silent, found = score_counts(images(SILENT), NATIVE), score_counts(images(PERFECT), NATIVE)
     assert (silent["Precision/macro"].value, silent["Precision/macro"].reason) == (
         None,
         "no image in which a pixel is predicted",
@@ -333,7 +333,7 @@ def test_means_over_no_image_are_null_with_the_reason() -> None:
 
 def test_false_alarms_of_equal_area_are_lost_over_all_pixels_as_over_256_by_256() -> None:
     prediction, mask = [[1, 0, 0, 0, 1, 0, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]]
-    scores = score(images((prediction, mask)), NATIVE)
+    scores = score_counts(images((prediction, mask)), NATIVE)
     assert scores["Fa/unmatched-area"].value == 3 / 8
     assert scores["legacy:Fa/equal-area-over-pixels"].value == 2 / 8
     assert scores["legacy:Fa/equal-area"].value == 2 / 65536

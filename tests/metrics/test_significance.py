@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 
 from bench.metrics import significance
@@ -27,8 +26,6 @@ from bench.metrics.significance import (
 )
 from bench.metrics.statistic import Ratio
 from bench.types import Scoring
-
-FloatArray = NDArray[np.float64]
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -23,7 +23,7 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.frames import open_frames
 from bench.metrics.counting.counts import CountsWriter, CountTable
 from bench.metrics.errors import ERRORS, ErrorsWriter, ErrorTable
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.types import Matching, Scoring
 
 pytestmark = pytest.mark.slow
@@ -139,7 +139,7 @@ LISTS = ("parity", "random", "synthetic")
 @pytest.mark.parametrize("listed", LISTS)
 def test_pd_fa_iou_niou_precision_recall_and_f1_are_theirs(theirs: dict[str, Any], listed: str) -> None:
     table = counted(lists()[listed])
-    scores = {name: one.value for name, one in score(table.round(0), NATIVE).items()}
+    scores = {name: one.value for name, one in score_counts(table.round(0), NATIVE).items()}
     them = theirs[listed]["all"]
     assert scores["Pd/centroid-3px"] == close(them["PdFa"]["probability_detection"][0])
     assert scores["Fa/unmatched-area"] == close(them["PdFa"]["false_alarm"][0])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.metrics.counting.counts import Counts, ImageCounts, count_image, counts_of
 from bench.metrics.counting.levels import quantise, threshold_level
 from bench.metrics.curves import CurveCounts, target_counts
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.types import Scoring
 
 FOLDER = Path(__file__).with_name("metrics")
@@ -51,7 +51,7 @@ def as_published(case: str) -> tuple[Counts, dict[str, float | None]]:
     """Our counts and scores under the rules the published codes apply: soft for the soft case."""
     scoring = SOFT if case == SOFT_CASE else NATIVE
     counts = counts_of([count(case, scoring)])
-    return counts, {name: s.value for name, s in score(counts, scoring).items()}
+    return counts, {name: s.value for name, s in score_counts(counts, scoring).items()}
 
 
 def first(value: Any) -> Any:
@@ -150,7 +150,7 @@ def test_niou_is_open_acms_with_zero_over_zero_as_zero(case: str) -> None:
 def test_the_mean_of_images_over_all_binary_cases_is_the_mean_of_open_acms() -> None:
     counts = counts_of([count(case, NATIVE) for case in BINARY_CASES])
     expected = float(np.mean([CASES[case]["results"]["open_acm"]["nIoU"] for case in BINARY_CASES]))
-    assert score(counts, NATIVE)["nIoU/per-image"].value == close(expected, FLOAT64)
+    assert score_counts(counts, NATIVE)["nIoU/per-image"].value == close(expected, FLOAT64)
 
 
 @pytest.mark.parametrize("case", BINARY_CASES)
@@ -241,7 +241,7 @@ def test_a_perfect_prediction_of_a_soft_mask_scores_below_one_only_under_the_sof
     counts, soft = as_published(SOFT_CASE)
     assert (counts.intersection[0], counts.labelled[0], counts.positive[0]) == (6, 14, 21)
     assert soft["legacy:IoU/soft-mask"] == close(6 / 22, FLOAT64)
-    binary = score(counts_of([count(SOFT_CASE, NATIVE)]), NATIVE)
+    binary = score_counts(counts_of([count(SOFT_CASE, NATIVE)]), NATIVE)
     assert (binary["IoU/pooled"].value, binary["Pd/centroid-3px"].value) == (1.0, 1.0)
     assert binary["Fa/unmatched-area"].value == 0.0
     assert count(SOFT_CASE, NATIVE).targets == 3
@@ -250,7 +250,7 @@ def test_a_perfect_prediction_of_a_soft_mask_scores_below_one_only_under_the_sof
 def test_the_minimal_soft_example_has_a_union_larger_than_the_image() -> None:
     mask = np.array([[0.49, 0.5, 0.75, 1.0]], dtype=np.float32)
     counts = counts_of([count_image(np.full((1, 4), 65535, np.uint16), mask, scoring=SOFT)])
-    values = {name: s.value for name, s in score(counts, SOFT).items()}
+    values = {name: s.value for name, s in score_counts(counts, SOFT).items()}
     assert counts.targets[0] == 1
     assert values["legacy:IoU/soft-mask"] == 1 / 6
     assert values["legacy:PixAcc/soft-mask"] == 0.25

@@ -9,7 +9,7 @@ from bench.data.catalogue.cards import load_card
 from bench.data.images.frames import Frame
 from bench.metrics.counting.counts import count_image, counts_of
 from bench.metrics.counting.levels import quantise
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.protocols.recipes import RECIPES
 from bench.scoring.align import align
@@ -114,7 +114,7 @@ def perfect_scores(scoring: Scoring, size: tuple[int, int] | None) -> dict[str, 
     _, truth = align(blank, frame, scoring)
     levels = quantise(truth.astype(np.float64))
     _, again = align(levels, frame, scoring)
-    return score(counts_of([count_image(levels, again, scoring=scoring)]), scoring)
+    return score_counts(counts_of([count_image(levels, again, scoring=scoring)]), scoring)
 
 
 def test_a_perfect_prediction_is_perfect_under_native_and_not_under_dfinet() -> None:

@@ -17,7 +17,7 @@ from bench.data.batches.loader import evaluation_batches
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import list_names
 from bench.data.images.frames import Frames, measure_statistics, open_frames
-from bench.data.importing.verify import expected_files, verify
+from bench.data.importing.verify import expected_files, verify_dataset
 from bench.types import Decoder, Input
 
 pytestmark = pytest.mark.realdata
@@ -91,7 +91,7 @@ def size_of(case: str) -> tuple[int, int]:
 
 
 def test_nuaa_is_as_published_but_for_the_declared_repair(real_data: Path) -> None:
-    report = verify("NUAA-SIRST", real_data)
+    report = verify_dataset("NUAA-SIRST", real_data)
     assert report.problems == ()
     assert report.files == 854
     (note,) = report.notes
@@ -99,7 +99,7 @@ def test_nuaa_is_as_published_but_for_the_declared_repair(real_data: Path) -> No
 
 
 def test_nudt_is_as_published(real_data: Path) -> None:
-    report = verify("NUDT-SIRST", real_data)
+    report = verify_dataset("NUDT-SIRST", real_data)
     assert report.findings == ()
     assert report.files == 2654
 

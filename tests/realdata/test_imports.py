@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.importing.importer import ImportRequest, import_dataset
-from bench.data.importing.verify import verify
+from bench.data.importing.verify import verify_dataset
 
 pytestmark = pytest.mark.realdata
 
@@ -36,7 +36,7 @@ def test_a_published_set_is_the_same_after_an_import(
     made = import_dataset(ImportRequest(name, source, tmp_path / "data"))
     assert (made.images, made.lists, made.renamed, made.left_out, made.form) == (pairs, 2, 0, 0, form)
     assert made.proof.problems == ()
-    assert verify(name, tmp_path / "data") == made.proof
+    assert verify_dataset(name, tmp_path / "data") == made.proof
 
 
 def test_the_official_layout_of_sirst_becomes_the_published_set(real_data: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bench.metrics.counting.truth import read_truth
 from bench.metrics.curves import CurveCounts
 from bench.metrics.distances import DistanceCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.models.published_numbers import METHODS, reported
 from bench.protocols.protocols import BASICIRSTD
 from bench.protocols.recipes import RECIPES
@@ -317,7 +317,7 @@ def measured(made: RunResult, folder: Path, *, skill: float, frames: int = 12, s
     write_arrays(folder / made.key / "errors.npz", errors.table().to_arrays())
     write_arrays(folder / made.key / "distances.npz", distances.table().to_arrays())
     write_arrays(folder / made.key / "examples.npz", {"names": np.array(names), **examples})
-    rounds = tuple(score(table.round(r), made.scoring) for r in range(made.experiment.rounds))
+    rounds = tuple(score_counts(table.round(r), made.scoring) for r in range(made.experiment.rounds))
     rounds[-1].update(ERRORS.score(errors.table(), made.scoring))
     training = made.experiment.weights
     if isinstance(training, Training):

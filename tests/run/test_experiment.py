@@ -27,11 +27,11 @@ from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
 from bench.metrics.curves import CurveCounts
 from bench.metrics.errors import ERRORS, ErrorsWriter
-from bench.metrics.registry import score, score_rounds
+from bench.metrics.registry import score_counts, score_rounds
 from bench.metrics.rounds import RoundTable
 from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
-from bench.run.experiment import run
+from bench.run.experiment import run_job
 from bench.run.local import run_all
 from bench.run.preflight import check_jobs, is_done, read_images
 from bench.run.workspace import Session, Workspace
@@ -167,7 +167,7 @@ def test_stored_predictions_are_exactly_what_was_scored(
     *before, final = score_rounds(table, scoring)
     assert (*before, final | beside) == result.rounds
     assert not set(final) & set(beside)
-    alone = score(again, scoring) | beside
+    alone = score_counts(again, scoring) | beside
     assert alone == {name: result.scores[name] for name in alone}
     assert all("cumulative-rounds" in name for name in result.scores if name not in alone)
     kept = load_arrays(folder / "curves.npz")
@@ -383,7 +383,7 @@ def given_weights_job(tmp_path: Path, **changes: object) -> tuple[Job, RunResult
 
 def test_given_weights_predict_what_they_did_when_they_were_trained(tmp_path: Path) -> None:
     job, trained = given_weights_job(tmp_path)
-    result = run(job, make_session(tmp_path))
+    result = run_job(job, make_session(tmp_path))
     assert result.scores == trained.scores
     assert (result.epochs, result.best_epoch, result.key != trained.key) == (0, 0, True)
 
@@ -393,17 +393,17 @@ def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None
     path = tmp_path / "dot.safetensors"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ValueError, match=r"dot\.safetensors: SHA-256 is .*, the experiment was planned with"):
-        run(job, make_session(tmp_path))
+        run_job(job, make_session(tmp_path))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"dot\.safetensors: no such file"):
-        run(job, make_session(tmp_path))
+        run_job(job, make_session(tmp_path))
 
 
 def test_weights_for_another_number_of_channels_are_refused(tmp_path: Path) -> None:
     job, _ = given_weights_job(tmp_path)
     wider = replace(job.experiment, input=replace(job.experiment.input, channels=3))
     with pytest.raises(ValueError, match="made with channels 1, asked for 3"):
-        run(Job(replace(job.row, key=wider.key), wider), make_session(tmp_path))
+        run_job(Job(replace(job.row, key=wider.key), wider), make_session(tmp_path))
 
 
 def test_images_are_read_before_anything_runs_and_only_for_what_is_not_done(tmp_path: Path) -> None:
@@ -532,9 +532,9 @@ def test_a_budget_ends_the_list_before_the_next_experiment_and_keeps_what_is_don
 def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = make_jobs(tmp_path, "Dot")
     session = make_session(tmp_path)
-    first = run(jobs[0], session).costs
+    first = run_job(jobs[0], session).costs
     monkeypatch.setattr("bench.run.experiment.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
-    assert run(jobs[0], session).costs == first
+    assert run_job(jobs[0], session).costs == first
 
 
 def corrupted_jobs(folder: Path, *models: str) -> list[Job]:

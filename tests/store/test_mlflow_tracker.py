@@ -30,7 +30,7 @@ from bench.store.mlflow_tracker import (
     MlflowTracker,
     Tracker,
     open_tracker,
-    publish,
+    publish_suite,
 )
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
@@ -168,7 +168,7 @@ def test_running_a_suite_twice_and_publishing_it_leaves_one_copy(tmp_path: Path,
     run_suite(jobs, tmp_path, uri)
     before = {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)}
     run_suite(jobs, tmp_path, uri)
-    assert publish(tmp_path / "runs", "fakes", open_tracker(uri)) == 2
+    assert publish_suite(tmp_path / "runs", "fakes", open_tracker(uri)) == 2
     assert {run.info.run_id: metrics_of(uri, run) for run in runs_in(uri)} == before
     assert len(before) == 3
 
@@ -177,7 +177,7 @@ def test_publishing_files_makes_what_live_logging_makes(tmp_path: Path, uri: str
     jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
     run_suite(jobs, tmp_path, uri)
     later = fresh_store(empty_store, tmp_path / "later" / "mlflow.db")
-    assert publish(tmp_path / "runs", "fakes", open_tracker(later)) == 2
+    assert publish_suite(tmp_path / "runs", "fakes", open_tracker(later)) == 2
     assert [run.info.run_name for run in runs_in(later)] == [run.info.run_name for run in runs_in(uri)]
     for job in jobs:
         live, published = child_of(uri, job.row.key), child_of(later, job.row.key)
@@ -246,10 +246,10 @@ def test_publishing_skips_rows_without_a_result_and_says_so(
 ) -> None:
     write_manifest(tmp_path, Manifest("s", "Title", rows=(ROW,)))
     with caplog.at_level(logging.WARNING):
-        assert publish(tmp_path, "s", open_tracker(uri)) == 0
+        assert publish_suite(tmp_path, "s", open_tracker(uri)) == 0
     assert f"{ROW.key}/result.json: no such file" in caplog.text
     with pytest.raises(StoreError, match="dfinet-bench run never"):
-        publish(tmp_path, "never", open_tracker(uri))
+        publish_suite(tmp_path, "never", open_tracker(uri))
 
 
 def test_telemetry_is_off(uri: str) -> None:
@@ -337,6 +337,6 @@ def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: st
         database.execute("DROP TABLE metrics")
     database.close()
     with pytest.raises(TrackingError) as caught:
-        publish(tmp_path, "s", tracker)
+        publish_suite(tmp_path, "s", tracker)
     assert str(caught.value).startswith(f"MLflow store {uri}: ")
     assert "\n" not in str(caught.value)

@@ -77,7 +77,7 @@ def test_a_winding_component_is_one() -> None:
         spiral[ring, ring : 41 - ring] = spiral[ring : 41 - ring, 40 - ring] = True
         spiral[40 - ring, ring : 41 - ring] = spiral[ring + 2 : 41 - ring, ring] = True
         spiral[ring + 2, ring : ring + 2] = True
-    found = counts_on_device.find_components(torch.from_numpy(spiral[None]), connectivity=4)
+    found = counts_on_device.find_device_components(torch.from_numpy(spiral[None]), connectivity=4)
     assert found.area.tolist() == find_components(spiral, connectivity=4).areas.tolist() == [int(spiral.sum())]
 
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from bench.data.batches.geometry import Bools, Views, changed
-from bench.data.batches.resample import Floats64
-from bench.data.cache.array_file import Ints
+from bench.arrays import BoolArray, FloatArray, IntArray
+from bench.data.batches.geometry import Views, change_chosen
 from bench.data.images.frames import Frames
 from bench.errors import RequestError
 from bench.registry import Registry
@@ -60,7 +59,7 @@ All are drawn whether a recipe uses them or not, so that recipes which share a s
 of every experiment's numbers.
 """
 
-Numbers = dict[str, Floats64]
+Numbers = dict[str, FloatArray]
 """Purpose to the numbers (N,) of an epoch."""
 
 
@@ -76,10 +75,10 @@ class Draws:
     """
 
     views: Views
-    holes: Ints
-    blur: Floats64
+    holes: IntArray
+    blur: FloatArray
 
-    def take(self, rows: Ints) -> Draws:
+    def take(self, rows: IntArray) -> Draws:
         """Draws of the images `rows`."""
         return Draws(self.views.take(rows), self.holes[rows], self.blur[rows])
 
@@ -112,7 +111,7 @@ def draw(frames: Frames, *, input: Input, recipe: Recipe, generator: np.random.G
     )
 
 
-def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn: Floats64) -> Ints:
+def draw_scale(sizes: IntArray, lengths: tuple[float, float], recipe: Recipe, drawn: FloatArray) -> IntArray:
     """(N, 2) height and width after scaling; the long side is drawn between two lengths, given in patches.
 
     Raises:
@@ -122,11 +121,11 @@ def draw_scale(sizes: Ints, lengths: tuple[float, float], recipe: Recipe, drawn:
         raise RequestError(f"recipe: augmentation {recipe.augmentation!r} scales, so it needs a patch")
     least, most = (round(length * recipe.patch) for length in lengths)
     share = _whole(drawn, least, most) / sizes.max(axis=1)
-    scaled: Ints = np.maximum(np.round(share[:, None] * sizes), 1).astype(np.int64)
+    scaled: IntArray = np.maximum(np.round(share[:, None] * sizes), 1).astype(np.int64)
     return scaled
 
 
-def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -> Ints:
+def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -> IntArray:
     """(N, 2) top and left of a patch: uniform, or, for the recipe's share of draws, around a random target pixel.
 
     Args:
@@ -149,13 +148,13 @@ def draw_crop(frames: Frames, views: Views, *, recipe: Recipe, drawn: Numbers) -
     return _whole(corner, first, last)
 
 
-def _targets(frames: Frames, rows: Ints, drawn: Floats64) -> Ints:
+def _targets(frames: Frames, rows: IntArray, drawn: FloatArray) -> IntArray:
     """(n, 2) row and column of one target pixel in each of the images `rows`."""
     flat = frames.target_pixels_at(rows, _whole(drawn, 0, frames.target_counts[rows] - 1))
     return np.stack(np.divmod(flat, frames.sizes[rows, 1]), 1)
 
 
-def _warped_targets(frames: Frames, views: Views, rows: Ints, drawn: Floats64) -> tuple[Ints, Ints]:
+def _warped_targets(frames: Frames, views: Views, rows: IntArray, drawn: FloatArray) -> tuple[IntArray, IntArray]:
     """Images that show a target after scaling or rotation, and (n, 2) row and column of one pixel that does in each.
 
     A pixel shows a target when its nearest pixel in the source is a target pixel; all such pixels are equally likely.
@@ -177,7 +176,7 @@ _AT_ONCE = 64
 """Images whose target pixels are moved at once, which bounds memory."""
 
 
-def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints]:
+def _shown_targets(frames: Frames, views: Views, rows: IntArray) -> tuple[IntArray, IntArray]:
     """Index into `rows` (n,) and pixel (n, 2) for each pixel that shows a target after scaling or rotation."""
     owner = np.repeat(np.arange(len(rows)), frames.target_counts[rows])
     image = rows[owner]
@@ -198,14 +197,14 @@ def _shown_targets(frames: Frames, views: Views, rows: Ints) -> tuple[Ints, Ints
     return owner[hit], shown[hit].astype(np.int64)
 
 
-def draw_holes(sizes: Ints, chosen: Bools, generator: np.random.Generator) -> Ints:
+def draw_holes(sizes: IntArray, chosen: BoolArray, generator: np.random.Generator) -> IntArray:
     """(N, 10, 4) squares of 32 pixels, clipped to smaller images; of size 0 in images that are not chosen."""
     sides = np.minimum(HOLE_SIDE, sizes)
     corners = _whole(generator.random((len(sizes), HOLES, 2)), 0, (sizes - sides)[:, None])
     return np.concatenate([corners, np.broadcast_to((sides * chosen[:, None])[:, None], corners.shape)], 2)
 
 
-def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
+def black_out(window: Tensor, holes: IntArray, corner: IntArray | None) -> Tensor:
     """Set the holes (B, K, 4) of images (B, C, h, w) to level 0.
 
     Args:
@@ -222,17 +221,17 @@ def black_out(window: Tensor, holes: Ints, corner: Ints | None) -> Tensor:
         )
         return some * (torch.bmm(down.transpose(1, 2), right) == 0)[:, None]
 
-    has: Bools = np.any(holes[:, :, 2] > 0, axis=1)
-    return changed(window, has, blacken)
+    has: BoolArray = np.any(holes[:, :, 2] > 0, axis=1)
+    return change_chosen(window, has, blacken)
 
 
-def _covered(begin: Ints, end: Ints, length: int) -> NDArray[np.float32]:
+def _covered(begin: IntArray, end: IntArray, length: int) -> NDArray[np.float32]:
     """(B, K, length) 1 where a hole covers the axis, else 0."""
     at = np.arange(length)
     return ((at >= begin[:, :, None]) & (at < end[:, :, None])).astype(np.float32)
 
 
-def blurred(images: Tensor, deviation: Floats64) -> Tensor:
+def blurred(images: Tensor, deviation: FloatArray) -> Tensor:
     """Blur images (B, C, H, W) with Gaussians of the deviations (B,); borders are reflected without the edge pixel.
 
     A kernel has the size that OpenCV chooses for 8-bit images: three deviations to both sides.
@@ -248,10 +247,10 @@ def blurred(images: Tensor, deviation: Floats64) -> Tensor:
         return flat.add_(0.5).to(some.dtype).view(some.shape)
 
     has = np.asarray(deviation > 0)
-    return changed(images, has, blur)
+    return change_chosen(images, has, blur)
 
 
-def gaussians(deviation: Floats64) -> NDArray[np.float32]:
+def gaussians(deviation: FloatArray) -> NDArray[np.float32]:
     """(B, 2 R + 1) kernels that add up to 1; R is the largest radius, and a kernel is 0 beyond its own radius."""
     radius = np.round(deviation * 6 + 1).astype(int) // 2
     at = np.arange(-radius.max(), radius.max() + 1)
@@ -260,10 +259,10 @@ def gaussians(deviation: Floats64) -> NDArray[np.float32]:
     return shares
 
 
-def _whole(drawn: Floats64, first: Ints | int, last: Ints | int) -> Ints:
+def _whole(drawn: FloatArray, first: IntArray | int, last: IntArray | int) -> IntArray:
     """Integers from first to last, both included, from numbers in [0, 1)."""
     return first + (drawn * (np.asarray(last) - first + 1)).astype(np.int64)
 
 
-def _none(frames: Frames) -> Ints:
+def _none(frames: Frames) -> IntArray:
     return np.zeros((len(frames), 0, 4), np.int64)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bench.data.cache.array_file import Ints, Pack
+from bench.arrays import IntArray
+from bench.data.cache.array_file import Pack
 from bench.data.cache.image_cache import Records
 
 MOST_OF_FREE_MEMORY = 0.5
@@ -34,10 +35,10 @@ class Planes:
 
     flats: tuple[Tensor, ...]
     widest: tuple[int, ...]
-    which: Ints
-    begin: Ints
-    pitch: Ints
-    size: Ints
+    which: IntArray
+    begin: IntArray
+    pitch: IntArray
+    size: IntArray
     device: torch.device
 
     @classmethod
@@ -58,7 +59,7 @@ class Planes:
         )
 
     @classmethod
-    def stacked(cls, planes: Tensor, size: Ints) -> Planes:
+    def stacked(cls, planes: Tensor, size: IntArray) -> Planes:
         """Planes of a tensor (B, C, H, W) in which each image fills the top left (height, width)."""
         images, channels, height, width = planes.shape
         flat = pad(planes.reshape(-1), (0, width))
@@ -66,7 +67,7 @@ class Planes:
         pitch = np.full(images, width)
         return cls((flat,), (width,), np.zeros(images, np.int64), begin, pitch, size, planes.device)
 
-    def take(self, rows: Ints) -> Planes:
+    def take(self, rows: IntArray) -> Planes:
         """Planes of the images `rows`."""
         pitch, size = self.pitch[rows], self.size[rows]
         return replace(self, which=self.which[rows], begin=self.begin[rows], pitch=pitch, size=size)
@@ -75,7 +76,7 @@ class Planes:
         """The first plane of every image where all images have equal channels; else all planes."""
         return replace(self, begin=self.begin[:, :1]) if (self.begin == self.begin[:, :1]).all() else self
 
-    def cut(self, top: Ints, left: Ints, shape: tuple[int, int]) -> Tensor:
+    def cut(self, top: IntArray, left: IntArray, shape: tuple[int, int]) -> Tensor:
         """Cut a rectangle (B, C, h, w) with its corner at (top, left) from every image.
 
         Pixels beyond an image's bottom or right edge are arbitrary: the caller overwrites them. So whole rows of w
@@ -88,7 +89,7 @@ class Planes:
         cut = cut.view(*starts.shape, -1).to(self.device, non_blocking=True)
         return cut if cut.shape[-1] == width else pad(cut, (0, width - cut.shape[-1]))
 
-    def _rows(self, starts: Ints, across: int) -> Tensor:
+    def _rows(self, starts: IntArray, across: int) -> Tensor:
         """(B C h, across) elements that follow each start."""
         if len(self.flats) == 1:
             return self._gather(self.flats[0], starts.reshape(-1), across)
@@ -102,7 +103,7 @@ class Planes:
         order = torch.from_numpy(np.argsort(np.concatenate(places)))
         return torch.cat(parts).index_select(0, order.to(parts[0].device))
 
-    def _gather(self, flat: Tensor, starts: Ints, across: int) -> Tensor:
+    def _gather(self, flat: Tensor, starts: IntArray, across: int) -> Tensor:
         index = torch.from_numpy(starts).to(flat.device, non_blocking=True)
         # In this view row i begins at element i: selecting its rows copies stretches of memory that begin anywhere.
         overlapping = flat.as_strided((len(flat) - across + 1, across), (1, 1))

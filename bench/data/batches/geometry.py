@@ -12,28 +12,25 @@ from typing import TypeVar, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from bench.arrays import BoolArray, FloatArray, IntArray, Size
 from bench.data.batches.crops import Planes
 from bench.data.batches.resample import (
-    Floats64,
     Interpolation,
     ResizedAxis,
+    array_to_device,
     at_points,
     linear,
     nearest,
     outer,
     resampled,
-    to_device,
 )
-from bench.data.cache.array_file import Array, Ints
+from bench.data.cache.array_file import Array
 from bench.errors import RequestError
 
-Bools = NDArray[np.bool_]
-Map = TypeVar("Map", Array, Tensor)
-Size = tuple[int, int]
+AnyMap = TypeVar("AnyMap", Array, Tensor)
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Geometry:
         uncropped = self.scale or self.source
         return uncropped[::-1] if self.transpose else uncropped
 
-    def apply(self, plane: Map, interpolation: Interpolation = "linear") -> Map:
+    def apply(self, plane: AnyMap, interpolation: Interpolation = "linear") -> AnyMap:
         """Move a map of the image as the image was moved; applied to the image itself, give the augmented image.
 
         Args:
@@ -97,7 +94,7 @@ class Geometry:
         moved = Views.of([self]).apply(plane.reshape(1, -1, *size), interpolation)
         return moved.reshape(*leading, *moved.shape[-2:])
 
-    def undo(self, plane: Map, onto: Map) -> Map:
+    def undo(self, plane: AnyMap, onto: AnyMap) -> AnyMap:
         """Write a map of the augmented view back to image coordinates, into a copy of `onto`.
 
         Pixels that the view did not show (outside the patch, rotated out of the frame) keep the values of `onto`.
@@ -120,13 +117,13 @@ class Views(Sequence[Geometry]):
         source, scale, angle, crop, patch, flip_ud, flip_lr, transpose, resize: as in `Geometry`.
     """
 
-    source: Ints  # (B, 2)
-    angle: Floats64  # (B,)
-    flip_ud: Bools
-    flip_lr: Bools
-    transpose: Bools
-    scale: Ints | None = None  # (B, 2)
-    crop: Ints | None = None  # (B, 2)
+    source: IntArray  # (B, 2)
+    angle: FloatArray  # (B,)
+    flip_ud: BoolArray
+    flip_lr: BoolArray
+    transpose: BoolArray
+    scale: IntArray | None = None  # (B, 2)
+    crop: IntArray | None = None  # (B, 2)
     patch: int | None = None
     resize: Size | None = None
     _points: dict[tuple[bytes, Size, torch.device], tuple[Tensor, Tensor]] = field(
@@ -179,7 +176,7 @@ class Views(Sequence[Geometry]):
             resize=self.resize,
         )
 
-    def take(self, rows: Ints) -> Views:
+    def take(self, rows: IntArray) -> Views:
         """Views of the images `rows`."""
         return replace(
             self,
@@ -193,7 +190,7 @@ class Views(Sequence[Geometry]):
         )
 
     @property
-    def uncropped(self) -> Ints:
+    def uncropped(self) -> IntArray:
         """(B, 2) height and width of the image that the patch is cut from."""
         return self.source if self.scale is None else self.scale
 
@@ -248,7 +245,7 @@ class Views(Sequence[Geometry]):
         moved = self._warped(rows, planes.take(rows), shape, interpolation) if len(rows) else None
         return together(kept, moved, warped)
 
-    def finish(self, window: Tensor, sizes: Ints, interpolation: Interpolation = "linear") -> Tensor:
+    def finish(self, window: Tensor, sizes: IntArray, interpolation: Interpolation = "linear") -> Tensor:
         """Take the last steps, flips, transposition and resize: (B, C, H', W').
 
         Args:
@@ -266,7 +263,7 @@ class Views(Sequence[Geometry]):
         if turned.any():
             side = max(window.shape[-2:])
             window = pad(window, (0, side - window.shape[3], 0, side - window.shape[2]))
-            window = changed(window, self.transpose, lambda some: some.transpose(-1, -2))
+            window = change_chosen(window, self.transpose, lambda some: some.transpose(-1, -2))
             sizes, flipped = (np.where(turned, one[:, ::-1], one) for one in (sizes, flipped))
         down, right = (
             ResizedAxis.resized(
@@ -287,7 +284,7 @@ class Views(Sequence[Geometry]):
         inside = ((at >= first) & (at < last)).to(planes.dtype)[:, :, None]  # (B, 2, 1, P)
         return planes.mul_(inside[:, 0, :, :, None]).mul_(inside[:, 1, :, None])
 
-    def forward(self, rows: Ints, y: Floats64, x: Floats64) -> tuple[Floats64, Floats64]:
+    def forward(self, rows: IntArray, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Move points of the source images `rows` to their places in the scaled or rotated images."""
         if self.scale is not None:
             share = self.scale[rows] / self.source[rows]
@@ -295,7 +292,7 @@ class Views(Sequence[Geometry]):
         cosine, sine, height, width = self._turns(rows)
         return height - sine * (x - width) + cosine * (y - height), width + cosine * (x - width) + sine * (y - height)
 
-    def backward(self, rows: Ints, y: Floats64, x: Floats64) -> tuple[Floats64, Floats64]:
+    def backward(self, rows: IntArray, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Move points of the scaled or rotated images `rows` to their places in the source images."""
         if self.scale is not None:
             share = self.source[rows] / self.scale[rows]
@@ -303,7 +300,7 @@ class Views(Sequence[Geometry]):
         cosine, sine, height, width = self._turns(rows)
         return height + sine * (x - width) + cosine * (y - height), width + cosine * (x - width) - sine * (y - height)
 
-    def _ends(self) -> Ints | None:
+    def _ends(self) -> IntArray | None:
         """(B, 4) first and end row, first and end column that show the image, after all steps; None where all do."""
         if self.patch is None or self.crop is None:
             return None
@@ -316,12 +313,12 @@ class Views(Sequence[Geometry]):
         turned = self.transpose[:, None]
         return np.concatenate([np.where(turned, columns, rows), np.where(turned, rows, columns)], 1)
 
-    def _turns(self, rows: Ints) -> tuple[Floats64, Floats64, Floats64, Floats64]:
+    def _turns(self, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Cosine and sine of the angle, height and width of the centre."""
         angle, centre = np.deg2rad(self.angle[rows]), (self.source[rows] - 1) / 2
         return np.cos(angle), np.sin(angle), centre[:, 0], centre[:, 1]
 
-    def _sizes_of(self, planes: Tensor) -> Ints:
+    def _sizes_of(self, planes: Tensor) -> IntArray:
         """(B, 2) height and width of the maps in a stack."""
         shape = tuple(planes.shape[-2:])
         if self.resize is not None:
@@ -330,12 +327,12 @@ class Views(Sequence[Geometry]):
             raise RequestError(f"geometry: maps of {shape}, expected {_largest(self.source)}, the largest image's size")
         return self.source
 
-    def _keeps_size(self, shown: Ints, planes: Tensor) -> Bools:
+    def _keeps_size(self, shown: IntArray, planes: Tensor) -> BoolArray:
         """(B,) true where a view was not resized, or to the size that it had."""
-        same: Bools = (shown == np.array(planes.shape[-2:])).all(axis=1) | (self.resize is None)
+        same: BoolArray = (shown == np.array(planes.shape[-2:])).all(axis=1) | (self.resize is None)
         return same
 
-    def _is_turned_to(self, window: Tensor, sizes: Ints) -> bool:
+    def _is_turned_to(self, window: Tensor, sizes: IntArray) -> bool:
         """True if flips and transposition alone give the final size, so that no resize is needed."""
         return tuple(window.shape[-2:]) == self.resize and bool(
             (sizes == self.resize).all() and (self.resize[0] == self.resize[1] or not self.transpose.any())
@@ -349,11 +346,11 @@ class Views(Sequence[Geometry]):
             raise RequestError(
                 "geometry: only some of the maps that are not square are transposed, expected all or none"
             )
-        window = changed(window, self.flip_ud, lambda some: some.flip(-2))
-        window = changed(window, self.flip_lr, lambda some: some.flip(-1))
-        return changed(window, self.transpose, lambda some: some.transpose(-1, -2))
+        window = change_chosen(window, self.flip_ud, lambda some: some.flip(-2))
+        window = change_chosen(window, self.flip_lr, lambda some: some.flip(-1))
+        return change_chosen(window, self.transpose, lambda some: some.transpose(-1, -2))
 
-    def _warped(self, rows: Ints, planes: Planes, shape: Size, interpolation: Interpolation) -> Tensor:
+    def _warped(self, rows: IntArray, planes: Planes, shape: Size, interpolation: Interpolation) -> Tensor:
         """Windows (b, C, h, w) of the given shape from images `rows`, scaled or rotated."""
         origin = np.zeros(len(rows), np.int64)
         canvas = planes.cut(origin, origin, _largest(planes.size))
@@ -378,7 +375,7 @@ class Views(Sequence[Geometry]):
             self._points[points] = _reflected(y, height, width), _reflected(x, width, height)
         return at_points(canvas, *self._points[points], interpolation)
 
-    def _in_window(self, sizes: Ints, shape: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _in_window(self, sizes: IntArray, shape: Size, device: torch.device) -> tuple[Tensor, Tensor]:
         """Rows and columns (B, H, W) in the window of the pixels of maps in image coordinates."""
         corner = np.zeros_like(sizes) if self.crop is None else self.crop
         rows, columns = (np.broadcast_to(np.arange(length), (len(self), length)) for length in shape)
@@ -391,11 +388,11 @@ class Views(Sequence[Geometry]):
             none = np.zeros((len(self), 1))
             return outer(down, none.repeat(shape[1], 1), device), outer(none.repeat(shape[0], 1), right, device)
         y, x = self._rotated(sizes, rows, columns, sense=1.0, device=device)
-        shift = to_device(corner.astype(np.float32), device)
+        shift = array_to_device(corner.astype(np.float32), device)
         return y - shift[:, 0, None, None], x - shift[:, 1, None, None]
 
     def _rotated(
-        self, sizes: Ints, rows: Ints, columns: Ints, *, sense: float, device: torch.device
+        self, sizes: IntArray, rows: IntArray, columns: IntArray, *, sense: float, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         """Rows and columns (B, h, w) of a grid's points after a rotation.
 
@@ -413,7 +410,7 @@ class Views(Sequence[Geometry]):
         return y, x
 
 
-def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
+def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: BoolArray) -> Tensor:
     """Interpolate bilinearly (B, C, h, w); images whose points are all pixels (`exact`) are copied instead."""
     at, between = (_index(np.flatnonzero(one), planes) for one in (exact, ~exact))
     found = nearest(planes[at], y[at], x[at]) if len(at) else None
@@ -421,14 +418,14 @@ def _sampled(planes: Tensor, y: Tensor, x: Tensor, exact: Bools) -> Tensor:
     return together(found, blended, ~exact)
 
 
-def _reflect(at: Ints, length: Ints) -> Ints:
+def _reflect(at: IntArray, length: IntArray) -> IntArray:
     """Reflect integers into [0, length) without repeating the edge pixel."""
     period = np.maximum(2 * (length - 1), 1)
-    inside: Ints = np.minimum(at % period, period - at % period)
+    inside: IntArray = np.minimum(at % period, period - at % period)
     return np.minimum(inside, length - 1)
 
 
-def _reflected(at: Tensor, lengths: Ints, across: Ints) -> Tensor:
+def _reflected(at: Tensor, lengths: IntArray, across: IntArray) -> Tensor:
     """Reflect points (B, h, w) of rotated images on an axis of `lengths` (B,) pixels, the other axis having `across`.
 
     One reflection at both ends is last - |last - |at||. A rotated corner lies at most half of hypot(length, across) -
@@ -441,32 +438,32 @@ def _reflected(at: Tensor, lengths: Ints, across: Ints) -> Tensor:
     return torch.minimum(at.clamp(min=0), last)
 
 
-def _within(at: Tensor, ends: Ints) -> Tensor:
+def _within(at: Tensor, ends: IntArray) -> Tensor:
     """(B, h, w) true where the pixel nearest to a point is one of the first `ends` (B,)."""
     pixel = (at + 0.5).floor()
     return (pixel >= 0) & (pixel < _per_image(ends, at))
 
 
-def _clamp(at: Tensor, ends: Ints) -> Tensor:
+def _clamp(at: Tensor, ends: IntArray) -> Tensor:
     return torch.minimum(at.clamp(min=0), _per_image(ends - 1, at))
 
 
-def _flipped(at: Tensor, lengths: Ints, flipped: Bools) -> Tensor:
+def _flipped(at: Tensor, lengths: IntArray, flipped: BoolArray) -> Tensor:
     chosen = torch.from_numpy(flipped).to(at.device)[:, None, None]
     return torch.where(chosen, _per_image(lengths - 1, at) - at, at)
 
 
-def _rescaled(at: Tensor, lengths: Ints, to: int) -> Tensor:
+def _rescaled(at: Tensor, lengths: IntArray, to: int) -> Tensor:
     """Move points on axes of `lengths` (B,) pixels to axes of `to` pixels over the same field of view."""
     scaled = (at + 0.5) * _per_image(to / lengths, at) - 0.5
     return scaled.clamp(0, to - 1)
 
 
-def _per_image(values: Ints | Floats64, like: Tensor) -> Tensor:
+def _per_image(values: IntArray | FloatArray, like: Tensor) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(like.device)[:, None, None]
 
 
-def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -> Tensor:
+def change_chosen(planes: Tensor, chosen: BoolArray, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply `change` to the chosen planes of (B, ...); nothing is copied where none or all are chosen."""
     if not chosen.any():
         return planes
@@ -476,7 +473,7 @@ def changed(planes: Tensor, chosen: Bools, change: Callable[[Tensor], Tensor]) -
     return together(others, change(some), chosen)
 
 
-def together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tensor:
+def together(others: Tensor | None, some: Tensor | None, chosen: BoolArray) -> Tensor:
     """Merge the chosen rows `some` and the remaining rows `others` into (B, ...); None stands for no rows.
 
     `index_select` copies whole rows; `index_copy` into an empty result would copy element by element.
@@ -489,13 +486,13 @@ def together(others: Tensor | None, some: Tensor | None, chosen: Bools) -> Tenso
     return torch.cat([others, some]).index_select(0, _index(order, some))
 
 
-def _index(rows: Ints, like: Tensor) -> Tensor:
+def _index(rows: IntArray, like: Tensor) -> Tensor:
     return torch.from_numpy(rows).to(like.device)
 
 
-def _largest(sizes: Ints) -> Size:
+def _largest(sizes: IntArray) -> Size:
     return _pair(sizes.max(axis=0))
 
 
-def _pair(values: Ints) -> Size:
+def _pair(values: IntArray) -> Size:
     return int(values[0]), int(values[1])

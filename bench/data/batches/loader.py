@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.arrays import IntArray
 from bench.data.batches.augment import Draws, black_out, blurred, draw
 from bench.data.batches.crops import Planes, flat_memory
 from bench.data.batches.geometry import Views, together
-from bench.data.cache.array_file import Ints
 from bench.data.images.decode import Pixels, resize_bilinear
 from bench.data.images.frames import IMAGE, MASK, Frame, Frames
 from bench.data.images.start_masks import OTSU, STARTS, Start
@@ -81,7 +81,7 @@ class Feed:
         starts = self.frames.starts(self.input.size)
         return Planes.of(starts, 0, flats=flat_memory(starts.packs, self.device), device=self.device)
 
-    def _batch(self, chosen: Ints, drawn: Draws) -> Batch:
+    def _batch(self, chosen: IntArray, drawn: Draws) -> Batch:
         views = drawn.views
         return Batch(
             image=self._image(self._images.take(chosen), drawn),
@@ -187,7 +187,7 @@ def network_size(frame: Frame, input: Input) -> tuple[int, int]:
     return input.size or frame.size
 
 
-def _epoch_batches(count: int, *, recipe: Recipe, seed: int, epoch: int) -> Iterator[Ints]:
+def _epoch_batches(count: int, *, recipe: Recipe, seed: int, epoch: int) -> Iterator[IntArray]:
     order_key = (seed, _ORDER) if recipe.shuffle == "once" else (seed, _ORDER, epoch)
     order = np.random.default_rng(order_key).permutation(count)
     for first in range(0, count, recipe.batch):

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from bench.data.cache.array_file import Ints
+from bench.arrays import FloatArray, IntArray
 
-Floats64 = NDArray[np.float64]
 Interpolation = Literal["linear", "nearest"]
 
 _ONE = 2048
@@ -55,13 +54,13 @@ class ResizedAxis:
         near: (B, n) original pixel at the centre.
     """
 
-    low: Ints
-    high: Ints
+    low: IntArray
+    high: IntArray
     share: NDArray[np.float32]
-    near: Ints
+    near: IntArray
 
     @classmethod
-    def resized(cls, at: Ints, before: Ints, after: Ints, *, is_row: bool) -> ResizedAxis:
+    def resized(cls, at: IntArray, before: IntArray, after: IntArray, *, is_row: bool) -> ResizedAxis:
         """Find the pixels `at` (B, n) of axes that are resized from `before` to `after` pixels, (B, 1) each.
 
         Positions are rounded to float32 where OpenCV rounds them, for equal results to the last bit. Beyond the
@@ -76,7 +75,7 @@ class ResizedAxis:
         low, high = (np.clip(below + step, 0, before - 1).astype(np.int64) for step in range(2))
         return cls(low, high, share, np.clip(np.floor(centre + 0.5), 0, before - 1).astype(np.int64))
 
-    def flipped(self, chosen: NDArray[np.bool_], length: Ints) -> ResizedAxis:
+    def flipped(self, chosen: NDArray[np.bool_], length: IntArray) -> ResizedAxis:
         """The axis for maps that were flipped before the resize where `chosen` (B, 1), of `length` (B, 1) pixels."""
         ends = (np.where(chosen, length - 1 - at, at) for at in (self.low, self.high, self.near))
         low, high, near = ends
@@ -87,7 +86,7 @@ class ResizedAxis:
         pair: list[NDArray[Any]] = [np.float32(1) - self.share, self.share]
         if whole:
             pair = [np.rint(one * np.float32(_ONE)).astype(np.int32) for one in pair]
-        low, high = (to_device(one, device) for one in pair)
+        low, high = (array_to_device(one, device) for one in pair)
         return low, high
 
 
@@ -112,27 +111,27 @@ def resampled(planes: Tensor, down: ResizedAxis, right: ResizedAxis, interpolati
     return upper.add_(under).add_(2).bitwise_right_shift_(2).to(torch.uint8)
 
 
-def _rows(planes: Tensor, rows: Ints) -> Tensor:
+def _rows(planes: Tensor, rows: IntArray) -> Tensor:
     """Select rows (B, h) from planes (B, C, H, W): (B, C, h, W)."""
     images, channels, height, width = planes.shape
     first = np.arange(images * channels).reshape(images, channels, 1) * height
-    index = to_device((first + rows[:, None]).reshape(-1), planes.device)
+    index = array_to_device((first + rows[:, None]).reshape(-1), planes.device)
     return planes.reshape(-1, width).index_select(0, index).view(images, channels, -1, width)
 
 
-def _columns(planes: Tensor, columns: Ints) -> Tensor:
+def _columns(planes: Tensor, columns: IntArray) -> Tensor:
     """Select columns (B, w) from planes (B, C, H, W): (B, C, H, w)."""
-    index = to_device(columns, planes.device)[:, None, None].expand(-1, *planes.shape[1:3], -1)
+    index = array_to_device(columns, planes.device)[:, None, None].expand(-1, *planes.shape[1:3], -1)
     return planes.gather(3, index)
 
 
-def outer(down: Floats64, right: Floats64, device: torch.device) -> Tensor:
+def outer(down: FloatArray, right: FloatArray, device: torch.device) -> Tensor:
     """Outer sums (B, h, w) of (B, h) and (B, w)."""
-    rows, columns = (to_device(one.astype(np.float32), device) for one in (down, right))
+    rows, columns = (array_to_device(one.astype(np.float32), device) for one in (down, right))
     return rows[:, :, None] + columns[:, None]
 
 
-def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+def array_to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     """Tensor of an array's values on a device."""
     return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
 

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import IntArray
 from bench.errors import BenchError
 
 Array = NDArray[Any]
-Ints = NDArray[np.int64]
 
 SUFFIX = ".pack"
 _MAGIC = b"DFBPACK1"
@@ -56,7 +56,7 @@ class Pack:
 
     flat: NDArray[np.uint8]
     keys: tuple[bytes, ...]
-    table: Ints
+    table: IntArray
     widest: int
 
 
@@ -121,7 +121,7 @@ class PackWriter:
                 self._memory += data
         self._at += len(data)
 
-    def _close(self, table: Ints) -> Pack | None:
+    def _close(self, table: IntArray) -> Pack | None:
         """Write the index, read the file back, and rename it; None when the disk refused in the end."""
         index = io.BytesIO()
         keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(len(self._keys), -1)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, Ints, Pack, PackWriter, read_pack
+from bench.arrays import IntArray
+from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, Pack, PackWriter, read_pack
 from bench.digest import file_digest
 from bench.parallel import ordered_map, usable_processors
 from bench.progress import Step
@@ -46,8 +47,8 @@ class Records:
 
     keys: tuple[bytes, ...]
     packs: tuple[Pack, ...]
-    pack: Ints
-    table: Ints
+    pack: IntArray
+    table: IntArray
 
     @classmethod
     def of(cls, keys: Sequence[bytes], packs: Sequence[Pack]) -> Records:
@@ -61,7 +62,7 @@ class Records:
             table[pack == number] = packs[one].table[places[pack == number, 1]]
         return cls(tuple(keys), tuple(packs[one] for one in used), pack, table)
 
-    def take(self, rows: Sequence[int] | Ints) -> Records:
+    def take(self, rows: Sequence[int] | IntArray) -> Records:
         """Records at the positions `rows`."""
         rows = np.asarray(rows, np.int64)
         return Records(tuple(self.keys[row] for row in rows), self.packs, self.pack[rows], self.table[rows])

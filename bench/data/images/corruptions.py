@@ -21,14 +21,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.data.images.decode import Pixels
 from bench.data.images.synthetic import Dice
 from bench.errors import UnknownNameError
 from bench.registry import Registry, unknown
 
-DoublePlane = NDArray[np.float64]
-
-Corrupt = Callable[[Pixels, float, Dice], DoublePlane]
+Corrupt = Callable[[Pixels, float, Dice], FloatArray]
 """`((H, W) grey levels, strength, random numbers) -> (H, W) levels, neither rounded nor clipped`."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -142,26 +141,26 @@ def _names_of(word: str) -> Sequence[str]:
     return [f"{word}@{level}" for level in SEVERITIES]
 
 
-def stripes(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+def stripes(levels: Pixels, deviation: float, dice: Dice) -> FloatArray:
     """Add an offset to every column or to every row; the image's name decides which of the two."""
     height, width = levels.shape
     offsets = dice.bell(1, width) if dice.whole(0, 1) else dice.bell(height, 1)
     return levels + deviation * offsets
 
 
-def fixed_pattern(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+def fixed_pattern(levels: Pixels, deviation: float, dice: Dice) -> FloatArray:
     """Give every sensor element a gain, of a hundredth of the deviation around 1, and an offset."""
     height, width = levels.shape
     gain = 1.0 + deviation / 100.0 * dice.bell(height, width)
     return levels * gain + deviation * dice.bell(height, width)
 
 
-def gaussian_noise(levels: Pixels, deviation: float, dice: Dice) -> DoublePlane:
+def gaussian_noise(levels: Pixels, deviation: float, dice: Dice) -> FloatArray:
     """Add independent noise of one deviation to every pixel."""
     return levels + deviation * dice.bell(*levels.shape)
 
 
-def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> DoublePlane:
+def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> FloatArray:
     """Draw photon counts, where level 255 stands for `photons`; noise grows with brightness and with fewer photons."""
     chance = dice.plane(*levels.shape).ravel()
     flat, counts = levels.ravel(), np.zeros(levels.size, dtype=np.float64)
@@ -173,35 +172,35 @@ def poisson_noise(levels: Pixels, photons: float, dice: Dice) -> DoublePlane:
     return counts.reshape(levels.shape) * (FULL / photons)
 
 
-def defocus(levels: Pixels, radius: float, dice: Dice) -> DoublePlane:
+def defocus(levels: Pixels, radius: float, dice: Dice) -> FloatArray:
     """Spread every point over a disc."""
     return _convolved(levels, _disc(radius))
 
 
-def motion_blur(levels: Pixels, length: float, dice: Dice) -> DoublePlane:
+def motion_blur(levels: Pixels, length: float, dice: Dice) -> FloatArray:
     """Spread every point over a line, whose direction the image's name decides."""
     return _convolved(levels, _line(length, *_direction(dice)))
 
 
-def dead_pixels(levels: Pixels, share: float, dice: Dice) -> DoublePlane:
+def dead_pixels(levels: Pixels, share: float, dice: Dice) -> FloatArray:
     """Set a share of the pixels to 0 or 255, half of them each; those of a level are dead at all higher levels."""
     chance, stuck = dice.plane(*levels.shape), dice.plane(*levels.shape)
     return np.where(chance < share, np.where(stuck < 0.5, 0.0, FULL), levels.astype(np.float64))
 
 
-def low_contrast(levels: Pixels, share: float, dice: Dice) -> DoublePlane:
+def low_contrast(levels: Pixels, share: float, dice: Dice) -> FloatArray:
     """Scale the differences to the image's mean level, in the same 8 bits."""
     mean = int(levels.sum(dtype=np.int64)) / levels.size
     return mean + share * (levels.astype(np.float64) - mean)
 
 
-def bit_depth(levels: Pixels, bits: float, dice: Dice) -> DoublePlane:
+def bit_depth(levels: Pixels, bits: float, dice: Dice) -> FloatArray:
     """Round to the nearest of 2 ** bits levels from 0 to 255."""
     steps = 2.0**bits - 1.0
     return np.asarray(np.rint(levels.astype(np.float64) * steps / FULL) * FULL / steps)
 
 
-def drift(levels: Pixels, peak: float, dice: Dice) -> DoublePlane:
+def drift(levels: Pixels, peak: float, dice: Dice) -> FloatArray:
     """Add a smooth surface of offsets with that peak, and apply one of gains with half as many hundredths."""
     height, width = levels.shape
     offset, gain = _surface(height, width, dice), _surface(height, width, dice)
@@ -209,7 +208,7 @@ def drift(levels: Pixels, peak: float, dice: Dice) -> DoublePlane:
 
 
 @functools.lru_cache(maxsize=256 * len(SEVERITIES))
-def _poisson(level: int, photons: float) -> tuple[int, DoublePlane]:
+def _poisson(level: int, photons: float) -> tuple[int, FloatArray]:
     """Least photon count with any probability, and the cumulative probabilities of that count and the following ones.
 
     Outwards from the likeliest count each probability is the last one times a ratio: no exponential is needed, whose
@@ -260,7 +259,7 @@ def _direction(dice: Dice) -> tuple[float, float]:
             return down / math.sqrt(squared), across / math.sqrt(squared)
 
 
-def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> DoublePlane:
+def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> FloatArray:
     """Convolve an image that is mirrored at its borders with a kernel; exact, as it sums integers."""
     height, width = levels.shape
     reach = len(kernel) // 2
@@ -271,7 +270,7 @@ def _convolved(levels: Pixels, kernel: NDArray[np.int64]) -> DoublePlane:
     return total / int(kernel.sum())
 
 
-def _surface(height: int, width: int, dice: Dice) -> DoublePlane:
+def _surface(height: int, width: int, dice: Dice) -> FloatArray:
     """Sum of a random tilt and a random bowl, scaled to a largest absolute value of 1."""
     rows = (np.arange(height) + 0.5)[:, None] * (2.0 / height) - 1.0
     columns = (np.arange(width) + 0.5)[None, :] * (2.0 / width) - 1.0

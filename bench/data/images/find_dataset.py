@@ -1,4 +1,4 @@
-"""Where the files of a dataset lie: its own folder, or those of the datasets that it is made of."""
+"""Folders of a dataset's files: its own, or those of the datasets that it is made of."""
 
 from __future__ import annotations
 

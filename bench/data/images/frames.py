@@ -17,7 +17,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
-from bench.data.cache.array_file import Array, Ints
+from bench.arrays import IntArray, Size
+from bench.data.cache.array_file import Array
 from bench.data.cache.file_digests import contents_of
 from bench.data.cache.folder import cache_folder
 from bench.data.cache.image_cache import ImageCache, Records, fingerprint
@@ -32,8 +33,6 @@ from bench.types import Decoder
 
 log = logging.getLogger(__name__)
 
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 IMAGE, GREY, MASK, TARGETS, OTHER = range(5)
 """The arrays of a frame's record: (C, H, W), (H, W) or nothing, (H, W) or nothing, the flat indices of target pixels,
@@ -178,7 +177,7 @@ class Frames(Sequence[Frame]):
         return tuple(self.names[row] for row in np.flatnonzero(self.records.table[:, OTHER, 3]))
 
     @property
-    def sizes(self) -> Ints:
+    def sizes(self) -> IntArray:
         """(N, 2) native height and width in pixels."""
         return self.records.table[:, IMAGE, 2:]
 
@@ -188,11 +187,11 @@ class Frames(Sequence[Frame]):
             raise DataError(missing_mask(self.names[row]))
 
     @property
-    def target_counts(self) -> Ints:
+    def target_counts(self) -> IntArray:
         """(N,) pixels that belong to a target."""
         return self.records.table[:, TARGETS, 3]
 
-    def target_pixels_at(self, rows: Ints, numbers: Ints) -> Ints:
+    def target_pixels_at(self, rows: IntArray, numbers: IntArray) -> IntArray:
         """(n,) flat indices of target pixels: of image `rows[i]` its `numbers[i]`-th."""
         found = np.empty(len(rows), np.int64)
         places = self.records.table[rows, TARGETS, 0] // 4 + numbers
@@ -280,7 +279,7 @@ def _record(pair: Pair | Frame) -> list[Array]:
 
 
 def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Read, list[bytes]]:
-    """How pairs are read whose files stay as they are meanwhile, and what their records are found by."""
+    """Reader of pairs whose files stay as they are meanwhile, and the key of their records."""
     contents = contents_of([*files.images, *files.masks], _memory_of(files.images))
     pairs_of = list(zip(contents[: len(names)], contents[len(names) :], strict=True))
     keys = [
@@ -299,7 +298,7 @@ def _unchanging(card: Card, names: Sequence[str], files: PairFiles) -> tuple[Rea
 
 
 def _key(card: Card, name: str, *contents: str) -> bytes:
-    """What a record is found by: all that its pixels depend on beside the decoder."""
+    """Key of a record: all that its pixels depend on beside the decoder."""
     repair = card.repairs.get(f"masks/{name}")
     return hashlib.sha256(repr((contents, repair)).encode()).digest()
 

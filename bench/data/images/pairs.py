@@ -51,7 +51,7 @@ Read = Callable[[int], Pair]
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Where the pairs of a list lie.
+    """Files of the pairs of a list.
 
     Attributes:
         images, masks: the files, in the list's order.
@@ -88,7 +88,7 @@ def find_pairs(card: Card, names: Sequence[str], *, root: Path | None, decoder: 
 
 
 def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Read:
-    """How the named images of a generated dataset are made."""
+    """Recipes of the named images of a generated dataset."""
 
     def read(row: int) -> Pair:
         grey, mask = synthetic.checked_scene(card, names[row])
@@ -98,7 +98,7 @@ def generated_pairs(card: Card, names: Sequence[str], *, decoder: Decoder) -> Re
 
 
 def _differs(card: Card, file: str, path: Path, decode: Callable[[Path], Pixels]) -> bool:
-    """Whether a file's pixels are known not to be the published ones; false where the card has no digest of it."""
+    """True if a file's pixels are known not to be the published ones; false where the card has no digest of it."""
     published = card.digests.get(file)
     return published is not None and pixel_digest(decode(path)) != published.sha256
 

@@ -11,12 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.arrays import Size
 from bench.data.images.decode import Pixels
 from bench.data.images.frames import Frame
 from bench.registry import Registry
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 Start = Callable[[Frame, Size], Pixels]
 """`(frame, the network's size before padding) -> (H, W) in {0, 1}`."""
@@ -25,7 +23,7 @@ OTSU = "otsu"
 
 
 def otsu(frame: Frame, size: Size) -> Pixels:
-    """What Otsu's threshold leaves of the blurred frame: the published start, and the one of training."""
+    """Pixels of the blurred frame above Otsu's threshold: the published start, and the one of training."""
     return frame.start(size)
 
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.data.catalogue.cards import Card
 from bench.data.images.decode import Pixels, pixel_digest
 from bench.errors import DataError
-
-DoublePlane = NDArray[np.float64]
 
 SIDE = 128
 SEED = 20260
@@ -74,12 +73,12 @@ class Dice:
         """Number from low to high, of 53 random bits."""
         return low + (high - low) * ((int(self._bits.random_raw()) >> 11) * 2.0**-53)
 
-    def plane(self, height: int, width: int) -> DoublePlane:
+    def plane(self, height: int, width: int) -> FloatArray:
         """Independent numbers (height, width) from 0 to 1."""
         raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
         return (raw >> np.uint64(11)).astype(np.float64).reshape(height, width) * 2.0**-53
 
-    def bell(self, height: int, width: int) -> DoublePlane:
+    def bell(self, height: int, width: int) -> FloatArray:
         """Independent, nearly normal numbers (height, width) of mean 0 and variance 1: sums of eight bytes."""
         raw = np.asarray(self._bits.random_raw(height * width), dtype=np.uint64)
         total = sum((raw >> np.uint64(8 * byte)) & np.uint64(255) for byte in range(8))
@@ -131,7 +130,7 @@ def make_scene(number: int, *, seed: int = SEED) -> Scene:
     return Scene(kind, grey, mask, targets)
 
 
-def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int = 3) -> DoublePlane:
+def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int = 3) -> FloatArray:
     """Smooth noise (128, 128) from 0 to 1: lattice values joined by cubic ramps, each octave half as strong."""
     total, weight, sum_of_weights = np.zeros((SIDE, SIDE)), 1.0, 0.0
     for _ in range(octaves):
@@ -141,7 +140,7 @@ def cloud_noise(dice: Dice, *, cell_rows: int, cell_columns: int, octaves: int =
     return total / sum_of_weights
 
 
-def paint_sky(dice: Dice) -> DoublePlane:
+def paint_sky(dice: Dice) -> FloatArray:
     """Paint a sky that brightens towards the horizon, with clouds of soft and of hard edges."""
     rows = _ramp()[:, None]
     base = dice.real(30, 70) + dice.real(10, 50) * rows + np.zeros((SIDE, SIDE))
@@ -150,7 +149,7 @@ def paint_sky(dice: Dice) -> DoublePlane:
     return base + dice.real(30, 90) * _smooth_step((clouds - cover) * hardness)
 
 
-def paint_sea(dice: Dice) -> DoublePlane:
+def paint_sea(dice: Dice) -> FloatArray:
     """Paint a sea of flat waves with glints, and in most frames sky above a horizon."""
     waves = cloud_noise(dice, cell_rows=dice.whole(4, 8), cell_columns=dice.whole(16, 40), octaves=2)
     levels = dice.real(40, 80) + dice.real(20, 45) * waves
@@ -164,7 +163,7 @@ def paint_sea(dice: Dice) -> DoublePlane:
     return levels
 
 
-def paint_ground(dice: Dice) -> DoublePlane:
+def paint_ground(dice: Dice) -> FloatArray:
     """Paint fields with straight borders, roofs and roads, under uneven light."""
     levels = dice.real(50, 90) + dice.real(20, 50) * cloud_noise(dice, cell_rows=32, cell_columns=32, octaves=4)
     rows, columns = _ramp()[:, None], _ramp()[None, :]
@@ -178,11 +177,11 @@ def paint_ground(dice: Dice) -> DoublePlane:
     return levels
 
 
-Painter = Callable[[Dice], DoublePlane]
+Painter = Callable[[Dice], FloatArray]
 BACKGROUNDS: tuple[tuple[str, Painter], ...] = (("sky", paint_sky), ("sea", paint_sea), ("ground", paint_ground))
 
 
-def add_decoys(levels: DoublePlane, dice: Dice) -> None:
+def add_decoys(levels: FloatArray, dice: Dice) -> None:
     """Add bright objects that are not targets: thin lines, and warm blobs larger than any target."""
     for _ in range(dice.whole(0, 1)):
         _add_line(levels, dice)
@@ -193,13 +192,13 @@ def add_decoys(levels: DoublePlane, dice: Dice) -> None:
         levels += dice.real(20, 70) * _spot(squared / (reach * reach))
 
 
-def add_hot_pixels(levels: DoublePlane, dice: Dice) -> None:
+def add_hot_pixels(levels: FloatArray, dice: Dice) -> None:
     """Add defective sensor elements: single pixels without blur, as bright as targets."""
     for _ in range(dice.whole(1, 4)):
         levels[dice.whole(0, SIDE - 1), dice.whole(0, SIDE - 1)] += dice.real(25, 90)
 
 
-def add_targets(levels: DoublePlane, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
+def add_targets(levels: FloatArray, dice: Dice) -> tuple[Pixels, tuple[Target, ...]]:
     """Add 0 to 4 targets; the mask is 255 where a target's own contribution exceeds half of its peak, else 0."""
     clutter = levels.copy()
     mask = np.zeros((SIDE, SIDE), np.uint8)
@@ -220,7 +219,7 @@ def add_targets(levels: DoublePlane, dice: Dice) -> tuple[Pixels, tuple[Target, 
     return mask, tuple(targets)
 
 
-def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> DoublePlane:
+def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> FloatArray:
     values = dice.plane(SIDE // cell_rows + 2, SIDE // cell_columns + 2)
     top, down = _cells(cell_rows)
     left, across = _cells(cell_columns)
@@ -229,34 +228,34 @@ def _lattice(dice: Dice, cell_rows: int, cell_columns: int) -> DoublePlane:
     return upper + down[:, None] * (lower - upper)
 
 
-def _cells(cell: int) -> tuple[NDArray[np.int64], DoublePlane]:
+def _cells(cell: int) -> tuple[NDArray[np.int64], FloatArray]:
     position = np.arange(SIDE)
     inside = (position % cell).astype(np.float64) / cell
     return position // cell, inside * inside * (3.0 - 2.0 * inside)
 
 
-def _ramp() -> DoublePlane:
+def _ramp() -> FloatArray:
     return np.arange(SIDE).astype(np.float64) / SIDE
 
 
-def _smooth_step(values: DoublePlane) -> DoublePlane:
+def _smooth_step(values: FloatArray) -> FloatArray:
     inside = np.clip(values + 0.5, 0.0, 1.0)
     return inside * inside * (3.0 - 2.0 * inside)
 
 
-def _squared_distance(row: float, column: float, *, stretch: float, tilt: float) -> DoublePlane:
+def _squared_distance(row: float, column: float, *, stretch: float, tilt: float) -> FloatArray:
     rows = np.arange(SIDE).astype(np.float64)[:, None] - row
     columns = np.arange(SIDE).astype(np.float64)[None, :] - column
     leaning = columns + tilt * rows
     return rows * rows * stretch + leaning * leaning / stretch
 
 
-def _spot(relative: DoublePlane) -> DoublePlane:
+def _spot(relative: FloatArray) -> FloatArray:
     inside = np.clip(1.0 - relative, 0.0, 1.0)
     return inside * inside
 
 
-def _add_line(levels: DoublePlane, dice: Dice) -> None:
+def _add_line(levels: FloatArray, dice: Dice) -> None:
     """Add a wire or mast: one or two pixels wide, from border to border, at any angle."""
     rows = np.arange(SIDE).astype(np.float64)[:, None]
     columns = np.arange(SIDE).astype(np.float64)[None, :]
@@ -272,7 +271,7 @@ def _free_place(targets: list[Target], dice: Dice) -> tuple[float, float]:
             return row, column
 
 
-def _local_clutter(levels: DoublePlane, row: float, column: float) -> float:
+def _local_clutter(levels: FloatArray, row: float, column: float) -> float:
     """Standard deviation of the 33x33 pixels around a place, limited to 3 to 8 levels; exact, as it sums integers."""
     top, left = max(int(row) - 16, 0), max(int(column) - 16, 0)
     window = np.rint(levels[top : top + 33, left : left + 33]).astype(np.int64)

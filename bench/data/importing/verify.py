@@ -88,7 +88,7 @@ class Findings:
         return Verification(card.name, files, tuple(self.problems), tuple(self.notes), tuple(self.broken))
 
 
-def verify(name: str, root: Path | None, progress: Step | None = None) -> Verification:
+def verify_dataset(name: str, root: Path | None, progress: Step | None = None) -> Verification:
     """Compare a dataset's folder with its card: names, sizes, decoded pixels, mask values, lists and repairs.
 
     Args:
@@ -145,7 +145,7 @@ def _verify_generated(card: Card, progress: Step | None) -> Verification:
 
 
 def _verify_parts(card: Card, root: Path, progress: Step | None) -> Verification:
-    reports = [verify(part, root, progress) for part in card.mixture_of]
+    reports = [verify_dataset(part, root, progress) for part in card.mixture_of]
     note = f"{root / card.name}: no such folder, {card.name} is read from {', '.join(card.mixture_of)}"
     return Verification(
         card.name,

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import BoolArray, FloatArray, IntArray
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.overlaps import lists_of
 from bench.data.catalogue.splits import FIT, HELD_OUT
 from bench.data.images.frames import Frame, Frames, open_frames
 from bench.data.importing.verify import expected_files
 from bench.metrics.contrast import stand_out
-from bench.metrics.counting.components import BoolArray, IntArray
-from bench.metrics.counting.truth import FloatArray, read_truth
+from bench.metrics.counting.truth import read_truth
 from bench.progress import Step
 from bench.types import Scoring
 

@@ -271,14 +271,14 @@ def _match(proposal: Proposal, read: ReadGrey, maps: Callable[[int], BandPassMap
         grey = np.asarray(oriented(read(proposal.one), proposal.orientation), np.uint8)
         one = full_map(np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
     near = round(proposal.rows * height), round(proposal.cols * width)
-    correlation, (rows, cols) = align(one, two, near=near)
+    correlation, (rows, cols) = best_shift(one, two, near=near)
     common = max(0.0, 1 - abs(rows) / height) * max(0.0, 1 - abs(cols) / width)
     if correlation < LEAST_CORRELATION or common < LEAST_COMMON:
         return None
     return Match(proposal.one, proposal.two, correlation, proposal.orientation, rows, cols, common)
 
 
-def align(one: BandPassMap, two: BandPassMap, *, near: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+def best_shift(one: BandPassMap, two: BandPassMap, *, near: tuple[int, int]) -> tuple[float, tuple[int, int]]:
     """Find the best correlation of two maps (H, W) over their common part, and its shift (rows, columns).
 
     Args:

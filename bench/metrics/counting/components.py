@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import BoolArray, IntArray
 from bench.metrics.counting.labelling import label_runs, measure_runs
 
 Connectivity = Literal[4, 8]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 REACH = {4: 0, 8: 1}
 

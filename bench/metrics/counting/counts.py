@@ -12,21 +12,21 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_ty
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.arrays import BoolArray, FloatArray, IntArray, LevelArray
 from bench.errors import RequestError
 from bench.metrics.counting.array_table import ArrayTable, Shape
-from bench.metrics.counting.components import BoolArray, IntArray
 from bench.metrics.counting.labelled_map import LabelledMap, check_levels, label_map
 from bench.metrics.counting.labelling import area_unlike, count_under
-from bench.metrics.counting.levels import LEVELS, LevelArray
+from bench.metrics.counting.levels import LEVELS
 from bench.metrics.counting.matching import match_targets
-from bench.metrics.counting.truth import FloatArray, Truth, read_truth
+from bench.metrics.counting.truth import Truth, read_truth
 from bench.types import Scoring
 
 Whole = TypeVar("Whole", int, IntArray)
 """A number of one image, or an array of those of many."""
 
 
-class Column(NamedTuple):
+class CountedOf(NamedTuple):
     """Description of a field: the thing it is counted of, and the type of its values."""
 
     of: Literal["mask", "map", "target", "target of a map"]
@@ -61,27 +61,27 @@ class CountFields(Generic[Whole]):
         target_matched: (T,) whether each was matched.
     """
 
-    pixels: Annotated[Whole, Column("mask")]
-    labelled: Annotated[Whole, Column("mask")]
-    actual: Annotated[Whole, Column("mask")]
-    positive: Annotated[Whole, Column("mask")]
-    targets: Annotated[Whole, Column("mask")]
-    intersection: Annotated[Whole, Column("map")]
-    predicted: Annotated[Whole, Column("map")]
-    hits: Annotated[Whole, Column("map")]
-    matched: Annotated[Whole, Column("map")]
-    components: Annotated[Whole, Column("map")]
-    unmatched: Annotated[Whole, Column("map")]
-    unmatched_area: Annotated[Whole, Column("map")]
-    equal_area: Annotated[Whole, Column("map")]
-    target_area: Annotated[IntArray, Column("target")]
-    target_border: Annotated[IntArray, Column("target")]
-    target_scr: Annotated[FloatArray, Column("target", np.float64)]
-    target_matched: Annotated[BoolArray, Column("target of a map", np.bool_)]
+    pixels: Annotated[Whole, CountedOf("mask")]
+    labelled: Annotated[Whole, CountedOf("mask")]
+    actual: Annotated[Whole, CountedOf("mask")]
+    positive: Annotated[Whole, CountedOf("mask")]
+    targets: Annotated[Whole, CountedOf("mask")]
+    intersection: Annotated[Whole, CountedOf("map")]
+    predicted: Annotated[Whole, CountedOf("map")]
+    hits: Annotated[Whole, CountedOf("map")]
+    matched: Annotated[Whole, CountedOf("map")]
+    components: Annotated[Whole, CountedOf("map")]
+    unmatched: Annotated[Whole, CountedOf("map")]
+    unmatched_area: Annotated[Whole, CountedOf("map")]
+    equal_area: Annotated[Whole, CountedOf("map")]
+    target_area: Annotated[IntArray, CountedOf("target")]
+    target_border: Annotated[IntArray, CountedOf("target")]
+    target_scr: Annotated[FloatArray, CountedOf("target", np.float64)]
+    target_matched: Annotated[BoolArray, CountedOf("target of a map", np.bool_)]
 
 
-COLUMNS: Mapping[str, Column] = {
-    name: next(mark for mark in hint.__metadata__ if isinstance(mark, Column))
+COLUMNS: Mapping[str, CountedOf] = {
+    name: next(mark for mark in hint.__metadata__ if isinstance(mark, CountedOf))
     for name, hint in get_type_hints(CountFields, include_extras=True).items()
 }
 """Every field of `CountFields` by name."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.arrays import BoolArray, LevelArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import BoolArray, Components, Connectivity, find_components
-from bench.metrics.counting.levels import LevelArray, threshold_level
+from bench.metrics.counting.components import Components, Connectivity, find_components
+from bench.metrics.counting.levels import threshold_level
 from bench.metrics.counting.truth import Truth
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import IntArray
 from bench.metrics.counting.compiled import compiled
 
-IntArray = NDArray[np.int64]
 Runs = tuple[IntArray, IntArray, IntArray, IntArray, int]
 """Row, first column, column behind the last, and component of every run, in raster order; the components' number."""
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import LevelArray
 from bench.errors import RequestError
 
 LEVELS = 65536
-LevelArray = NDArray[np.uint16]
 
 
 def quantise(prob: NDArray[Any]) -> LevelArray:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bench.metrics.counting.components import BoolArray, Components, IntArray
+from bench.arrays import BoolArray, IntArray
+from bench.metrics.counting.components import Components
 from bench.metrics.counting.overlap_matching import (
     match_overlap_priority,
     pair_distances,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bench.arrays import BoolArray, FloatArray, IntArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import BoolArray, Components, IntArray
+from bench.metrics.counting.components import Components
 from bench.metrics.counting.pairing import UNMATCHED
-
-FloatArray = NDArray[np.float64]
 
 OVERLAP = 0.5
 """Least IoU of a pair that overlap alone makes."""

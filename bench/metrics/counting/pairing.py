@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import IntArray, Points
 from bench.metrics.counting.compiled import compiled
-
-Points = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 UNMATCHED = -1
 GREEDY, NEAREST, OPTIMAL = 0, 1, 2

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import IntArray, LevelArray, Points
 from bench.metrics.counting.compiled import compiled
 from bench.metrics.counting.labelling import find_root
 from bench.metrics.counting.pairing import UNMATCHED, pair
 
-IntArray = NDArray[np.int64]
-LevelArray = NDArray[np.uint16]
-Points = NDArray[np.float64]
 Nodes = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import BoolArray, FloatArray, IntArray
 from bench.errors import RequestError
-from bench.metrics.counting.components import BoolArray, Components, IntArray, find_components
+from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.labelling import border_distances
 from bench.metrics.counting.levels import check_unit_range
 from bench.types import Scoring
-
-FloatArray = NDArray[np.float64]
 
 BACKGROUND_MARGIN = 20
 """Pixels around a target's bounding box that are its local background, as in Gao et al., IEEE TIP 2013 (d = 20)."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench.data.catalogue.cards import Card, FileDigest, Repair, load_card
 from bench.data.images.decode import decode_grey, decode_rgb, find_files, pixel_digest
-from bench.data.importing.verify import verify, verify_folder
+from bench.data.importing.verify import verify_dataset, verify_folder
 
 NAMES = ("XDU0", "XDU1", "XDU2")
 
@@ -136,7 +136,7 @@ def test_grey_mask_borders_are_noted_and_no_problem(card: Card, folder: Path) ->
 
 
 def test_a_card_without_digests_says_that_it_proves_no_pixels(folder: Path, made: Path) -> None:
-    report = verify("IRSTD-1k", made)
+    report = verify_dataset("IRSTD-1k", made)
     assert not report.ok
     missing = [problem for problem in report.problems if problem.endswith("missing, the card names it")]
     assert len(missing) == 2 * (1001 - 3)
@@ -254,7 +254,7 @@ def test_images_that_stand_in_no_list_of_the_folder_are_noted(card: Card, folder
 
 
 def test_a_mixture_without_a_folder_is_its_parts(made: Path) -> None:
-    report = verify("SIRST3", made)
+    report = verify_dataset("SIRST3", made)
     assert report.files == 6
     assert report.notes[0] == (f"{made}/SIRST3: no such folder, SIRST3 is read from NUAA-SIRST, NUDT-SIRST, IRSTD-1k")
     assert report.problems[0].startswith(f"{made}/NUAA-SIRST: no such folder")
@@ -276,14 +276,14 @@ def test_a_folder_without_masks_is_named_once_for_itself(card: Card, folder: Pat
 
 def test_the_wrong_root_is_one_finding(tmp_path: Path) -> None:
     pass_it = "pass the folder that holds NUDT-SIRST with --data DIR or DFINET_BENCH_DATA"
-    assert verify("NUDT-SIRST", tmp_path).problems == (
+    assert verify_dataset("NUDT-SIRST", tmp_path).problems == (
         f"{tmp_path}/NUDT-SIRST: no such folder, expected NUDT-SIRST/images and NUDT-SIRST/masks; {pass_it}",
     )
-    assert verify("NUDT-SIRST", None).problems == (f"NUDT-SIRST: no data folder was given; {pass_it}",)
+    assert verify_dataset("NUDT-SIRST", None).problems == (f"NUDT-SIRST: no data folder was given; {pass_it}",)
 
 
 def test_the_synthetic_dataset_is_proven_without_a_folder() -> None:
-    report = verify("synthetic", None)
+    report = verify_dataset("synthetic", None)
     assert report.ok
     assert report.files == 800
     assert report.notes == ("generated from a seed, no folder is needed",)
@@ -291,4 +291,4 @@ def test_the_synthetic_dataset_is_proven_without_a_folder() -> None:
 
 def test_an_unknown_dataset_is_no_finding_but_an_error() -> None:
     with pytest.raises(LookupError, match="no dataset is called 'nudt'"):
-        verify("nudt", None)
+        verify_dataset("nudt", None)

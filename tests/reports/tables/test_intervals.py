@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.counting.counts import CountsWriter, CountTable
-from bench.metrics.registry import score
+from bench.metrics.registry import score_counts
 from bench.metrics.significance import holm, permutation_tests
 from bench.store.files import write_arrays
 from bench.types import ModelInfo, RunResult, Score
@@ -53,7 +53,7 @@ def method(
     made = result(info, seed=seed, **changes)  # type: ignore[arg-type]
     if table is not None:
         write_arrays(root / made.key / "counts.npz", table.to_arrays())
-        made = replace(made, scores=score(table.round(0), SCORING))
+        made = replace(made, scores=score_counts(table.round(0), SCORING))
     return label, made, None
 
 
