@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -258,15 +259,10 @@ def _objects(table: ErrorTable) -> IntArray:
     return np.asarray(table.targets + table.components - table.matched)
 
 
-@metric(
-    "hIoU/overlap-priority",
-    head="hIoU",
-    unit="fraction",
-    better="higher",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+_error_metric = partial(metric, unit="fraction", better="lower", table="errors", named_by=by_distance)
+
+
+@_error_metric("hIoU/overlap-priority", head="hIoU", better="higher", undefined=NO_OBJECTS)
 def hiou(table: ErrorTable) -> MemberMean:
     """Hierarchical IoU: mean IoU of the matched pairs times TP / (TP + FP + FN) of objects.
 
@@ -283,14 +279,7 @@ def hiou(table: ErrorTable) -> MemberMean:
     return MemberMean.of(ious, owner=table.pair_image, whole=_objects(table))
 
 
-@metric(
-    "hIoU/loc-IoU",
-    unit="fraction",
-    better="higher",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/loc-IoU", undefined=NO_OBJECTS, better="higher")
 def loc_iou(table: ErrorTable) -> Ratio:
     """Locating: matched pairs over TP + FP + FN.
 
@@ -300,14 +289,7 @@ def loc_iou(table: ErrorTable) -> Ratio:
     return _of_objects(table.matched, table)
 
 
-@metric(
-    "hIoU/loc-S2M",
-    unit="fraction",
-    better="lower",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/loc-S2M", undefined=NO_OBJECTS)
 def loc_s2m(table: ErrorTable) -> Ratio:
     """Locating error single-to-multi: targets that share a component and go without, over TP + FP + FN.
 
@@ -317,14 +299,7 @@ def loc_s2m(table: ErrorTable) -> Ratio:
     return _of_objects(table.s2m, table)
 
 
-@metric(
-    "hIoU/loc-M2S",
-    unit="fraction",
-    better="lower",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/loc-M2S", undefined=NO_OBJECTS)
 def loc_m2s(table: ErrorTable) -> Ratio:
     """Locating error multi-to-single: components that share a target and go without, over TP + FP + FN.
 
@@ -334,14 +309,7 @@ def loc_m2s(table: ErrorTable) -> Ratio:
     return _of_objects(table.m2s, table)
 
 
-@metric(
-    "hIoU/loc-ITF",
-    unit="fraction",
-    better="lower",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/loc-ITF", undefined=NO_OBJECTS)
 def loc_interference(table: ErrorTable) -> Ratio:
     """Locating error interference: components that no target could be matched with, over TP + FP + FN.
 
@@ -351,14 +319,7 @@ def loc_interference(table: ErrorTable) -> Ratio:
     return _of_objects(table.interference, table)
 
 
-@metric(
-    "hIoU/loc-PCP",
-    unit="fraction",
-    better="lower",
-    undefined=NO_OBJECTS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/loc-PCP", undefined=NO_OBJECTS)
 def loc_perception(table: ErrorTable) -> Ratio:
     """Locating error perception: targets that no component could be matched with, over TP + FP + FN.
 
@@ -368,14 +329,7 @@ def loc_perception(table: ErrorTable) -> Ratio:
     return _of_objects(table.perception, table)
 
 
-@metric(
-    "hIoU/seg-IoU",
-    unit="fraction",
-    better="higher",
-    undefined=NO_PAIRS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/seg-IoU", undefined=NO_PAIRS, better="higher")
 def seg_iou(table: ErrorTable) -> MemberMean:
     """Segmenting: mean over matched pairs of intersection over union.
 
@@ -385,14 +339,7 @@ def seg_iou(table: ErrorTable) -> MemberMean:
     return _of_unions(table.pair_intersection, table)
 
 
-@metric(
-    "hIoU/seg-MRG",
-    unit="fraction",
-    better="lower",
-    undefined=NO_PAIRS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/seg-MRG", undefined=NO_PAIRS)
 def seg_merging(table: ErrorTable) -> MemberMean:
     """Segmenting error merging: pixels of the component on other targets over the pair's union, mean over pairs.
 
@@ -402,14 +349,7 @@ def seg_merging(table: ErrorTable) -> MemberMean:
     return _of_unions(table.pair_merging, table)
 
 
-@metric(
-    "hIoU/seg-ITF",
-    unit="fraction",
-    better="lower",
-    undefined=NO_PAIRS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/seg-ITF", undefined=NO_PAIRS)
 def seg_interference(table: ErrorTable) -> MemberMean:
     """Segmenting error interference: pixels of the component on no target over the pair's union, mean over pairs.
 
@@ -419,14 +359,7 @@ def seg_interference(table: ErrorTable) -> MemberMean:
     return _of_unions(table.pair_interference, table)
 
 
-@metric(
-    "hIoU/seg-PCP",
-    unit="fraction",
-    better="lower",
-    undefined=NO_PAIRS,
-    table="errors",
-    named_by=by_distance,
-)
+@_error_metric("hIoU/seg-PCP", undefined=NO_PAIRS)
 def seg_perception(table: ErrorTable) -> MemberMean:
     """Segmenting error perception: pixels of the target that the component lacks over the union, mean over pairs.
 

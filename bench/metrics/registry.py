@@ -300,7 +300,7 @@ def score_counts(counts: Counts, scoring: Scoring) -> dict[str, Score]:
     """Every score of one round that is valid under the scoring, by metric id, standard ones first.
 
     >>> from bench.metrics.counting.counts import count_masks
-    >>> scores = score(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))
+    >>> scores = score_counts(count_masks([[1, 1, 0, 0]], [[0, 1, 1, 0]]), Scoring("native"))
     >>> list(scores)[0], scores["Pd/centroid-3px"].value
     ('IoU/pooled', 1.0)
     """

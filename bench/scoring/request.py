@@ -116,7 +116,7 @@ def with_changes(named: NamedScoring, changes: Mapping[str, Any]) -> NamedScorin
     Raises:
         RuleError: when there is no such field, or it cannot take the value.
 
-    >>> changed(named_scoring("native"), {"scoring.threshold": 0.4}).scoring.name
+    >>> with_changes(named_scoring("native"), {"scoring.threshold": 0.4}).scoring.name
     'native, threshold 0.4'
     """
     if not changes:

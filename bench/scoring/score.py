@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from bench.data.images.frames import Masked, open_frames
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.registry import score_counts
-from bench.parallel import usable_processors
+from bench.parallel import ordered_map, usable_processors
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import NamedScoring, ScoringRecord
 from bench.scoring.accumulator import Accumulator, AlignedImage, ScoringCounts, record_of
@@ -126,30 +125,16 @@ def score_samples(
         return counted
 
     joined = Accumulator(scorings, with_grey=with_grey)
+    blocks = [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]
+    threads = min(usable_processors(), MOST_THREADS)
     watched.begin("score", len(names))
     try:
-        for counted in _in_order(count, [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]):
-            joined.extend(counted)
+        with ThreadPoolExecutor(threads) as executor:
+            for counted in ordered_map(executor, count, blocks, ahead=threads):
+                joined.extend(counted)
     finally:
         watched.end()
     return tuple(Scored(named, counted) for named, counted in joined.parts)
-
-
-def _in_order(count: Callable[[Sequence[str]], Accumulator], blocks: Sequence[Sequence[str]]) -> Iterator[Accumulator]:
-    """The accumulators of all blocks, in order; no more blocks are begun than there are threads."""
-    threads = min(usable_processors(), MOST_THREADS)
-    waiting: deque[Future[Accumulator]] = deque()
-    with ThreadPoolExecutor(threads) as executor:
-        try:
-            for block in blocks:
-                waiting.append(executor.submit(count, block))
-                if len(waiting) == threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def score_folder(
