@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from bench.errors import RequestError, UnknownNameError
 from bench.metrics.ids import CUMULATIVE, LEGACY
 from bench.metrics.registry import MetricInfo, metric_info
-from bench.protocols.scorings import STANDARD as STANDARD_IDS
+from bench.protocols.scorings import STANDARD_IDS
 from bench.types import Better, Score
 
-STANDARD: tuple[MetricInfo, ...] = tuple(map(metric_info, STANDARD_IDS.values()))
+STANDARD_METRICS: tuple[MetricInfo, ...] = tuple(map(metric_info, STANDARD_IDS.values()))
 """The columns of a table under a scoring that has standard metrics."""
 
-FAMILIES = tuple(metric.family for metric in STANDARD)
+FAMILIES = tuple(metric.family for metric in STANDARD_METRICS)
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def metrics_shown(results: Iterable[Mapping[str, Score]]) -> tuple[MetricInfo, .
         results: each result's scores by metric id.
     """
     found = [scores for scores in results if scores]
-    if not found or any(_value(metric.score_in(scores)) is not None for metric in STANDARD for scores in found):
-        return STANDARD
+    if not found or any(_value(metric.score_in(scores)) is not None for metric in STANDARD_METRICS for scores in found):
+        return STANDARD_METRICS
     scored = {name: score for scores in found for name, score in scores.items() if _is_of_one_round(name)}
     shown = [
         replace(metric_info(name, score), is_exact=True)
         for name, score in scored.items()
         if any(_value(scores.get(name)) is not None for scores in found)
     ]
-    return tuple(sorted(shown, key=_rank)) or STANDARD
+    return tuple(sorted(shown, key=_rank)) or STANDARD_METRICS
 
 
 def _is_of_one_round(name: str) -> bool:

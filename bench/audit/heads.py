@@ -9,7 +9,7 @@ from fractions import Fraction
 from bench.audit.lists import read_dataset
 from bench.audit.numbers import PERCENT, SUPERSCRIPTS
 
-METRICS = ("IoU", "nIoU", "F1", "Pd", "Fa", "precision", "recall")
+AUDITED_METRICS = ("IoU", "nIoU", "F1", "Pd", "Fa", "precision", "recall")
 
 IDS = {
     "IoU/pooled": "IoU",
@@ -73,7 +73,7 @@ class Head:
 
     Attributes:
         text: as it stands in the file.
-        metric: of `METRICS`.
+        metric: of `AUDITED_METRICS`.
         dataset: as the head names it; empty where a column of its own does, or nothing.
         unit: what a printed 1 is; None where the head does not say.
     """

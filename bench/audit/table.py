@@ -11,13 +11,13 @@ from io import StringIO
 from pathlib import Path
 
 from bench.audit.heads import (
+    AUDITED_METRICS,
     DATASET_HEADS,
     DEVIATION,
     FA_UNIT_HEADS,
     LIMITED_HEADS,
     LIMITED_NOTE,
     METHOD_HEADS,
-    METRICS,
     NOTES_HEADS,
     SOURCE_HEADS,
     SPLIT_HEADS,
@@ -142,7 +142,7 @@ def _layout(heads: Sequence[str], path: Path) -> _Layout:
     found = {index: head for index, text in enumerate(heads) if (head := read_head(text))}
     if not found:
         shown = ", ".join(repr(head) for head in heads[:8]) + (", …" if len(heads) > 8 else "")
-        raise TableFileError(f"{path}: no known column among {shown}; expected one of {', '.join(METRICS)}")
+        raise TableFileError(f"{path}: no known column among {shown}; expected one of {', '.join(AUDITED_METRICS)}")
     seen: dict[tuple[str, str], str] = {}
     for head in found.values():
         place = head.metric, read_dataset(head.dataset).name

@@ -172,7 +172,7 @@ class ReportedTable:
 
 UNKNOWN_DISTANCE = {"Pd/centroid-3px": "matching distance not stated"}
 
-TABLES = {
+SOURCE_TABLES = {
     README: ReportedTable("XinyiYing/BasicIRSTD README at 95650c3", "basicirstd", "basicirstd", "Fa/unmatched-area"),
     README_BEFORE: ReportedTable(
         "XinyiYing/BasicIRSTD README at a46bffd",
@@ -199,7 +199,7 @@ TABLES = {
 """By file; those of the file of many READMEs by repository. A repository of strangers alone has no entry."""
 
 CLASSICAL = ReportedTable(
-    TABLES[README].source,
+    SOURCE_TABLES[README].source,
     "basicirstd",
     NOT_STATED,
     EQUAL_AREA_OVER_PIXELS,
@@ -284,8 +284,8 @@ def _rows(file: str) -> Iterator[Printed]:
 
 def _table(file: str, row: PrintedRow) -> ReportedTable:
     if file == OTHER_READMES:
-        return TABLES.get(row["source_repo"], ReportedTable())
-    return CLASSICAL if file == README and not row["params_M"] else TABLES[file]
+        return SOURCE_TABLES.get(row["source_repo"], ReportedTable())
+    return CLASSICAL if file == README and not row["params_M"] else SOURCE_TABLES[file]
 
 
 def _why_left_out(row: PrintedRow, printed: Printed, table: ReportedTable) -> str:

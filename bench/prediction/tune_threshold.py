@@ -18,7 +18,7 @@ from bench.progress import Progress, Silent, track
 from bench.store.files import read_json, write_json
 from bench.types import Method
 
-LEVELS = np.geomspace(1e-4, 1e6, 4001)
+THRESHOLDS = np.geomspace(1e-4, 1e6, 4001)
 """The levels that are tried: 0.6 % apart."""
 
 
@@ -73,16 +73,16 @@ def best_level(rule: str, pairs: Iterable[tuple[ScoreMap, NDArray[np.uint8]]]) -
         rule: name of a threshold rule.
         pairs: score maps (H, W) with their masks in {0, 1}, (H, W).
     """
-    predicted, hit, labelled = np.zeros(len(LEVELS), int), np.zeros(len(LEVELS), int), 0
+    predicted, hit, labelled = np.zeros(len(THRESHOLDS), int), np.zeros(len(THRESHOLDS), int), 0
     for scores, mask in pairs:
         labelled += int(mask.sum())
         if scores.max() > 0:
-            thresholds = RULES.get(rule)(scores, LEVELS)
+            thresholds = RULES.get(rule)(scores, THRESHOLDS)
             predicted += count_above(scores, thresholds)
             hit += count_above(scores[mask > 0], thresholds)
     iou = hit / np.maximum(predicted + labelled - hit, 1)
     best = int(iou.argmax())
-    return Tuned(level=float(LEVELS[best]), iou=float(iou[best]))
+    return Tuned(level=float(THRESHOLDS[best]), iou=float(iou[best]))
 
 
 def count_above(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from bench.types import Score, Scoring
 SCORINGS_FILE = "scorings.json"
 SCHEMA = 1
 
-STANDARD = MappingProxyType(
+STANDARD_IDS = MappingProxyType(
     {
         find_metrics().get(id).head: id
         for id in ("IoU/pooled", "nIoU/per-image", "F1/pooled", "Pd/centroid-3px", "Fa/unmatched-area")
@@ -30,7 +30,7 @@ STANDARD = MappingProxyType(
 )
 """Metrics printed by default under a binary ground truth: heading to id at 3 px and 8 neighbours."""
 
-HEADS = tuple(STANDARD)
+HEADS = tuple(STANDARD_IDS)
 
 SOFT = MappingProxyType(
     {
@@ -85,7 +85,7 @@ def _add(
     name: str, scoring: Scoring, *, prints: Iterable[str] = HEADS, whose: str, defects: str = "", fa: str = ""
 ) -> NamedScoring:
     """Register a scoring that prints standard metrics under some heads, `fa` another false-alarm rate."""
-    ids = {head: STANDARD[head] for head in prints}
+    ids = {head: STANDARD_IDS[head] for head in prints}
     return SCORINGS.add(name, NamedScoring(name, scoring, ids | ({"Fa": fa} if fa else {}), whose, defects))
 
 
@@ -190,7 +190,7 @@ def all_scorings() -> tuple[NamedScoring, ...]:
 
 def with_prints(scoring: Scoring) -> NamedScoring:
     """A scoring that no code base is known for, with what this project prints under it."""
-    prints = SOFT if scoring.ground_truth == "soft" else STANDARD
+    prints = SOFT if scoring.ground_truth == "soft" else STANDARD_IDS
     return NamedScoring(scoring.name, scoring, prints, whose="no code base")
 
 

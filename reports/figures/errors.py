@@ -10,7 +10,7 @@ from reports.plots.error_bars import ErrorShares, errors_figure
 from reports.results.entries import Entry
 from reports.results.groups import Group, datasets_of, group_rows
 from reports.tables.cells import values_of
-from reports.tables.errors import MEANING, METRICS, PARTS, has_errors, part
+from reports.tables.errors import ERROR_METRICS, MEANING, PARTS, has_errors, part
 
 PARTS_WORDS = "; ".join(f"{head}, {words.replace(', ', ': ', 1)}" for head, words in MEANING.items())
 
@@ -43,7 +43,7 @@ def _figure(dataset: str, entries: Sequence[Entry], *, is_only: bool) -> Caption
 
 def _shares(label: str, group: Group) -> ErrorShares | None:
     """The shares of a method in percent, mean over seeds; None if its hIoU is undefined."""
-    hiou, _ = values_of(group, METRICS[0])
+    hiou, _ = values_of(group, ERROR_METRICS[0])
     if not hiou:
         return None
     parts = {kind: _parts(group, kind) for kind in PARTS}

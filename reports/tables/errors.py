@@ -38,9 +38,9 @@ def part(kind: str, head: str) -> MetricInfo:
     return metric_info(f"hIoU/{kind}-{head}")
 
 
-METRICS = (metric_info(HIOU), *(part(kind, head) for kind, heads in PARTS.items() for head in heads))
+ERROR_METRICS = (metric_info(HIOU), *(part(kind, head) for kind, heads in PARTS.items() for head in heads))
 COLUMNS = (
-    Column(METRICS[0].head, "", METRICS[0].printed_unit, METRICS[0].better),
+    Column(ERROR_METRICS[0].head, "", ERROR_METRICS[0].printed_unit, ERROR_METRICS[0].better),
     *(
         Column(head, GROUPS[kind], part(kind, head).printed_unit, part(kind, head).better)
         for kind, heads in PARTS.items()
@@ -51,7 +51,7 @@ COLUMNS = (
 
 def has_errors(entries: Sequence[Entry]) -> bool:
     """True where any result has errors by cause."""
-    return any(METRICS[0].score_in(entry.scored.scores) is not None for entry in entries if entry.scored)
+    return any(ERROR_METRICS[0].score_in(entry.scored.scores) is not None for entry in entries if entry.scored)
 
 
 def errors_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Table | None:
@@ -85,9 +85,9 @@ def errors_table(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse
 def _lines(rows: Sequence[Rows], dataset: str, notes: Notes) -> Iterator[Line]:
     """A line a method that has the dataset, the dataset's name first; parts are neither ranked nor spread."""
     shown = [row for row in rows if dataset in row.groups]
-    _, block = dataset_cells(shown, dataset, metrics=METRICS, notes=notes)
+    _, block = dataset_cells(shown, dataset, metrics=ERROR_METRICS, notes=notes)
     for row, cells in zip(shown, block, strict=True):
-        told = [_plain(cell, metric) for cell, metric in zip(cells, METRICS, strict=True)]
+        told = [_plain(cell, metric) for cell, metric in zip(cells, ERROR_METRICS, strict=True)]
         yield Line(row.label, (Cell(dataset), *told), signs(row.on(dataset)))
 
 

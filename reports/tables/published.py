@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench.types import Reported
-from reports.columns import FAMILIES, STANDARD, Column
+from reports.columns import FAMILIES, STANDARD_METRICS, Column
 from reports.table import BLANK, Cell, Line, Note, Notes, Table
 from reports.tables.published_matching import Comparison, Tolerance
 
@@ -118,7 +118,7 @@ def _number_cells(found: Comparison | None, shared: Sequence[str], notes: Notes,
         return [BLANK] * (1 + with_ours)
     metric = found.metric
     own = [remark for remark in _remarks(found) if remark not in shared]
-    if metric not in STANDARD:
+    if metric not in STANDARD_METRICS:
         own = [f"{metric.id}: {'; '.join(own)}" if own else metric.id]
     published = Cell(metric.printed(found.reported.value), marks=tuple(map(notes.mark, own)))
     if not with_ours:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.errors import StoreError
 from bench.metrics.registry import metric_info
-from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD, ScoringRecord, read_records
+from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD_IDS, ScoringRecord, read_records
 from reports.columns import Column
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
@@ -94,7 +94,7 @@ def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Scored
                 alike_so_far = shown.setdefault(tuple(cell.plain for cell in numbers), [])
                 alike_so_far.append(name)
                 if len(alike_so_far) == 1:
-                    metric = metric_info(STANDARD[head])
+                    metric = metric_info(STANDARD_IDS[head])
                     columns.append(Column(name, head, metric.printed_unit, metric.better, marks=_whose(name, notes)))
                     cells.append(numbers)
         alike += [
@@ -158,5 +158,5 @@ def _cell(judged: ScoredGroup, name: str, head: str, notes: Notes) -> Cell:
     id = judged.printed_id(name, head)
     if id is None:
         return Cell(marks=(notes.mark(f"not recorded under {name}; {UNRECORDED}"),))
-    metric = replace(metric_info(STANDARD[head]), id=id, is_exact=True)
+    metric = replace(metric_info(STANDARD_IDS[head]), id=id, is_exact=True)
     return replace(metric_cell(judged.under(name), metric, notes), spread="")

@@ -11,7 +11,7 @@ from fakes import Bright, synthetic_frames
 from bench.data.catalogue.splits import image_list
 from bench.errors import StoreError
 from bench.models.detector import RULES
-from bench.prediction.tune_threshold import LEVELS, Tuned, best_level, count_above, tune
+from bench.prediction.tune_threshold import THRESHOLDS, Tuned, best_level, count_above, tune
 from bench.types import Input, Method
 
 GREY = Input("pillow-grey", 1, mean=0.0, std=1.0)
@@ -34,12 +34,12 @@ def pooled_iou(rule: str, level: float, pairs: list[tuple[np.ndarray, np.ndarray
 
 @pytest.mark.parametrize("rule", list(RULES))
 def test_the_best_level_is_the_one_that_trying_all_finds(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.prediction.tune_threshold.LEVELS", LEVELS[::25])
+    monkeypatch.setattr("bench.prediction.tune_threshold.THRESHOLDS", THRESHOLDS[::25])
     frames = synthetic_frames("train", 6)
     pairs = [(Bright().score(frame.grey.astype(float)), frame.binary_mask) for frame in frames]
-    ious = [pooled_iou(rule, float(level), pairs) for level in LEVELS[::25]]
+    ious = [pooled_iou(rule, float(level), pairs) for level in THRESHOLDS[::25]]
     found = best_level(rule, pairs)
-    assert found == Tuned(level=float(LEVELS[::25][int(np.argmax(ious))]), iou=max(ious))
+    assert found == Tuned(level=float(THRESHOLDS[::25][int(np.argmax(ious))]), iou=max(ious))
     assert found.iou > 0.02
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench.store.files import write_arrays
 from bench.types import Score
 from reports.build import build_report
-from reports.columns import STANDARD
+from reports.columns import STANDARD_METRICS
 from reports.figures.all import draw_figures
 from reports.figures.feedback import change_panels, metric_panels, rounds_curve
 from reports.figures.select import with_feedback, without_ablations
@@ -27,7 +27,7 @@ from tests.reports.fake_ablation import CHANGES, FULL, ablation, iterated, start
 from tests.reports.fake_runs import ACM, result, write_suite
 from tests.reports.tables.test_rounds import FULL_RUN, MADE_TWICE, entry
 
-IOU, FA = STANDARD[0], STANDARD[4]
+IOU, FA = STANDARD_METRICS[0], STANDARD_METRICS[4]
 MANY = [entry(FULL_RUN), *(entry(iterated(variant(ablation(name)), 0.4, 0.5, 0.6)) for name in CHANGES)]
 
 

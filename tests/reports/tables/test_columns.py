@@ -12,7 +12,7 @@ import pytest
 from bench import registry
 from bench.errors import RequestError, StoreError, UnknownNameError
 from bench.metrics.registry import METRICS, find_metrics, metric_info
-from bench.protocols.scorings import HEADS, STANDARD
+from bench.protocols.scorings import HEADS, STANDARD_IDS
 from bench.store.files import read_manifest, read_result, write_manifest, write_result
 from bench.types import RunResult
 from reports.build import build_report
@@ -175,7 +175,7 @@ def test_an_id_under_other_rules_is_a_column_of_its_own_heading():
 
 def test_the_default_columns_are_registered_under_their_headings():
     assert HEADS == ("IoU", "nIoU", "F1", "Pd", "Fa")
-    assert {head: metric_info(name).head for head, name in STANDARD.items()} == {head: head for head in HEADS}
+    assert {head: metric_info(name).head for head, name in STANDARD_IDS.items()} == {head: head for head in HEADS}
 
 
 def test_a_broken_manifest_of_columns_is_a_store_error(tmp_path: Path):
