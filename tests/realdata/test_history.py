@@ -17,7 +17,7 @@ from bench.data.images.frames import Frames, open_frames
 from bench.models.network import Batch
 from bench.protocols.recipes import RECIPES, fit_to_native
 from bench.types import Input, Recipe
-from dfinet.history import Aligned, History, Released
+from dfinet.history import AlignedHistory, History, ReleasedHistory
 
 pytestmark = pytest.mark.realdata
 
@@ -83,7 +83,7 @@ def test_a_perfect_mask_is_the_new_views_own_after_flips_and_transposition(
     real_data: Path, dataset: str, rules: Rules
 ) -> None:
     frames = training_list(real_data, dataset)
-    ious, rotated = fits(remember(Aligned(), whole(frames, rules)), views(frames, rules, epoch=2))
+    ious, rotated = fits(remember(AlignedHistory(), whole(frames, rules)), views(frames, rules, epoch=2))
     seen = ious[~rotated & ~ious.isnan()]
     assert len(seen) > len(frames) / 2
     assert (seen == 1).all()
@@ -101,7 +101,7 @@ def test_a_perfect_mask_is_nearly_the_new_views_own_after_a_rotation(
     ways of rotating the label, bilinear and nearest, differ by more than this there.
     """
     frames = training_list(real_data, dataset)
-    ious, rotated = fits(remember(Aligned(), whole(frames, rules)), views(frames, rules, epoch=2))
+    ious, rotated = fits(remember(AlignedHistory(), whole(frames, rules)), views(frames, rules, epoch=2))
     seen = ious[rotated & ~ious.isnan()]
     assert len(seen) > len(frames) / 5
     assert seen.min() >= 0.95
@@ -112,7 +112,7 @@ def test_a_perfect_mask_is_nearly_the_new_views_own_after_a_rotation(
 def test_a_perfect_mask_of_one_view_overlaps_the_next_views_own(real_data: Path, dataset: str, rules: Rules) -> None:
     """Mean over the images of which both views see a target, on the pixels that both see."""
     frames = training_list(real_data, dataset)
-    ious, _ = fits(remember(Aligned(), views(frames, rules, epoch=1)), views(frames, rules, epoch=2))
+    ious, _ = fits(remember(AlignedHistory(), views(frames, rules, epoch=1)), views(frames, rules, epoch=2))
     assert (~ious.isnan()).sum() > 0.8 * len(frames)
     assert ious.nanmean() >= 0.8
 
@@ -136,7 +136,7 @@ def test_released_masks_miss_the_next_view_and_aligned_ones_fit_it(real_data: Pa
     frames = training_list(real_data, "NUDT-SIRST")
     assert len(frames) == 796
     released, aligned = (
-        torch.cat([carried(frames, kind, seed=seed) for seed in range(8)]) for kind in (Released, Aligned)
+        torch.cat([carried(frames, kind, seed=seed) for seed in range(8)]) for kind in (ReleasedHistory, AlignedHistory)
     )
     assert 0.18 <= released.nanmean() <= 0.20
     assert 0.16 <= (released == 1).float().mean() <= 0.18

@@ -39,7 +39,7 @@ def test_the_picture_is_drawn_from_the_same_results_as_the_table(tmp_path: Path)
 def test_a_row_without_examples_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="quick"):
         draw_feedback(tmp_path)
-    with pytest.raises(StoreError, match="no examples.npz"):
+    with pytest.raises(StoreError, match=r"no examples\.npz"):
         draw_feedback(ROOT / "results", suite="epoch")
 
 
