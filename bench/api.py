@@ -49,7 +49,7 @@ class SuiteResult:
 
     @property
     def failed(self) -> tuple[RunResult, ...]:
-        """The results of experiments that did not come to an end, with their reasons."""
+        """Results of the experiments that failed, with their reasons."""
         return tuple(result for result in self.results if result is not None and result.status == "failed")
 
     @property

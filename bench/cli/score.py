@@ -37,7 +37,7 @@ def score_(
         Path | None, typer.Option("--out", help="Folder that takes scores.json and the integers (counts.npz, …).")
     ] = None,
     record: Annotated[
-        bool, typer.Option("--record", help="Write a run's scorings.json anew, under every named scoring.")
+        bool, typer.Option("--record", help="Write a run's scorings.json again, under every named scoring.")
     ] = False,
     plugin: PluginOption = None,
     as_json: JsonOption = False,

@@ -3,7 +3,7 @@
 Nothing is sampled. The levels of all target pixels and of all other pixels are counted apart, 65536 bins each; targets
 and components are followed through every level that occurs by one sweep
 (bench/metrics/counting/threshold_sweep.py). Every point that any threshold could give is there, equal to scoring the
-predictions anew at that threshold.
+predictions again at that threshold.
 """
 
 from __future__ import annotations

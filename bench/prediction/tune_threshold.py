@@ -56,7 +56,7 @@ def tune(
         try:
             return Tuned(level=float(content["level"]), iou=float(content["iou"]))
         except (TypeError, KeyError, ValueError):
-            raise StoreError(f"{path}: holds no level; delete it to find it anew") from None
+            raise StoreError(f"{path}: holds no level; delete it, and the next run searches again") from None
     greys = grey_levels(frames, method.input)
     maps = score_maps(detector, greys, count=len(frames))
     shown = track(maps, f"tune {method.model}", total=len(frames), progress=progress or Silent())

@@ -36,7 +36,7 @@ class ScoreRequest:
         images, names: folder of images, and file of the names to score.
         data: folder that holds the datasets.
         out: folder that takes the files.
-        record: whether the run's own record of all scorings is to be made anew.
+        record: True to write the run's own record of all scorings again.
     """
 
     predictions: Path

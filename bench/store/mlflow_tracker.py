@@ -88,49 +88,42 @@ def open_tracker(uri: str | None = None) -> Tracker:
     return MlflowTracker(chosen)
 
 
+def _forwarded(event: str) -> Callable[..., None]:
+    """A method of `Mirror` that tells its tracker of an event."""
+
+    def forward(mirror: Mirror, *args: Any, **named: Any) -> None:
+        mirror.tell(lambda tracker: getattr(tracker, event)(*args, **named))
+
+    return forward
+
+
 class Mirror(Tracker):
-    """A tracker whose failure is told once and costs nothing else: the files have everything."""
+    """A tracker that passes every event on to another one until that fails, which it logs once.
+
+    A lost store costs nothing else: the result files have everything.
+    """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._lost = False
 
-    def _try(self, tell: Callable[[], None]) -> None:
+    def tell(self, event: Callable[[Tracker], None]) -> None:
+        """Call the function with the other tracker, unless its store is lost."""
         if self._lost:
             return
         try:
-            tell()
+            event(self._tracker)
         except TrackingError as error:
             self._lost = True
             log.warning("%s: nothing more goes there; `dfinet-bench publish` can send the results later", error)
 
-    def begin_suite(self, manifest: Manifest) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.begin_suite(manifest))
-
-    def begin_experiment(self, row: Row) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.begin_experiment(row))
-
-    def log_epoch(self, record: Mapping[str, float]) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.log_epoch(record))
-
-    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.end_experiment(row, result, folder))
-
-    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.log_stored(row, result, folder))
-
-    def end_suite(self, *, failed: bool) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.end_suite(failed=failed))
-
-    def log_report(self, manifest: Manifest, folder: Path) -> None:
-        """Pass it on."""
-        self._try(lambda: self._tracker.log_report(manifest, folder))
+    begin_suite = _forwarded("begin_suite")
+    begin_experiment = _forwarded("begin_experiment")
+    log_epoch = _forwarded("log_epoch")
+    end_experiment = _forwarded("end_experiment")
+    log_stored = _forwarded("log_stored")
+    end_suite = _forwarded("end_suite")
+    log_report = _forwarded("log_report")
 
 
 TrackerMethod = TypeVar("TrackerMethod", bound=Callable[..., None])

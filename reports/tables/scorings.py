@@ -24,7 +24,7 @@ UNRECORDED = (
 
 @dataclass(frozen=True)
 class ScoredGroup:
-    """One dataset's group of a line, with what each seed's predictions come to under every scoring.
+    """One dataset's group of a line, with each seed's scores under every scoring.
 
     Attributes:
         found: by seed's key, scoring's name to judgement.

@@ -59,5 +59,5 @@ def test_what_was_found_is_kept_and_taken_from_its_file(tmp_path: Path, monkeypa
     monkeypatch.setattr(Bright, "score", lambda self, grey: pytest.fail("it was scored again"))
     assert tune(method(), detector, frames, folder=tmp_path) == found
     (tmp_path / "level.json").write_text("{}")
-    with pytest.raises(StoreError, match="holds no level; delete it to find it anew"):
+    with pytest.raises(StoreError, match="holds no level; delete it, and the next run searches again"):
         tune(method(), detector, frames, folder=tmp_path)

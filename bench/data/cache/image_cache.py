@@ -135,7 +135,7 @@ class ImageCache:
             try:
                 packs.append(read_pack(path))
             except DamagedPackError as error:
-                log.warning("%s: damaged (%s); thrown away, to be made anew", path, error)
+                log.warning("%s: damaged (%s); deleted, it will be written again", path, error)
                 _remove(path)
             except OSError as error:
                 log.warning("%s: %s; passed over", path, (error.strerror or str(error)).lower())

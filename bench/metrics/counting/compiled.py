@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """The function as machine code that releases the interpreter's lock, so that threads count images side by side.
 
-    The code is kept beside the module, or in the user's cache folder; where neither can be written it is made anew
+    The code is kept beside the module, or in the user's cache folder; where neither can be written it is compiled again
     in every process. Floating-point numbers are added and compared as written (no fast-math), so that a distance of
     exactly 3 px stays one.
     """

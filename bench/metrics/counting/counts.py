@@ -329,7 +329,7 @@ class CountsWriter:
 
 
 def join_tables(parts: Sequence[CountTable]) -> CountTable:
-    """One table of several lists of images with the same rounds, in order: what shards come to together.
+    """Join the tables of several lists of images, in order; all have the same rounds.
 
     A list without images adds nothing.
 

@@ -2,7 +2,7 @@
 
 Pixels join from the highest level down. `grow` follows, with a union-find over pixels, which components merge when;
 this depends on the map and the connectivity alone. The sweeps replay the merges and carry along what a matching rule
-asks for, so that after each level that occurs the numbers of that threshold are there, equal to labelling it anew.
+asks for, so that after each level that occurs the numbers of that threshold are there, equal to labelling it again.
 What changes from one level to the next is a step, so that the steps of images add up to those of a list.
 
     matched, unmatched, area at threshold k  =  sum of the steps at all levels above k
