@@ -89,7 +89,7 @@ def test_scoring_beside_an_earlier_checkout(real_data: Path, tmp_path: Path) -> 
     finally:
         for process in sides.values():
             process.kill()
-            process.wait()
+            process.communicate()  # closes its pipes too
     assert_same_files(tmp_path / "before", tmp_path / "here")
     pairs = list(zip(seconds["before"], seconds["here"], strict=True))
     processor, wall = (statistics.median(old[kind] / new[kind] for old, new in pairs) for kind in (0, 1))
