@@ -43,9 +43,13 @@ def make_schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, *, steps: in
 
 
 def cosine_share(recipe: Recipe, epochs: float) -> float:
-    """The share of the rate after a number of epochs: a linear rise over the warm-up, then half a cosine to its end."""
+    """The share of the rate after a number of epochs: a linear rise over the warm-up, then half a cosine to its end.
+
+    A training of no more epochs than its warm-up ends with the rise; the share behind it is that of the end.
+    """
     if epochs < recipe.warm_up:
         return (epochs + 1) / (recipe.warm_up + 1)
-    done = min((epochs - recipe.warm_up) / (recipe.epochs - recipe.warm_up), 1)
+    falling = recipe.epochs - recipe.warm_up
+    done = min((epochs - recipe.warm_up) / falling, 1) if falling > 0 else 1
     least = recipe.lr_end / recipe.lr
     return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2

@@ -265,6 +265,12 @@ def test_a_poly_schedule_falls_to_nothing_by_epochs_or_by_iterations(tmp_path: P
     assert state["optimiser"]["param_groups"][0]["lr"] == 0
 
 
+@pytest.mark.parametrize("stepped", ["epoch", "iteration"])
+def test_a_cosine_schedule_of_no_more_than_its_warm_up_ends_with_the_rise(tmp_path: Path, stepped: str) -> None:
+    training = make_training("Dot", epochs=1, schedule="cosine", warm_up=1, lr=0.8, stepped=stepped)
+    assert [record["lr"] for record in run_training(training, tmp_path).log] == [0.4]
+
+
 def test_a_cosine_schedule_rises_through_its_warm_up_and_falls_to_its_end(tmp_path: Path) -> None:
     training = make_training("Dot", epochs=6, schedule="cosine", warm_up=2, lr=0.6, lr_end=0.2)
     rates = [record["lr"] for record in run_training(training, tmp_path).log]
