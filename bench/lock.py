@@ -46,8 +46,11 @@ def waiting_lock(lock: Path, busy: str) -> Iterator[None]:
 
 @contextmanager
 def _removed_afterwards(held: FileLock, lock: Path) -> Iterator[None]:
-    """Remove the file while it is still held: a process that had opened it finds that the name belongs to no file
-    any more once the lock is free, and makes a new one."""
+    """Remove the file while it is still held.
+
+    A process that had opened it finds that the name belongs to no file any more once the lock is free, and makes a new
+    one.
+    """
     try:
         yield
     finally:

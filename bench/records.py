@@ -103,12 +103,12 @@ def from_plain(kind: Any, content: Any, *, where: str = "") -> Any:
         if len(each) == len(content):
             pairs = enumerate(zip(each, content, strict=True))
             return tuple(from_plain(one, item, where=_join(where, str(place))) for place, (one, item) in pairs)
-    if _is_mapping(kind) and isinstance(content, Mapping):
+    if _is_mapping(kind):
+        if not isinstance(content, Mapping):
+            raise RecordError(f"{where or 'content'}: found {type(content).__name__}, expected an object")
         value_kind = typing.get_args(kind)[1]
         return {key: from_plain(value_kind, value, where=_join(where, key)) for key, value in content.items()}
     found = float(content) if kind is float and type(content) is int else content
-    if _is_mapping(kind):
-        raise RecordError(f"{where or 'content'}: found {type(content).__name__}, expected an object")
     if not fits(found, kind):
         raise RecordError(f"{where + ' is ' if where else 'found '}{content!r}, expected {describe_type(kind)}")
     return found

@@ -174,11 +174,6 @@ class ErrorTable(ArrayTable):
     pair_interference: IntArray
     pair_perception: IntArray
 
-    @property
-    def objects(self) -> int:
-        """TP + FP + FN: targets and components, matched pairs once."""
-        return int((self.targets + self.components - self.matched).sum())
-
     def shapes(self) -> Mapping[str, Shape]:
         images, pairs = (len(self.names),), (int(self.matched.sum()),)
         return {**dict.fromkeys(IMAGE_FIELDS, images), **dict.fromkeys(("pair_image", *PAIR_FIELDS), pairs)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
@@ -292,8 +292,7 @@ class MetricsOf(Generic[T]):
 
     def score(self, table: T, scoring: Scoring) -> dict[str, Score]:
         """Every score of the table that is valid under the scoring, by metric id."""
-        valid = (entry for entry in self if entry.ground_truth == scoring.ground_truth)
-        return {entry.id_under(scoring): entry.score(table) for entry in valid}
+        return _scores(self, table, scoring)
 
 
 def score_counts(counts: Counts, scoring: Scoring) -> dict[str, Score]:
@@ -304,7 +303,7 @@ def score_counts(counts: Counts, scoring: Scoring) -> dict[str, Score]:
     >>> list(scores)[0], scores["Pd/centroid-3px"].value
     ('IoU/pooled', 1.0)
     """
-    return {entry.id_under(scoring): entry.score(counts) for entry in _valid_under(scoring) if not entry.cumulative}
+    return _scores((entry for entry in ordered_metrics() if not entry.cumulative), counts, scoring)
 
 
 def score_rounds(table: CountTable, scoring: Scoring) -> tuple[dict[str, Score], ...]:
@@ -321,12 +320,11 @@ def score_rounds(table: CountTable, scoring: Scoring) -> tuple[dict[str, Score],
     alone = [score_counts(table.round(number), scoring) for number in range(table.rounds)]
     if table.rounds == 1:
         return tuple(alone)
-    return tuple(scores | _score_so_far(table.through(k), scoring) for k, scores in enumerate(alone))
+    so_far = [entry for entry in ordered_metrics() if entry.cumulative]
+    return tuple(scores | _scores(so_far, table.through(k), scoring) for k, scores in enumerate(alone))
 
 
-def _score_so_far(counts: Counts, scoring: Scoring) -> dict[str, Score]:
-    return {entry.id_under(scoring): entry.score(counts) for entry in _valid_under(scoring) if entry.cumulative}
-
-
-def _valid_under(scoring: Scoring) -> tuple[Metric, ...]:
-    return tuple(entry for entry in ordered_metrics() if entry.ground_truth == scoring.ground_truth)
+def _scores(entries: Iterable[Metric], table: Any, scoring: Scoring) -> dict[str, Score]:
+    """The scores of a table by those metrics that are valid under the scoring, by metric id."""
+    valid = (entry for entry in entries if entry.ground_truth == scoring.ground_truth)
+    return {entry.id_under(scoring): entry.score(table) for entry in valid}

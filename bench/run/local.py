@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from bench.run.executor import executor
 from bench.run.experiment import failed_result, run_job
-from bench.run.preflight import is_done
+from bench.run.preflight import finished_result, is_done
 from bench.run.workspace import Session
-from bench.store.files import ERROR_LOG, read_result, write_result, write_text
+from bench.store.files import ERROR_LOG, write_result, write_text
 from bench.suites.expand import Job
 from bench.types import RunResult
 
@@ -37,11 +37,10 @@ def run_all(jobs: Sequence[Job], session: Session, *, budget: float | None = Non
 
 def _run_one(job: Job, session: Session) -> RunResult:
     folder, tracker = session.workspace.result_folder(job.row.key), session.tracker
-    if is_done(job, session.workspace):
+    if (done := finished_result(job, session.workspace)) is not None:
         log.info("%s on %s: done already (%s)", job.row.title, job.row.test_set, job.row.key)
-        result = read_result(folder)
-        tracker.log_stored(job.row, result, folder)
-        return result
+        tracker.log_stored(job.row, done, folder)
+        return done
     tracker.begin_experiment(job.row)
     (folder / ERROR_LOG).unlink(missing_ok=True)
     try:

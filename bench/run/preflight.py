@@ -16,7 +16,7 @@ from bench.run.workspace import Session, Workspace
 from bench.store.files import read_result
 from bench.suites.expand import Job
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
-from bench.types import Config, Decoder, ImageList, Method, Training
+from bench.types import Config, Decoder, ImageList, Method, RunResult, Training
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -78,9 +78,8 @@ def with_leaks(jobs: Sequence[Job], session: Session, *, allowed: bool) -> list[
 
 def _with_leak(job: Job, session: Session, *, allowed: bool) -> Job:
     experiment = job.experiment
-    if is_done(job, session.workspace):
-        leaked = read_result(session.workspace.result_folder(job.row.key)).leaked
-        return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
+    if (done := finished_result(job, session.workspace)) is not None:
+        return replace(job, row=replace(job.row, leaked=max(done.leaked, job.row.leaked)))
     decoder = experiment.input.decoder
     compare = PixelComparison(lambda images: session.frames_of(images, decoder=decoder), known=session.digests)
     shared = {images: compare.shared(images, experiment.images) for images in learnt_from(experiment)}
@@ -104,9 +103,14 @@ def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
 
 
 def is_done(job: Job, workspace: Workspace) -> bool:
-    """True if the job's result is on disk under the same scoring, and is not a failure."""
+    """True if the job has a finished result."""
+    return finished_result(job, workspace) is not None
+
+
+def finished_result(job: Job, workspace: Workspace) -> RunResult | None:
+    """The job's result on disk; None where there is none under the same scoring, or a failure."""
     try:
         result = read_result(workspace.result_folder(job.row.key))
     except StoreError:
-        return False
-    return result.status != "failed" and result.scoring == job.row.scoring
+        return None
+    return result if result.status != "failed" and result.scoring == job.row.scoring else None

@@ -15,15 +15,6 @@ from bench.data.images.frames import Masked
 from bench.metrics.counting.levels import LEVELS, quantise
 from bench.types import Scoring
 
-Aligned = tuple[LevelArray, NDArray[np.generic]]
-"""A map (H, W) in levels and its mask (H, W): uint8 in {0, 1}, or float32 in [0, 1] under soft ground truth."""
-
-
-def align(levels: LevelArray, frame: Masked, scoring: Scoring) -> Aligned:
-    """Bring one map and its mask to the size that the scoring compares them at."""
-    size = aligned_size(levels, frame, scoring)
-    return align_map(levels, scoring, size=size), align_mask(frame, scoring, size=size)
-
 
 def aligned_size(levels: LevelArray, frame: Masked, scoring: Scoring) -> Size:
     """Height and width that the scoring compares a map and its mask at: the mask's, or the map's."""
@@ -43,7 +34,7 @@ def align_map(levels: LevelArray, scoring: Scoring, *, size: Size) -> LevelArray
 
 
 def align_mask(frame: Masked, scoring: Scoring, *, size: Size) -> NDArray[np.generic]:
-    """Resize a mask bilinearly; binary ground truth is then cut at 127, soft ground truth left in [0, 1]."""
+    """Resize a mask bilinearly: uint8 in {0, 1}, cut at 127, or under soft ground truth float32 in [0, 1]."""
     if scoring.ground_truth == "binary":
         return frame.binary_at(size)
     return resize_bilinear(frame.required_mask, size).astype(np.float32) / np.float32(255)

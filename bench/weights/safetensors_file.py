@@ -36,10 +36,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mappin
     for name, tensor in tensors.items():
         _check_dtype(path, name, tensor)
     # Copies, because the library refuses tensors that share memory or are not contiguous.
-    copies = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }
-    content = save(copies)
+    content = save({name: _copy(tensor) for name, tensor in tensors.items()})
     # The library writes metadata in an order that differs from call to call, so it is added here.
     length = int.from_bytes(content[:PREFIX], "little")
     header = {"__metadata__": dict(metadata), **json.loads(content[PREFIX : PREFIX + length])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from aligned import align
 
 import bench.protocols.protocols
 from bench.data.catalogue.cards import load_card
@@ -12,7 +13,6 @@ from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import score_counts
 from bench.protocols.protocols import BASICIRSTD, DFINET, NATIVE, PROTOCOLS
 from bench.protocols.recipes import RECIPES
-from bench.scoring.align import align
 from bench.types import Input, Recipe, Score, Scoring, Selection
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import fakes
 import numpy as np
 import pytest
+from aligned import align
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
@@ -35,7 +36,6 @@ from bench.run.experiment import run_job
 from bench.run.local import run_all
 from bench.run.preflight import check_jobs, is_done, read_images
 from bench.run.workspace import Session, Workspace
-from bench.scoring.align import align
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
 from bench.suites.expand import Job, expand

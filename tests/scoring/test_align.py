@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from aligned import align
 
 from bench.data.images.frames import Frame
 from bench.errors import DataError
 from bench.scoring.accumulator import AlignedImage
-from bench.scoring.align import align, stretch
+from bench.scoring.align import stretch
 from bench.types import Scoring
 
 NATIVE = Scoring("native")

@@ -46,7 +46,8 @@ class Growth:
         levels: (L + 1,) the levels above 0 that occur, falling, and 0.
         ends: (L,) how many pixels have joined when all of a level have.
         merge_ends: (P,) how many merges there have been when a pixel has joined.
-        kept, absorbed: (M,) nodes that stand for the two components of every merge, and from then on for none.
+        kept, absorbed: (M,) nodes that stand for the two components of every merge, and from then on for none. Where no
+            pixel is at level 0, the merges of the lowest level, which makes one component of all, are left out.
     """
 
     height: int
@@ -57,14 +58,6 @@ class Growth:
     merge_ends: Nodes
     kept: Nodes
     absorbed: Nodes
-
-    @property
-    def is_covering(self) -> bool:
-        """True if no pixel is at level 0, so that the lowest level makes one component of the whole map.
-
-        The merges of that level are left out: the sweeps know what comes of them.
-        """
-        return len(self.nodes) == self.height * self.width
 
 
 def grow(levels: LevelArray, connectivity: int) -> Growth:
