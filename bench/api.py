@@ -41,11 +41,13 @@ class SuiteResult:
     Attributes:
         jobs: every row of the suite with its experiment, in order.
         results: of each job; None for those that the time budget did not reach.
+        budget: the time budget, seconds; None without one.
     """
 
     suite: Suite
     jobs: tuple[Job, ...]
     results: tuple[RunResult | None, ...]
+    budget: float | None = None
 
     @property
     def failed(self) -> tuple[RunResult, ...]:
@@ -56,6 +58,11 @@ class SuiteResult:
     def unreached(self) -> tuple[Job, ...]:
         """The jobs that the time budget did not reach."""
         return tuple(job for job, result in zip(self.jobs, self.results, strict=True) if result is None)
+
+    @property
+    def unreached_reason(self) -> str:
+        """The reason that `unreached` jobs have no result, to go behind their names."""
+        return f"not reached within the time budget of {(self.budget or 0) / 60:g} min"
 
 
 def run_suite(
@@ -124,11 +131,10 @@ def run_suite(
     manifest = manifest_of(described, jobs)
     write_manifest(Path(runs), manifest)
     session.tracker.begin_suite(manifest)
-    outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)))
+    outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)), budget)
     session.tracker.end_suite(failed=bool(outcome.failed))
-    if outcome.unreached and budget is not None:
-        reason = f"not reached within the time budget of {budget / 60:g} min"
-        unreached = {job.row.key: reason for job in outcome.unreached}
+    if outcome.unreached:
+        unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
         write_manifest(Path(runs), replace(manifest, unreached=unreached))
     return outcome
 

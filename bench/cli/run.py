@@ -73,9 +73,8 @@ def run(
         progress=ProgressBar(),
     )
     if outcome.unreached:
-        reason = f"not reached within the time budget of {budget:g} min"
         count = f"{len(outcome.unreached)} of {len(outcome.jobs)} rows"
-        err.print(f"note: {count} {reason}; the same command goes on with them")
+        err.print(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")
     show_results(outcome.jobs, outcome.results, as_json=as_json)
     if outcome.failed:
         raise typer.Exit(FAILED)

@@ -71,6 +71,7 @@ def score_(
 
 def show_scored(found: Sequence[Scored], *, as_json: bool) -> None:
     """Print all scores of one scoring; for several scorings, only the numbers that each code base prints."""
+    from bench.data.catalogue.file_names import counted
     from bench.protocols.scorings import describe_scoring
     from bench.scoring.request import scored_json
 
@@ -83,10 +84,8 @@ def show_scored(found: Sequence[Scored], *, as_json: bool) -> None:
         show_side_by_side(found)
         return
     (one,) = found
-    counted = ", ".join(
-        f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in ((one.images, "image"), (one.targets, "target"))
-    )
-    out.print(f"{counted}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
+    sizes = f"{counted(one.images, 'image')}, {counted(one.targets, 'target')}"
+    out.print(f"{sizes}; {describe_scoring(one.named.scoring)}", markup=False, soft_wrap=True)
     table = Table("metric", "value", "better", "note")
     for name, value in one.scores.items():
         table.add_row(escape(name), format_score(name, value), value.better, escape(value.reason))
