@@ -17,7 +17,8 @@ from bench.errors import RequestError
 
 Better = Literal["higher", "lower"]
 Status = Literal["done", "limited", "failed"]
-Decoder = Literal["pillow-grey", "opencv-bgr"]
+MaskResize = Literal["bilinear", "opencv-nearest"]
+Decoder = Literal["pillow-grey", "opencv-grey", "opencv-bgr"]
 Matching = Literal["greedy-raster", "nearest", "optimal", "overlap-priority", "overlap", "shooting"]
 Setting = bool | int | float | str
 Config = tuple[tuple[str, Setting], ...]
@@ -59,11 +60,13 @@ class Input:
     The tensor is `(grey level - mean) / std` on the 0 to 255 scale: `mean=0, std=255` is division by 255.
 
     Attributes:
-        decoder: which library decodes, and to what: `pillow-grey` is Pillow's mode L, `opencv-bgr` is `cv2.imread`.
+        decoder: which library decodes, and to what: `pillow-grey` is Pillow's mode L, `opencv-grey` is `cv2.imread` to
+            grey levels, `opencv-bgr` to colours.
         channels: channels the network sees; a grey frame is repeated.
         mean, std: grey levels, 0 to 255.
         size: (height, width) in pixels every image is resized to, or None for native size.
         multiple: native-size images are padded (bottom and right, zeros after normalisation) to a multiple of this.
+        padding: `least`, or `further`: always up to the next larger multiple, 256 to 288, as LESPS' script does.
         source: where mean and std come from, for the reader.
     """
 
@@ -73,6 +76,7 @@ class Input:
     std: float = 255.0
     size: tuple[int, int] | None = None
     multiple: int = 1
+    padding: Literal["least", "further"] = "least"
     source: str = field(default="", metadata={"key": False})
 
     def __post_init__(self) -> None:
@@ -84,6 +88,8 @@ class Input:
             raise RequestError(f"input: std is {self.std}, expected a positive number of grey levels")
         if self.multiple < 1 or (self.size is not None and min(self.size) < 1):
             raise RequestError(f"input: size {self.size} and multiple {self.multiple} must be positive")
+        if self.padding == "further" and self.size is not None:
+            raise RequestError(f"input: padding 'further' is of native-size images, not of size {self.size}")
 
 
 @dataclass(frozen=True)
@@ -199,8 +205,10 @@ class Scoring:
             a false alarm when none of its pixels lies on a target;
             `shooting`: a target is found when a predicted pixel is at most 1 px from it (3 x 3), a predicted pixel is
             a false alarm when it is more than 4 px from all of them (9 x 9).
-        normalise: `none`, or `min-max`: every map is stretched to [0, 1] before it meets the threshold, as UIU-Net's
-            script does.
+        normalise: `none`; `min-max`: every map is stretched to [0, 1] before it meets the threshold, as UIU-Net's
+            script does; or `max`: every map is divided by its highest probability, as RPCANet's script does.
+        mask_resize: how a mask is brought to the network's size: `bilinear`, by OpenCV and then cut at 127, or
+            `opencv-nearest`, OpenCV's nearest neighbour, which takes the pixel at or before the exact place.
     """
 
     name: str
@@ -210,11 +218,16 @@ class Scoring:
     distance: float = 3.0
     connectivity: Literal[4, 8] = 8
     matching: Matching = "greedy-raster"
-    normalise: Literal["none", "min-max"] = "none"
+    normalise: Literal["none", "min-max", "max"] = "none"
+    mask_resize: MaskResize = "bilinear"
 
     def __post_init__(self) -> None:
         if self.ground_truth == "soft" and self.resolution != "network":
             raise RequestError("scoring: ground_truth 'soft' exists only at resolution 'network'")
+        if self.mask_resize != "bilinear" and (self.ground_truth == "soft" or self.resolution != "network"):
+            raise RequestError(
+                f"scoring: mask_resize {self.mask_resize!r} is of binary ground truth at resolution 'network'"
+            )
         if not 0 <= self.threshold < 1:
             raise RequestError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
         if not self.distance > 0:

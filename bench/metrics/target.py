@@ -51,6 +51,27 @@ def fa_unmatched_area(counts: Counts) -> Ratio:
 
 
 @metric(
+    "Fa/background-pixels",
+    unit="fraction",
+    scale="1e-5",
+    better="lower",
+    undefined="no background pixels in the list",
+)
+def fa_background_pixels(counts: Counts) -> Ratio:
+    """False-alarm rate of pixels: predicted background pixels over all background pixels of the list.
+
+    Pixels around a target that was found count too: no component is told apart.
+
+    Source: RPCANet's test script, which prints it in units of 1e-5.
+
+    >>> from bench.metrics.counting.counts import count_masks
+    >>> fa_background_pixels(count_masks([[1, 1, 0, 0, 0]], [[1, 0, 0, 0, 0]])).value()
+    0.25
+    """
+    return Ratio.of(counts.predicted - counts.hits, counts.pixels - counts.actual)
+
+
+@metric(
     "Fa/components-per-image",
     unit="components per image",
     better="lower",

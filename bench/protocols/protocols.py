@@ -72,3 +72,50 @@ read in five different ways, so that a perfect predictor gets IoU 0.4997, Pd 0.9
 starts afresh; what the script prints, whose accumulators are never reset between rounds, is in the ids that end in
 `cumulative-rounds`.
 """
+
+LESPS = PROTOCOLS.add(
+    "lesps",
+    Protocol(
+        name="lesps",
+        input=Input(
+            decoder="pillow-grey",
+            channels=1,
+            mean=95.010,
+            std=41.511,
+            multiple=32,
+            padding="further",
+            source="LESPS' script: of SIRST3",
+        ),
+        normalisation="fixed",
+        recipe="basicirstd",
+        selection=Selection(rule="last"),
+        scoring=Scoring(name="lesps"),
+        splits=(("NUAA-SIRST", "basicirstd"), ("NUDT-SIRST", "basicirstd"), ("IRSTD-1k", "basicirstd")),
+        defects="images are padded by a further 32 pixels where they need none; mean and std are of another dataset",
+    ),
+)
+"""LESPS at 9292bba: BasicIRSTD's lists and scores on networks that learn from three datasets at once.
+
+Every image is padded up to the next larger multiple of 32, so that 256 x 256 becomes 288 x 288, which moves what a
+network predicts near the right and bottom border; mean and deviation are those of SIRST3 for every dataset.
+"""
+
+RPCANET = PROTOCOLS.add(
+    "rpcanet",
+    Protocol(
+        name="rpcanet",
+        input=Input(decoder="opencv-grey", channels=1, mean=0.0, std=255.0, size=(256, 256)),
+        normalisation="fixed",
+        recipe="published",
+        selection=Selection(rule="best", criterion="IoU/pooled", on="test"),
+        scoring=Scoring(
+            name="rpcanet", resolution="network", matching="overlap", normalise="max", mask_resize="opencv-nearest"
+        ),
+        splits=(("NUAA-SIRST", "sirst-v1"), ("NUDT-SIRST", "basicirstd")),
+        defects=(
+            "every map is divided by its highest probability, so that something is predicted in every image; a target is "
+            "found by one pixel; false alarms are pixels, halos of targets that were found among them, in units of 1e-5"
+        ),
+    ),
+)
+"""RPCANet at 25da080: everything resized to 256 x 256, masks by nearest neighbour, maps divided by their maximum."""

@@ -202,7 +202,11 @@ def describe_scoring(scoring: Scoring) -> str:
 def describe_rules(scoring: Scoring) -> str:
     """The rules of a scoring in words."""
     truth = "masks binary (grey > 127)" if scoring.ground_truth == "binary" else "masks resized and left soft"
-    stretched = " stretched to [0, 1]" if scoring.normalise == "min-max" else ""
+    if scoring.mask_resize == "opencv-nearest":
+        truth += " resized by OpenCV's nearest neighbour"
+    stretched = {"none": "", "min-max": " stretched to [0, 1]", "max": " divided by the map's highest"}[
+        scoring.normalise
+    ]
     matched = {
         "overlap": "targets matched by overlap",
         "shooting": "targets hit within 1 px, false alarms beyond 4 px",

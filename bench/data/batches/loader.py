@@ -250,6 +250,8 @@ def _test_batch(frames: Sequence[Frame], chosen: list[int], *, input: Input, mak
 
 def _padded(frame: Frame, input: Input) -> tuple[int, int]:
     height, width = network_size(frame, input)
+    if input.padding == "further":
+        height, width = height + 1, width + 1
     return height + -height % input.multiple, width + -width % input.multiple
 
 

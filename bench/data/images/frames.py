@@ -24,12 +24,12 @@ from bench.data.cache.folder import cache_folder
 from bench.data.cache.image_cache import ImageCache, Records, fingerprint
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.images import decode, otsu, pairs, synthetic
-from bench.data.images.decode import Pixels, resize_bilinear
+from bench.data.images.decode import Pixels, resize_bilinear, resize_opencv_nearest
 from bench.data.images.otsu import otsu_start
 from bench.data.images.pairs import Pair, PairFiles, Read, find_pairs, generated_pairs
 from bench.errors import DataError, RequestError
 from bench.progress import Step
-from bench.types import Decoder
+from bench.types import Decoder, MaskResize
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,12 @@ class Masked:
         """(H, W) in {0, 1}: where the mask is greater than 127."""
         return (self.required_mask > 127).astype(np.uint8)
 
-    def binary_at(self, size: tuple[int, int]) -> Pixels:
-        """(height, width) in {0, 1}: where the mask, resized bilinearly if it has to be, is greater than 127."""
+    def binary_at(self, size: tuple[int, int], *, resize: MaskResize = "bilinear") -> Pixels:
+        """(height, width) in {0, 1}: where the mask, resized if it has to be, is greater than 127."""
         if size == self.size:
             return self.binary_mask
-        return (resize_bilinear(self.required_mask, size) > 127).astype(np.uint8)
+        resized = resize_bilinear if resize == "bilinear" else resize_opencv_nearest
+        return (resized(self.required_mask, size) > 127).astype(np.uint8)
 
 
 def missing_mask(name: str) -> str:
@@ -306,7 +307,7 @@ def _key(card: Card, name: str, *contents: str) -> bytes:
 def _decoding(decoder: Decoder) -> str:
     """12 digits that change with the library that decodes, and with this project's own code around it."""
     libraries = {name: str(features.version(name)) for name in ("zlib", "jpg", "libtiff")}
-    opencv = cv2.__version__ if decoder == "opencv-bgr" else ""
+    opencv = cv2.__version__ if decoder.startswith("opencv") else ""
     sources = (decode.__file__, pairs.__file__, synthetic.__file__, __file__)
     return fingerprint(*sources, pillow=PIL.__version__, opencv=opencv, **libraries)
 

@@ -111,6 +111,9 @@ def decode_image(path: Path, decoder: Decoder) -> tuple[Pixels, Pixels]:
     """
     if decoder == "opencv-bgr":
         return decode_opencv(path)
+    if decoder == "opencv-grey":
+        _, grey = decode_opencv(path)
+        return grey, grey
     grey = decode_grey(path)
     return grey, grey
 
