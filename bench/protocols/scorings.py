@@ -147,6 +147,15 @@ _add(
     whose="pyirstdmetrics 1.0.2, its matching by overlap before distance (OPDC)",
     defects="an image without predictions adds one false alarm to its counts, one without targets a miss; not so here",
 )
+_add("lesps", PROTOCOLS.get("lesps").scoring, prints=("IoU", "Pd", "Fa"), whose="LESPS; the rules of native")
+_add(
+    "rpcanet",
+    PROTOCOLS.get("rpcanet").scoring,
+    prints=("IoU", "F1", "Pd"),
+    fa="Fa/background-pixels",
+    whose="RPCANet's test script",
+    defects=PROTOCOLS.get("rpcanet").defects,
+)
 _add(
     "optimal",
     Scoring("optimal", matching="optimal"),
@@ -204,15 +213,13 @@ def describe_rules(scoring: Scoring) -> str:
     truth = "masks binary (grey > 127)" if scoring.ground_truth == "binary" else "masks resized and left soft"
     if scoring.mask_resize == "opencv-nearest":
         truth += " resized by OpenCV's nearest neighbour"
-    stretched = {"none": "", "min-max": " stretched to [0, 1]", "max": " divided by the map's highest"}[
-        scoring.normalise
-    ]
+    changes = {"none": "", "min-max": " stretched to [0, 1]", "max": " divided by the map's highest"}
     matched = {
         "overlap": "targets matched by overlap",
         "shooting": "targets hit within 1 px, false alarms beyond 4 px",
     }.get(scoring.matching, f"centroids nearer than {scoring.distance:g} px matched {scoring.matching}")
     return (
-        f"{truth}, {scoring.resolution} resolution, probability{stretched} > {scoring.threshold:g}, "
+        f"{truth}, {scoring.resolution} resolution, probability{changes[scoring.normalise]} > {scoring.threshold:g}, "
         f"{matched}, {scoring.connectivity}-connectivity"
     )
 

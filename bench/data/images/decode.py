@@ -192,7 +192,8 @@ def resize_bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 def resize_opencv_nearest(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Resize levels (H, W) to (height, width) by OpenCV's nearest neighbour: the pixel at or before the exact place.
 
-    >>> resize_opencv_nearest(np.arange(6, dtype=np.uint8)[None], (1, 4)).tolist(), resize_nearest(np.arange(6)[None], (1, 4)).tolist()
+    >>> levels = np.arange(6, dtype=np.uint8)[None]
+    >>> resize_opencv_nearest(levels, (1, 4)).tolist(), resize_nearest(levels, (1, 4)).tolist()
     ([[0, 1, 3, 4]], [[0, 2, 3, 5]])
     """
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
