@@ -140,6 +140,13 @@ class Ages(Dot):
         return {"told": self.told}
 
 
+class Faint(Dot):
+    """Finds the brightest pixel with a probability that is no level: all of its map is next to nothing."""
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        return 0 * super().forward(image) + image.mean(1, keepdim=True) - 20
+
+
 class Bright(Detector):
     """Scores how much brighter a pixel is than its image's mean; fails on the image whose mean it is told to."""
 
@@ -164,6 +171,7 @@ FAKES: dict[str, type[Segmenter]] = {
     "LossExplodes": LossExplodes,
     "MapBreaks": MapBreaks,
     "Ages": Ages,
+    "Faint": Faint,
 }
 
 

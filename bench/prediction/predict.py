@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from bench.data.batches.loader import evaluation_batches, network_size
 from bench.data.images.frames import Frame
 from bench.data.images.start_masks import OTSU
 from bench.errors import RequestError
-from bench.metrics.counting.levels import quantise
+from bench.metrics.counting.levels import FAINT, quantise
 from bench.models.detector import Detector, Grey
 from bench.models.network import Segmenter, take_rounds, to_device
 from bench.prediction.parallel_detector import score_maps
@@ -28,11 +29,14 @@ class Prediction:
     Attributes:
         name: the image's.
         rounds: (R, H, W) probabilities in 1/65536, a map for each feedback round, at the network's size unpadded.
+        faint: (R, H, W) the probabilities themselves, float, where those of the last round stay below 1/16, so that
+            they can still be divided by their highest; None elsewhere.
         start: (H, W) the first feedback mask that it was fed, in [0, 1], unpadded; None where it asks for none.
     """
 
     name: str
     rounds: LevelArray
+    faint: NDArray[Any] | None = None
     start: NDArray[np.float32] | None = None
 
 
@@ -69,7 +73,7 @@ def predict(
         for place, maps in enumerate(stacked):
             height, width = network_size(frames[int(one.index[place])], input)
             fed = None if one.start is None else one.start[place, 0, :height, :width].numpy()
-            yield Prediction(one.name[place], _quantise(one.name[place], maps[:, :height, :width]), start=fed)
+            yield prediction_of(one.name[place], maps[:, :height, :width], start=fed)
 
 
 def _detect(detector: Detector, frames: Sequence[Frame], *, input: Input) -> Iterator[Prediction]:
@@ -79,7 +83,7 @@ def _detect(detector: Detector, frames: Sequence[Frame], *, input: Input) -> Ite
             probs = torch.sigmoid(torch.from_numpy(detector.logits(scores))).numpy()
         except ValueError as error:
             raise RequestError(f"image {frame.name}: {error}") from None
-        yield Prediction(frame.name, quantise(probs[None]))
+        yield prediction_of(frame.name, probs[None])
 
 
 def grey_levels(frames: Sequence[Frame], input: Input) -> Iterator[Grey]:
@@ -88,11 +92,17 @@ def grey_levels(frames: Sequence[Frame], input: Input) -> Iterator[Grey]:
         yield batch.image[0, 0].numpy().astype(np.float64)
 
 
-def _quantise(name: str, maps: NDArray[np.float32]) -> LevelArray:
+def prediction_of(name: str, probs: NDArray[Any], *, start: NDArray[np.float32] | None = None) -> Prediction:
+    """The prediction of one image from its probabilities (R, H, W).
+
+    Raises:
+        RequestError: naming the image, when a probability is NaN.
+    """
     try:
-        return quantise(maps)
+        levels = quantise(probs)
     except ValueError as error:
         raise RequestError(f"image {name}: {error}") from None
+    return Prediction(name, levels, faint=probs.copy() if levels[-1].max() < FAINT else None, start=start)
 
 
 def choose_examples(frames: Sequence[Frame], *, count: int) -> tuple[str, ...]:

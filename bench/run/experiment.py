@@ -36,6 +36,7 @@ from bench.types import (
     ModelInfo,
     RunResult,
     Score,
+    Scoring,
     Training,
     Weights,
 )
@@ -185,9 +186,9 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Ses
     watched = track(predictions, what, total=len(frames), progress=session.progress)
     with ArrayWriter(folder / "predictions.npz") as kept:
         for index, (frame, prediction) in enumerate(zip(frames, watched, strict=True)):
-            kept.add(frame.name, prediction.rounds[-1])
+            kept.add(frame.name, stored_map(prediction, job.row.scoring))
             scored = time.perf_counter()
-            counted.add(frame, prediction.rounds, start=prediction.start)
+            counted.add(frame, prediction.rounds, faint=prediction.faint, start=prediction.start)
             scoring_seconds += time.perf_counter() - scored
             if frame.name in shown:
                 examples.append((seen[index], prediction))
@@ -195,6 +196,13 @@ def predict_and_score(job: Job, network: Segmenter, frames: Frames, session: Ses
     write_arrays(folder / "examples.npz", example_arrays(examples))
     seconds = time.perf_counter() - began
     return RoundScores(rounds, {"predict_s": seconds - scoring_seconds, "score_s": scoring_seconds})
+
+
+def stored_map(prediction: Prediction, scoring: Scoring) -> NDArray[Any]:
+    """The last round's map (H, W) as it is stored: in levels, but for a faint one that the scoring stretches."""
+    faint = prediction.faint if scoring.normalise != "none" else None
+    kept: NDArray[Any] = prediction.rounds[-1] if faint is None else faint[-1]
+    return kept
 
 
 def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, NDArray[Any]]:

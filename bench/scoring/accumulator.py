@@ -46,12 +46,13 @@ class AlignedImage:
     """
 
     def __init__(
-        self, name: str, rounds: Sequence[LevelArray] | NDArray[np.uint16], mask: Masked, *, grey: Pixels | None = None
+        self, name: str, rounds: Sequence[NDArray[Any]] | NDArray[Any], mask: Masked, *, grey: Pixels | None = None
     ) -> None:
         """Take one image's maps.
 
         Args:
-            rounds: (R, H, W) a map for each feedback round; the last one is the prediction.
+            rounds: (R, H, W) a map for each feedback round, in levels or as probabilities; the last one is the
+                prediction.
             grey: (H, W) grey levels at the mask's own size, for contrast and signal-to-clutter ratios.
         """
         self.name, self.rounds, self.mask, self.grey = name, rounds, mask, grey
@@ -268,14 +269,22 @@ class RunAccumulator:
         self._scorings = Accumulator(all_scorings(), detailed=False)
         self._rounds = RoundsWriter(scoring)
 
-    def add(self, frame: Frame, rounds: NDArray[np.uint16], *, start: NDArray[np.float32] | None = None) -> None:
+    def add(
+        self,
+        frame: Frame,
+        rounds: NDArray[np.uint16],
+        *,
+        faint: NDArray[Any] | None = None,
+        start: NDArray[np.float32] | None = None,
+    ) -> None:
         """Count one image's prediction.
 
         Args:
             rounds: (R, H, W) a map for each feedback round, in levels.
+            faint: (R, H, W) the same as probabilities, where the prediction is faint; None elsewhere.
             start: (H, W) the first feedback mask, in [0, 1]; None where there was none.
         """
-        image = AlignedImage(frame.name, rounds, frame, grey=frame.grey)
+        image = AlignedImage(frame.name, rounds if faint is None else faint, frame, grey=frame.grey)
         self._counted.add(image, rounds=range(len(rounds)))
         self._scorings.add(image)
         count, height, width = rounds.shape

@@ -5,6 +5,8 @@ Every score, also the live one, is taken from the stored levels (bench/metrics/c
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +24,16 @@ def aligned_size(levels: LevelArray, frame: Masked, scoring: Scoring) -> Size:
     return frame.size if is_native else (levels.shape[0], levels.shape[1])
 
 
-def align_map(levels: LevelArray, scoring: Scoring, *, size: Size) -> LevelArray:
-    """Stretch a map where the scoring says so, and resize it bilinearly."""
+def align_map(values: NDArray[Any], scoring: Scoring, *, size: Size) -> LevelArray:
+    """Stretch a map where the scoring says so, and resize it bilinearly.
+
+    Args:
+        values: (H, W) levels; or probabilities, float, which a faint map is stretched from before it is rounded.
+    """
     if scoring.normalise != "none":
-        levels = stretch(levels, lowest=0 if scoring.normalise == "max" else int(levels.min()))
+        levels = stretch(values, lowest=0 if scoring.normalise == "max" else values.min())
+    else:
+        levels = values if values.dtype == np.uint16 else quantise(values)
     if levels.shape == size:
         return levels
     prob = levels.astype(np.float32) / LEVELS
@@ -40,8 +48,11 @@ def align_mask(frame: Masked, scoring: Scoring, *, size: Size) -> NDArray[np.gen
     return resize_bilinear(frame.required_mask, size).astype(np.float32) / np.float32(255)
 
 
-def stretch(levels: LevelArray, *, lowest: int) -> LevelArray:
-    """Stretch a map (H, W) over all levels, (level - lowest) / (max - lowest); a map of `lowest` alone becomes 0.
+def stretch(values: NDArray[Any], *, lowest: Any) -> LevelArray:
+    """Stretch a map (H, W) over all levels, (value - lowest) / (max - lowest); a map of `lowest` alone becomes 0.
+
+    Args:
+        values: levels, or probabilities.
 
     UIU-Net's script, whose `lowest` is the map's least level, divides 0 by 0 there and gets NaN, of which nothing is
     above a threshold; RPCANet's divides by the maximum.
@@ -52,9 +63,13 @@ def stretch(levels: LevelArray, *, lowest: int) -> LevelArray:
     [[21846, 32768, 65535]]
     >>> stretch(np.full((1, 2), 65535, np.uint16), lowest=65535).tolist()
     [[0, 0]]
+    >>> stretch(np.array([[1e-6, 4e-6]], np.float32), lowest=0).tolist()
+    [[16384, 65535]]
     """
-    highest = int(levels.max())
+    highest = values.max()
     if lowest == highest:
-        return np.zeros_like(levels)
-    above = (levels.astype(np.int64) - lowest) * LEVELS
-    return np.minimum(-(-above // (highest - lowest)), LEVELS - 1).astype(np.uint16)
+        return np.zeros(values.shape, np.uint16)
+    if values.dtype != np.uint16:
+        return quantise((values - lowest) / (highest - lowest))
+    above = (values.astype(np.int64) - int(lowest)) * LEVELS
+    return np.minimum(-(-above // (int(highest) - int(lowest))), LEVELS - 1).astype(np.uint16)

@@ -158,6 +158,6 @@ def write_record(found: Sequence[Scored], folder: Path) -> Path:
     Raises:
         RequestError: when the run's own scores are not reproduced, since the record would stand for other predictions.
     """
-    if notes := [note for one in found for note in one.notes]:
-        raise RequestError(f"{folder}: scorings.json is not written: {notes[0]}")
+    if found_otherwise := [one.contradiction for one in found if one.contradiction]:
+        raise RequestError(f"{folder}: scorings.json is not written: {found_otherwise[0]}")
     return write_records(folder, [one.record for one in found])

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from bench.arrays import LevelArray
 from bench.data.catalogue.splits import list_names
@@ -17,6 +20,7 @@ from bench.data.images.decode import Pixels, decode_grey
 from bench.data.images.frames import Masked, open_frames
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable
+from bench.metrics.counting.levels import FAINT
 from bench.metrics.registry import score_counts
 from bench.parallel import ordered_map, usable_processors
 from bench.progress import Progress, Silent
@@ -39,13 +43,13 @@ class Sample:
     """One image, ready to be scored.
 
     Attributes:
-        levels: (H, W) the prediction.
+        values: (H, W) the prediction, in levels or as probabilities.
         mask: at its own size.
         grey: the frame's grey levels at the mask's size, for signal-to-clutter ratios; None where it is not known.
     """
 
     name: str
-    levels: LevelArray
+    values: NDArray[Any]
     mask: Masked
     grey: Pixels | None = None
 
@@ -64,11 +68,13 @@ class Scored:
     Attributes:
         counted: the integers of every image.
         notes: what the reader should know of how files were read, as sentences.
+        contradiction: the first score that differs from that of the run it is of; empty where none does.
     """
 
     named: NamedScoring
     counted: ScoringCounts
     notes: tuple[str, ...] = ()
+    contradiction: str = ""
 
     @cached_property
     def table(self) -> CountTable:
@@ -120,7 +126,7 @@ def score_samples(
     def count(block: Sequence[str]) -> Accumulator:
         counted = Accumulator(scorings, with_grey=with_grey)
         for sample in read(block):
-            counted.add(AlignedImage(sample.name, [sample.levels], sample.mask, grey=sample.grey))
+            counted.add(AlignedImage(sample.name, [sample.values], sample.mask, grey=sample.grey))
             watched.advance()
         return counted
 
@@ -200,15 +206,21 @@ def _sample(name: str, prediction: Map, levels: LevelArray, mask: Map, *, pictur
         truth = mask_of(mask)
     except DataError as error:
         raise DataError(f"{error}; {EXCHANGED}" if prediction.is_binary else str(error)) from None
+    values = _unrounded(prediction, levels)
     if picture is None:
-        return Sample(name, levels, MaskFile(truth))
+        return Sample(name, values, MaskFile(truth))
     grey = decode_grey(picture)
     if not is_of_shape(grey.shape, truth.shape):
         raise DataError(
             f"{picture}: {_by(grey.shape)} (height x width), its mask {mask.where} {_by(truth.shape)}, "
             "which is of another shape; give the mask's own image"
         )
-    return Sample(name, levels, MaskFile(truth), grey)
+    return Sample(name, values, MaskFile(truth), grey)
+
+
+def _unrounded(prediction: Map, levels: LevelArray) -> NDArray[Any]:
+    """The probabilities themselves where a file holds them; elsewhere the levels."""
+    return prediction.values if prediction.kind == "float" else levels
 
 
 def _check_aspect(prediction: Map, mask: Map) -> None:
@@ -262,23 +274,40 @@ def rescore_run(
         frames = open_frames(images.dataset, names, root=data, decoder=result.experiment.input.decoder)
         place = {name: row for row, name in enumerate(names)}
 
+        faint: list[str] = []
+
         def read(block: Sequence[str]) -> Iterator[Sample]:
             for frame in (frames[place[name]] for name in block):
-                yield Sample(frame.name, levels_of(maps.read(frame.name)), frame, frame.grey)
+                stored = maps.read(frame.name)
+                levels = levels_of(stored)
+                if stored.kind == "levels" and levels.max() < FAINT:
+                    faint.append(frame.name)
+                yield Sample(frame.name, _unrounded(stored, levels), frame, frame.grey)
 
         found = score_samples(names, read, scorings, with_grey=True, progress=progress)
-    return tuple(replace(one, notes=tuple(_contradictions(one, result))) for one in found)
+    return tuple(_with_notes(one, result, faint=len(faint)) for one in found)
 
 
-def _contradictions(found: Scored, result: RunResult) -> Iterator[str]:
+def _with_notes(found: Scored, result: RunResult, *, faint: int) -> Scored:
+    contradiction = _contradiction(found, result)
+    notes = [contradiction] if contradiction else []
+    if faint and found.named.scoring.normalise != "none":
+        notes.append(
+            f"{faint} of {found.images} maps are stored with fewer than {FAINT} levels, which {found.named.name} "
+            "stretches; a run scores them before they are rounded, so its numbers are the better ones"
+        )
+    return replace(found, notes=tuple(notes), contradiction=contradiction)
+
+
+def _contradiction(found: Scored, result: RunResult) -> str:
     """Name a score that differs from the run's own under the same rules: predictions or masks have changed."""
     if replace(found.named.scoring, name="") != replace(result.scoring, name=""):
-        return
+        return ""
     for name, score_ in found.scores.items():
         stored = result.scores.get(name)
         if stored is not None and stored.value != score_.value:
-            yield (
+            return (
                 f"{name} is {score_.value} here and {stored.value} in the run's result.json; "
                 "predictions or masks are not those it was scored on"
             )
-            return
+    return ""

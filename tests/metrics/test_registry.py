@@ -35,6 +35,7 @@ BINARY_IDS = [
     "Precision/macro",
     "Recall/macro",
     "F1/macro",
+    "Fa/background-pixels",
     "Fa/images-without-targets",
     "Pd/centroid-3px",
     "Fa/unmatched-area",
@@ -94,8 +95,8 @@ def test_a_soft_scoring_gives_only_ids_that_say_so() -> None:
 
 def test_another_distance_or_connectivity_is_another_id() -> None:
     ids = list(score_counts(count_masks([[1]], [[1]]), Scoring("wide", distance=5, connectivity=4)))
-    assert ids[:13] == [
-        *BINARY_IDS[:10],
+    assert ids[:14] == [
+        *BINARY_IDS[:11],
         "Pd/centroid-5px-4conn",
         "Fa/unmatched-area-5px-4conn",
         "Fa/components-per-image-5px-4conn",
@@ -158,6 +159,7 @@ def test_every_value_of_a_perfect_prediction() -> None:
         "Precision/macro": 1.0,
         "Recall/macro": 1.0,
         "F1/macro": 1.0,
+        "Fa/background-pixels": 0.0,
         "Fa/images-without-targets": None,
         "Pd/centroid-3px": 1.0,
         "Fa/unmatched-area": 0.0,
@@ -329,6 +331,15 @@ def test_means_over_no_image_are_null_with_the_reason() -> None:
         None,
         "every image holds a target",
     )
+
+
+def test_false_pixels_are_a_share_of_the_background_halos_of_found_targets_among_them() -> None:
+    """Of seven background pixels one is beside the target that is found, one far away."""
+    scores = score_counts(images(([[1, 1, 0, 0, 0, 0, 0, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]])), NATIVE)
+    assert scores["Fa/background-pixels"].value == 2 / 7
+    assert scores["Fa/unmatched-area"].value == 1 / 8
+    covered = score_counts(images(([[1, 1]], [[1, 1]])), NATIVE)["Fa/background-pixels"]
+    assert (covered.value, covered.reason) == (None, "no background pixels in the list")
 
 
 def test_false_alarms_of_equal_area_are_lost_over_all_pixels_as_over_256_by_256() -> None:

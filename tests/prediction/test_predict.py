@@ -13,7 +13,7 @@ from bench.data.images.start_masks import STARTS
 from bench.errors import DataError
 from bench.metrics.counting.levels import quantise
 from bench.models.network import Segmenter, build_model
-from bench.prediction.predict import Prediction, choose_examples, predict
+from bench.prediction.predict import Prediction, choose_examples, predict, prediction_of
 from bench.types import Input
 
 CPU = torch.device("cpu")
@@ -123,6 +123,18 @@ def test_with_a_resized_input_the_map_has_the_networks_size() -> None:
     resized = Input("pillow-grey", 1, size=(24, 40), multiple=32)
     (found,) = predictions_of(build_model("Dot", channels=1), synthetic_frames("test", 1), resized)
     assert found.rounds.shape == (1, 24, 40)
+
+
+def test_a_faint_prediction_comes_as_probabilities_too() -> None:
+    """One 16th is the highest probability of a faint map; the last round decides."""
+    low, high = np.full((1, 2, 2), 1e-6, np.float32), np.full((1, 2, 2), 0.0626, np.float32)
+    found = prediction_of("low", low)
+    assert found.rounds.tolist() == [[[1, 1], [1, 1]]]
+    assert found.faint is not None
+    assert np.array_equal(found.faint, low)
+    assert prediction_of("high", high).faint is None
+    assert prediction_of("falls", np.concatenate([high, low])).faint is not None
+    assert prediction_of("rises", np.concatenate([low, high])).faint is None
 
 
 def test_a_probability_that_is_no_number_names_its_image() -> None:

@@ -92,7 +92,7 @@ def test_native_is_this_projects_own() -> None:
 
 def test_a_protocol_is_found_under_the_name_it_bears() -> None:
     assert {name: PROTOCOLS.get(name).name for name in PROTOCOLS} == {name: name for name in PROTOCOLS}
-    assert set(PROTOCOLS) == {"native", "basicirstd", "dfinet"}
+    assert set(PROTOCOLS) == {"native", "basicirstd", "dfinet", "lesps", "rpcanet"}
 
 
 def test_what_is_wrong_with_a_published_protocol_is_said() -> None:

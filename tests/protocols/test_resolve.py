@@ -47,6 +47,7 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "recipe.loss": ("dice-bce", "dice-bce"),
     "recipe.augmentation": ("none", "none"),
     "recipe.schedule": ("multistep", "multistep"),
+    "input.padding": ("further", "further"),
     "recipe.milestones": ([5, 7, 9], (5, 7, 9)),
     "recipe.gamma": (0.5, 0.5),
     "recipe.patience": (2, 2),
@@ -74,6 +75,7 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "scoring.connectivity": (4, 4),
     "scoring.matching": ("optimal", "optimal"),
     "scoring.normalise": ("min-max", "min-max"),
+    "scoring.mask_resize": ("bilinear", "bilinear"),
     "rounds": (3, 3),
     "start": ("zeros", "zeros"),
 }

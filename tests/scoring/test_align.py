@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from aligned import align
@@ -16,6 +19,8 @@ NATIVE = Scoring("native")
 NETWORK = Scoring("network", resolution="network")
 SOFT = Scoring("soft", resolution="network", ground_truth="soft")
 STRETCHED = Scoring("stretched", normalise="min-max")
+DIVIDED = Scoring("divided", normalise="max")
+NEAREST = Scoring("nearest mask", resolution="network", mask_resize="opencv-nearest")
 
 
 def make_frame(height: int, width: int, *, name: str = "made-up", level: int = 255) -> Frame:
@@ -101,6 +106,39 @@ def test_a_map_is_stretched_before_it_is_resized() -> None:
     levels = np.array([[300, 300], [0, 0]], np.uint16)
     aligned, _ = align(levels, make_frame(4, 4), STRETCHED)
     assert aligned[:, 0].tolist() == [65535, 49152, 16384, 0]
+
+
+def test_a_divided_map_reaches_its_highest_and_keeps_its_zero() -> None:
+    levels = np.array([[0, 100, 300]], np.uint16)
+    assert align(levels, make_frame(1, 3), DIVIDED)[0].tolist() == [[0, 21846, 65535]]
+    assert not align(np.zeros((1, 3), np.uint16), make_frame(1, 3), DIVIDED)[0].any()
+
+
+@pytest.mark.parametrize(("scoring", "expected"), [(DIVIDED, [16384, 32768, 65535]), (STRETCHED, [0, 21846, 65535])])
+def test_probabilities_are_stretched_before_they_are_rounded(scoring: Scoring, expected: list[int]) -> None:
+    """All three are level 1, so that as levels each of them is the highest."""
+    probs = np.array([[0.25e-5, 0.5e-5, 1e-5]], np.float32)
+    image = AlignedImage("faint", [probs], make_frame(1, 3))
+    assert image.levels(scoring)[0] == pytest.approx(expected, abs=1)
+    assert image.levels(NATIVE).tolist() == [[1, 1, 1]]
+    assert align(np.ones((1, 3), np.uint16), make_frame(1, 3), DIVIDED)[0].tolist() == [[65535] * 3]
+
+
+def test_a_nearest_mask_takes_every_second_pixel_and_is_not_shared_with_a_bilinear_one() -> None:
+    """Halved, the 2 x 3 target is columns 0 and 2 of row 0; bilinearly it is as wide, of 255 and 128."""
+    frame = make_frame(8, 8)
+    frame.mask[:] = 0
+    frame.mask[0, 2] = frame.mask[2, 1] = 255
+    image = AlignedImage("a", [np.zeros((4, 4), np.uint16)], frame)
+    assert np.argwhere(image.truth(NEAREST).full).tolist() == [[0, 1]]
+    assert not image.truth(NETWORK).full.any()
+    assert image.truth(replace(NEAREST, distance=1)) is image.truth(NEAREST)
+
+
+@pytest.mark.parametrize("changes", [{"resolution": "native"}, {"ground_truth": "soft"}])
+def test_a_nearest_mask_needs_binary_masks_of_the_networks_size(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="mask_resize 'opencv-nearest' is of binary ground truth at resolution"):
+        replace(NEAREST, **changes)
 
 
 def test_a_map_that_is_not_to_be_stretched_stays_as_it_is() -> None:

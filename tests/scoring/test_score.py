@@ -362,9 +362,9 @@ def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes.register_fakes(monkeypatch)
 
 
-def run_one(folder: Path, **overrides: Any) -> Job:
+def run_one(folder: Path, model: str = "Echo", **overrides: Any) -> Job:
     """A job that has been run into that folder."""
-    (job,) = make_jobs(folder, "Echo", rounds=3, **overrides)
+    (job,) = make_jobs(folder, model, rounds=3, **overrides)
     (result,) = run_all([job], Session(Workspace.open(folder)))
     assert result is not None
     assert result.status == "limited", result.reason
@@ -397,6 +397,32 @@ def test_a_runs_stored_predictions_give_what_it_recorded_under_every_scoring(
     assert np.array_equal(own.table.target_scr, table.target_scr, equal_nan=True)
     assert own.table.names == table.names == synthetic_frames("test", fakes.TEST).names
     assert all(one.images == fakes.TEST for one in recorded)
+
+
+@pytest.mark.usefixtures("fake_networks")
+def test_faint_maps_are_stored_as_probabilities_where_the_runs_own_scoring_stretches_them(tmp_path: Path) -> None:
+    job = run_one(tmp_path, "Faint", scoring__normalise="max")
+    folder = tmp_path / job.row.key
+    assert {array.dtype for array in load_arrays(folder / "predictions.npz").values()} == {np.dtype(np.float32)}
+    scores = read_result(folder).scores
+    assert 0 < scores["Fa/background-pixels"].value < 0.9, "by level every pixel is the highest"
+    found = rescore_run(folder, None, all_scorings())
+    assert tuple(one.record for one in found) == read_records(folder)
+    assert all(one.notes == () for one in found)
+
+
+@pytest.mark.usefixtures("fake_networks")
+def test_faint_maps_in_levels_are_too_coarse_to_be_stretched_and_that_is_said(tmp_path: Path) -> None:
+    job = run_one(tmp_path, "Faint")
+    folder = tmp_path / job.row.key
+    assert {array.dtype for array in load_arrays(folder / "predictions.npz").values()} == {np.dtype(np.uint16)}
+    notes = {one.named.name: one.notes for one in rescore_run(folder, None, all_scorings())}
+    for name in ("uiunet", "rpcanet"):
+        assert notes[name] == (
+            f"{fakes.TEST} of {fakes.TEST} maps are stored with fewer than 4096 levels, which {name} stretches; "
+            "a run scores them before they are rounded, so its numbers are the better ones",
+        )
+    assert not any(found for name, found in notes.items() if name not in ("uiunet", "rpcanet"))
 
 
 @pytest.mark.usefixtures("fake_networks")

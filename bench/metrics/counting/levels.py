@@ -17,6 +17,9 @@ from bench.errors import RequestError
 
 LEVELS = 65536
 
+FAINT = LEVELS // 16
+"""A map whose levels all stay below this is faint: it has too few of them to be stretched without error."""
+
 
 def quantise(prob: NDArray[Any]) -> LevelArray:
     """Return probabilities as levels, in the shape they came in.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -81,7 +81,7 @@ def test_the_order_is_new_every_epoch_or_fixed_once(frames: Frames) -> None:
         return [index for batch in epoch_of(frames, epoch, recipe) for index in batch.index.tolist()]
 
     assert order(PATCHES, 0) != order(PATCHES, 1)
-    once = dataclasses.replace(PATCHES, shuffle="once")
+    once = replace(PATCHES, shuffle="once")
     assert order(once, 0) == order(once, 1) != list(range(10))
     assert [g for b in epoch_of(frames, 0, once) for g in b.geometry] != [
         g for b in epoch_of(frames, 1, once) for g in b.geometry
@@ -90,7 +90,7 @@ def test_the_order_is_new_every_epoch_or_fixed_once(frames: Frames) -> None:
 
 def test_an_images_augmentation_does_not_depend_on_the_batch_it_is_in(frames: Frames) -> None:
     def by_image(batch: int) -> dict[int, Geometry]:
-        batches = epoch_of(frames, 0, dataclasses.replace(PATCHES, batch=batch))
+        batches = epoch_of(frames, 0, replace(PATCHES, batch=batch))
         return {i: g for b in batches for i, g in zip(b.index.tolist(), b.geometry, strict=True)}
 
     assert by_image(2) == by_image(5)
@@ -103,7 +103,7 @@ def test_an_images_augmentation_does_not_depend_on_the_batch_it_is_in(frames: Fr
 def test_a_last_batch_of_one_image_is_left_out(
     frames: Frames, count: int, batch: int, drop_single: bool, steps: int
 ) -> None:
-    recipe = dataclasses.replace(PATCHES, batch=batch, drop_single=drop_single)
+    recipe = replace(PATCHES, batch=batch, drop_single=drop_single)
     assert len(epoch_of(frames[:count], 0, recipe)) == steps == steps_per_epoch(frames[:count], recipe)
 
 
@@ -119,7 +119,7 @@ def test_the_geometry_of_a_batch_makes_its_image_mask_and_start_again(frames: Fr
 
 def test_small_images_are_padded_with_zeros_after_normalisation() -> None:
     frames = Frames("synthetic", [made_frame(20, 24), made_frame(20, 24)])
-    recipe = dataclasses.replace(PATCHES, augmentation="none")
+    recipe = replace(PATCHES, augmentation="none")
     (batch,) = train_batches(frames, input=GREY, recipe=recipe, seed=0, epoch=0, needs_start=False)
     assert batch.start is None
     assert (batch.image[0, 0, :20, :24] == 1.0).all()
@@ -156,6 +156,19 @@ def test_whole_images_are_padded_at_the_bottom_and_right() -> None:
     assert network_size(made_frame(20, 24), RESIZED) == (64, 48)
 
 
+def test_further_padding_goes_to_the_next_larger_multiple_whatever_the_size() -> None:
+    """As LESPS' script does it: 256 becomes 288, 257 too."""
+    further = replace(GREY, padding="further")
+    sizes = {(16, 16): (32, 32), (20, 24): (32, 32), (32, 31): (48, 32)}
+    for size, padded in sizes.items():
+        (batch,) = evaluation_batches([made_frame(*size)], input=further, needs_start=False)
+        assert batch.image.shape[2:] == padded
+        assert batch.image.sum() == size[0] * size[1]
+        assert network_size(made_frame(*size), further) == size
+    with pytest.raises(ValueError, match="padding 'further' is of native-size images, not of size"):
+        replace(RESIZED, padding="further")
+
+
 def test_only_neighbours_of_one_padded_size_share_a_batch() -> None:
     sizes = [(20, 24), (30, 32), (40, 24), (20, 24), (20, 25), (20, 26)]
     frames = [made_frame(*size) for size in sizes]
@@ -167,7 +180,7 @@ def test_only_neighbours_of_one_padded_size_share_a_batch() -> None:
 
 
 def test_a_grey_image_is_repeated_for_three_channels(frames: Frames) -> None:
-    given = dataclasses.replace(GREY, channels=3)
+    given = replace(GREY, channels=3)
     (batch,) = evaluation_batches(frames[:1], input=given, needs_start=False)
     assert batch.image.shape == (1, 3, 128, 128)
     assert torch.equal(batch.image[:, 0], batch.image[:, 2])
@@ -182,7 +195,7 @@ def test_the_released_dfinet_feeds_the_start_of_the_unturned_image(frames: Frame
 
 
 def test_an_aligned_start_follows_a_resized_image(frames: Frames) -> None:
-    batches = epoch_of(frames, 0, dataclasses.replace(RELEASED, align_start=True), RESIZED)
+    batches = epoch_of(frames, 0, replace(RELEASED, align_start=True), RESIZED)
     moved = 0
     for batch in batches:
         assert batch.start is not None
@@ -195,11 +208,11 @@ def test_an_aligned_start_follows_a_resized_image(frames: Frames) -> None:
 
 def test_an_unaligned_start_of_a_patch_is_refused(frames: Frames) -> None:
     with pytest.raises(ValueError, match="align_start=False needs a resized input"):
-        epoch_of(frames, 0, dataclasses.replace(PATCHES, align_start=False))
+        epoch_of(frames, 0, replace(PATCHES, align_start=False))
 
 
 def test_dropout_blackens_the_image_and_not_the_mask(frames: Frames) -> None:
-    recipe = dataclasses.replace(RELEASED, batch=1)
+    recipe = replace(RELEASED, batch=1)
     given = Input("pillow-grey", 1, size=(128, 128))
     blackened = 0
     for batch in epoch_of(frames, 0, recipe, given):
@@ -228,7 +241,7 @@ def test_images_with_and_without_colours_share_a_batch() -> None:
     (batch,) = train_batches(
         Frames("synthetic", shown),
         input=given,
-        recipe=dataclasses.replace(PATCHES, batch=5),
+        recipe=replace(PATCHES, batch=5),
         seed=1,
         epoch=0,
         needs_start=False,

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.images.decode import decode_grey, decode_opencv, find_files, open_image, pixel_digest, resize_nearest
+from bench.data.images.decode import (
+    decode_grey,
+    decode_opencv,
+    find_files,
+    open_image,
+    pixel_digest,
+    resize_nearest,
+    resize_opencv_nearest,
+)
 from bench.data.images.frames import Frame, Frames, measure_statistics, open_frames
 from bench.data.images.otsu import otsu_start
 from bench.errors import DataError
@@ -41,6 +49,18 @@ def test_opencv_frames_have_three_channels_and_their_own_grey(made: Path) -> Non
     frame = open_frames("IRSTD-1k", NAMES, root=made, decoder="opencv-bgr")[0]
     assert frame.image[0, 0].tolist() == [10, 20, 200]
     assert frame.grey.shape == (20, 30)
+
+
+def test_opencv_grey_frames_are_what_imread_gives_and_not_pillows(made: Path) -> None:
+    path = made / "IRSTD-1k/images/XDU0.png"
+    colour = np.zeros((20, 30, 3), np.uint8)
+    colour[:] = (10, 20, 200)
+    cv2.imwrite(str(path), colour)
+    frame, *_, last = open_frames("IRSTD-1k", NAMES, root=made, decoder="opencv-grey")
+    assert frame.image is frame.grey
+    assert frame.image.shape == (20, 30)
+    assert np.array_equal(frame.image, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    assert np.array_equal(last.image, decode_grey(made / "IRSTD-1k/images/XDU2.png"))
 
 
 def test_progress_counts_every_image(made: Path) -> None:
@@ -217,8 +237,15 @@ def test_nearest_resize_takes_the_pixel_under_each_centre() -> None:
     assert resize_nearest(np.array([[1, 2, 3]], np.uint8), (1, 1)).tolist() == [[2]]
 
 
+def test_opencvs_nearest_resize_takes_the_pixel_at_or_before_each_place() -> None:
+    mask = np.zeros((4, 4), np.uint8)
+    mask[1, 1] = mask[2, 2] = 255
+    assert resize_opencv_nearest(mask, (2, 2)).tolist() == [[0, 0], [0, 255]]
+    assert resize_nearest(mask, (2, 2)).tolist() == [[255, 0], [0, 0]]
+
+
 def test_an_unknown_decoder_is_refused(made: Path) -> None:
-    with pytest.raises(ValueError, match="decoder is 'pillow', expected one of pillow-grey, opencv-bgr"):
+    with pytest.raises(ValueError, match="decoder is 'pillow', expected one of pillow-grey, opencv-grey, opencv-bgr"):
         open_made(made, decoder="pillow")  # type: ignore[arg-type]
 
 
