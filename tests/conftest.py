@@ -14,12 +14,30 @@ REAL_SETS = ("NUAA-SIRST", "NUDT-SIRST")
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder that holds the real datasets; without one the test is skipped, and under CI it fails."""
+    return holding(*REAL_SETS)
+
+
+@pytest.fixture(scope="session")
+def irstd_1k_masks(real_data: Path) -> Path:
+    """The folder of IRSTD-1k's masks, beside its images or alone; without it as without `real_data`."""
+    beside = real_data / "IRSTD-1k/masks"
+    return beside if beside.is_dir() else holding("IRSTD-1k-masks") / "IRSTD-1k-masks"
+
+
+@pytest.fixture(scope="session")
+def sirst_v2(real_data: Path) -> Path:
+    """The folder of SIRST-v2, of which the test images are enough; without it as without `real_data`."""
+    return holding("SIRST-v2") / "SIRST-v2"
+
+
+def holding(*names: str) -> Path:
+    """The folder of real data, if it holds the named folders."""
     folder = os.environ.get("DFINET_BENCH_DATA")
-    missing = [name for name in REAL_SETS if folder is None or not (Path(folder) / name).is_dir()]
+    missing = [name for name in names if folder is None or not (Path(folder) / name).is_dir()]
     if folder is not None and not missing:
         return Path(folder)
     where = "is not set" if folder is None else f"is {folder}, which lacks {' and '.join(missing)}"
-    reason = f"DFINET_BENCH_DATA {where}; it names the folder that holds {' and '.join(REAL_SETS)}"
+    reason = f"DFINET_BENCH_DATA {where}; it names the folder that holds {' and '.join(names)}"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

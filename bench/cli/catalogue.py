@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
-from bench.data.catalogue.cards import card_names, load_card
+from bench.data.catalogue.cards import Card, card_names, load_card
 from bench.data.images.corruptions import CORRUPTIONS
 from bench.data.images.start_masks import STARTS
 from bench.data.importing.layouts import LAYOUTS
@@ -60,12 +60,18 @@ def list_datasets() -> CatalogueRows:
                 f"{split} ({'/'.join(str(count) for count in parts.values())})" for split, parts in card.splits.items()
             )
             or "no list at hand",
-            "digests": f"{card.digested_images} of {card.images}" if card.digests else "none",
+            "digests": _digest_counts(card),
             "licence": card.licence,
             "source": card.source,
         }
         for card in cards
     ]
+
+
+def _digest_counts(card: Card) -> str:
+    """Number of images with a digest; of masks as well, where it is another one."""
+    images = f"{card.digested_images} of {card.images}" if card.digested_images else "none"
+    return images if card.digested_masks == card.digested_images else f"{images}; {card.digested_masks} masks"
 
 
 def list_layouts() -> CatalogueRows:

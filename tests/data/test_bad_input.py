@@ -33,7 +33,7 @@ OF_A_SMALL_COPY = ("missing, the card names it", "the card says 512 x 512", "no 
 
 
 @pytest.fixture(autouse=True)
-def small_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unmeasured: None) -> None:
     """A working folder with a copy of IRSTD-1k of three frames of 20x30 pixels, and a suite of one classical row."""
     fakes.register_fakes(monkeypatch)  # costs are measured in this process
     monkeypatch.chdir(tmp_path)

@@ -101,7 +101,8 @@ class Card:
         split_sources: split to who published it.
         defects: known defects, one sentence each.
         repairs: file to its declared repair.
-        digests: `images/<name>` and `masks/<name>` to what the file decodes to; empty where no copy was at hand.
+        digests: `images/<name>` and `masks/<name>` to what the file decodes to; empty where no copy was at hand, and of
+            masks alone where only they were.
         digest_note: which copy the digests come from, or why there are none.
         generated: whether the images are made by a program and no folder is needed.
         height, width: smallest and largest of the images in pixels; None where nobody has recorded them.
@@ -149,6 +150,11 @@ class Card:
     def digested_images(self) -> int:
         """Number of images whose pixels can be proven."""
         return sum(file.startswith("images/") for file in self.digests)
+
+    @property
+    def digested_masks(self) -> int:
+        """Number of masks whose pixels can be proven."""
+        return len(self.digests) - self.digested_images
 
 
 def datasets_root() -> Path:

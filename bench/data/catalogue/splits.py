@@ -15,6 +15,8 @@ from bench.types import ImageList
 
 FIT = "fit"
 HELD_OUT = "held-out"
+LEARNT = ("train", FIT, HELD_OUT)
+"""Parts that a split for testing alone does not have."""
 
 
 def list_names(dataset: str, split: str, part: str, limit: int | None = None) -> tuple[str, ...]:
@@ -24,7 +26,8 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
         part: `train`, `val`, `test`, `held-out`, or `fit`: the training list without the held-out names.
 
     Raises:
-        UnknownNameError: with suggestions, when there is no such dataset, split or part.
+        UnknownNameError: with suggestions, when there is no such dataset, split or part; naming the splits that can be
+            trained on, when this one is for testing alone.
         DataError: when a list does not hold what the card says.
         RequestError: when `limit` is less than 1.
     """
@@ -114,16 +117,27 @@ def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
         )
     if split not in card.splits:
         raise UnknownNameError(unknown(f"split of {dataset}", split, card.splits))
+    if part in LEARNT and "train" not in card.splits[split]:
+        raise UnknownNameError(_no_training_list(card, split, part))
     if part == FIT:
         held_out = set(_full_list(dataset, split, HELD_OUT))
         return tuple(name for name in _full_list(dataset, split, "train") if name not in held_out)
     return _read_part(card, split, part)
 
 
+def _no_training_list(card: Card, split: str, part: str) -> str:
+    others = [name for name, parts in card.splits.items() if "train" in parts]
+    return (
+        f"{card.name}: split {split!r} has no {part} list, it is for testing alone; "
+        f"train on {', '.join([*others, 'another dataset'])}"
+    )
+
+
 def _read_part(card: Card, split: str, part: str) -> tuple[str, ...]:
     counts = card.splits[split]
     if part not in counts:
-        raise UnknownNameError(unknown(f"part of {card.name}'s split {split!r}", part, [*counts, FIT]))
+        known = [*counts, FIT] if "train" in counts else [*counts]
+        raise UnknownNameError(unknown(f"part of {card.name}'s split {split!r}", part, known))
     relative = f"{card.name}/splits/{split}/{part}.txt"
     names = read_list(datasets_root() / relative)
     if len(names) != counts[part]:

@@ -114,10 +114,11 @@ def verify_folder(card: Card, folder: Path, progress: Step | None = None) -> Ver
     _compare_names(card, folder, found, findings)
     _check_own_lists(card, folder, found["images"], findings)
     if card.digested_images < card.images:
+        masks = f", masks were compared with {card.digested_masks} digests" if card.digested_masks else ""
         findings.note(
             "digests",
             f"{card.name}: no digests to prove pixels of {card.images - card.digested_images} images with "
-            f"({card.digest_note}); they were only decoded",
+            f"({card.digest_note}); they were only decoded{masks}",
         )
     files = _check_pixels(card, found, findings, progress)
     return findings.report(card, files)
@@ -228,7 +229,7 @@ def _check_pixels(card: Card, found: dict[str, dict[str, Path]], findings: Findi
             _check_pair(card, name, paths["masks"], pair, findings)
         if progress is not None:
             progress(done, len(names))
-    _check_empty(card, empty, findings)
+    _check_empty(card, empty, findings, is_whole=len(found["masks"]) >= card.images)
     return files
 
 
@@ -271,14 +272,17 @@ def _check_levels(path: Path, mask: Pixels, findings: Findings) -> None:
         )
 
 
-def _check_empty(card: Card, empty: list[Path], findings: Findings) -> None:
-    """Compare the number of masks without a target with the card, or note them if the card has no number."""
+def _check_empty(card: Card, empty: list[Path], findings: Findings, *, is_whole: bool) -> None:
+    """Compare the number of masks without a target with the card, or note them if the card has no number.
+
+    A folder that lacks masks may hold fewer of them than the card counts.
+    """
     if card.empty_masks is None:
         for path in empty:
             findings.note(
                 "masks without a target", f"{path}: no target in the mask; the card does not say how many are"
             )
-    elif len(empty) != card.empty_masks:
+    elif len(empty) > card.empty_masks or (is_whole and len(empty) < card.empty_masks):
         for path in empty:
             findings.problem(f"{path}: no target in the mask, the card counts {card.empty_masks} such masks")
         if not empty:

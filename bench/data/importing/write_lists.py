@@ -1,8 +1,9 @@
 """Writing of the split lists and digest tables beside the cards, from which `datasets/` can be made again.
 
 `python -m bench.data.importing.write_lists lists PUBLISHED` reads the lists as their publishers keep them, under
-PUBLISHED; `python -m bench.data.importing.write_lists digests NAME [ROOT]` reads the images, or generates them.
-`add_split` adds a user's lists to the published ones.
+PUBLISHED, and derives further ones from them and the digest tables;
+`python -m bench.data.importing.write_lists digests NAME [ROOT]` reads images and masks, or masks alone where no images
+are, or generates them. `add_split` adds a user's lists to the published ones.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+
+import numpy as np
 
 from bench.data.catalogue.cards import CARD_FILE, DIGEST_FILE, Card, datasets_root, load_card
 from bench.data.catalogue.file_names import published_names, stem_of
@@ -60,6 +63,30 @@ PUBLISHED = {
 WITHOUT = {("SIRST-v2", "v1fullv2target", "train"): "val"}
 """Training lists that are published only together with another part, which is taken out of them."""
 
+
+def target_free(names: Sequence[str], card: Card) -> tuple[str, ...]:
+    """Names, in order, whose masks mark no target: their digest is that of a mask of zeros."""
+    masks = {name: card.digests[f"masks/{name}"] for name in names}
+    return tuple(name for name, mask in masks.items() if mask.sha256 == pixel_digest(np.zeros(mask.size, np.uint8)))
+
+
+def beyond_v1(names: Sequence[str], card: Card) -> tuple[str, ...]:
+    """Names, in order, of images that NUAA-SIRST does not hold: neither under their name nor under another."""
+    files = load_card("NUAA-SIRST").digests
+    pixels = {digest.sha256 for digest in files.values()}
+    images = {name: f"images/{name}" for name in names}
+    return tuple(n for n, file in images.items() if file not in files and card.digests[file].sha256 not in pixels)
+
+
+ListKey = tuple[str, str, str]
+Rule = Callable[[Sequence[str], Card], tuple[str, ...]]
+
+DERIVED: Mapping[ListKey, tuple[ListKey, Rule]] = {
+    ("SIRST-v2", "target-free", "test"): (("SIRST-v2", "full", "test"), target_free),
+    ("SIRST-v2", "beyond-v1", "test"): (("SIRST-v2", "full", "test"), beyond_v1),
+}
+"""(dataset, split, part) of a list that no publisher has, to the published one that it is taken from and the rule."""
+
 SYNTHETIC_COUNTS = {"train": 320, "test": 80}
 
 
@@ -71,6 +98,9 @@ def write_lists(published: Path) -> None:
         _write_part(
             datasets_root() / dataset / "splits" / split, part, [name for name in names if name not in taken_out]
         )
+    for (dataset, split, part), (origin, rule) in DERIVED.items():
+        chosen = rule(_published(published, origin), load_card(dataset))
+        _write_part(datasets_root() / dataset / "splits" / split, part, chosen)
     first = 1
     for part, count in SYNTHETIC_COUNTS.items():
         folder = datasets_root() / "synthetic" / "splits" / "bench"
@@ -165,9 +195,10 @@ def _decoded_files(dataset: str, root: Path | None) -> list[tuple[str, Pixels]]:
         return [(f"images/{n}", s.grey) for n, s in pairs] + [(f"masks/{n}", s.mask) for n, s in pairs]
     if root is None:
         raise SystemExit(f"{dataset}: digests need the folder that holds {dataset}")
-    images, masks = find_files(root / dataset / "images"), find_files(root / dataset / "masks")
+    folder = root / dataset
+    images = find_files(folder / "images") if (folder / "images").is_dir() else {}
     return [(f"images/{n}", decode_rgb(p)) for n, p in images.items()] + [
-        (f"masks/{n}", decode_grey(p)) for n, p in masks.items()
+        (f"masks/{n}", decode_grey(p)) for n, p in find_files(folder / "masks").items()
     ]
 
 

@@ -231,12 +231,15 @@ def find_leaks(
 
 
 def _leaks(lists: Sequence[ListName], pairs: Pairs, *, compared: bool) -> Iterator[ListLeak]:
-    """Compare every judged list with its split's training list, or a held-out fifth with the other four fifths."""
+    """Compare every judged list with its split's training list, or a held-out fifth with the other four fifths.
+
+    Lists of a split for testing alone have no such list.
+    """
     partners = _partners(pairs.exact)
     for judged in lists:
-        if judged.part not in JUDGED:
-            continue
         learnt = replace(judged, part=FIT if judged.part == HELD_OUT else "train")
+        if judged.part not in JUDGED or learnt not in lists:
+            continue
         known = set(learnt.names)
         shared = tuple(name for name in judged.names if name in known)
         rest = [name for name in judged.names if name not in known]

@@ -3,10 +3,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card
+from bench.data.images.decode import pixel_digest
 from bench.errors import DataError
+
+OF_MASKS_ALONE = ("IRSTD-1k", "SIRST3")
+"""Datasets of which masks have digests and some images or all have none."""
 
 HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -56,12 +61,31 @@ def test_a_card_says_how_to_get_its_images(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", card_names())
-def test_digests_cover_every_image_and_mask_or_none(name: str) -> None:
+def test_digests_cover_every_image_and_mask_or_masks_alone_or_none(name: str) -> None:
     card = load_card(name)
     assert card.digested_images in (0, 427 + 1327 if name == "SIRST3" else card.images)
-    assert len(card.digests) == 2 * card.digested_images
+    assert card.digested_masks == (card.images if name in OF_MASKS_ALONE else card.digested_images)
+    assert len(card.digests) == card.digested_images + card.digested_masks
     assert all(HEX.fullmatch(digest.sha256) for digest in card.digests.values())
     assert bool(card.digest) == bool(card.digests)
+
+
+def test_cards_count_the_masks_without_a_target_that_their_digests_prove() -> None:
+    for name in ("IRSTD-1k", "NUAA-SIRST", "NUDT-SIRST", "SIRST-v2"):
+        card = load_card(name)
+        masks = [digest for file, digest in card.digests.items() if file.startswith("masks/")]
+        empty = sum(mask.sha256 == pixel_digest(np.zeros(mask.size, np.uint8)) for mask in masks)
+        assert empty == card.empty_masks, name
+    assert load_card("SIRST-v2").empty_masks == 510
+
+
+def test_sirst_v2_holds_every_image_of_nuaa_sirst_under_its_own_name() -> None:
+    own, nuaa, nudt = (load_card(name).digests for name in ("SIRST-v2", "NUAA-SIRST", "NUDT-SIRST"))
+    assert all(own[file].sha256 == digest.sha256 for file, digest in nuaa.items() if file != "masks/Misc_111")
+    assert (own["masks/Misc_111"].size, nuaa["masks/Misc_111"].size) == ((220, 325), (400, 592))
+    of_nuaa = {file for file in own if file in nuaa}
+    others = {digest.sha256 for file, digest in own.items() if file not in of_nuaa and file.startswith("images/")}
+    assert not others & {digest.sha256 for digest in (*nuaa.values(), *nudt.values())}
 
 
 def test_published_constants_stand_as_published() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from itertools import combinations
 from pathlib import Path
@@ -10,9 +11,13 @@ import pytest
 from bench.data.catalogue import cards, splits
 from bench.data.catalogue.cards import card_names, datasets_root, load_card
 from bench.data.catalogue.splits import choose_held_out, image_list, list_names, names_digest, read_list
+from bench.data.importing import write_lists
 from bench.errors import DataError
 
-SPLITS = [(name, split) for name in card_names() for split in load_card(name).splits]
+DERIVED = {("SIRST-v2", "target-free"): 131, ("SIRST-v2", "beyond-v1"): 149}
+"""Splits for testing alone, to the length of their test list."""
+
+SPLITS = [(name, split) for name in card_names() for split in load_card(name).splits if (name, split) not in DERIVED]
 
 
 @pytest.mark.parametrize(("dataset", "split"), SPLITS)
@@ -65,8 +70,41 @@ def test_every_split_covers_the_whole_dataset_or_the_part_that_its_publisher_cho
     names = {name for part in parts for name in list_names(dataset, split, part)}
     partly = {("SIRST-v2", "v1"): 427, ("SIRST-v2", "v1fullv2target"): 514}
     assert len(names) == partly.get((dataset, split), card.images)
-    if card.digests and not card.mixture_of:
+    if card.digested_images and not card.mixture_of:
         assert {f"images/{name}" for name in names} <= card.digests.keys()
+
+
+@pytest.mark.parametrize(("dataset", "split"), DERIVED)
+def test_a_split_for_testing_alone_is_part_of_a_published_test_list_in_its_order(dataset: str, split: str) -> None:
+    names = list_names(dataset, split, "test")
+    assert load_card(dataset).splits[split] == {"test": DERIVED[dataset, split]}
+    assert names == tuple(name for name in list_names(dataset, "full", "test") if name in set(names))
+
+
+def test_the_derived_lists_are_what_their_rules_make_of_the_published_list_and_the_digests() -> None:
+    assert {key[:2] for key in write_lists.DERIVED} == set(DERIVED)
+    for (dataset, split, part), (origin, rule) in write_lists.DERIVED.items():
+        assert list_names(dataset, split, part) == rule(list_names(*origin), load_card(dataset))
+
+
+def test_frames_without_targets_are_among_those_that_version_1_does_not_hold() -> None:
+    free, beyond = (set(list_names("SIRST-v2", split, "test")) for split in ("target-free", "beyond-v1"))
+    assert free < beyond
+    assert len(beyond - free) == 18
+
+
+@pytest.mark.parametrize("part", ["train", "fit", "held-out"])
+def test_a_split_for_testing_alone_cannot_be_trained_on(part: str) -> None:
+    said = (
+        f"SIRST-v2: split 'target-free' has no {part} list, it is for testing alone; "
+        "train on full, v1, v1fullv2target, another dataset"
+    )
+    with pytest.raises(LookupError, match=re.escape(said)):
+        image_list("SIRST-v2", "target-free", part)
+    with pytest.raises(
+        LookupError, match=r"no part of SIRST-v2's split 'target-free' is called 'val'; there are test$"
+    ):
+        image_list("SIRST-v2", "target-free", "val")
 
 
 def test_dfinets_nudt_names_are_filled_to_six_digits() -> None:

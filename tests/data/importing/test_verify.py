@@ -150,6 +150,22 @@ def test_a_card_without_digests_says_that_it_proves_no_pixels(folder: Path, made
     assert report.broken == ()
 
 
+def test_a_card_of_masks_alone_proves_them_and_says_that_it_proves_no_image(card: Card, folder: Path) -> None:
+    masks = {file: digest for file, digest in card.digests.items() if file.startswith("masks/")}
+    known = dataclasses.replace(unproven(card), digests=masks)
+    note = (
+        "IRSTD-1k: no digests to prove pixels of 3 images with (none: no copy of the images was at hand when the card "
+        "was written); they were only decoded, masks were compared with 3 digests"
+    )
+    report = verify_folder(known, folder)
+    assert (report.problems, report.notes) == ((), (note,))
+    for kind in ("images", "masks"):
+        cv2.imwrite(str(folder / kind / "XDU1.png"), np.full((20, 30), 255, np.uint8) * np.eye(20, 30, dtype=np.uint8))
+    assert sentences(known, folder) == [
+        "masks/XDU1.png: digest differs, the pixels are not the published ones; fetch it again"
+    ]
+
+
 def test_lists_that_came_with_the_folder_are_checked(card: Card, folder: Path) -> None:
     (folder / "img_idx").mkdir()
     (folder / "img_idx/train.txt").write_bytes(b"XDU0\r\nXDU7\r\nXDU2")
@@ -200,6 +216,14 @@ def test_a_counted_empty_mask_that_is_not_there_is_found(card: Card, folder: Pat
     assert sentences(dataclasses.replace(card, empty_masks=2), folder) == [
         "IRSTD-1k: every mask has a target, the card counts 2 without"
     ]
+
+
+def test_a_folder_that_lacks_masks_may_hold_fewer_empty_ones(card: Card, folder: Path) -> None:
+    cv2.imwrite(str(folder / "masks/XDU1.png"), np.zeros((20, 30), np.uint8))
+    given = dataclasses.replace(card, digests=digests_of(folder), empty_masks=2)
+    for kind in ("images", "masks"):
+        (folder / kind / "XDU0.png").unlink()
+    assert sentences(given, folder) == [f"{kind}/XDU0: missing, the card names it" for kind in ("images", "masks")]
 
 
 def test_a_mask_that_is_all_target_is_found(card: Card, folder: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card
+from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card, read_digests
 from bench.data.catalogue.splits import known_names
+from bench.data.importing import write_lists
 from bench.data.importing.write_lists import add_split
 from bench.errors import DataError
 
@@ -45,6 +46,20 @@ def test_a_second_split_leaves_the_first_the_default(cards: Path) -> None:
     card = read_card(cards / "IRDST")
     assert tuple(card.splits) == ("own", "other.1")
     assert card.default_split == "own"
+
+
+@pytest.mark.parametrize("kinds", [("images", "masks"), ("masks",)])
+def test_digests_are_of_all_files_or_of_masks_where_they_are_alone(
+    kinds: tuple[str, ...], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in {"images", "masks"} - set(kinds):
+        shutil.rmtree(made / "IRSTD-1k" / kind)
+    (tmp_path / "cards/IRSTD-1k").mkdir(parents=True)
+    monkeypatch.setattr(write_lists, "datasets_root", lambda: tmp_path / "cards")
+    write_lists.write_digests("IRSTD-1k", made)
+    digests = read_digests(tmp_path / "cards/IRSTD-1k/digests.tsv")
+    assert list(digests) == [f"{kind}/XDU{number}" for kind in kinds for number in range(3)]
+    assert {digest.size for digest in digests.values()} == {(20, 30)}
 
 
 def test_lists_that_share_an_image_are_refused_and_nothing_is_written(cards: Path) -> None:
