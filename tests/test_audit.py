@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import importlib
 import json
@@ -627,6 +628,30 @@ def test_what_the_readmes_print_is_found() -> None:
     assert (found.lines, found.lines_checked, len(found.rows)) == (210, 175, 210)
     silent = {row.row for row in found.rows if not row.is_checked}
     assert silent <= {row for f in found.findings if f.severity == "not checked" for row in f.rows}
+
+
+@pytest.mark.parametrize(
+    ("source", "wholes", "by_chance"),
+    [
+        ("GrokCV/DRPCA-Net", {"NUAA-SIRST": 22, "NUDT-SIRST": 25, "IRSTD-1k": 23, "SIRST-Aug": 24}, 38.95),
+        ("fengyiwu98/RPCANet", {"NUAA-SIRST": 0, "NUDT-SIRST": 1, "IRSTD-1k": 0, "SIRST-Aug": 2}, 3.92),
+    ],
+)
+def test_false_alarms_of_drpca_net_are_millionths_of_all_pixels_and_those_of_rpcanet_are_not(
+    source: str, wholes: dict[str, int], by_chance: float
+) -> None:
+    """Whole numbers of pixels at 256 x 256; by chance there would be as many as the digits are wide, in pixels."""
+    images = {"NUAA-SIRST": 86, "NUDT-SIRST": 664, "IRSTD-1k": 201, "SIRST-Aug": 545}
+    found, expected = dict.fromkeys(images, 0), Fraction(0)
+    for row in csv.DictReader((FOLDER / "other_readmes_long.csv").read_text(encoding="utf-8").splitlines()):
+        if row["source_repo"] == source:
+            number, dataset = read_number(row["Fa_as_printed"]), read_dataset(row["tested_on"]).name
+            assert number is not None
+            pixels = images[dataset] * 256 * 256
+            found[dataset] += bool(number.rounded.scaled(Fraction(1, 10**6)).wholes(pixels))
+            expected += min(Fraction(1), number.step * pixels / 10**6)
+    assert found == wholes
+    assert float(expected) == pytest.approx(by_chance, abs=0.005)  # two decimals
 
 
 # The command
