@@ -79,9 +79,9 @@ def beyond_v1(names: Sequence[str], card: Card) -> tuple[str, ...]:
 
 
 ListKey = tuple[str, str, str]
-Rule = Callable[[Sequence[str], Card], tuple[str, ...]]
+ListRule = Callable[[Sequence[str], Card], tuple[str, ...]]
 
-DERIVED: Mapping[ListKey, tuple[ListKey, Rule]] = {
+DERIVED: Mapping[ListKey, tuple[ListKey, ListRule]] = {
     ("SIRST-v2", "target-free", "test"): (("SIRST-v2", "full", "test"), target_free),
     ("SIRST-v2", "beyond-v1", "test"): (("SIRST-v2", "full", "test"), beyond_v1),
 }
