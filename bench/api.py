@@ -69,6 +69,7 @@ def run_suite(
     suite: str | Path | Suite,
     *,
     data: Path | str | None = None,
+    weights: Path | str | None = None,
     runs: Path | str = "runs",
     device: str = "cpu",
     executor: str = "local",
@@ -88,6 +89,7 @@ def run_suite(
     Args:
         suite: a name, a TOML file, or a `Suite`.
         data: folder that holds <NAME>/images and <NAME>/masks; default ./data where there is one.
+        weights: folder of published checkpoints; default $DFINET_BENCH_WEIGHTS, else ./weights where there is one.
         runs: folder that takes the results.
         device: cpu or cuda.
         executor: the name of a registered executor.
@@ -105,7 +107,7 @@ def run_suite(
             result with `status="failed"` and raises nothing.
     """
     from bench.run.executor import find_executor
-    from bench.run.preflight import check_jobs, read_images, with_leaks
+    from bench.run.preflight import check_jobs, check_weights, read_images, with_leaks
     from bench.store.files import write_manifest
     from bench.store.mlflow_tracker import Mirror, open_tracker
     from bench.suites.expand import expand, manifest_of
@@ -124,7 +126,8 @@ def run_suite(
         device="cuda" if on.type == "cuda" else "cpu",
     )
     check_jobs(jobs)
-    session = open_session(Path(runs), data, device=on, progress=progress)
+    session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
+    check_weights(jobs, session.workspace.weights)
     read_images(jobs, session)
     jobs = with_leaks(jobs, session, allowed=described.allow_leak)
     session.tracker = Mirror(open_tracker(mlflow))
@@ -235,7 +238,7 @@ def report(
     *,
     source: Path | str = "runs",
     out: Path | str | None = None,
-    mixed: str = "refuse",
+    mixed: str = "",
     columns: Sequence[str] = (),
     plugins: Iterable[Path | str] = (),
     mlflow: str | None = MLFLOW_OFF,
@@ -245,7 +248,7 @@ def report(
     Args:
         source: folder of results.
         out: folder for the report; default reports-out/SUITE.
-        mixed: "refuse" or "mark" tables that would mix splits or scorings.
+        mixed: "refuse" or "mark" tables that would mix splits or scorings; default as the suite says.
         columns: metric ids of the tables' columns; default those of the suite.
         plugins: Python files that register metrics.
         mlflow: as in `run_suite`.
@@ -286,19 +289,33 @@ def open_device(name: str) -> torch.device:
 
 def data_folder(given: Path | str | None) -> Path | None:
     """The folder of datasets: the given one, else $DFINET_BENCH_DATA, else ./data where there is one."""
-    named = given if given is not None else os.environ.get("DFINET_BENCH_DATA")
+    return _folder(given, "DFINET_BENCH_DATA", Path("data"))
+
+
+def weights_folder(given: Path | str | None) -> Path | None:
+    """The folder of checkpoints: the given one, else $DFINET_BENCH_WEIGHTS, else ./weights where there is one."""
+    return _folder(given, "DFINET_BENCH_WEIGHTS", Path("weights"))
+
+
+def _folder(given: Path | str | None, variable: str, usual: Path) -> Path | None:
+    named = given if given is not None else os.environ.get(variable)
     if named:
         return Path(named)
-    return Path("data") if Path("data").is_dir() else None
+    return usual if usual.is_dir() else None
 
 
 def open_session(
-    runs: Path, data: Path | str | None, *, device: torch.device, progress: Progress | None = None
+    runs: Path,
+    data: Path | str | None,
+    *,
+    weights: Path | str | None = None,
+    device: torch.device,
+    progress: Progress | None = None,
 ) -> Session:
     """A session of experiments whose results go to `runs`."""
     from bench.run.workspace import Session, Workspace
 
-    workspace = Workspace.open(runs, data=data_folder(data), device=device)
+    workspace = Workspace.open(runs, data=data_folder(data), weights=weights_folder(weights), device=device)
     return Session(workspace, progress=progress or Silent())
 
 

@@ -23,6 +23,9 @@ Matching = Literal["greedy-raster", "nearest", "optimal", "overlap-priority", "o
 Setting = bool | int | float | str
 Config = tuple[tuple[str, Setting], ...]
 
+Mixed = Literal["refuse", "mark"]
+"""What becomes of a table that would mix rules on one dataset: none is made, or each of its rows is marked."""
+
 SCHEMA_VERSION = 1
 
 TUNED = "best"
@@ -316,12 +319,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights somebody else made, by the digest of their file. Stands where a training would."""
+    """Weights somebody else made, by the digest of their file. Stands where a training would.
+
+    Attributes:
+        path: the file, where the suite gives it.
+        name: of a published checkpoint in bench/weights/catalogue.toml, whose file is looked for; otherwise empty.
+        learnt_from: its training lists, as far as they are known.
+    """
 
     model: str
     sha256: str
     config: Config = ()
     path: str = field(default="", metadata={"key": False})
+    name: str = field(default="", metadata={"key": False})
+    learnt_from: tuple[ImageList, ...] = field(default=(), metadata={"key": False})
 
 
 @dataclass(frozen=True)
@@ -381,7 +392,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Reported:
-    """A published number with the rules and source it was published under."""
+    """A published number with the rules and source it was published under.
+
+    Attributes:
+        weights: name of the published checkpoint that it is of, where that is known here; otherwise empty.
+    """
 
     dataset: str
     split: str
@@ -390,6 +405,7 @@ class Reported:
     source: str
     rules: str = ""
     note: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)

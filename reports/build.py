@@ -10,6 +10,7 @@ from typing import TypeGuard, get_args
 from bench.errors import LatexError, RequestError
 from bench.metrics.registry import MetricInfo
 from bench.store.files import Manifest, write_text
+from bench.types import Mixed
 from reports.columns import chosen_metrics
 from reports.figures.figure import CaptionedFigure, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
@@ -18,7 +19,7 @@ from reports.render.latex import table_to_latex
 from reports.render.latex_document import FigureFile, compile_document, document, has_pdflatex
 from reports.results.entries import Entry, plain_entries, read_suite, to_frame
 from reports.results.image_counts import Counted, missing_counts, read_counted
-from reports.table import Mixed, Table
+from reports.table import Table
 from reports.tables.ablation import ablation_tables
 from reports.tables.comparison import comparison_table
 from reports.tables.cross_dataset import cross_table
@@ -65,7 +66,7 @@ class FigureFiles:
 
 
 def build_report(
-    root: Path, suite: str, *, out: Path, compile_pdf: bool = True, mixed: str = "refuse", columns: Sequence[str] = ()
+    root: Path, suite: str, *, out: Path, compile_pdf: bool = True, mixed: str = "", columns: Sequence[str] = ()
 ) -> Report:
     """Write the report of a suite's last run.
 
@@ -73,7 +74,7 @@ def build_report(
         root: folder of results, with `suites/<suite>.json` in it.
         out: takes index.html, every table as .tex, .csv and .md, results.csv, report.tex, report.pdf and figures/.
         compile_pdf: whether to run pdflatex, if it is installed.
-        mixed: `refuse` or `mark`: what to do with a table that would mix rules on one dataset.
+        mixed: `refuse` or `mark`: what to do with a table that would mix rules on one dataset; default the suite's.
         columns: metric ids of the tables' columns; default those of the suite.
 
     Raises:
@@ -82,9 +83,10 @@ def build_report(
         MixedRulesError: if a table would mix rules on one dataset and `mixed` is `refuse`.
         TableError: if one label stands for several experiments.
     """
+    manifest, entries = read_suite(root, suite)
+    mixed = mixed or manifest.mixed
     if not _is_mixed(mixed):
         raise RequestError(f"mixed is {mixed!r}, expected refuse or mark")
-    manifest, entries = read_suite(root, suite)
     plain = plain_entries(entries)
     scores = [entry.scored.scores for entry in entries if entry.scored]
     metrics = chosen_metrics(tuple(columns) or manifest.columns, scores)
@@ -186,7 +188,7 @@ def _plain_words(entries: Sequence[Entry]) -> str:
     """Addition to titles if the tables hold only a part of the suite's rows; empty if they hold all."""
     parts = {
         "clean images": any(entry.row.corruption for entry in entries),
-        "trained and tested on one dataset": any(entry.row.is_transferred for entry in entries),
+        "trained and tested on one dataset": len({entry.row.is_transferred for entry in entries}) > 1,
     }
     words = [word for word, is_needed in parts.items() if is_needed]
     return f": {', '.join(words)}" if words else ""

@@ -8,7 +8,6 @@ from typing import Literal
 
 from reports.columns import Column
 
-Mixed = Literal["refuse", "mark"]
 Rank = Literal["", "best", "second"]
 Badge = Literal["", "reproduced", "not reproduced", "not run"]
 

@@ -67,7 +67,8 @@ data_app.command()(data_reports.leaks)
 data_app.command()(data_reports.stats)
 app.add_typer(data_app, name="data")
 
-weights_app = typer.Typer(no_args_is_help=True, help="Import published weights.")
+weights_app = typer.Typer(no_args_is_help=True, help="Fetch and import published weights.")
+weights_app.command("fetch")(weights.fetch_weights_)
 weights_app.command("import")(weights.import_weights_)
 app.add_typer(weights_app, name="weights")
 

@@ -16,6 +16,7 @@ from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.scorings import all_scorings, describe_rules
 from bench.registry import unknown
 from bench.suites.suite import load_suite, suite_names
+from bench.weights.catalogue import weights_catalogue
 
 CatalogueRows = list[dict[str, str | int]]
 
@@ -46,6 +47,22 @@ def list_models() -> CatalogueRows:
             "cite": info.cite,
         }
         for info in infos
+    ]
+
+
+def list_weights() -> CatalogueRows:
+    """Every published checkpoint that suites can name, with what it has learnt from and where it is to be had."""
+    return [
+        {
+            "name": one.name,
+            "model": one.model,
+            "learnt from": ", ".join(one.learnt_from) or "not known",
+            "licence": one.licence,
+            "remark": one.remark,
+            "SHA-256": one.sha256,
+            "page": one.page,
+        }
+        for one in weights_catalogue().values()
     ]
 
 
@@ -167,6 +184,7 @@ def list_scorings() -> CatalogueRows:
 
 LISTS: Mapping[str, Callable[[], CatalogueRows]] = {
     "models": list_models,
+    "weights": list_weights,
     "datasets": list_datasets,
     "layouts": list_layouts,
     "suites": list_suites,

@@ -17,6 +17,10 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that holds <NAME>/images and <NAME>/masks.", envvar="DFINET_BENCH_DATA"),
 ]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Folder of published checkpoints.", envvar="DFINET_BENCH_WEIGHTS"),
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that takes the results.")]
 PluginOption = Annotated[
     list[Path] | None,

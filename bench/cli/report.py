@@ -16,8 +16,8 @@ def report_command(
     source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
     to: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default reports-out/SUITE.")] = None,
     mixed: Annotated[
-        str, typer.Option(help="refuse or mark: what to do with a table that would mix splits or scorings.")
-    ] = "refuse",
+        str, typer.Option(help="refuse or mark a table that would mix splits or scorings; default as the suite says.")
+    ] = "",
     columns: ColumnsOption = None,
     plugin: PluginOption = None,
     mlflow: UriOption = None,

@@ -11,7 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.cli.console import ProgressBar, err, format_score, out
-from bench.cli.options import DEFAULT_RUNS, FAILED, DataOption, JsonOption, PluginOption, RunsOption, UriOption
+from bench.cli.options import (
+    DEFAULT_RUNS,
+    FAILED,
+    DataOption,
+    JsonOption,
+    PluginOption,
+    RunsOption,
+    UriOption,
+    WeightsOption,
+)
 
 if TYPE_CHECKING:
     from bench.suites.expand import Job
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 def run(
     suite: Annotated[str, typer.Argument(help="A suite's name, or a TOML file.")],
     data: DataOption = None,
+    weights: WeightsOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     executor: Annotated[str, typer.Option(help="local.")] = "local",
     set_: Annotated[
@@ -58,6 +68,7 @@ def run(
     outcome = run_suite(
         suite,
         data=data,
+        weights=weights,
         runs=runs,
         device=device,
         executor=executor,

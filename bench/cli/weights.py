@@ -1,4 +1,4 @@
-"""The command `weights import`: convert a published checkpoint."""
+"""The commands `weights import`, which converts a published checkpoint, and `weights fetch`, which downloads one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.console import out
-from bench.cli.options import JsonOption, PluginOption
+from bench.cli.options import JsonOption, PluginOption, WeightsOption
 
 if TYPE_CHECKING:
     from bench.run.import_weights import Imported
@@ -42,6 +42,19 @@ def import_weights_(
         out.print_json(json.dumps(asdict(made), default=str))
         return
     show_converted(made)
+
+
+def fetch_weights_(
+    name: Annotated[list[str], typer.Argument(help="Published checkpoints, as list weights names them.")],
+    weights: WeightsOption = None,
+) -> None:
+    """Download published checkpoints into the folder of weights, and verify their SHA-256."""
+    from bench.run.fetch_weights import fetch_weights
+    from bench.weights.catalogue import published_weights
+
+    for wanted in [published_weights(each) for each in name]:
+        path = fetch_weights(wanted, weights or Path("weights"))
+        out.print(f"{wanted.name}: {path}, licence of its repository: {wanted.licence}", markup=False, soft_wrap=True)
 
 
 def show_converted(made: Imported) -> None:

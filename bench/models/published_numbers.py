@@ -22,8 +22,11 @@ FOLDER = Path(__file__).parents[1] / "published"
 README = "basicirstd_readme_table.csv"
 README_BEFORE = "basicirstd_readme_table_before_fa_fix_a46bffd.csv"
 OTHER_READMES = "other_readmes_long.csv"
+LESPS = "lesps_table1.csv"
 
 NOT_STATED = "not stated"
+
+CENTROID_PD = "Pd/centroid-3px"
 
 COLUMNS = {
     "IoU_pct": "IoU/pooled",
@@ -31,7 +34,7 @@ COLUMNS = {
     "F1_pct": "F1/pooled",
     "precision": "Precision/pooled",
     "recall": "Recall/pooled",
-    "Pd_pct": "Pd/centroid-3px",
+    "Pd_pct": CENTROID_PD,
 }
 """Column of a table to metric. F1 is pooled, for it is 2 IoU / (1 + IoU) wherever both are printed."""
 
@@ -62,8 +65,8 @@ DATASETS = {
 METHODS: dict[str, tuple[str, ...]] = {
     "DFINet": (),
     "FANet": (),
-    "ACM": ("ACM",),
-    "ALCNet": ("ALCNet",),
+    "ACM": ("ACM", "ACM (full)", "ACM (centroid)", "ACM (coarse)"),
+    "ALCNet": ("ALCNet", "ALCNet (full)", "ALCNet (centroid)", "ALCNet (coarse)"),
     "DNANet": ("DNANet", "DNA-Net", "DNANet-ResNet-18", "DNANet-ResNet-18 (released weights)"),
     "UIU-Net": ("UIU-Net", "UIUNet"),
     "RDIAN": ("RDIAN",),
@@ -127,7 +130,25 @@ STRANGERS = frozenset(
 )
 """Methods of the tables that this project has not."""
 
+WEIGHTS: Mapping[tuple[str, ...], str] = {
+    (LESPS, "ACM (full)"): "LESPS-ACM-full",
+    (LESPS, "ACM (centroid)"): "LESPS-ACM-centroid",
+    (LESPS, "ACM (coarse)"): "LESPS-ACM-coarse",
+    (LESPS, "ALCNet (full)"): "LESPS-ALCNet-full",
+    (LESPS, "ALCNet (centroid)"): "LESPS-ALCNet-centroid",
+    (LESPS, "ALCNet (coarse)"): "LESPS-ALCNet-coarse",
+    (OTHER_READMES, "RPCANet", "SIRST"): "RPCANet-SIRST",
+    (OTHER_READMES, "RPCANet", "NUDT-SIRST"): "RPCANet-NUDT",
+    (OTHER_READMES, "RPCANet", "IRSTD-1K"): "RPCANet-1K",
+    (OTHER_READMES, "RPCANet", "SIRST-Aug"): "RPCANet-SIRST-Aug",
+}
+"""File, printed name and, where a file has several, test set to the published checkpoint that the numbers are of."""
+
 VARIANTS = {
+    "ACM (centroid)": "trained on one point a target, its centroid",
+    "ACM (coarse)": "trained on one point a target, anywhere on it",
+    "ALCNet (centroid)": "trained on one point a target, its centroid",
+    "ALCNet (coarse)": "trained on one point a target, anywhere on it",
     "DNANet-ResNet-18": "backbone ResNet-18",
     "DNANet-ResNet-18 (released weights)": "backbone ResNet-18, released weights",
     "AGPCNet+ResNet18": "backbone ResNet-18",
@@ -151,9 +172,12 @@ class ReportedTable:
     Attributes:
         source: repository and commit; empty where the rows name their own.
         split: whose lists it was tested on, where they are known to be those of a split here.
+        splits: dataset to the same, where it differs between datasets.
         rules: this project's protocol where the source really used its rules, otherwise a short name of its own.
-        fa: the metric that its false-alarm rate, printed in 1e-6, is; empty where no unit is stated, so that the rate
-            cannot be told as a fraction and is left out.
+        pd: the metric that its Pd is.
+        fa: the metric that its false-alarm rate is; empty where no unit is known, so that the rate cannot be told as a
+            fraction and is left out.
+        fa_unit: of its false-alarm rate, as a power of ten.
         unit: of its other numbers, as a power of ten.
         only_fa: whether everything else stands in a newer table as well.
         notes: metric to what a reader has to know of it.
@@ -162,23 +186,31 @@ class ReportedTable:
 
     source: str = ""
     split: str = NOT_STATED
+    splits: Mapping[str, str] = field(default_factory=dict)
     rules: str = NOT_STATED
+    pd: str = CENTROID_PD
     fa: str = ""
+    fa_unit: int = -6
     unit: int = -2
     only_fa: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
     left_out: str = ""
 
 
-UNKNOWN_DISTANCE = {"Pd/centroid-3px": "matching distance not stated"}
+UNKNOWN_DISTANCE = {CENTROID_PD: "matching distance not stated"}
 
 SOURCE_TABLES = {
-    README: ReportedTable("XinyiYing/BasicIRSTD README at 95650c3", "basicirstd", "basicirstd", "Fa/unmatched-area"),
+    README: ReportedTable(
+        "XinyiYing/BasicIRSTD README at 95650c3", "basicirstd", rules="basicirstd", fa="Fa/unmatched-area"
+    ),
+    LESPS: ReportedTable(
+        "XinyiYing/LESPS Figs/table1.jpg at 9292bba", "basicirstd", rules="lesps", fa="Fa/unmatched-area"
+    ),
     README_BEFORE: ReportedTable(
         "XinyiYing/BasicIRSTD README at a46bffd",
         "basicirstd",
-        "basicirstd",
-        EQUAL_AREA_OVER_PIXELS,
+        rules="basicirstd",
+        fa=EQUAL_AREA_OVER_PIXELS,
         only_fa=True,
         notes={EQUAL_AREA_OVER_PIXELS: f"{LOST_ALARMS}; the same weights as at 95650c3"},
     ),
@@ -187,10 +219,16 @@ SOURCE_TABLES = {
     ),
     "basicirstd_train_logs_2023.csv": ReportedTable(left_out="the README at a46bffd prints the same numbers, rounded"),
     "basicirstd_params_file.csv": ReportedTable(left_out="parameters and FLOPs are no scores"),
-    "YeRen123455/Infrared-Small-Target-Detection": ReportedTable("", "basicirstd", "dnanet", EQUAL_AREA),
+    "YeRen123455/Infrared-Small-Target-Detection": ReportedTable("", "basicirstd", rules="dnanet", fa=EQUAL_AREA),
     "xdFai/SCTransNet": ReportedTable(rules="sctransnet", fa=EQUAL_AREA),
     "Lliu666/MSHNet": ReportedTable(rules="mshnet", fa=EQUAL_AREA),
-    "fengyiwu98/RPCANet": ReportedTable(rules="rpcanet", notes=UNKNOWN_DISTANCE),
+    "fengyiwu98/RPCANet": ReportedTable(
+        splits={"NUAA-SIRST": "sirst-v1", "NUDT-SIRST": "basicirstd"},
+        rules="rpcanet",
+        pd="Pd/overlap",
+        fa="Fa/background-pixels",
+        fa_unit=-5,
+    ),
     "GrokCV/DRPCA-Net": ReportedTable(rules="drpcanet", notes=UNKNOWN_DISTANCE),
     "GrokCV/SeRankDet": ReportedTable(rules="serankdet"),
     "Tianfang-Zhang/AGPCNet": ReportedTable(rules="agpcnet", unit=0),
@@ -201,8 +239,7 @@ SOURCE_TABLES = {
 CLASSICAL = ReportedTable(
     SOURCE_TABLES[README].source,
     "basicirstd",
-    NOT_STATED,
-    EQUAL_AREA_OVER_PIXELS,
+    fa=EQUAL_AREA_OVER_PIXELS,
     notes={
         EQUAL_AREA_OVER_PIXELS: "not made again when the rule of false alarms was corrected: counted by the older "
         "rule, which is known to be too low, or by one that is not stated"
@@ -279,7 +316,11 @@ def _rows(file: str) -> Iterator[Printed]:
         reason = _why_left_out(row, printed, table) or (
             "the README at 95650c3 prints the same row" if tuple(row.values()) in corrected else ""
         )
-        yield replace(printed, left_out=reason) if reason else replace(printed, numbers=_numbers(row, table))
+        yield (
+            replace(printed, left_out=reason)
+            if reason
+            else replace(printed, numbers=_numbers(row, table, weights=_weights(file, row)))
+        )
 
 
 def _table(file: str, row: PrintedRow) -> ReportedTable:
@@ -300,19 +341,28 @@ def _tested_on(row: PrintedRow) -> str:
     return row.get("tested_on") or row["dataset"]
 
 
-def _numbers(row: PrintedRow, table: ReportedTable) -> tuple[Reported, ...]:
+def _weights(file: str, row: PrintedRow) -> str:
+    """Name of the published checkpoint that a row's numbers are of; empty where none is known."""
+    keys = ((file, row["method"]), (file, row["method"], _tested_on(row)))
+    return next((WEIGHTS[key] for key in keys if key in WEIGHTS), "")
+
+
+def _numbers(row: PrintedRow, table: ReportedTable, *, weights: str) -> tuple[Reported, ...]:
     """Every score of one row, each with the notes that concern it."""
     dataset = DATASETS[_tested_on(row)]
     source = table.source or f"{row['source_repo']} README at {row['commit']}"
     found = {} if table.only_fa else {m: float(f"{row[c]}e{table.unit}") for c, m in COLUMNS.items() if row.get(c)}
     rate = next((row[column] for column in FA_COLUMNS if row.get(column)), "")
+    if CENTROID_PD in found and table.pd != CENTROID_PD:
+        found = {table.pd if metric == CENTROID_PD else metric: value for metric, value in found.items()}
     if table.fa and rate:
-        found[table.fa] = float(f"{rate}e-6")
+        found[table.fa] = float(f"{rate}e{table.fa_unit}")
     general = tuple(_row_notes(row, dataset))
     special = {EQUAL_AREA: LOST_ALARMS, **_contradiction(found), **table.notes}
     notes = {metric: "; ".join(filter(None, (*general, special.get(metric, "")))) for metric in found}
+    split = table.splits.get(dataset, table.split)
     return tuple(
-        Reported(dataset, table.split, metric, value, source, table.rules, notes[metric])
+        Reported(dataset, split, metric, value, source, table.rules, notes[metric], weights)
         for metric, value in found.items()
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from bench.types import (
     Training,
     Weights,
 )
+from bench.weights.catalogue import existing_weights, published_weights
 from bench.weights.load import load_model, weights_digest
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ def obtain_weights(job: Job, session: Session) -> tuple[Segmenter, Trained | Non
     if isinstance(weights, Method):
         return obtain_detector(weights, session), None
     if isinstance(weights, Weights):
-        return _given_weights(weights, channels=job.experiment.input.channels).to(session.device), None
+        folder, channels = session.workspace.weights, job.experiment.input.channels
+        return _given_weights(weights, folder, channels=channels).to(session.device), None
     trained = train_once(weights, session)
     return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(session.device), trained
 
@@ -144,8 +146,8 @@ def obtain_detector(method: Method, session: Session) -> Detector:
     return detector
 
 
-def _given_weights(weights: Weights, *, channels: int) -> Segmenter:
-    path = Path(weights.path)
+def _given_weights(weights: Weights, folder: Path | None, *, channels: int) -> Segmenter:
+    path = existing_weights(published_weights(weights.name), folder) if weights.name else Path(weights.path)
     found = weights_digest(path)
     if found != weights.sha256:
         raise RequestError(
@@ -234,8 +236,14 @@ def tuned_settings(network: Segmenter) -> dict[str, float]:
 
 
 def model_info(job: Job) -> ModelInfo:
-    """The model's record with its published settings; the settings in use belong to the experiment."""
-    return find_models().get(job.row.model).info
+    """The model's record with its published settings; the settings in use belong to the experiment.
+
+    Of a published checkpoint it has the numbers that were published for this very checkpoint.
+    """
+    info, weights = find_models().get(job.row.model).info, job.experiment.weights
+    if not isinstance(weights, Weights) or not weights.name:
+        return info
+    return replace(info, reported=tuple(one for one in info.reported if one.weights == weights.name))
 
 
 def is_optimistic(job: Job) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bench.data.batches.augment import AUGMENTATIONS
 from bench.data.images.corruptions import parse_corruption
@@ -16,7 +17,8 @@ from bench.run.workspace import Session, Workspace
 from bench.store.files import read_result
 from bench.suites.expand import Job
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
-from bench.types import Config, Decoder, ImageList, Method, RunResult, Training
+from bench.types import Config, Decoder, ImageList, Method, RunResult, Training, Weights
+from bench.weights.catalogue import find_weights, published_weights
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -80,6 +82,8 @@ def _with_leak(job: Job, session: Session, *, allowed: bool) -> Job:
     experiment = job.experiment
     if (done := finished_result(job, session.workspace)) is not None:
         return replace(job, row=replace(job.row, leaked=max(done.leaked, job.row.leaked)))
+    if isinstance(experiment.weights, Weights):
+        return job  # what it learnt from is compared by lists and cards; its training images need not be here
     decoder = experiment.input.decoder
     compare = PixelComparison(lambda images: session.frames_of(images, decoder=decoder), known=session.digests)
     shared = {images: compare.shared(images, experiment.images) for images in learnt_from(experiment)}
@@ -100,6 +104,17 @@ def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
     if isinstance(weights, Method) and weights.images is not None:
         lists.append((weights.images, experiment.input.decoder))
     return lists
+
+
+def check_weights(jobs: Sequence[Job], folder: Path | None) -> None:
+    """Check that no file that bears a published checkpoint's name is another; one that is missing is no error here.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    named = {job.experiment.weights.name for job in jobs if isinstance(job.experiment.weights, Weights)}
+    for name in sorted(named - {""}):
+        find_weights(published_weights(name), folder)
 
 
 def is_done(job: Job, workspace: Workspace) -> bool:

@@ -25,6 +25,7 @@ class Workspace:
     Attributes:
         runs: folder that takes `<key>/`, `trainings/` and `suites/`.
         data: folder with one folder for each dataset; None where only generated images are used.
+        weights: folder that published checkpoints are looked for in; None where there is none.
         device: the processor that networks train, predict and are measured on.
         environment: versions, processor and commit at the start, whatever is committed in the meantime.
     """
@@ -33,12 +34,15 @@ class Workspace:
     data: Path | None
     device: torch.device
     environment: Mapping[str, Any]
+    weights: Path | None = None
 
     @classmethod
-    def open(cls, runs: Path, *, data: Path | None = None, device: torch.device | None = None) -> Workspace:
+    def open(
+        cls, runs: Path, *, data: Path | None = None, weights: Path | None = None, device: torch.device | None = None
+    ) -> Workspace:
         """A workspace with the environment as it is at this moment; default device the CPU."""
         on = device or torch.device("cpu")
-        return cls(runs, data, on, describe_environment(on))
+        return cls(runs, data, on, describe_environment(on), weights)
 
     def result_folder(self, key: str) -> Path:
         """The folder of the result with this key."""

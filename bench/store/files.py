@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, StoreError
 from bench.records import from_plain, to_plain
-from bench.types import SCHEMA_VERSION, Row, RunResult
+from bench.types import SCHEMA_VERSION, Mixed, Row, RunResult
 
 RESULT_FILE, ERROR_LOG = "result.json", "error.log"
 
@@ -154,6 +154,7 @@ class Manifest:
 
     Attributes:
         columns: metric ids of the tables' columns; empty for the default ones.
+        mixed: what a report does with a table that would mix rules on one dataset.
         unreached: by the row's key, why a run ended before it; empty where nothing ended early.
     """
 
@@ -163,6 +164,7 @@ class Manifest:
     limited: bool = False
     unreached: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    mixed: Mixed = "refuse"
     schema: int = SCHEMA_VERSION
 
 

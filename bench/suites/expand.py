@@ -68,13 +68,15 @@ def expand(
     try:
         for name in suite.columns:
             metric_info(name)  # raises for a typo before anything runs
-        protocol = PROTOCOLS.get(suite.protocol)
         for card in map(load_card, suite.datasets):
-            for row in suite.rows:
+            for row in (row for row in suite.rows if card.name in (row.datasets or suite.datasets)):
+                protocol = PROTOCOLS.get(row.protocol or suite.protocol)
+                splits = {**dict(protocol.splits), **suite.splits, **row.splits}
+                protocol = replace(protocol, splits=freeze_config(splits))
                 settings, changes = _parted({**suite.overrides, **row.overrides, **(overrides or {})})
                 info, built = info_of(row.model), replace(row, settings={**row.settings, **settings})
                 for source in _sources(suite, built, info):
-                    learnt = load_card(source) if source else card
+                    learnt = _normalising_card(row, load_card(source) if source else card)
                     rules = resolve_rules(protocol, learnt, info, overrides=changes)
                     rules = replace(rules, recipe=replace(rules.recipe, device=device))
                     plan = _Plan(
@@ -85,7 +87,7 @@ def expand(
                         rules=rules,
                         limit=limit or Limit(),
                         protocol=protocol,
-                        trained_on=source,
+                        trained_on=source or _checkpoint_source(suite, built),
                     )
                     jobs.extend(_jobs(plan, suite))
     except BenchError as error:
@@ -97,8 +99,22 @@ def expand(
 def _sources(suite: Suite, row: SuiteRow, info: ModelInfo) -> tuple[str, ...]:
     """The training datasets of a row, one after the other; empty for the test dataset itself, or for none at all."""
     settings = {**dict(info.config), **row.settings}
-    learns = row.weights is None and (info.recipe or settings.get("level") == TUNED)
+    learns = not row.is_given and (info.recipe or settings.get("level") == TUNED)
     return suite.trained_on if learns and suite.trained_on else ("",)
+
+
+def _checkpoint_source(suite: Suite, row: SuiteRow) -> str:
+    """The training dataset of a published checkpoint; empty if it is not known, or the suite names no training sets."""
+    lists = row.published.learnt_from if row.published is not None and suite.trained_on else ()
+    return lists[0].split("/")[0] if lists else ""
+
+
+def _normalising_card(row: SuiteRow, card: Card) -> Card:
+    """The card whose mean and deviation images are normalised with; a published checkpoint brings its own."""
+    given = row.published
+    if given is None or given.mean is None:
+        return card
+    return replace(card, mean=given.mean, std=given.std, statistics=f"of {given.name}'s training")
 
 
 def _parted(overrides: Mapping[str, Any]) -> tuple[dict[str, Setting], dict[str, Any]]:
@@ -154,7 +170,7 @@ class _Plan:
 
 def _jobs(plan: _Plan, suite: Suite) -> Iterator[Job]:
     """The clean test list and every corruption of it, seed by seed; without a seed where nothing is trained."""
-    is_trained = plan.row.weights is None and plan.info.recipe
+    is_trained = not plan.row.is_given and plan.info.recipe
     for seed in suite.seeds if is_trained else suite.seeds[:1]:
         clean = Experiment(
             weights=_weights(plan, seed),
@@ -189,6 +205,9 @@ def _job(plan: _Plan, experiment: Experiment, seed: int, *, leaked: int) -> Job:
 def _weights(plan: _Plan, seed: int) -> Training | Weights | Method:
     if not plan.info.recipe:
         return _method(plan)
+    if (given := plan.row.published) is not None:
+        lists = tuple(image_list(*path.split("/")) for path in given.learnt_from)
+        return Weights(plan.row.model, given.sha256, config=plan.config, name=given.name, learnt_from=lists)
     if plan.row.weights is not None:
         path = plan.row.weights
         return Weights(plan.row.model, sha256=_weights_digest(path), config=plan.config, path=str(path))
@@ -206,7 +225,7 @@ def _weights(plan: _Plan, seed: int) -> Training | Weights | Method:
 
 
 def _method(plan: _Plan) -> Method:
-    if plan.row.weights is not None:
+    if plan.row.is_given:
         raise SuiteError(
             f"{plan.row.label}: {plan.row.model} has no weights to be given; take 'weights' out of its row"
         )
@@ -248,4 +267,5 @@ def manifest_of(suite: Suite, jobs: Sequence[Job]) -> Manifest:
         rows=tuple(job.row for job in jobs),
         limited=any(job.experiment.is_limited for job in jobs),
         columns=suite.columns,
+        mixed=suite.mixed,
     )

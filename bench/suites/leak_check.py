@@ -39,7 +39,7 @@ def refuse(learnt: ImageList, tested: ImageList, shared: tuple[str, ...]) -> Non
 def count_leaked(experiment: Experiment) -> int:
     """Test images that the weights have learnt from, or that chose their epoch as if they were others.
 
-    Given weights do not say what they have learnt from: 0 of them is not a proof.
+    Given weights do not say what they have learnt from, nor do all published ones: 0 of them is not a proof.
     """
     return len({name for images in learnt_from(experiment) for name in shared_images(images, experiment.images)})
 
@@ -50,7 +50,9 @@ def learnt_from(experiment: Experiment) -> list[ImageList]:
     The list that chooses the epoch may be the test list itself: the protocol declares it, and results say optimistic.
     """
     weights = experiment.weights
-    seen = [] if isinstance(weights, Weights) or weights.images is None else [weights.images]
+    if isinstance(weights, Weights):
+        return list(weights.learnt_from)
+    seen = [] if weights.images is None else [weights.images]
     if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
         seen.append(weights.selection_images)
     return seen

@@ -7,6 +7,8 @@ seeds = [42]
 allow_leak = true                      # run although test images are learnt from; every table then says so
 corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
 columns = ["IoU/pooled", "AP/pixels"]   # metric ids of the tables' columns; default IoU, nIoU, F1, Pd and Fa
+mixed = "mark"                         # tables hold rows under different rules, each marked; default "refuse"
+splits = { NUAA-SIRST = "sirst-v1" }   # other splits than the protocol's
 trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 
 [set]                                  # replaces fields of the protocol's records
@@ -17,7 +19,11 @@ model = "DFINet"
 label = "DFINet (width 8)"             # default: the model's name
 settings = { width = 8 }               # the builder's arguments
 set = { "recipe.lr" = 1e-3, start = "zeros" }  # for this row alone
-weights = "dfinet.safetensors"         # given weights, relative to the suite's file; nothing is trained
+weights = "dfinet.safetensors"         # given weights, relative to the suite's file, or the name of a published
+                                       # checkpoint (dfinet-bench list weights); nothing is trained
+protocol = "lesps"                     # for this row alone, as are:
+datasets = ["synthetic"]               # some of the suite's
+splits = { synthetic = "bench" }
 """
 
 from __future__ import annotations
@@ -27,14 +33,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bench.data.images.corruptions import ALL, corruption_names
 from bench.errors import SuiteError, UnknownNameError
+from bench.records import fits
 from bench.registry import unknown
-from bench.types import (
-    Setting,
-)
+from bench.types import Mixed, Setting
+from bench.weights.catalogue import PublishedWeights, weights_catalogue
 
 SUITE_FIELDS = (
     "title",
@@ -45,21 +51,39 @@ SUITE_FIELDS = (
     "corruptions",
     "trained_on",
     "columns",
+    "mixed",
+    "splits",
     "set",
     "row",
 )
+ROW_FIELDS = ("model", "label", "settings", "set", "weights", "protocol", "datasets", "splits")
 SUITE_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class SuiteRow:
-    """One network of a suite, with what is particular to it."""
+    """One network of a suite, with what is particular to it.
+
+    Attributes:
+        weights: file of given weights.
+        published: the published checkpoint that stands in its place.
+        protocol, datasets, splits: its own; empty for the suite's.
+    """
 
     model: str
     label: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
+    published: PublishedWeights | None = None
+    protocol: str = ""
+    datasets: tuple[str, ...] = ()
+    splits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_given(self) -> bool:
+        """True if its weights are given, so that nothing is trained."""
+        return self.weights is not None or self.published is not None
 
 
 @dataclass(frozen=True)
@@ -71,6 +95,8 @@ class Suite:
         trained_on: what each row that learns anything learns from, one after the other; empty: each dataset from its
             own training list.
         columns: metric ids of the tables' columns; empty for the default ones.
+        mixed: what a report does with a table that would mix rules on one dataset.
+        splits: dataset to split, where it is not the protocol's.
     """
 
     name: str
@@ -84,6 +110,8 @@ class Suite:
     corruptions: tuple[str, ...] = ("",)
     trained_on: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    mixed: Mixed = "refuse"
+    splits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,8 +169,13 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         corruptions=_corruptions(content),
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
         columns=_items(content, "columns", str) if "columns" in content else (),
+        mixed=_mixed(content),
+        splits=_splits(content),
     )
     labels = [row.label for row in suite.rows]
+    for row in suite.rows:
+        if absent := [name for name in row.datasets if name not in suite.datasets]:
+            raise SuiteError(f"row {row.label!r}: dataset {absent[0]!r} is none of the suite's; add it to 'datasets'")
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise SuiteError(f"two rows are labelled {twice[0]!r}; give each its own label")
     return suite
@@ -151,16 +184,38 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
 def _row_from(row: Any, *, folder: Path) -> SuiteRow:
     if not isinstance(row, dict):
         raise SuiteError(f"found row = {row!r}, expected [[row]] tables")
-    _refuse_unknown(row, ("model", "label", "settings", "set", "weights"), where="row")
+    _refuse_unknown(row, ROW_FIELDS, where="row")
     model = _typed(row, "model", str)
     weights = _typed(row, "weights", str, default="")
+    published = weights_catalogue().get(weights)
+    if published is not None and published.model != model:
+        raise SuiteError(f"weights {weights!r} are of {published.model}, not of model {model!r}")
     return SuiteRow(
         model=model,
         label=_typed(row, "label", str, default=model),
         settings=read_settings(row),
         overrides=_typed(row, "set", dict, default={}),
-        weights=folder / weights if weights else None,
+        weights=folder / weights if weights and published is None else None,
+        published=published,
+        protocol=_typed(row, "protocol", str, default=""),
+        datasets=_items(row, "datasets", str) if "datasets" in row else (),
+        splits=_splits(row),
     )
+
+
+def _splits(content: Mapping[str, Any]) -> dict[str, str]:
+    splits: dict[str, str] = _typed(content, "splits", dict, default={})
+    for name in splits:
+        _typed(splits, name, str)
+    return splits
+
+
+def _mixed(content: Mapping[str, Any]) -> Mixed:
+    found = content.get("mixed", "refuse")
+    if not fits(found, Mixed):
+        raise SuiteError(f"'mixed' is {found!r}, expected {' or '.join(get_args(Mixed))}")
+    word: Mixed = found
+    return word
 
 
 def read_settings(row: Mapping[str, Any]) -> dict[str, Setting]:
@@ -219,18 +274,27 @@ def restricted(
 ) -> Suite:
     """The suite on other datasets, corruptions and training sets than its own, where any are given.
 
-    Of a suite with training sets, other datasets become these as well, unless others are given.
+    Of a suite with training sets, other datasets become these as well, unless others are given. Rows that have
+    datasets of their own keep those that are left, and rows without any are left out.
 
     Raises:
-        SuiteError: with suggestions, when there is no such corruption.
+        SuiteError: with suggestions, when there is no such corruption; or when no row is left.
     """
     sources = trained_on or (datasets if suite.trained_on else ()) or suite.trained_on
     try:
         names = corruption_names(corruptions) if corruptions else suite.corruptions
     except UnknownNameError as error:
         raise SuiteError(f"--corruption: {error}") from None
+    left = [
+        replace(row, datasets=tuple(name for name in row.datasets if name in datasets)) if datasets else row
+        for row in suite.rows
+        if not datasets or not row.datasets or set(row.datasets) & set(datasets)
+    ]
+    if not left:
+        raise SuiteError(f"suite {suite.name}: no row is of {', '.join(datasets)}, each has datasets of its own")
     return replace(
         suite,
+        rows=tuple(left),
         datasets=tuple(dict.fromkeys(datasets or suite.datasets)),
         corruptions=names,
         trained_on=tuple(dict.fromkeys(sources)),

@@ -9,13 +9,13 @@ import numpy as np
 from bench.arrays import FloatArray
 from bench.data.images.corruptions import SEVERITIES
 from bench.metrics.registry import MetricInfo
+from bench.types import Mixed
 from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
 from reports.plots.heatmap import HeatMap, Scale, heatmap_figure
 from reports.plots.levels import levels_figure
 from reports.results.entries import Entry
 from reports.results.groups import datasets_of
-from reports.table import Mixed
 from reports.tables.by_condition import (
     CorruptedRow,
     Transferred,

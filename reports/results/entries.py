@@ -92,8 +92,19 @@ class Entry:
 
 
 def plain_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries on clean test images with weights of the same dataset; the others have tables of their own."""
-    return tuple(entry for entry in entries if entry.is_plain)
+    """The entries on clean test images with weights of the same dataset; the others have tables of their own.
+
+    Of a suite that tests everything elsewhere it is all on clean images, each under a label that names what it learnt
+    from.
+    """
+    return tuple(entry for entry in entries if entry.is_plain) or tuple(
+        by_title(entry) for entry in entries if not entry.row.corruption
+    )
+
+
+def by_title(entry: Entry) -> Entry:
+    """The entry with what it learnt from in its label, where that is another dataset."""
+    return replace(entry, row=replace(entry.row, label=entry.row.title, trained_on=""))
 
 
 def read_suite(root: Path, suite: str) -> tuple[Manifest, tuple[Entry, ...]]:
@@ -163,7 +174,9 @@ def _contradiction(row: Row, result: RunResult) -> str:
 def _learnt_from(experiment: Experiment) -> str:
     """Name of the dataset that the weights, or a detector's level, were learnt from; empty where it is not known."""
     weights = experiment.weights
-    return weights.images.dataset if not isinstance(weights, Weights) and weights.images else ""
+    if isinstance(weights, Weights):
+        return weights.learnt_from[0].dataset if weights.learnt_from else ""
+    return weights.images.dataset if weights.images else ""
 
 
 def one_line(text: str, *, limit: int = 240) -> str:

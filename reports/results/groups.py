@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import TableError
-from bench.types import RunResult
+from bench.types import Mixed, RunResult
 from reports.results.entries import Entry, same_but_seed
 from reports.results.same_rules import distinct_rules, refuse_mixing, rules_of
-from reports.table import Mixed
 
 
 @dataclass(frozen=True)

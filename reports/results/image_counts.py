@@ -17,12 +17,11 @@ from bench.metrics.registry import TABLES, Metric, MetricInfo, TableName, ordere
 from bench.metrics.significance import pair_images
 from bench.metrics.statistic import Statistic, Value
 from bench.store.files import load_arrays
-from bench.types import Scoring
+from bench.types import Mixed, Scoring
 from reports.columns import metrics_shown
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.results.same_rules import distinct_rules
-from reports.table import Mixed
 
 COUNTS_FILE = "counts.npz"
 OTHER_TABLES: Mapping[TableName, type[ErrorTable | ContrastTable]] = {"errors": ErrorTable, "contrast": ContrastTable}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.metrics.registry import MetricInfo
-from bench.types import Choice, Config
+from bench.types import Choice, Config, Mixed
 from reports.columns import Column, metrics_shown
 from reports.results.differences import Trait, differing_traits, differs, words_of_row
 from reports.results.entries import Entry, choose_cost
 from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.results.same_rules import rules_of
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, macs_sentence, signs
 from reports.tables.cells import COST_COLUMNS, absence, cost_cells, dataset_cells, values_of
 from reports.tables.comparison import RANKING

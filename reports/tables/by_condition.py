@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from bench.data.images.corruptions import CORRUPTIONS
 from bench.metrics.registry import MetricInfo
+from bench.types import Mixed
 from reports.columns import metrics_shown
-from reports.results.entries import Entry
+from reports.results.entries import Entry, by_title
 from reports.results.groups import Group, Rows, group_rows
-from reports.table import Cell, Mixed, Notes
+from reports.table import Cell, Notes
 from reports.tables.cells import metric_cell
 
 ROLES = ("IoU", "Pd", "Fa")
@@ -140,11 +141,6 @@ def transferred_methods(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Tran
 def line_label(entry: Entry) -> str:
     """`ACM, from NUAA-SIRST`; the label alone of what learns nothing."""
     return f"{entry.row.label}, from {entry.row.trained_on}" if entry.row.trained_on else entry.row.label
-
-
-def by_title(entry: Entry) -> Entry:
-    """The entry with what it learnt from in its label, where that is another dataset."""
-    return replace(entry, row=replace(entry.row, label=entry.row.title, trained_on=""))
 
 
 def matrix_metrics(entries: Sequence[Entry]) -> tuple[MetricInfo, ...]:

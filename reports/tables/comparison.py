@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from bench.errors import TableError
 from bench.metrics.registry import MetricInfo
+from bench.types import Mixed
 from reports.columns import Column, metrics_shown
 from reports.results.entries import Entry, choose_cost
 from reports.results.groups import datasets_of, group_rows
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, cost_sentence, signs
 from reports.tables.cells import COST_COLUMNS, cost_cells, dataset_cells
 from reports.tables.significance import ComparedTable, with_marks

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.metrics.registry import MetricInfo
+from bench.types import Mixed
 from reports.columns import Column
 from reports.results.entries import Entry
 from reports.results.groups import Rows, datasets_of
-from reports.table import LEAKED, Cell, Line, Mixed, Notes, Table
+from reports.table import LEAKED, Cell, Line, Notes, Table
 from reports.tables.ablation import change
 from reports.tables.by_condition import Transferred, matrix_metrics, transferred_methods
 from reports.tables.captions import all_notes, caption, signs

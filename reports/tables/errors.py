@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.metrics.registry import MetricInfo, metric_info
+from bench.types import Mixed
 from reports.columns import Column
 from reports.results.entries import Entry
 from reports.results.groups import Rows, datasets_of, group_rows
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, signs
 from reports.tables.cells import dataset_cells
 

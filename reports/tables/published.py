@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from bench.metrics.registry import MetricInfo
 from bench.types import Reported
 from reports.columns import FAMILIES, STANDARD_METRICS, Column
 from reports.table import BLANK, Cell, Line, Note, Notes, Table
-from reports.tables.published_matching import Comparison, Tolerance
+from reports.tables.published_matching import TOLERANCE, WEIGHTS_TOLERANCE, Comparison
 
 PublishedRow = list[Comparison]
 """Numbers that were published together: of one method and dataset, from one source, each metric once."""
@@ -29,14 +30,22 @@ def _published_rows(comparisons: Sequence[Comparison]) -> list[PublishedRow]:
     return rows
 
 
-def published_table(comparisons: Sequence[Comparison], *, tolerance: Tolerance | None = None) -> Table | None:
+def published_table(comparisons: Sequence[Comparison]) -> Table | None:
     """The published numbers of the suite's own splits and protocols beside ours; None where there are none."""
     judged = [found for found in comparisons if found.badge]
     if not judged:
         return None
+    bounds = [
+        *([f"the mean over seeds lies within {TOLERANCE}"] if not all(f.is_of_checkpoint for f in judged) else []),
+        *(
+            [f"the published checkpoint gives the number within {WEIGHTS_TOLERANCE}"]
+            if any(f.is_of_checkpoint for f in judged)
+            else []
+        ),
+    ]
     caption = (
         "Published numbers beside ours, on the same split under the same rules. "
-        f"✓ reproduced: the mean over seeds lies within {tolerance or Tolerance()}. ✗ not reproduced. "
+        f"✓ reproduced: {'; '.join(bounds)}. ✗ not reproduced. "
         "A dash: not run, for the reason noted."
     )
     texts = (Column("Dataset (split)", is_text=True), Column("Protocol", is_text=True))
@@ -74,7 +83,7 @@ def _table(
         words: what stands in them; the first bears the mark of the source.
     """
     notes, rows = Notes(), _published_rows(comparisons)
-    found = {comparison.metric.family: comparison.metric for comparison in comparisons}
+    found = {_role(comparison.metric): comparison.metric for comparison in comparisons}
     roles = [*(role for role in FAMILIES if role in found), *(role for role in found if role not in FAMILIES)]
     with_ours = any(comparison.badge for comparison in comparisons)
     columns, lines = list(texts), []
@@ -88,7 +97,7 @@ def _table(
         first, second = words(row[0].reported)
         marks = (notes.mark(f"source: {row[0].reported.source}"), *map(notes.mark, shared))
         cells = [Cell(first, marks=marks), Cell(second)]
-        numbers = {comparison.metric.family: comparison for comparison in row}
+        numbers = {_role(comparison.metric): comparison for comparison in row}
         for role in roles:
             cells += _number_cells(numbers.get(role), shared, notes, with_ours)
         lines.append(Line(row[0].label, tuple(cells)))
@@ -99,6 +108,12 @@ def _table(
         tuple(Note(mark, text) for text, mark in notes.texts.items()),
         label=label,
     )
+
+
+def _role(metric: MetricInfo) -> str:
+    """The head of a metric's column: its family, or its own head where it is printed in another unit."""
+    usual = next((other for other in STANDARD_METRICS if other.family == metric.family), metric)
+    return metric.family if metric.printed_unit == usual.printed_unit else metric.head
 
 
 def _remarks(found: Comparison) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from bench.metrics.registry import MetricInfo, metric_info
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.recipes import RECIPES, fit_to_native
-from bench.types import Recipe, Reported, RunResult, Training
+from bench.types import Recipe, Reported, RunResult, Training, Weights
 from reports.results.entries import STARTS, Entry
 from reports.table import Badge
 
@@ -25,18 +25,24 @@ class Tolerance:
 
     Attributes:
         points: of IoU, nIoU, F1 and Pd, in units of 1e-2.
-        fa: of Fa, in units of 1e-6.
+        fa: of Fa, in units of 1e-6 whatever unit it is printed in.
     """
 
     points: float = 1.0
     fa: float = 5.0
 
     def allows(self, metric: MetricInfo, difference: float) -> bool:
-        """True where that difference, in the metric's printed unit, is at most the bound."""
-        return abs(difference) <= (self.fa if metric.printed_unit == "1e-6" else self.points) + 1e-9
+        """True where that difference, a plain fraction, is at most the bound."""
+        bound = 1e-6 * self.fa if metric.family == "Fa" else 1e-2 * self.points
+        return abs(difference) <= bound + 1e-11
 
     def __str__(self) -> str:
         return f"±{self.points:g}×10⁻² in IoU, nIoU, F1 and Pd, ±{self.fa:g}×10⁻⁶ in Fa"
+
+
+TOLERANCE = Tolerance()
+WEIGHTS_TOLERANCE = Tolerance(points=0.1, fa=0.1)
+"""Of numbers that were published for the very checkpoint that was run: nothing is left to chance but arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Comparison:
         ours: plain fractions, one a seed; empty when not run.
         badge: empty where no row of the suite has its split and rules.
         reason: why not run; empty otherwise.
+        is_of_checkpoint: whether the number was published for the very checkpoint that was run.
     """
 
     label: str
@@ -55,27 +62,34 @@ class Comparison:
     ours: tuple[float, ...] = ()
     badge: Badge = ""
     reason: str = ""
+    is_of_checkpoint: bool = False
 
 
-def compare_published(entries: Sequence[Entry], *, tolerance: Tolerance | None = None) -> tuple[Comparison, ...]:
+def compare_published(entries: Sequence[Entry]) -> tuple[Comparison, ...]:
     """Every number published for one of the networks on one of the datasets, in the order of the suite's rows."""
-    tolerance = tolerance or Tolerance()
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.row.label, entry.dataset), []).append(entry)
-    return tuple(found for group in groups.values() for found in _compare(group, tolerance))
+    return tuple(found for group in groups.values() for found in _compare(group))
 
 
-def _compare(group: Sequence[Entry], tolerance: Tolerance) -> Iterator[Comparison]:
+def _compare(group: Sequence[Entry]) -> Iterator[Comparison]:
     info = next((entry.result.model for entry in group if entry.result), None)
     for reported in info.reported if info else ():
         if reported.dataset == group[0].dataset:
             alike = [e for e in group if (e.row.split, e.row.protocol) == (reported.split, reported.rules)]
             found = Comparison(group[0].row.label, reported, metric_info(reported.metric))
-            yield _judge(found, alike, tolerance) if alike else found
+            found = replace(found, is_of_checkpoint=any(_checkpoint(e) == reported.weights != "" for e in group))
+            yield _judge(found, alike) if alike else found
 
 
-def _judge(found: Comparison, alike: Sequence[Entry], tolerance: Tolerance) -> Comparison:
+def _checkpoint(entry: Entry) -> str:
+    """Name of the published checkpoint that was run; empty for other weights."""
+    weights = entry.result.experiment.weights if entry.result else None
+    return weights.name if isinstance(weights, Weights) else ""
+
+
+def _judge(found: Comparison, alike: Sequence[Entry]) -> Comparison:
     """The comparison with rows of the same split and rules."""
     metric = found.metric
     reasons = [_why_not(entry) for entry in alike]
@@ -84,8 +98,9 @@ def _judge(found: Comparison, alike: Sequence[Entry], tolerance: Tolerance) -> C
     if not ours:
         reason = next((r for r in reasons if r), f"our results have no {metric.id}")
         return replace(found, badge="not run", reason=reason)
-    difference = (statistics.fmean(ours) - found.reported.value) * metric.factor
-    return replace(found, ours=ours, badge="reproduced" if tolerance.allows(metric, difference) else "not reproduced")
+    tolerance = WEIGHTS_TOLERANCE if found.is_of_checkpoint else TOLERANCE
+    is_near = tolerance.allows(metric, statistics.fmean(ours) - found.reported.value)
+    return replace(found, ours=ours, badge="reproduced" if is_near else "not reproduced")
 
 
 def _value(entry: Entry, metric: MetricInfo) -> float | None:

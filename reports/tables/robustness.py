@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.metrics.registry import MetricInfo
-from bench.types import Better
+from bench.types import Better, Mixed
 from reports.columns import Column
 from reports.results.entries import Entry
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Notes, Table
 from reports.tables.by_condition import (
     CorruptedRow,
     by_seed,

@@ -10,14 +10,14 @@ import numpy as np
 from bench.errors import StoreError
 from bench.metrics.ids import CUMULATIVE, LEGACY
 from bench.metrics.registry import MetricInfo
-from bench.types import RunResult, Score
+from bench.types import Mixed, RunResult, Score
 from reports.columns import Column, metrics_shown
 from reports.render.csv_markdown import ARROWS
 from reports.results.differences import start_words
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.results.mask_changes import MaskChanges, pooled, read_changes
-from reports.table import BLANK, Cell, Line, Mixed, Notes, Table
+from reports.table import BLANK, Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, signs
 from reports.tables.cells import metric_cell
 

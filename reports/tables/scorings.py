@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from bench.errors import StoreError
 from bench.metrics.registry import metric_info
 from bench.protocols.scorings import HEADS, SCORINGS, SCORINGS_FILE, STANDARD_IDS, ScoringRecord, read_records
+from bench.types import Mixed
 from reports.columns import Column
 from reports.results.entries import Entry, one_line
 from reports.results.groups import Group, Rows, datasets_of, group_rows
-from reports.table import Cell, Line, Mixed, Notes, Table
+from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, opening, signs
 from reports.tables.cells import absence, metric_cell
 

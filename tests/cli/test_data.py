@@ -99,7 +99,7 @@ def test_a_fetch_that_fails_is_one_line(call: Call) -> None:
         answer = call("fetch", "IRSTD-1k", "--from", served.url)
     assert answer.code == 2
     assert answer.err == (
-        f"error: {served.url}: 404 Not Found, there is no such file (any more); look for it on the dataset's page\n"
+        f"error: {served.url}: 404 Not Found, there is no such file (any more); look for it on its page\n"
     )
 
 

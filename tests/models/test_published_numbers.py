@@ -18,10 +18,12 @@ from bench.models.published_numbers import (
     METHODS,
     README,
     STRANGERS,
+    WEIGHTS,
     printed_rows,
     reported,
 )
 from bench.protocols.protocols import PROTOCOLS
+from bench.weights.catalogue import published_weights, weights_catalogue
 
 BASICIRSTD = "XinyiYing/BasicIRSTD README at 95650c3"
 ALL = reported(*METHODS)
@@ -96,14 +98,43 @@ def test_one_weight_for_three_datasets_is_no_number_of_one_dataset() -> None:
     notes = [r.note for r in reported("SCTransNet") if r.rules == "sctransnet"]
     assert len(notes) == 15
     assert all("trained on SIRST3 (NUAA+NUDT+IRSTD-1K, one weight), so not comparable" in note for note in notes)
-    assert [r for r in ALL if "trained on" in r.note and r.rules != "sctransnet"] == []
+    of_lesps = [r for r in ALL if "trained on SIRST3, so not comparable" in r.note]
+    assert {r.rules for r in of_lesps} == {"lesps"}
+    assert [r for r in ALL if "trained on" in r.note and r.rules not in ("sctransnet", "lesps")] == []
+
+
+def test_numbers_of_a_checkpoint_that_is_known_here_name_it() -> None:
+    known = {r.weights for r in ALL if r.weights}
+    assert known == set(weights_catalogue()) - {"RDIAN-BasicIRSTD"}, "no number was published for that one"
+    assert known == set(WEIGHTS.values())
+    for name in known:
+        numbers = [r for r in ALL if r.weights == name]
+        assert all(r in reported(published_weights(name).model) for r in numbers)
+        assert {r.rules for r in numbers} == {"rpcanet" if name.startswith("RPCANet") else "lesps"}
+
+
+def test_rpcanets_numbers_are_those_of_its_own_judge() -> None:
+    """Fa is 7.42 and no unit is stated: 7.421e-5 is what its judge gives for its weights."""
+    found = {r.metric: (r.value, r.split) for r in reported("RPCANet") if r.weights == "RPCANet-SIRST"}
+    assert found == {
+        "IoU/pooled": (0.7037, "sirst-v1"),
+        "F1/pooled": (0.8261, "sirst-v1"),
+        "Pd/overlap": (0.9541, "sirst-v1"),
+        "Fa/background-pixels": (7.42e-5, "sirst-v1"),
+    }
+
+
+def test_weights_of_points_are_told_from_those_of_masks() -> None:
+    found = {r.note.partition(";")[0]: r.value for r in reported("ACM") if r.rules == "lesps" and "IoU" in r.metric}
+    assert found["trained on one point a target, its centroid"] == 0.4923
+    assert found["trained on one point a target, anywhere on it"] == 0.4781
 
 
 def test_false_alarms_lost_by_equal_areas_have_a_legacy_name_and_a_warning() -> None:
     legacy = [r for r in ALL if r.metric.startswith("legacy:")]
     assert {r.metric.partition("/")[0] for r in legacy} == {"legacy:Fa"}
     assert all("known to be too low" in r.note for r in legacy)
-    assert {r.rules for r in ALL if r.metric == "Fa/unmatched-area"} == {"basicirstd"}
+    assert {r.rules for r in ALL if r.metric == "Fa/unmatched-area"} == {"basicirstd", "lesps"}
 
 
 def test_only_what_the_correction_changed_is_kept_of_the_older_table() -> None:
@@ -122,7 +153,7 @@ def test_only_what_the_correction_changed_is_kept_of_the_older_table() -> None:
 
 def test_a_false_alarm_rate_without_a_unit_is_left_out() -> None:
     sources = {r.rules for r in ALL if r.metric.endswith(("unmatched-area", "equal-area", "over-pixels"))}
-    assert sources == {"basicirstd", "dnanet", "sctransnet", "mshnet", "not stated"}
+    assert sources == {"basicirstd", "dnanet", "lesps", "sctransnet", "mshnet", "not stated"}
 
 
 def test_numbers_that_contradict_each_other_say_so() -> None:
@@ -134,29 +165,33 @@ def test_numbers_that_contradict_each_other_say_so() -> None:
 
 
 def test_every_number_has_source_and_rules_and_names_of_this_project() -> None:
-    assert len(ALL) == 426
+    assert len(ALL) == 454
     for number in ALL:
-        assert number.source.partition(" README at ")[2]
+        assert number.source.partition(" at ")[2]
         assert number.rules
         assert 0 <= number.value <= 1
         assert number.split == "not stated" or number.split in load_card(number.dataset).splits
         assert number.metric in find_metrics()
 
 
-def test_only_basicirstd_s_own_runs_are_under_a_protocol_of_this_project() -> None:
-    assert {r.rules for r in ALL if r.rules in PROTOCOLS} == {"basicirstd"}
+def test_only_sources_that_ran_its_rules_are_under_a_protocol_of_this_project() -> None:
+    assert {r.rules for r in ALL if r.rules in PROTOCOLS} == {"basicirstd", "lesps", "rpcanet"}
+    assert {r.source.partition(" ")[0] for r in ALL if r.rules in ("lesps", "rpcanet")} == {
+        "XinyiYing/LESPS",
+        "fengyiwu98/RPCANet",
+    }
     assert {r.source for r in ALL if r.rules == "basicirstd"} == {BASICIRSTD, BASICIRSTD.replace("95650c3", "a46bffd")}
 
 
 def test_every_row_of_every_table_gives_numbers_or_says_why_not() -> None:
     rows = printed_rows()
     lines = sum(len((FOLDER / name).read_text("utf-8").splitlines()) - 1 for name in {row.file for row in rows})
-    assert len(rows) == lines == 375
+    assert len(rows) == lines == 383
     assert {row.file for row in rows} == {path.name for path in FOLDER.glob("*.csv")}
     assert all(bool(row.numbers) != bool(row.left_out) for row in rows)
     of_ours = Counter(row.left_out for row in rows if row.method)
     assert of_ours == {
-        "": 151,
+        "": 159,
         "the README at 95650c3 prints the same row": 38,
         "the README at 95650c3 prints the same numbers, rounded": 18,
         "the README at a46bffd prints the same numbers, rounded": 18,

@@ -51,11 +51,24 @@ class _TransientError(Exception):
         self.wait = wait
 
 
-def download(url: str, path: Path, *, received: Received | None = None, patience: Patience | None = None) -> Path:
+BRING_IN = "bring it in with dfinet-bench data import"
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    received: Received | None = None,
+    patience: Patience | None = None,
+    advice: str = BRING_IN,
+) -> Path:
     """Store the file at an address as `path`, in place of whatever lies there, and return the path.
 
     A try that fails leaves no file. The archives that cards name are packed by the server while it sends them, so that
     it can send no missing part of one: every try asks for the whole file.
+
+    Args:
+        advice: what to do with a file that was saved by hand instead, for errors.
 
     Raises:
         DataError: when the address is none, answers with an error or a web page, or cannot be reached.
@@ -67,7 +80,7 @@ def download(url: str, path: Path, *, received: Received | None = None, patience
     for tried in count(1):
         try:
             with _absent_on_failure(path), _failures_named(url, path):
-                _receive(url, path, received, timeout=patience.timeout)
+                _receive(url, path, received, timeout=patience.timeout, advice=advice)
             break
         except _TransientError as error:
             if tried >= patience.tries:
@@ -76,7 +89,7 @@ def download(url: str, path: Path, *, received: Received | None = None, patience
     return path
 
 
-def _receive(url: str, path: Path, received: Received | None, *, timeout: float) -> None:
+def _receive(url: str, path: Path, received: Received | None, *, timeout: float, advice: str) -> None:
     """Ask for the file once and store it; urllib3 raises where an answer is shorter than its Content-Length."""
     headers = {"Accept-Encoding": "identity", "User-Agent": f"dfinet-bench/{__version__}"}
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer, path.open("wb") as file:
@@ -87,7 +100,7 @@ def _receive(url: str, path: Path, received: Received | None, *, timeout: float)
         done = 0
         for chunk in answer.iter_content(CHUNK):
             if done == 0 and (is_page or chunk.lstrip().lower().startswith(PAGE_STARTS)):
-                raise _page_error(answer, chunk)
+                raise _page_error(answer, chunk, advice)
             file.write(chunk)
             done += len(chunk)
             if received is not None:
@@ -106,12 +119,11 @@ def _check_room(path: Path, size: int | None) -> None:
         raise DataError(f"{path.parent}: {free:,} bytes free, expected {size:,} for the download; make room")
 
 
-def _page_error(answer: requests.Response, head: bytes) -> DataError:
+def _page_error(answer: requests.Response, head: bytes, advice: str) -> DataError:
     title = re.search(rb"<title[^>]*>(.*?)</title>", head, re.IGNORECASE | re.DOTALL)
     named = f" ({' '.join(unescape(title[1].decode(errors='replace')).split())[:80]!r})" if title else ""
     return DataError(
-        f"{answer.url}: a web page came{named}, expected an archive; open it in a browser, save the file, "
-        "and bring it in with dfinet-bench data import"
+        f"{answer.url}: a web page came{named}, expected a file; open it in a browser, save the file, and {advice}"
     )
 
 
@@ -121,7 +133,7 @@ def _refuse_status(answer: requests.Response, url: str) -> None:
         wait = answer.headers.get("Retry-After", "")
         raise _TransientError(f"the server answers {status}", float(wait) if wait.isdigit() else 0.0)
     if answer.status_code in (404, 410):
-        raise DataError(f"{url}: {status}, there is no such file (any more); look for it on the dataset's page")
+        raise DataError(f"{url}: {status}, there is no such file (any more); look for it on its page")
     if answer.status_code in (401, 403):
         raise DataError(f"{url}: {status}, it is not given out without a login; fetch it with a browser")
     if answer.status_code != 200:

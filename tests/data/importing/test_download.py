@@ -86,7 +86,7 @@ def test_a_web_page_is_not_taken_for_an_archive(served: Served, part: Path, kind
     served.content = (
         b"\n<!DOCTYPE html><html><head><title>Google Drive -\n Virus scan &amp; warning</title></head></html>"
     )
-    refused(served, part, r"a web page came \('Google Drive - Virus scan & warning'\), expected an archive; open it in")
+    refused(served, part, r"a web page came \('Google Drive - Virus scan & warning'\), expected a file; open it in")
     assert not part.exists()
 
 
