@@ -22,7 +22,7 @@ from bench.data.images.corruptions import parse_corruption
 from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import STARTS
-from bench.errors import DataError, SuiteError
+from bench.errors import CheckpointError, DataError, SuiteError
 from bench.metrics.contrast import CONTRAST, ContrastWriter
 from bench.metrics.counting.counts import CountsWriter, CountTable, count_image
 from bench.metrics.curve_scores import score_curves
@@ -34,13 +34,15 @@ from bench.models.network import MODELS
 from bench.prediction.tune_threshold import best_level
 from bench.run.experiment import run_job
 from bench.run.local import run_all
-from bench.run.preflight import check_jobs, is_done, read_images
+from bench.run.preflight import check_jobs, check_weights, is_done, read_images
 from bench.run.workspace import Session, Workspace
 from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
 from bench.suites.expand import Job, expand
 from bench.suites.suite import Limit, load_suite
-from bench.types import Input, Method, Row, RunResult, Score, Scoring, Weights
+from bench.types import Input, Method, Reported, Row, RunResult, Score, Scoring, Weights
+from bench.weights import catalogue
+from bench.weights.catalogue import PublishedWeights
 from bench.weights.load import weights_digest
 
 
@@ -397,6 +399,61 @@ def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"dot\.safetensors: no such file"):
         run_job(job, make_session(tmp_path))
+
+
+def checkpoint_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, RunResult, Path]:
+    """An experiment with weights that stand in the catalogue, the result they had when trained, and their file."""
+    job, trained = given_weights_job(tmp_path)
+    weights = job.experiment.weights
+    assert isinstance(weights, Weights)
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    file = Path(weights.path).rename(folder / "any name")
+    digest, size = weights.sha256, file.stat().st_size
+    entry = PublishedWeights("Dot-A", "Dot", "dot.pth", digest, size, page="https://example.org", licence="MIT")
+    monkeypatch.setattr(catalogue, "weights_catalogue", lambda: {"Dot-A": entry})
+    experiment = replace(job.experiment, weights=replace(weights, path="", name="Dot-A"))
+    assert experiment.key == job.row.key
+    return Job(job.row, experiment), trained, file
+
+
+def test_a_published_checkpoint_is_found_by_its_digest_and_keeps_its_own_published_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, trained, file = checkpoint_job(tmp_path, monkeypatch)
+    mine, others = (Reported("synthetic", "bench", "IoU/pooled", 0.5, "x", weights=name) for name in ("Dot-A", "Dot-B"))
+    entry = MODELS.get("Dot")
+    monkeypatch.setitem(MODELS._entries, "Dot", replace(entry, info=replace(entry.info, reported=(others, mine))))
+    session = Session(Workspace.open(tmp_path, weights=file.parent))
+    result = run_job(job, session)
+    assert result.scores == trained.scores
+    assert result.model.reported == (mine,)
+
+
+def test_a_checkpoint_that_is_missing_fails_its_row_alone_and_says_where_it_is_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _, file = checkpoint_job(tmp_path, monkeypatch)
+    (other,) = make_jobs(tmp_path, "Dot")
+    file.unlink()
+    session = Session(Workspace.open(tmp_path, weights=file.parent))
+    check_weights([job], session.workspace.weights)
+    missing, trained = run_all([job, other], session)
+    assert missing is not None
+    assert trained is not None
+    assert missing.reason == (
+        f"CheckpointError: weights Dot-A: no file with its SHA-256 in {file.parent}; save it from https://example.org"
+    )
+    assert (missing.status, trained.status) == ("failed", "limited")
+
+
+def test_a_file_that_bears_a_checkpoints_name_and_is_another_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _, file = checkpoint_job(tmp_path, monkeypatch)
+    (file.parent / "dot.pth").write_bytes(b"something else")
+    with pytest.raises(CheckpointError, match=r"dot\.pth: SHA-256 is .*, that of Dot-A is "):
+        check_weights([job], file.parent)
 
 
 def test_weights_for_another_number_of_channels_are_refused(tmp_path: Path) -> None:

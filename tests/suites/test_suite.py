@@ -19,8 +19,9 @@ from bench.models.network import find_models
 from bench.store.files import read_manifest, read_result
 from bench.suites.expand import Job, expand, manifest_of
 from bench.suites.leak_check import count_leaked, refuse_shared_images
-from bench.suites.suite import Limit, load_suite, parse_limit, suite_names, suite_stem
+from bench.suites.suite import Limit, load_suite, parse_limit, restricted, suite_names, suite_stem
 from bench.types import Experiment, ModelInfo, Training, Weights
+from bench.weights.catalogue import published_weights
 
 MODELS = {
     "Net": ModelInfo("Net", cite="none", source="tests", licence="MIT", recipe="basicirstd", config=(("width", 4),)),
@@ -122,6 +123,12 @@ def test_the_command_line_beats_the_row_and_the_row_beats_the_suite(tmp_path: Pa
         (SMALL + "settings = { day = 2026-01-01 }", "settings.day"),
         (SMALL + "settings = 8", "expected dict"),
         (SMALL + "set = 8", "expected dict"),
+        ('mixed = "maybe"\n' + SMALL, "'mixed' is 'maybe', expected refuse or mark"),
+        ("splits = { synthetic = 3 }\n" + SMALL, "'synthetic' is 3, expected str"),
+        (SMALL + 'datasets = ["NUDT-SIRST"]', "row 'Net': dataset 'NUDT-SIRST' is none of the suite's"),
+        (SMALL + "datasets = []", "at least one"),
+        (SMALL + "protocol = 3", "expected str"),
+        (SMALL + 'weights = "LESPS-ACM-full"', "weights 'LESPS-ACM-full' are of ACM, not of model 'Net'"),
     ],
 )
 def test_a_suite_that_is_written_wrong_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
@@ -166,6 +173,8 @@ def test_an_unknown_suite_is_answered_with_the_nearest() -> None:
         (SMALL + '[set]\n"recipe.patch" = "none"', "input.size and recipe.patch are both unset"),
         (SMALL + 'weights = "none.safetensors"', "none.safetensors: no such file"),
         (SMALL.replace("synthetic", "SIRST-Aug"), "SIRST-Aug: its card has no mean and std"),
+        (SMALL + 'protocol = "nativ"', "no protocol is called 'nativ'; did you mean native"),
+        (SMALL + 'splits = { synthetic = "bank" }', "no split of synthetic is called 'bank'; there are bench"),
     ],
 )
 def test_what_does_not_exist_or_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
@@ -301,6 +310,76 @@ def test_where_given_weights_lie_does_not_change_the_key(tmp_path: Path) -> None
         (job,) = jobs_of(folder, SMALL + 'weights = "mine.bin"')
         keys.append(job.row.key)
     assert keys[0] == keys[1]
+
+
+def published_jobs(folder: Path, text: str) -> list[Job]:
+    """What a suite of published checkpoints expands to, with the project's own networks."""
+    return expand(load_suite(write_suite(folder, text)), info_of=lambda name: find_models().get(name).info)
+
+
+def test_rows_have_protocols_datasets_and_splits_of_their_own(tmp_path: Path) -> None:
+    text = """
+        datasets = ["NUAA-SIRST", "NUDT-SIRST"]
+        protocol = "lesps"
+        mixed = "mark"
+        splits = { NUDT-SIRST = "dfinet" }
+        [[row]]
+        model = "Net"
+        [[row]]
+        model = "Net"
+        label = "other"
+        protocol = "rpcanet"
+        set = { "recipe.patch" = "none" }
+        datasets = ["NUAA-SIRST"]
+        splits = { NUAA-SIRST = "basicirstd" }
+    """
+    jobs = jobs_of(tmp_path, text, overrides={"recipe.epochs": 1})
+    assert [(job.row.label, job.row.dataset, job.row.protocol, job.row.split) for job in jobs] == [
+        ("Net", "NUAA-SIRST", "lesps", "basicirstd"),
+        ("other", "NUAA-SIRST", "rpcanet", "basicirstd"),
+        ("Net", "NUDT-SIRST", "lesps", "dfinet"),
+    ]
+    assert [job.row.scoring.name for job in jobs] == ["lesps", "rpcanet", "lesps"]
+    assert manifest_of(load_suite(str(tmp_path / "mine.toml")), jobs).mixed == "mark"
+
+
+def test_on_another_dataset_rows_with_datasets_of_their_own_are_left_out(tmp_path: Path) -> None:
+    text = 'datasets = ["synthetic", "NUDT-SIRST"]\n[[row]]\nmodel = "Net"\ndatasets = ["synthetic"]\n'
+    suite = load_suite(write_suite(tmp_path, text + '[[row]]\nmodel = "Loop"\n'))
+    assert [row.label for row in restricted(suite, datasets=["NUDT-SIRST"]).rows] == ["Loop"]
+    assert [row.label for row in restricted(suite, datasets=["synthetic"]).rows] == ["Net", "Loop"]
+    alone = load_suite(write_suite(tmp_path, text))
+    with pytest.raises(SuiteError, match="suite mine: no row is of NUDT-SIRST, each has datasets of its own"):
+        restricted(alone, datasets=["NUDT-SIRST"])
+
+
+def test_a_published_checkpoint_is_planned_without_its_file(tmp_path: Path) -> None:
+    row = '[[row]]\nmodel = "ACM"\nweights = "LESPS-ACM-full"\n'
+    jobs = published_jobs(tmp_path, 'datasets = ["NUAA-SIRST", "NUDT-SIRST"]\nseeds = [1, 2]\n' + row)
+    assert [job.row.dataset for job in jobs] == ["NUAA-SIRST", "NUDT-SIRST"], "once whatever the seeds"
+    entry = published_weights("LESPS-ACM-full")
+    for job in jobs:
+        weights = job.experiment.weights
+        assert isinstance(weights, Weights)
+        assert (weights.sha256, weights.name, weights.path) == (entry.sha256, "LESPS-ACM-full", "")
+        assert weights.learnt_from == (image_list("SIRST3", "basicirstd", "train"),)
+        assert (job.experiment.input.mean, job.experiment.input.std) == (95.010, 41.511), "as it was trained"
+        assert job.row.leaked == 0
+        assert job.row.trained_on == ""
+
+
+def test_a_published_checkpoint_is_not_tested_on_images_that_it_has_learnt_from(tmp_path: Path) -> None:
+    row = '[[row]]\nmodel = "RPCANet"\nweights = "RPCANet-SIRST"\n'
+    with pytest.raises(SuiteError, match="NUAA-SIRST/sirst-v1/train, which is learnt from, and NUAA-SIRST/basicirstd"):
+        published_jobs(tmp_path, f'datasets = ["NUAA-SIRST"]\n{row}')
+    (job,) = published_jobs(tmp_path, f'datasets = ["NUAA-SIRST"]\nallow_leak = true\n{row}')
+    assert job.row.leaked == 172, "122 of them in its train list, 50 in its val list"
+
+
+def test_where_a_suite_names_training_sets_a_checkpoint_has_its_own(tmp_path: Path) -> None:
+    row = 'trained_on = ["synthetic-sky"]\n[[row]]\nmodel = "ACM"\nweights = "LESPS-ACM-full"\n'
+    (job,) = published_jobs(tmp_path, f'datasets = ["NUDT-SIRST"]\n{row}')
+    assert (job.row.trained_on, job.row.title) == ("SIRST3", "ACM (trained on SIRST3)")
 
 
 def test_one_experiment_under_two_scorings_in_one_suite_is_refused(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from bench.models.published_numbers import reported
-from bench.types import Recipe, Reported, RunResult, Training, Weights
+from bench.types import Recipe, Reported, RunResult, Score, Training, Weights
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.latex import table_to_latex
 from reports.results.entries import Entry, entry_of
 from reports.table import Badge, Cell, Table
 from reports.tables.published import elsewhere_tables, published_table
-from reports.tables.published_matching import Comparison, Tolerance, compare_published
+from reports.tables.published_matching import Comparison, compare_published
 from tests.reports.fake_runs import ACM, DFINET, field_results, result, row_of, scores
 
 ONE = replace(ACM, reported=(Reported("NUDT-SIRST", "basicirstd", "IoU/pooled", 0.65, "README", "basicirstd"),))
@@ -186,7 +186,7 @@ def test_a_number_counted_otherwise_than_its_column_says_bears_its_id():
 
 def test_the_whole_field_is_listed_once_a_published_row():
     _, elsewhere = tables(*field_results())
-    assert {dataset: len(table.lines) for dataset, table in elsewhere.items()} == {"NUAA-SIRST": 34, "NUDT-SIRST": 35}
+    assert {dataset: len(table.lines) for dataset, table in elsewhere.items()} == {"NUAA-SIRST": 40, "NUDT-SIRST": 37}
     numbers = sum(
         1 for table in elsewhere.values() for line in table.lines for cell in line.cells[2:] if cell.text != " "
     )
@@ -217,7 +217,44 @@ def test_badges_have_words_in_a_csv():
     assert found["Fa ours (1e-6) badge"] == "not reproduced"
 
 
-def test_a_tolerance_can_be_stricter():
-    made = result(ONE, found=scores(0.655))
-    (found,) = compare_published([entry_of(row_of(made), Path("x"), made)], tolerance=Tolerance(points=0.1))
-    assert found.badge == "not reproduced"
+OF_CHECKPOINT = replace(ONE, reported=tuple(replace(one, weights="LESPS-ACM-full") for one in ONE.reported))
+
+
+def with_checkpoint(made: RunResult, name: str = "LESPS-ACM-full") -> RunResult:
+    """The result, made by given weights, those of a published checkpoint where they have a name."""
+    return replace(made, experiment=replace(made.experiment, weights=Weights("ACM", sha256="a" * 64, name=name)))
+
+
+@pytest.mark.parametrize(("ours", "badge"), [(0.651, "reproduced"), (0.6511, "not reproduced")])
+def test_the_very_checkpoint_has_to_give_its_number_within_a_tenth(ours: float, badge: Badge):
+    found = compare(with_checkpoint(result(OF_CHECKPOINT, found=scores(ours))))
+    assert (found.badge, found.is_of_checkpoint) == (badge, True)
+    other = compare(with_checkpoint(result(OF_CHECKPOINT, found=scores(ours)), name=""))
+    assert (other.badge, other.is_of_checkpoint) == ("reproduced", False), "a point for other weights"
+
+
+def test_captions_say_which_tolerances_were_applied():
+    of_checkpoint, trained = with_checkpoint(result(OF_CHECKPOINT)), result(ONE, seed=7)
+    words = "the published checkpoint gives the number within ±0.1×10⁻² in IoU, nIoU, F1 and Pd, ±0.1×10⁻⁶ in Fa"
+    for made, has_mean, has_words in (([of_checkpoint], False, True), ([trained], True, False)):
+        table, _ = tables(*made)
+        assert table is not None
+        assert ("the mean over seeds" in table.caption, words in table.caption) == (has_mean, has_words)
+
+
+def test_rates_printed_in_another_unit_have_a_column_of_their_own():
+    fa = [
+        Reported("NUDT-SIRST", "basicirstd", "Fa/unmatched-area", 2e-5, "x", "basicirstd"),
+        Reported("NUDT-SIRST", "basicirstd", "Fa/background-pixels", 3e-5, "y", "basicirstd"),
+    ]
+    found = scores(0.6, fa=2e-5) | {"Fa/background-pixels": Score(3.005e-5, "fraction", "lower")}
+    table, _ = tables(result(replace(ACM, reported=tuple(fa)), found=found))
+    assert table is not None
+    assert [(c.group, c.head, c.unit) for c in table.columns[2:]] == [
+        ("Fa", "published", "1e-6"),
+        ("Fa", "ours", "1e-6"),
+        ("Fa (background pixels)", "published", "1e-5"),
+        ("Fa (background pixels)", "ours", "1e-5"),
+    ]
+    assert [line.cells[-2].text for line in table.lines] == [" ", "3.00"]
+    assert table.lines[1].cells[-1].badge == "reproduced", "0.05e-6 apart"
