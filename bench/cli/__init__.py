@@ -21,6 +21,7 @@ from rich.logging import RichHandler
 from bench._version import __version__
 from bench.cli import (
     audit,
+    collect,
     cost,
     data_import,
     data_reports,
@@ -55,6 +56,7 @@ app.command("score")(score.score_)
 app.command()(cost.cost)
 app.command()(audit.audit)
 app.command("list")(listing.list_)
+app.command()(collect.collect)
 app.command()(mlflow.publish)
 app.command()(mlflow.ui)
 

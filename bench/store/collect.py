@@ -1,0 +1,89 @@
+"""Collection of finished results into a folder that can be passed on: integers and scores, no maps and no images."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.catalogue.cards import load_card
+from bench.errors import StoreError
+from bench.store.files import RESULT_FILE, read_manifest, read_result, replacing, write_manifest
+from bench.types import RunResult, Training
+
+KEPT = (
+    "counts.npz",
+    "curves.npz",
+    "distances.npz",
+    "errors.npz",
+    "contrast.npz",
+    "rounds.npz",
+    "scorings.json",
+    RESULT_FILE,
+)
+"""Files of a result that hold integers and scores alone; the result itself comes last and says that all are there."""
+
+PICTURES = "examples.npz"
+"""Images, masks and maps: passed on where the images are generated, since other people's images may not be."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The outcome of a collection.
+
+    Attributes:
+        suite: its name.
+        rows: how many rows were collected.
+        absent: label and dataset of each row that has no finished result, with the reason.
+    """
+
+    suite: str
+    rows: int
+    absent: tuple[str, ...] = ()
+
+
+def collect_suite(runs: Path, suite: str, out: Path) -> Collected:
+    """Copy a suite's manifest and the small files of its finished results from one folder of results to another.
+
+    Raises:
+        StoreError: when the suite was not run there, no row of it is finished, or both folders are the same.
+    """
+    if out.resolve() == runs.resolve():
+        raise StoreError(f"{out}: is where the results lie already; collect them into another folder")
+    manifest = read_manifest(runs, suite)
+    absent, found = [], []
+    for row in manifest.rows:
+        try:
+            result = read_result(runs / row.key)
+        except StoreError as error:
+            absent.append(f"{row.title} on {row.test_set}: {error}")
+            continue
+        if result.status == "failed":
+            absent.append(f"{row.title} on {row.test_set}: {result.reason}")
+        else:
+            found.append(result)
+    if not found:
+        raise StoreError(f"suite {suite}: no finished result in {runs} ({absent[0]}); run it first")
+    for result in found:
+        _copy_result(runs, out, result)
+    write_manifest(out, manifest)
+    return Collected(suite, len(found), tuple(absent))
+
+
+def _copy_result(runs: Path, out: Path, result: RunResult) -> None:
+    weights = result.experiment.weights
+    if isinstance(weights, Training):
+        log = Path("trainings") / weights.key / "log.jsonl"
+        _copy(runs / log, out / log)
+    pictures = [PICTURES] if load_card(result.experiment.images.dataset).generated else []
+    for name in (*pictures, *KEPT):
+        _copy(runs / result.key / name, out / result.key / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all; one that is not there is taken away at the target."""
+    if source.is_file():
+        with replacing(target) as part:
+            shutil.copyfile(source, part)
+    else:
+        target.unlink(missing_ok=True)
