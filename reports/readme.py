@@ -1,4 +1,6 @@
-"""Tables and the picture of the README from `results/`: `python -m reports.readme` writes all of them.
+"""Tables and pictures of the README and of results/README.md, from `results/`: `python -m reports.readme` writes them.
+
+A page marks a table by its kind and suite, and of kinds that make one for each dataset, by the dataset:
 
 <!-- table: quick -->
 ... is replaced by the comparison table of results/suites/quick.json ...
@@ -8,41 +10,84 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
-from bench.store.files import write_text
+from bench.registry import unknown
+from bench.store.files import Manifest, write_text
 from reports.columns import chosen_metrics
 from reports.render.csv_markdown import table_to_markdown
-from reports.results.entries import plain_entries, read_suite
+from reports.results.entries import Entry, plain_entries, read_suite
 from reports.results.image_counts import read_counted
+from reports.table import Table
 from reports.tables.comparison import comparison_table
+from reports.tables.intervals import interval_tables
+from reports.tables.published import published_table
+from reports.tables.published_matching import compare_published
+from reports.tables.scorings import scorings_tables
 from reports.tables.significance import compare_with_best
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
-MARKED = re.compile(r"(<!-- table: (?P<suite>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-PICTURE = ROOT / "docs/images/quick-feedback.png"
+PAGES = (ROOT / "README.md", ROOT / "results/README.md")
+MARKED = re.compile(
+    r"(<!-- (?P<kind>\w+): (?P<suite>[\w.-]+)(?: (?P<dataset>[\w.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 PICTURE_DPI = 150
+
+Made = Mapping[str, Table]
+"""Tables by dataset; one of all datasets by the empty name."""
+
+
+def _comparison(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+    metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
+    compared = compare_with_best(read_counted(entries, mixed=manifest.mixed, metrics=metrics))
+    return {
+        "": comparison_table(entries, title=manifest.title, mixed=manifest.mixed, compared=compared, metrics=metrics)
+    }
+
+
+def _published(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+    table = published_table(compare_published(entries))
+    return {"": table} if table else {}
+
+
+def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+    return dict(scorings_tables(entries, title=manifest.title, mixed=manifest.mixed))
+
+
+def _intervals(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+    metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
+    counted = read_counted(entries, mixed=manifest.mixed, metrics=metrics)
+    return dict(interval_tables(counted, compare_with_best(counted), title=manifest.title))
+
+
+KINDS: Mapping[str, Callable[[Manifest, tuple[Entry, ...]], Made]] = MappingProxyType(
+    {"table": _comparison, "published": _published, "scorings": _scorings, "intervals": _intervals}
+)
 
 
 def with_tables(text: str, results: Path) -> str:
     """Replace every marked table of a text by the table of the results.
 
     Raises:
-        StoreError: if a marked suite has no manifest among the results.
+        StoreError: if a marked suite has no manifest among the results, or there is no such table of it.
     """
 
     def made(match: re.Match[str]) -> str:
-        manifest, entries = read_suite(results, match["suite"])
-        shown = plain_entries(entries)
-        metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in shown if entry.scored])
-        compared = compare_with_best(read_counted(shown, mixed="refuse", metrics=metrics))
-        table = comparison_table(shown, title=manifest.title, compared=compared, metrics=metrics)
-        return f"{match[1]}\n{table_to_markdown(table)}\n{match[3]}"
+        kind, suite, dataset = match["kind"], match["suite"], match["dataset"] or ""
+        if kind not in KINDS:
+            raise StoreError(unknown("kind of table", kind, KINDS))
+        manifest, entries = read_suite(results, suite)
+        tables = KINDS[kind](manifest, plain_entries(entries))
+        if dataset not in tables:
+            raise StoreError(f"{kind}: {suite} {dataset}: no such table, there are {', '.join(tables) or 'none'}")
+        return f"{match[1]}\n{table_to_markdown(tables[dataset])}\n{match[5]}"
 
     return MARKED.sub(made, text)
 
@@ -63,7 +108,32 @@ def draw_feedback(results: Path, suite: str = "quick", row: int = 0) -> Figure:
     return picture_figure(pictures, scoring=entries[row].row.scoring)
 
 
+def draw_pd_fa(results: Path, suite: str = "table-published-native") -> Figure:
+    """Draw detections against false alarms at every threshold, of all rows of a suite.
+
+    Raises:
+        StoreError: if the suite has no manifest among the results, or its rows stored no curves.
+    """
+    from reports.figures.curves import curve_figures
+    from reports.figures.figure import CaptionedFigure
+
+    _, entries = read_suite(results, suite)
+    for drawn in curve_figures(plain_entries(entries)):
+        if isinstance(drawn, CaptionedFigure) and drawn.name == "pd-fa":
+            return drawn.figure
+    raise StoreError(f"suite {suite}: no curves to draw")
+
+
+PICTURES: Mapping[Path, Callable[[Path], Figure]] = MappingProxyType(
+    {
+        ROOT / "docs/images/quick-feedback.png": draw_feedback,
+        ROOT / "docs/images/published-pd-fa.png": draw_pd_fa,
+    }
+)
+
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    write_text(readme, with_tables(readme.read_text(encoding="utf-8"), ROOT / "results"))
-    draw_feedback(ROOT / "results").savefig(PICTURE, dpi=PICTURE_DPI, metadata={"Software": None})
+    for page in PAGES:
+        write_text(page, with_tables(page.read_text(encoding="utf-8"), ROOT / "results"))
+    for picture, draw in PICTURES.items():
+        draw(ROOT / "results").savefig(picture, dpi=PICTURE_DPI, metadata={"Software": None})
