@@ -40,11 +40,11 @@ MARKED = re.compile(
 )
 PICTURE_DPI = 150
 
-Made = Mapping[str, Table]
+Tables = Mapping[str, Table]
 """Tables by dataset; one of all datasets by the empty name."""
 
 
-def _comparison(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+def _comparison(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
     compared = compare_with_best(read_counted(entries, mixed=manifest.mixed, metrics=metrics))
     return {
@@ -52,22 +52,22 @@ def _comparison(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
     }
 
 
-def _published(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+def _published(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     table = published_table(compare_published(entries))
     return {"": table} if table else {}
 
 
-def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     return dict(scorings_tables(entries, title=manifest.title, mixed=manifest.mixed))
 
 
-def _intervals(manifest: Manifest, entries: tuple[Entry, ...]) -> Made:
+def _intervals(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
     counted = read_counted(entries, mixed=manifest.mixed, metrics=metrics)
     return dict(interval_tables(counted, compare_with_best(counted), title=manifest.title))
 
 
-KINDS: Mapping[str, Callable[[Manifest, tuple[Entry, ...]], Made]] = MappingProxyType(
+KINDS: Mapping[str, Callable[[Manifest, tuple[Entry, ...]], Tables]] = MappingProxyType(
     {"table": _comparison, "published": _published, "scorings": _scorings, "intervals": _intervals}
 )
 

@@ -113,8 +113,9 @@ RPCANET = PROTOCOLS.add(
         ),
         splits=(("NUAA-SIRST", "sirst-v1"), ("NUDT-SIRST", "basicirstd")),
         defects=(
-            "every map is divided by its highest probability, so that something is predicted in every image; a target "
-            "is found by one pixel; false alarms are pixels, halos of found targets among them, in units of 1e-5"
+            "every map is divided by its highest probability, so that something is predicted in every image (its "
+            "own IoU and F1 are taken before that, up to 0.04 points higher); a target is found by one pixel; false "
+            "alarms are pixels, halos of found targets among them, in units of 1e-5"
         ),
     ),
 )

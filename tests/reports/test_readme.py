@@ -1,4 +1,4 @@
-"""The README's tables are those of the stored results."""
+"""The tables and pictures of the README and of results/README.md are those of the stored results."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.data.catalogue.cards import load_card
 from bench.errors import StoreError
 from bench.models.network import MODEL_PACKAGES, find_models
-from reports.readme import MARKED, PICTURE, PICTURE_DPI, ROOT, draw_feedback, with_tables
+from bench.store.files import read_manifest, read_result
+from reports.readme import MARKED, PAGES, PICTURE_DPI, PICTURES, ROOT, draw_feedback, draw_pd_fa, with_tables
+
+RESULTS = ROOT / "results"
+SUITES = sorted(path.stem for path in (RESULTS / "suites").glob("*.json"))
 
 
-def test_the_readme_shows_the_stored_results() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [match["suite"] for match in MARKED.finditer(text)] == ["quick"]
-    assert with_tables(text, ROOT / "results") == text, "run python -m reports.readme"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_shows_the_stored_results(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert MARKED.search(text)
+    assert with_tables(text, RESULTS) == text, "run python -m reports.readme"
+
+
+def test_the_first_table_that_a_visitor_sees_is_of_real_images() -> None:
+    first = MARKED.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert first is not None
+    assert (first["kind"], first["suite"]) == ("published", "table-published-weights")
 
 
 def difference(one: Path, other: Path) -> float:
@@ -26,26 +38,63 @@ def difference(one: Path, other: Path) -> float:
     return float(np.abs(first - second).mean())
 
 
-def test_the_picture_is_drawn_from_the_same_results_as_the_table(tmp_path: Path) -> None:
-    """The row is the table's first; a picture of the next row is another one."""
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_is_drawn_from_the_same_results_as_the_tables(picture: Path, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"]({PICTURE.relative_to(ROOT).as_posix()})" in text
-    for row in (0, 1):
-        draw_feedback(ROOT / "results", row=row).savefig(tmp_path / f"{row}.png", dpi=PICTURE_DPI)
-    assert difference(tmp_path / "0.png", PICTURE) < 0.1, "run python -m reports.readme"
-    assert difference(tmp_path / "1.png", PICTURE) > 0.5
+    assert f"]({picture.relative_to(ROOT).as_posix()})" in text
+    PICTURES[picture](RESULTS).savefig(tmp_path / "again.png", dpi=PICTURE_DPI)
+    assert difference(tmp_path / "again.png", picture) < 0.1, "run python -m reports.readme"
 
 
-def test_a_row_without_examples_is_an_error(tmp_path: Path) -> None:
+def test_a_picture_of_another_row_is_another_one(tmp_path: Path) -> None:
+    draw_feedback(RESULTS, row=1).savefig(tmp_path / "1.png", dpi=PICTURE_DPI)
+    assert difference(tmp_path / "1.png", ROOT / "docs/images/quick-feedback.png") > 0.5
+
+
+def test_a_row_without_examples_or_curves_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="quick"):
         draw_feedback(tmp_path)
     with pytest.raises(StoreError, match=r"no examples\.npz"):
-        draw_feedback(ROOT / "results", suite="epoch")
+        draw_feedback(RESULTS, suite="table-published-native")
+    with pytest.raises(StoreError, match=r"table-published-native\.json: no such file"):
+        draw_pd_fa(tmp_path)
+
+
+def test_every_stored_suite_is_explained_and_every_stored_result_is_of_one() -> None:
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    assert all(f"| `{suite}` |" in page for suite in SUITES)
+    rows = [row for suite in SUITES for row in read_manifest(RESULTS, suite).rows]
+    assert {path.parent.name for path in RESULTS.glob("*/result.json")} == {row.key for row in rows}
+
+
+def test_no_stored_result_is_a_trial_or_has_learnt_nothing() -> None:
+    for path in RESULTS.glob("*/result.json"):
+        result = read_result(path.parent)
+        assert result.status == "done"
+        assert not result.experiment.is_limited
+        pd = result.scores["Pd/overlap" if result.protocol == "rpcanet" else "Pd/centroid-3px"]
+        iou = result.scores["IoU/pooled"].value
+        assert iou is not None
+        assert iou > 0.1 or pd.value is None, result.key
+
+
+def test_images_and_maps_of_others_are_not_passed_on() -> None:
+    for path in RESULTS.glob("*/*.npz"):
+        assert path.name != "predictions.npz"
+        if path.name == "examples.npz":
+            assert load_card(read_result(path.parent).experiment.images.dataset).generated
 
 
 def test_a_marked_suite_without_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="never-run"):
         with_tables("<!-- table: never-run -->\n<!-- end -->", tmp_path)
+
+
+def test_a_marked_table_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(StoreError, match="no kind of table is called 'tabel'; did you mean table"):
+        with_tables("<!-- tabel: quick -->\n<!-- end -->", RESULTS)
+    with pytest.raises(StoreError, match="intervals: quick NUAA-SIRST: no such table, there are synthetic"):
+        with_tables("<!-- intervals: quick NUAA-SIRST -->\n<!-- end -->", RESULTS)
 
 
 def test_text_without_markers_stays() -> None:
