@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.protocols.scorings import describe_scoring
+from bench.types import Training
 from reports.results.entries import Entry, cost_on, one_line
 from reports.results.groups import Rows, datasets_of
 from reports.results.same_rules import distinct_rules, rules_of
@@ -105,7 +106,10 @@ def _plural(noun: str, names: Sequence[str]) -> str:
 
 
 def _seed_words(entries: Sequence[Entry], *, several: str) -> str:
-    seeds = sorted({entry.row.seed for entry in entries})
+    trained = [e for e in entries if e.result is None or isinstance(e.result.experiment.weights, Training)]
+    if not trained:
+        return "No network was trained"
+    seeds = sorted({entry.row.seed for entry in trained})
     return f"Seed {seeds[0]}" if len(seeds) == 1 else f"{several} over seeds {', '.join(map(str, seeds))}"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import MixedRulesError, TableError
 from bench.metrics.registry import metric_info
-from bench.types import RunResult, Score, Scoring, Training
+from bench.types import RunResult, Score, Scoring, Training, Weights
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.results.entries import Entry, entry_of, one_line, read_suite, to_frame
 from reports.table import LIMITED_NOTICE, Cell, Table
@@ -211,6 +211,16 @@ def test_the_caption_says_lists_protocol_scoring_seed_and_where_speed_was_measur
         "FPS of all rounds on NVIDIA H200, float32",
     ):
         assert words in caption
+
+
+def test_the_caption_of_given_weights_says_that_no_network_was_trained_and_names_no_seed():
+    made = result()
+    given = replace(made, experiment=replace(made.experiment, weights=Weights("ACM", sha256="a" * 64)))
+    caption = comparison_table([entry(given)], title="T").caption
+    assert "No network was trained." in caption
+    assert "Seed" not in caption
+    both = comparison_table([entry(given), entry(result(DFINET, seed=7))], title="T").caption
+    assert "Seed 7." in both
 
 
 def test_costs_are_per_round_times_rounds_and_unranked():
