@@ -145,6 +145,27 @@ def test_another_input_size_is_mixing():
         comparison_table([entry(result()), entry(replace(made, experiment=resized))], title="T")
 
 
+def test_a_published_checkpoint_brings_its_input_size_where_all_are_compared_at_native_size():
+    def given(size: tuple[int, int] | None, *, name: str, scoring: Scoring) -> RunResult:
+        made = result(scoring=scoring)
+        weights = Weights("ACM", sha256=f"{size}", name=name)
+        experiment = replace(made.experiment, weights=weights, input=replace(made.experiment.input, size=size))
+        return replace(made, key=f"{size}", experiment=experiment)
+
+    def table(*, name: str, scoring: Scoring) -> Table:
+        sizes = {"native": None, "resized": (256, 256)}
+        return comparison_table(
+            [entry(given(s, name=name, scoring=scoring), label) for label, s in sizes.items()], title="T"
+        )
+
+    native = Scoring("native")
+    assert "Rules differ" not in table(name="LESPS-ACM-full", scoring=native).caption
+    with pytest.raises(MixedRulesError, match="differ in input"):
+        table(name="", scoring=native)
+    with pytest.raises(MixedRulesError, match="differ in input"):
+        table(name="LESPS-ACM-full", scoring=Scoring("network", resolution="network"))
+
+
 def test_a_missing_row_on_another_split_is_mixing_too():
     with pytest.raises(MixedRulesError, match="split"):
         comparison_table([entry(result()), missing(result(DFINET, split="dfinet"))], title="T")
