@@ -119,6 +119,9 @@ class Transferred:
 def transferred_methods(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Transferred, ...]:
     """The methods of a suite that says what is learnt from, on clean test images; nothing of other suites.
 
+    Where every method has one training set and none is tested at home, there is nothing to compare that the comparison
+    table does not.
+
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
@@ -127,6 +130,8 @@ def transferred_methods(entries: Sequence[Entry], *, mixed: Mixed) -> tuple[Tran
         return ()
     places = dict.fromkeys((entry.row.label, entry.row.trained_on) for entry in mine)
     told = [replace(entry, row=replace(entry.row, label=line_label(entry), trained_on="")) for entry in mine]
+    if len(places) == len({label for label, _ in places}) and not any(entry.is_plain for entry in mine):
+        return ()
     rows = {row.label: row for row in group_rows(told, mixed=mixed)}
     methods: dict[str, dict[str, Rows]] = {}
     for entry, retold in zip(mine, told, strict=True):

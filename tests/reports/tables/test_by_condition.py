@@ -381,6 +381,16 @@ def test_a_report_of_transfer_alone_is_made_too(tmp_path: Path):
     assert "table.tex" in names, "nothing is tested at home, so that the methods are compared where they are tested"
 
 
+def test_methods_that_all_learnt_elsewhere_from_one_set_each_have_the_comparison_alone(tmp_path: Path):
+    one = [each for each in matrix() if each.row.is_transferred and each.row.trained_on == "NUDT-SIRST"]
+    write_rows(tmp_path, one)
+    made = build_report(tmp_path, "trial", out=tmp_path / "out", compile_pdf=False)
+    names = {path.name for path in made.paths}
+    assert "table.tex" in names
+    assert not [name for name in names if name.startswith("cross")]
+    assert "(trained on NUDT-SIRST)" in (tmp_path / "out" / "table.md").read_text()
+
+
 def test_a_manifest_of_an_older_version_is_read(tmp_path: Path):
     write_rows(tmp_path, [entry(result())])
     path = tmp_path / "suites" / "trial.json"
