@@ -73,9 +73,7 @@ def test_no_stored_result_is_a_trial_or_has_learnt_nothing() -> None:
         assert result.status == "done"
         assert not result.experiment.is_limited
         pd = result.scores["Pd/overlap" if result.protocol == "rpcanet" else "Pd/centroid-3px"]
-        iou = result.scores["IoU/pooled"].value
-        assert iou is not None
-        assert iou > 0.1 or pd.value is None, result.key
+        assert pd.value is None or pd.value > 0.4, f"{result.key}: {result.experiment.model} finds next to nothing"
 
 
 def test_images_and_maps_of_others_are_not_passed_on() -> None:
