@@ -111,6 +111,22 @@ def test_without_an_address_of_the_file_its_page_is_named(tmp_path: Path) -> Non
         fetch_weights(HELLO, tmp_path)
 
 
+def test_a_download_that_fails_names_the_page_to_save_it_from(served: Served, tmp_path: Path) -> None:
+    served.statuses = [404]
+    with pytest.raises(DataError, match=r"404.*; its page is https://example\.org/page$"):
+        fetch_weights(replace(HELLO, url=served.url), tmp_path)
+
+
+def test_a_download_needs_a_folder_and_room_for_its_file(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "hello.pth").mkdir()
+    wanted = replace(HELLO, url=served.url)
+    with pytest.raises(CheckpointError, match=r"file: not a folder; name one with --weights DIR"):
+        fetch_weights(wanted, tmp_path / "file")
+    with pytest.raises(CheckpointError, match=r"hello\.pth: not a file; take it away"):
+        fetch_weights(wanted, tmp_path)
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", weights_catalogue())
 def test_every_checkpoint_loads_into_its_network(name: str, real_weights: Path) -> None:
