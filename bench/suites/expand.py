@@ -68,6 +68,8 @@ def expand(
     try:
         for name in suite.columns:
             metric_info(name)  # raises for a typo before anything runs
+        for name in (*suite.splits, *(name for row in suite.rows for name in row.splits)):
+            load_card(name)  # the split of a misspelt dataset would be passed over
         for card in map(load_card, suite.datasets):
             for row in (row for row in suite.rows if card.name in (row.datasets or suite.datasets)):
                 protocol = PROTOCOLS.get(row.protocol or suite.protocol)

@@ -188,6 +188,9 @@ def _row_from(row: Any, *, folder: Path) -> SuiteRow:
     model = _typed(row, "model", str)
     weights = _typed(row, "weights", str, default="")
     published = weights_catalogue().get(weights)
+    if re.fullmatch(r"[\w-]+", weights) and published is None and not (folder / weights).is_file():
+        advice = unknown("published checkpoint", weights, weights_catalogue())
+        raise SuiteError(f"weights {weights!r}: no such file, and {advice}")
     if published is not None and published.model != model:
         raise SuiteError(f"weights {weights!r} are of {published.model}, not of model {model!r}")
     return SuiteRow(

@@ -129,6 +129,7 @@ def test_the_command_line_beats_the_row_and_the_row_beats_the_suite(tmp_path: Pa
         (SMALL + "datasets = []", "at least one"),
         (SMALL + "protocol = 3", "expected str"),
         (SMALL + 'weights = "LESPS-ACM-full"', "weights 'LESPS-ACM-full' are of ACM, not of model 'Net'"),
+        (SMALL + 'weights = "lesps-acm-full"', "no such file, and no published .*; did you mean LESPS-ACM-full"),
     ],
 )
 def test_a_suite_that_is_written_wrong_is_refused_in_one_line(tmp_path: Path, text: str, named: str) -> None:
@@ -174,6 +175,8 @@ def test_an_unknown_suite_is_answered_with_the_nearest() -> None:
         (SMALL + 'weights = "none.safetensors"', "none.safetensors: no such file"),
         (SMALL.replace("synthetic", "SIRST-Aug"), "SIRST-Aug: its card has no mean and std"),
         (SMALL + 'protocol = "nativ"', "no protocol is called 'nativ'; did you mean native"),
+        (SMALL + 'splits = { syntetic = "bench" }', "no dataset is called 'syntetic'; did you mean synthetic"),
+        ('splits = { syntetic = "bench" }\n' + SMALL, "no dataset is called 'syntetic'; did you mean synthetic"),
         (SMALL + 'splits = { synthetic = "bank" }', "no split of synthetic is called 'bank'; there are bench"),
     ],
 )
