@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.catalogue.cards import load_card
@@ -45,13 +45,21 @@ class Collected:
 def collect_suite(runs: Path, suite: str, out: Path) -> Collected:
     """Copy a suite's manifest and the small files of its finished results from one folder of results to another.
 
+    The manifest keeps why the other rows have none, so that a report of what was collected says it as well.
+
     Raises:
-        StoreError: when the suite was not run there, no row of it is finished, or both folders are the same.
+        StoreError: when the suite was not run there, its last run was a limited trial, no row of it is finished, or
+            both folders are the same.
     """
     if out.resolve() == runs.resolve():
         raise StoreError(f"{out}: is where the results lie already; collect them into another folder")
     manifest = read_manifest(runs, suite)
+    if manifest.limited:
+        raise StoreError(
+            f"suite {suite}: its last run in {runs} was a limited trial, expected whole lists; run it without --limit"
+        )
     absent, found = [], []
+    reasons = dict(manifest.unreached)
     for row in manifest.rows:
         try:
             result = read_result(runs / row.key)
@@ -60,13 +68,14 @@ def collect_suite(runs: Path, suite: str, out: Path) -> Collected:
             continue
         if result.status == "failed":
             absent.append(f"{row.title} on {row.test_set}: {result.reason}")
+            reasons[row.key] = f"failed: {result.reason}"
         else:
             found.append(result)
     if not found:
         raise StoreError(f"suite {suite}: no finished result in {runs} ({absent[0]}); run it first")
     for result in found:
         _copy_result(runs, out, result)
-    write_manifest(out, manifest)
+    write_manifest(out, replace(manifest, unreached=reasons))
     return Collected(suite, len(found), tuple(absent))
 
 

@@ -155,7 +155,7 @@ class Manifest:
     Attributes:
         columns: metric ids of the tables' columns; empty for the default ones.
         mixed: what a report does with a table that would mix rules on one dataset.
-        unreached: by the row's key, why a run ended before it; empty where nothing ended early.
+        unreached: by the row's key, why it has no result: a run ended before it, or only finished ones were collected.
     """
 
     suite: str

@@ -12,6 +12,7 @@ from bench.errors import StoreError
 from bench.store.collect import KEPT, PICTURES, collect_suite
 from bench.store.files import Manifest, read_manifest, read_result, write_manifest, write_result, write_text
 from bench.types import ImageList, Row, RunResult, Training
+from reports.results.entries import read_suite
 
 SYNTHETIC = replace(RESULT.experiment.images, dataset="synthetic", split="bench", part="test")
 REAL = ImageList("NUDT-SIRST", "basicirstd", "test", digest="d", count=664)
@@ -81,6 +82,18 @@ def test_rows_that_are_not_finished_are_named_and_their_dashes_kept(tmp_path: Pa
     assert collected.absent[1].startswith("never on NUDT-SIRST: ")
     assert not (out / broken.key).exists()
     assert read_manifest(out, "mine").rows == rows
+    assert read_suite(out, "mine")[1][1].reason == "failed: boom"
+
+
+def test_a_limited_trial_takes_no_place_among_results(tmp_path: Path) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "results"
+    whole = Manifest("mine", "Mine", (finished(runs, REAL),))
+    write_manifest(runs, whole)
+    collect_suite(runs, "mine", out)
+    write_manifest(runs, replace(whole, limited=True))
+    with pytest.raises(StoreError, match=r"suite mine: .* was a limited trial, .*; run it without --limit"):
+        collect_suite(runs, "mine", out)
+    assert read_manifest(out, "mine") == whole
 
 
 def test_what_cannot_be_collected_is_one_line(tmp_path: Path) -> None:
