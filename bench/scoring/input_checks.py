@@ -93,7 +93,9 @@ class Survey:
             yield f"{self.grey_masks} {of} masks hold values between 0 and 255; those above 127 count as target"
         if self.resized:
             moved, to = ("maps", "mask") if scoring.resolution == "native" else ("masks", "map")
-            yield f"{self.resized} {of} {moved} were brought to their {to}'s size, bilinearly"
+            by_nearest = to == "map" and scoring.mask_resize == "opencv-nearest"
+            manner = "by OpenCV's nearest neighbour" if by_nearest else "bilinearly"
+            yield f"{self.resized} {of} {moved} were brought to their {to}'s size, {manner}"
         if scoring.normalise == "none" and self.reach <= threshold_level(scoring.threshold):
             yield (
                 f"nothing is predicted: the highest probability is {self.reach / LEVELS:.4g}, "

@@ -290,6 +290,9 @@ def test_at_network_resolution_the_mask_is_brought_to_its_map_whatever_its_shape
     found = judged(tmp_path, {"a": np.zeros((8, 8))}, {"a": MASK}, ".npy", under=[with_prints(squeezed)])
     assert found.table.sizes.tolist() == [[8, 8]]
     assert found.notes[0] == "1 of 1 masks were brought to their map's size, bilinearly"
+    nearest = with_prints(Scoring("nearest", resolution="network", mask_resize="opencv-nearest"))
+    (found,) = score_folder(tmp_path / "maps", tmp_path / "masks", [nearest])
+    assert found.notes[0] == "1 of 1 masks were brought to their map's size, by OpenCV's nearest neighbour"
 
 
 def test_a_map_of_another_shape_is_refused(tmp_path: Path) -> None:
