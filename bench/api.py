@@ -127,7 +127,7 @@ def run_suite(
     )
     check_jobs(jobs)
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
-    check_weights(jobs, session.workspace.weights)
+    check_weights(jobs, session.workspace)
     read_images(jobs, session)
     jobs = with_leaks(jobs, session, allowed=described.allow_leak)
     session.tracker = Mirror(open_tracker(mlflow))
@@ -189,6 +189,7 @@ def gate(
     reference: Path | str,
     *,
     data: Path | str | None = None,
+    weights: Path | str | None = None,
     plugins: Iterable[Path | str] = (),
     update: bool = False,
     progress: Progress | None = None,
@@ -197,6 +198,7 @@ def gate(
 
     Args:
         reference: file of stored scores with their margins.
+        data, weights: as in `run_suite`; a published checkpoint that is missing is an error here.
         update: store the present scores as the reference instead; None is returned.
 
     Raises:
@@ -204,7 +206,7 @@ def gate(
     """
     from bench.run.gate import compare, read_reference, write_reference
     from bench.run.local import run_all
-    from bench.run.preflight import check_jobs, read_images
+    from bench.run.preflight import check_jobs, read_images, require_weights
     from bench.suites.expand import expand
     from bench.suites.suite import load_suite
 
@@ -220,7 +222,8 @@ def gate(
     jobs = expand(described, info_of=info_lookup(plugins))
     check_jobs(jobs)
     with TemporaryDirectory() as runs:
-        session = open_session(Path(runs), data, device=open_device("cpu"), progress=progress)
+        session = open_session(Path(runs), data, weights=weights, device=open_device("cpu"), progress=progress)
+        require_weights(jobs, session.workspace.weights)
         read_images(jobs, session)
         results = {
             f"{job.row.title} on {job.row.test_set}": result.scores

@@ -58,6 +58,7 @@ def list_weights() -> CatalogueRows:
             "model": one.model,
             "learnt from": ", ".join(one.learnt_from) or "not known",
             "licence": one.licence,
+            "fetch": "yes" if one.url else "by hand",
             "remark": one.remark,
             "SHA-256": one.sha256,
             "page": one.page,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.cli.console import ProgressBar, out
-from bench.cli.options import FAILED, DataOption, JsonOption, PluginOption
+from bench.cli.options import FAILED, DataOption, JsonOption, PluginOption, WeightsOption
 
 if TYPE_CHECKING:
     from bench.run.gate import GateReport
@@ -22,6 +22,7 @@ def gate_command(
     suite: Annotated[str, typer.Argument(help="A suite of given weights, as a rule.")],
     reference: Annotated[Path, typer.Option(help="Stored scores with their margins.")],
     data: DataOption = None,
+    weights: WeightsOption = None,
     plugin: PluginOption = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file, too.")] = None,
     update: Annotated[bool, typer.Option("--update", help="Store the present scores as the reference.")] = False,
@@ -32,7 +33,15 @@ def gate_command(
     from bench.run.gate import to_junit
     from bench.store.files import write_text
 
-    verdict = api.gate(suite, reference, data=data, plugins=plugin or (), update=update, progress=ProgressBar())
+    verdict = api.gate(
+        suite,
+        reference,
+        data=data,
+        weights=weights,
+        plugins=plugin or (),
+        update=update,
+        progress=ProgressBar(),
+    )
     if verdict is None:
         out.print(str(reference), markup=False)
         return

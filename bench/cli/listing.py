@@ -28,7 +28,9 @@ def list_(
     if as_json:
         out.print_json(json.dumps({what: rows}))
         return
-    table = Table(*(str(name) for name in rows[0]))
+    table = Table()
+    for name in rows[0]:
+        table.add_column(str(name), overflow="fold")  # an address is of no use cut short
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     out.print(table)

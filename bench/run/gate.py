@@ -204,8 +204,10 @@ def write_reference(
 
 
 def _stored_value(row: str, metric: str, scores: Mapping[str, Score]) -> float:
+    if not scores:
+        raise RequestError(f"{row}: no scores to store; mend what its run failed of")
     if metric not in scores:
-        raise RequestError(f"{row}: no {metric}, expected one of {', '.join(scores) or 'none'}; correct the margins")
+        raise RequestError(f"{row}: no {metric}, expected one of {', '.join(scores)}; correct the margins")
     value = scores[metric].value
     if value is None:
         raise RequestError(f"{row}: {metric} has no value ({scores[metric].reason}); leave it out of the margins")

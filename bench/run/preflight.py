@@ -18,7 +18,13 @@ from bench.store.files import read_result
 from bench.suites.expand import Job
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
 from bench.types import Config, Decoder, ImageList, Method, RunResult, Training, Weights
-from bench.weights.catalogue import find_weights, published_weights
+from bench.weights.catalogue import (
+    PublishedWeights,
+    existing_weights,
+    find_weights,
+    published_weights,
+    refuse_no_folder,
+)
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -106,15 +112,35 @@ def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
     return lists
 
 
-def check_weights(jobs: Sequence[Job], folder: Path | None) -> None:
-    """Check that no file that bears a published checkpoint's name is another; one that is missing is no error here.
+def check_weights(jobs: Sequence[Job], workspace: Workspace) -> None:
+    """Check that no file that bears the name of a checkpoint that unfinished jobs need is another.
+
+    A file that is missing is no error here: its rows fail and say where to get it.
 
     Raises:
-        CheckpointError: naming the file.
+        CheckpointError: naming the file; or the folder of weights, when there is no such folder.
     """
+    wanted = _published([job for job in jobs if not is_done(job, workspace)])
+    if wanted:
+        refuse_no_folder(workspace.weights)
+    for each in wanted:
+        find_weights(each, workspace.weights)
+
+
+def require_weights(jobs: Sequence[Job], folder: Path | None) -> None:
+    """Check that the file of every published checkpoint that the jobs name is there.
+
+    Raises:
+        CheckpointError: naming the first that is not, with where to get it.
+    """
+    for each in _published(jobs):
+        existing_weights(each, folder)
+
+
+def _published(jobs: Sequence[Job]) -> list[PublishedWeights]:
+    """The published checkpoints that jobs name, each once."""
     named = {job.experiment.weights.name for job in jobs if isinstance(job.experiment.weights, Weights)}
-    for name in sorted(named - {""}):
-        find_weights(published_weights(name), folder)
+    return [published_weights(name) for name in sorted(named - {""})]
 
 
 def is_done(job: Job, workspace: Workspace) -> bool:

@@ -92,6 +92,12 @@ def find_weights(wanted: PublishedWeights, folder: Path | None) -> Path | None:
     return next((path for path in alike if file_digest(path) == wanted.sha256), None)
 
 
+def refuse_no_folder(folder: Path | None) -> None:
+    """Raise CheckpointError if a folder of weights is named and there is none."""
+    if folder is not None and not folder.is_dir():
+        raise CheckpointError(f"weights folder {folder}: no such folder; name another with --weights DIR")
+
+
 def existing_weights(wanted: PublishedWeights, folder: Path | None) -> Path:
     """The file with the checkpoint's SHA-256 in a folder.
 

@@ -659,3 +659,38 @@ def test_a_suite_of_transfer_trains_on_the_datasets_that_it_is_restricted_to(cal
     assert [(row.dataset, row.trained_on) for row in rows] == [(one, other) for one in kinds for other in kinds]
     assert call(*words, "--trained-on", "synthetic-sea").code == 0
     assert [row.trained_on for row in read_manifest(Path("runs"), "mine").rows] == ["synthetic-sea"] * 2
+
+
+NAMED = """
+datasets = ["synthetic"]
+
+[[row]]
+model = "ACM"
+weights = "LESPS-ACM-full"
+"""
+
+
+def test_the_list_of_weights_shows_whole_addresses(call: Call) -> None:
+    shown = "".join(call("list", "weights").out.split())
+    assert "9292bba" in shown
+    assert "…" not in shown
+
+
+def test_a_folder_of_weights_that_does_not_exist_is_one_line_before_anything_runs(call: Call) -> None:
+    Path("named.toml").write_text(NAMED)
+    answer = call("run", "named.toml", "--weights", "wieghts", "--limit", "test=2", "--mlflow", "off")
+    assert answer.code == 2
+    assert answer.err == "error: weights folder wieghts: no such folder; name another with --weights DIR\n"
+    assert not Path("runs/suites").exists()
+
+
+def test_a_gate_without_its_checkpoint_says_where_to_get_it(call: Call) -> None:
+    Path("named.toml").write_text(NAMED)
+    Path("weights").mkdir()
+    answer = call("gate", "named.toml", "--weights", "weights", "--reference", "reference.json", "--update")
+    assert answer.code == 2
+    assert answer.err.startswith(
+        "error: weights LESPS-ACM-full: no file with its SHA-256 in weights; dfinet-bench weig"
+    )
+    assert answer.err.count("\n") == 1
+    assert not Path("reference.json").exists()

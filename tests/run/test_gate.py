@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.errors import RequestError
 from bench.run.gate import Expected, Outcome, Reference, compare, read_reference, to_junit, write_reference
 from bench.types import Better, Score
 
@@ -207,3 +208,9 @@ def test_the_gate_and_the_metrics_need_no_torch() -> None:
         check=True,
     )
     assert found.stdout.strip() == "False"
+
+
+def test_a_row_that_failed_is_not_stored_as_a_reference(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="synthetic: no scores to store; mend what its run failed of"):
+        write_reference({ROW: {}}, tmp_path / "reference.json")
+    assert not (tmp_path / "reference.json").exists()
