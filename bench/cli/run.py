@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench.cli.console import ProgressBar, err, format_score, out
 from bench.cli.options import (
@@ -104,7 +104,7 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
         return
     printed = [with_prints(job.row.scoring).printed_ids().values() for job in jobs]
     names = list(dict.fromkeys(name for ids in printed for name in ids))
-    table = Table("method", "dataset", *names, "rounds", "run")
+    table = Table("method", "dataset", *names, "rounds", Column("run", overflow="fold", min_width=12))
     for job, result in zip(jobs, results, strict=True):
         if result is None:
             table.add_row(

@@ -694,3 +694,13 @@ def test_a_gate_without_its_checkpoint_says_where_to_get_it(call: Call) -> None:
     )
     assert answer.err.count("\n") == 1
     assert not Path("reference.json").exists()
+
+
+def test_a_wide_table_of_results_keeps_whole_keys(call: Call) -> None:
+    row = '[[row]]\nmodel = "TopHat"\nlabel = "{0}"\nprotocol = "{0}"\nset = {{ "input.size" = [{1}, {1}] }}\n'
+    rows = [row.format(name, size) for name, size in (("native", 64), ("dfinet", 96), ("rpcanet", 128))]
+    Path("wide.toml").write_text('datasets = ["synthetic"]\nmixed = "mark"\n' + "".join(rows))
+    answer = call("run", "wide.toml", "--limit", "test=2", "--mlflow", "off")
+    assert answer.code == 0
+    keys = [row.key for row in read_manifest(Path("runs"), "wide").rows]
+    assert all(key in answer.out for key in keys)
