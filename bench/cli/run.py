@@ -93,7 +93,7 @@ def run(
 
 def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
     """Print one line for each experiment, or all results as one JSON object with null where none was reached."""
-    from bench.protocols.scorings import with_prints
+    from bench.protocols.scorings import prints_of
     from bench.records import to_plain
 
     if as_json:
@@ -102,7 +102,7 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
         ]
         out.print_json(json.dumps({"results": rows}))
         return
-    printed = [with_prints(job.row.scoring).printed_ids().values() for job in jobs]
+    printed = [prints_of(job.row.scoring).printed_ids().values() for job in jobs]
     names = list(dict.fromkeys(name for ids in printed for name in ids))
     table = Table("method", "dataset", *names, "rounds", Column("run", overflow="fold", min_width=12))
     for job, result in zip(jobs, results, strict=True):

@@ -203,6 +203,12 @@ def with_prints(scoring: Scoring) -> NamedScoring:
     return NamedScoring(scoring.name, scoring, prints, whose="no code base")
 
 
+def prints_of(scoring: Scoring) -> NamedScoring:
+    """The named scoring with exactly these rules under this name, or else what this project prints under them."""
+    known = SCORINGS.get(scoring.name) if scoring.name in SCORINGS else None
+    return known if known is not None and known.scoring == scoring else with_prints(scoring)
+
+
 def describe_scoring(scoring: Scoring) -> str:
     """The rules of a scoring in words, its name first."""
     return f"{scoring.name} ({describe_rules(scoring)})"

@@ -51,7 +51,7 @@ class PublishedWeights:
     def how_to_get(self) -> str:
         """A sentence's end on how to get the file."""
         by_hand = f"save it from {self.page}"
-        return f"dfinet-bench weights fetch {self.name}, or {by_hand}" if self.url else by_hand
+        return f"fetch it by dfinet-bench weights fetch {self.name}, or {by_hand}" if self.url else by_hand
 
 
 @cache

@@ -19,6 +19,7 @@ from bench.protocols.scorings import (
     all_scorings,
     describe_rules,
     named_scoring,
+    prints_of,
     read_records,
     with_prints,
     write_records,
@@ -75,6 +76,14 @@ def test_a_scoring_of_ones_own_prints_what_this_project_prints() -> None:
     soft = with_prints(Scoring("mine", ground_truth="soft", resolution="network"))
     assert soft.prints["IoU"] == "legacy:IoU/soft-mask"
     assert "nIoU" not in soft.prints
+
+
+def test_a_run_prints_what_the_code_base_of_its_scoring_prints() -> None:
+    rpcanet = named_scoring("rpcanet")
+    assert prints_of(rpcanet.scoring) is rpcanet
+    assert rpcanet.printed_ids()["Fa"] == "Fa/background-pixels"
+    changed = replace(rpcanet.scoring, threshold=0.4)
+    assert prints_of(changed).printed_ids() == with_prints(changed).printed_ids()
 
 
 def test_rules_are_told_as_they_are_counted() -> None:

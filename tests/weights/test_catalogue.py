@@ -80,7 +80,9 @@ def test_a_missing_file_comes_with_where_to_get_it(tmp_path: Path) -> None:
         existing_weights(HELLO, tmp_path)
     with pytest.raises(CheckpointError, match=r"weights Hello: no folder of weights, expected --weights DIR; save it"):
         existing_weights(HELLO, None)
-    with pytest.raises(CheckpointError, match=r"; dfinet-bench weights fetch Hello, or save it from https://example"):
+    with pytest.raises(
+        CheckpointError, match=r"; fetch it by dfinet-bench weights fetch Hello, or save it from https://example"
+    ):
         existing_weights(replace(HELLO, url="https://example.org/hello.pth"), tmp_path / "no such folder")
 
 
