@@ -102,7 +102,7 @@ def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as
         ]
         out.print_json(json.dumps({"results": rows}))
         return
-    printed = [prints_of(job.row.scoring).printed_ids().values() for job in jobs]
+    printed = [prints_of(job.row.scoring) for job in jobs]
     names = list(dict.fromkeys(name for ids in printed for name in ids))
     table = Table("method", "dataset", *names, "rounds", Column("run", overflow="fold", min_width=12))
     for job, result in zip(jobs, results, strict=True):

@@ -203,10 +203,12 @@ def with_prints(scoring: Scoring) -> NamedScoring:
     return NamedScoring(scoring.name, scoring, prints, whose="no code base")
 
 
-def prints_of(scoring: Scoring) -> NamedScoring:
-    """The named scoring with exactly these rules under this name, or else what this project prints under them."""
-    known = SCORINGS.get(scoring.name) if scoring.name in SCORINGS else None
-    return known if known is not None and known.scoring == scoring else with_prints(scoring)
+def prints_of(scoring: Scoring) -> tuple[str, ...]:
+    """Ids of what this project prints under a scoring, and of what its code base prints besides."""
+    found = [with_prints(scoring)]
+    if scoring.name in SCORINGS and SCORINGS.get(scoring.name).scoring == scoring:
+        found.append(SCORINGS.get(scoring.name))
+    return tuple(dict.fromkeys(id for named in found for id in named.printed_ids().values()))
 
 
 def describe_scoring(scoring: Scoring) -> str:

@@ -690,7 +690,7 @@ def test_a_gate_without_its_checkpoint_says_where_to_get_it(call: Call) -> None:
     answer = call("gate", "named.toml", "--weights", "weights", "--reference", "reference.json", "--update")
     assert answer.code == 2
     assert answer.err.startswith(
-        "error: weights LESPS-ACM-full: no file with its SHA-256 in weights; dfinet-bench weig"
+        "error: weights LESPS-ACM-full: no file with its SHA-256 in weights; fetch it by dfinet-bench weig"
     )
     assert answer.err.count("\n") == 1
     assert not Path("reference.json").exists()
