@@ -137,12 +137,12 @@ WEIGHTS: Mapping[tuple[str, ...], str] = {
     (LESPS, "ALCNet (full)"): "LESPS-ALCNet-full",
     (LESPS, "ALCNet (centroid)"): "LESPS-ALCNet-centroid",
     (LESPS, "ALCNet (coarse)"): "LESPS-ALCNet-coarse",
-    (OTHER_READMES, "RPCANet", "SIRST"): "RPCANet-SIRST",
-    (OTHER_READMES, "RPCANet", "NUDT-SIRST"): "RPCANet-NUDT",
-    (OTHER_READMES, "RPCANet", "IRSTD-1K"): "RPCANet-1K",
-    (OTHER_READMES, "RPCANet", "SIRST-Aug"): "RPCANet-SIRST-Aug",
+    ("fengyiwu98/RPCANet", "RPCANet", "SIRST"): "RPCANet-SIRST",
+    ("fengyiwu98/RPCANet", "RPCANet", "NUDT-SIRST"): "RPCANet-NUDT",
+    ("fengyiwu98/RPCANet", "RPCANet", "IRSTD-1K"): "RPCANet-1K",
+    ("fengyiwu98/RPCANet", "RPCANet", "SIRST-Aug"): "RPCANet-SIRST-Aug",
 }
-"""File, printed name and, where a file has several, test set to the published checkpoint that the numbers are of."""
+"""File, or repository, printed name and, where it has several, test set to the checkpoint that the numbers are of."""
 
 VARIANTS = {
     "ACM (centroid)": "trained on one point a target, its centroid",
@@ -343,7 +343,8 @@ def _tested_on(row: PrintedRow) -> str:
 
 def _weights(file: str, row: PrintedRow) -> str:
     """Name of the published checkpoint that a row's numbers are of; empty where none is known."""
-    keys = ((file, row["method"]), (file, row["method"], _tested_on(row)))
+    source = row.get("source_repo", file)
+    keys = ((source, row["method"]), (source, row["method"], row.get("tested_on", "")))
     return next((WEIGHTS[key] for key in keys if key in WEIGHTS), "")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalogue.cards import load_card
-from bench.metrics.registry import find_metrics
+from bench.metrics.registry import metric_info
 from bench.models.published_numbers import (
     EQUAL_AREA_OVER_PIXELS,
     FOLDER,
@@ -171,7 +171,7 @@ def test_every_number_has_source_and_rules_and_names_of_this_project() -> None:
         assert number.rules
         assert 0 <= number.value <= 1
         assert number.split == "not stated" or number.split in load_card(number.dataset).splits
-        assert number.metric in find_metrics()
+        assert metric_info(number.metric).id == number.metric
 
 
 def test_only_sources_that_ran_its_rules_are_under_a_protocol_of_this_project() -> None:

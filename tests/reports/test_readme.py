@@ -11,7 +11,9 @@ import pytest
 from bench.data.catalogue.cards import load_card
 from bench.errors import StoreError
 from bench.models.network import MODEL_PACKAGES, find_models
+from bench.models.published_numbers import reported
 from bench.store.files import read_manifest, read_result
+from bench.types import Weights
 from reports.readme import MARKED, PAGES, PICTURE_DPI, PICTURES, ROOT, draw_feedback, draw_pd_fa, with_tables
 
 RESULTS = ROOT / "results"
@@ -74,6 +76,15 @@ def test_no_stored_result_is_a_trial_or_has_learnt_nothing() -> None:
         assert not result.experiment.is_limited
         pd = result.scores["Pd/overlap" if result.protocol == "rpcanet" else "Pd/centroid-3px"]
         assert pd.value is None or pd.value > 0.4, f"{result.key}: {result.experiment.model} finds next to nothing"
+
+
+def test_a_stored_checkpoint_has_the_numbers_that_are_published_for_it() -> None:
+    for path in RESULTS.glob("*/result.json"):
+        result = read_result(path.parent)
+        weights = result.experiment.weights
+        if isinstance(weights, Weights):
+            mine = tuple(one for one in reported(result.model.name) if one.weights == weights.name)
+            assert result.model.reported == mine, result.key
 
 
 def test_images_and_maps_of_others_are_not_passed_on() -> None:

@@ -437,7 +437,7 @@ def test_a_checkpoint_that_is_missing_fails_its_row_alone_and_says_where_it_is_t
     (other,) = make_jobs(tmp_path, "Dot")
     file.unlink()
     session = Session(Workspace.open(tmp_path, weights=file.parent))
-    check_weights([job], session.workspace.weights)
+    check_weights([job], session.workspace)
     missing, trained = run_all([job, other], session)
     assert missing is not None
     assert trained is not None
@@ -453,7 +453,7 @@ def test_a_file_that_bears_a_checkpoints_name_and_is_another_is_refused_before_a
     job, _, file = checkpoint_job(tmp_path, monkeypatch)
     (file.parent / "dot.pth").write_bytes(b"something else")
     with pytest.raises(CheckpointError, match=r"dot\.pth: SHA-256 is .*, that of Dot-A is "):
-        check_weights([job], file.parent)
+        check_weights([job], Workspace.open(tmp_path, weights=file.parent))
 
 
 def test_weights_for_another_number_of_channels_are_refused(tmp_path: Path) -> None:
