@@ -486,6 +486,8 @@ class Cost:
         parameters: numbers in `parameters()`, dead ones included.
         macs: multiply-accumulates of one round by `macs_counter`; None for classical detectors, which are not made of
             operators that it counts.
+        macs_uncounted: operators of the round that multiply and that the counter has no formula for; with any, `macs`
+            is a lower bound.
         flops_fvcore: fvcore's count of one round, or None without fvcore.
         fvcore_unsupported: operators fvcore could not count.
         latency_p50, latency_p95: milliseconds an image, all rounds.
@@ -503,6 +505,7 @@ class Cost:
     latency_p95: float
     images_per_s: float
     macs_counter: str = "torch FlopCounterMode / 2"
+    macs_uncounted: tuple[str, ...] = ()
     flops_fvcore: int | None = None
     fvcore_unsupported: tuple[str, ...] = ()
     peak_memory: int | None = None

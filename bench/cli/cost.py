@@ -51,7 +51,7 @@ def cost(
         table.add_row(
             escape(name),
             f"{one.parameters / 1e6:.3f}",
-            "—" if one.macs is None else f"{one.macs / 1e9:.3f}",
+            "—" if one.macs is None else f"{'≥ ' if one.macs_uncounted else ''}{one.macs / 1e9:.3f}",
             str(one.rounds),
             f"{one.latency_p50:.1f}",
             f"{one.latency_p95:.1f}",
@@ -64,3 +64,6 @@ def cost(
     counters = dict.fromkeys(one.macs_counter for one in costs.values() if one.macs is not None)
     if counters:
         out.print(f"MACs: {', '.join(counters)}, one round; — : a classical detector, whose work is not counted")
+    for name, one in costs.items():
+        if one.macs_uncounted:
+            out.print(f"{name}: at least; not counted are {', '.join(one.macs_uncounted)}", markup=False)

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.data.images.synthetic import SIDE, make_scene
 from bench.environment import device_name
@@ -26,6 +29,15 @@ from bench.types import Cost
 
 LEAST_REPEATS = 3
 WARM_UP = 0.2  # seconds
+
+TORCH_LIBRARIES = ("aten", "prim", "prims", "profiler")
+MULTIPLYING = frozenset(
+    (
+        *("addmv", "addr", "attention", "cdist", "conv1d", "conv2d", "conv3d", "convolution", "dot"),
+        *("fft", "ger", "gru", "linear", "lstm", "mm", "mv", "pdist", "rnn", "transformer", "trilinear", "vdot"),
+    )
+)
+"""Words in the names of operators that multiply more than element by element; of some, torch's counter has formulas."""
 
 
 @torch.no_grad()
@@ -55,7 +67,7 @@ def measure_cost(
     device = device if counted else torch.device("cpu")
     with evaluating(to_device(network, device)):
         image, start = example(network, size=size, channels=channels, device=device)
-        macs = count_macs(network, image, start) if counted else None
+        macs, uncounted = count_macs(network, image, start) if counted else (None, ())
         flops, unsupported = count_fvcore(network, image, start) if counted else (None, ())
         predictor = network.predictor()
         taken, peak = measure_memory(predictor, image, start, rounds=rounds)
@@ -68,6 +80,7 @@ def measure_cost(
         rounds=taken,
         parameters=parameter_count(network),
         macs=macs,
+        macs_uncounted=uncounted,
         flops_fvcore=flops,
         fvcore_unsupported=unsupported,
         latency_p50=1000 * float(np.percentile(seconds, 50)),
@@ -110,11 +123,52 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def count_macs(network: Segmenter, image: Tensor, start: Tensor | None) -> int:
-    """Multiply-accumulates of one round: half of what torch's counter finds in convolutions and matrix products."""
-    with FlopCounterMode(display=False) as counter:
+def count_macs(network: Segmenter, image: Tensor, start: Tensor | None) -> tuple[int, tuple[str, ...]]:
+    """Multiply-accumulates of one round, half of what torch's counter finds, and the operators it does not count.
+
+    Attention is computed by its matrix products: torch's counter has no formula for the fused operators that evaluation
+    on a CPU takes in their place.
+    """
+    with _unfused_attention(), FlopCounterMode(display=False) as counter, _OperatorRecorder() as ran:
         one_round(network, image, start)
-    return int(counter.get_total_flops()) // 2
+    return int(counter.get_total_flops()) // 2, tuple(sorted(name for name in ran.names if is_uncounted(name)))
+
+
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+class _OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the names of all operators that run, such as `aten.mm`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(str(func.overloadpacket))
+        return func(*args, **(kwargs or {}))
+
+
+def is_uncounted(operator: str) -> bool:
+    """True for an operator that multiplies pixels or features with each other and that torch's counter does not know.
+
+    Operators of other libraries than torch may do anything, and count as such.
+
+    >>> is_uncounted("aten._cdist_forward"), is_uncounted("aten.mm"), is_uncounted("aten.relu"), is_uncounted("my.op")
+    (True, False, False, True)
+    """
+    if operator in {str(known) for known in flop_registry}:
+        return False
+    library, _, name = operator.partition(".")
+    return library not in TORCH_LIBRARIES or not MULTIPLYING.isdisjoint(name.strip("_").split("_"))
 
 
 def count_fvcore(network: Segmenter, image: Tensor, start: Tensor | None) -> tuple[int | None, tuple[str, ...]]:

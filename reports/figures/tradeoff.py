@@ -77,6 +77,8 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     device, precision = place
     pixels = f"{size[0]} × {size[1]}"
     counters = " and ".join(dict.fromkeys(c.macs_counter for c in costs if c.size == size and c.macs))
+    missing = sorted({name for c in costs if c.size == size for name in c.macs_uncounted})
+    counters += f", {', '.join(missing)} not counted" if missing else ""
     yield CostAxis(
         "tradeoff-macs",
         f"MACs of all rounds at {pixels} (G)",

@@ -143,4 +143,7 @@ def _macs_cell(cost: Cost, notes: Notes) -> Cell:
     if cost.macs is None:
         return Cell(marks=(notes.mark("no MACs: not made of operators that are counted"),))
     per_round = f"{cost.macs / 1e9:.3f}" if cost.macs < 1e10 else f"{cost.macs / 1e9:.2f}"
-    return Cell(f"{per_round} × {cost.rounds}" if cost.rounds > 1 else per_round)
+    text = f"{per_round} × {cost.rounds}" if cost.rounds > 1 else per_round
+    if not cost.macs_uncounted:
+        return Cell(text)
+    return Cell(f"≥ {text}", marks=(notes.mark(f"at least: not counted are {', '.join(cost.macs_uncounted)}"),))

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.cost import measure
-from bench.cost.measure import count_fvcore, example, measure_cost, time_passes
+from bench.cost.measure import count_fvcore, example, is_uncounted, measure_cost, time_passes
 from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models
 
 CPU = torch.device("cpu")
@@ -43,6 +44,91 @@ class Endless(OneConv):
 
 def test_macs_of_one_convolution_are_kernel_times_pixels() -> None:
     assert measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU).macs == 2 * 9 * 8 * 6
+
+
+WIDTH, HEADS, TOKENS = 32, 4, 1024
+
+
+class Tokens(Segmenter):
+    """A patch embedding, one layer over the tokens of a 256 x 256 frame, and a head."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        self.layer = layer
+        self.stem, self.head = nn.Conv2d(1, WIDTH, 8, 8), nn.Conv2d(WIDTH, 1, 1)
+        self.inner: nn.Module = {
+            "MultiheadAttention": nn.MultiheadAttention(WIDTH, HEADS, batch_first=True),
+            "TransformerEncoderLayer": nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, batch_first=True),
+            "LSTM": nn.LSTM(WIDTH, WIDTH, batch_first=True),
+        }.get(layer, nn.ModuleList([nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)]))
+
+    def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
+        maps = self.stem(image)
+        tokens = maps.flatten(2).transpose(1, 2)
+        return self.head(self.through(tokens).transpose(1, 2).view(maps.shape))  # type: ignore[no-any-return]
+
+    def through(self, tokens: Tensor) -> Tensor:
+        if self.layer == "MultiheadAttention":
+            return self.inner(tokens, tokens, tokens, need_weights=False)[0]  # type: ignore[no-any-return]
+        if self.layer == "TransformerEncoderLayer":
+            return self.inner(tokens)  # type: ignore[no-any-return]
+        if self.layer == "LSTM":
+            return self.inner(tokens)[0]  # type: ignore[no-any-return]
+        assert isinstance(self.inner, nn.ModuleList)
+        q, k, v = (
+            each.view(1, TOKENS, HEADS, WIDTH // HEADS).transpose(1, 2) for each in self.inner[0](tokens).chunk(3, -1)
+        )
+        if self.layer == "products":
+            found = (q @ k.transpose(-1, -2) * (WIDTH // HEADS) ** -0.5).softmax(-1) @ v
+        else:
+            found = F.scaled_dot_product_attention(q, k, v)
+        return self.inner[1](found.transpose(1, 2).reshape(tokens.shape))  # type: ignore[no-any-return]
+
+
+EMBED_AND_HEAD = 64 * TOKENS * WIDTH + TOKENS * WIDTH
+ATTEND = 4 * TOKENS * WIDTH**2 + 2 * TOKENS**2 * WIDTH
+
+
+@pytest.mark.parametrize(
+    ("layer", "inner"),
+    [
+        ("products", ATTEND),
+        ("scaled_dot_product_attention", ATTEND),
+        ("MultiheadAttention", ATTEND),
+        ("TransformerEncoderLayer", ATTEND + 2 * TOKENS * WIDTH * 2 * WIDTH),
+    ],
+)
+def test_attention_costs_the_same_however_it_is_written(layer: str, inner: int) -> None:
+    """64ND + ND + 4ND² + 2N²D = 73,433,088. A fused operator has no formula in torch's counter and counted nothing."""
+    found = measure_cost(Tokens(layer), size=(256, 256), channels=1, device=CPU, repeats=3)
+    assert (found.macs, found.macs_uncounted) == (EMBED_AND_HEAD + inner, ())
+    assert EMBED_AND_HEAD + ATTEND == 73_433_088
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_an_operator_without_a_formula_is_named_and_the_count_is_a_lower_bound() -> None:
+    found = measure_cost(Tokens("LSTM"), size=(256, 256), channels=1, device=CPU, repeats=3)
+    assert found.macs == EMBED_AND_HEAD
+    assert found.macs_uncounted == ("aten.mkldnn_rnn_layer",)
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        ("aten._cdist_forward", True),
+        ("aten._fft_r2c", True),
+        ("aten._trilinear", True),
+        ("aten._native_multi_head_attention", True),
+        ("torchvision.deform_conv2d", True),
+        ("aten.convolution", False),
+        ("aten.addmm", False),
+        ("aten.upsample_bilinear2d", False),
+        ("aten.mul", False),
+        ("aten._softmax", False),
+    ],
+)
+def test_operators_that_multiply_are_told_from_those_that_do_not(operator: str, expected: bool) -> None:
+    assert is_uncounted(operator) is expected
 
 
 def test_rounds_are_timed_and_macs_are_of_one() -> None:

@@ -252,6 +252,17 @@ def test_costs_are_per_round_times_rounds_and_unranked():
     assert {cell.rank for cell in column(table, "FPS", "Cost")} == {""}
 
 
+def test_macs_with_operators_that_were_not_counted_are_a_lower_bound_and_name_them():
+    made = result()
+    cost = replace(made.costs[0], macs_uncounted=("aten.mkldnn_rnn_layer",))
+    table = comparison_table([entry(replace(made, costs=(cost,)))], title="T")
+    (cell,) = column(table, "MACs", "Cost")
+    assert cell.text.startswith("≥ ")
+    assert {note.mark: note.text for note in table.notes}[cell.marks[0]] == (
+        "at least: not counted are aten.mkldnn_rnn_layer"
+    )
+
+
 def test_a_classical_detector_has_no_macs_and_the_note_says_why():
     detector = replace(ACM, name="TopHat")
     cost = replace(result().costs[0], parameters=0, macs=None)
