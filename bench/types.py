@@ -488,7 +488,7 @@ class Cost:
             operators that it counts.
         macs_uncounted: operators of the round that multiply and that the counter has no formula for; with any, `macs`
             is a lower bound.
-        flops_fvcore: fvcore's count of one round, or None without fvcore.
+        flops_fvcore: fvcore's count of one round, in multiply-accumulates as well, or None without fvcore.
         fvcore_unsupported: operators fvcore could not count.
         latency_p50, latency_p95: milliseconds an image, all rounds.
         images_per_s: 1000 / mean latency.

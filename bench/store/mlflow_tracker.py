@@ -306,7 +306,7 @@ def _epoch_metrics(record: Mapping[str, float], metric: Any) -> Iterator[Any]:
 
 
 def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
-    """Final scores, scores of every round (step = round) and the costs under the names FLOPs and FPS."""
+    """Final scores, scores of every round (step = round) and the costs: FLOPs are twice the MACs, all of one round."""
     for name, score in result.scores.items():
         if score.value is not None:
             yield metric(name, score.value, 0)
@@ -318,7 +318,8 @@ def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
         numbers = {
             "parameters": cost.parameters,
             "MACs": cost.macs,
-            "FLOPs": cost.flops_fvcore,
+            "MACs_fvcore": cost.flops_fvcore,
+            "FLOPs": None if cost.macs is None else 2 * cost.macs,
             "FPS": cost.images_per_s,
             "latency_p50_ms": cost.latency_p50,
             "latency_p95_ms": cost.latency_p95,

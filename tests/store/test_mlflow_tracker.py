@@ -153,8 +153,11 @@ def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, ur
         (number, scores["IoU/pooled"].value) for number, scores in enumerate(result.rounds, start=1)
     ]
     assert metrics["FPS"] == [(0, result.costs[0].images_per_s)]
-    if result.costs[0].flops_fvcore is not None:
-        assert metrics["FLOPs"] == [(0, result.costs[0].flops_fvcore)]
+    cost = result.costs[0]
+    assert cost.macs is not None
+    assert metrics["cost/MACs"] == [(0, cost.macs)]
+    assert metrics["FLOPs"] == [(0, 2 * cost.macs)], "a multiply-accumulate is two operations"
+    assert ("cost/MACs_fvcore" in metrics) == (cost.flops_fvcore is not None)
     assert metrics["cost/parameters"] == [(0, 3.0)]
     inputs = {one.dataset.name: one for one in child.inputs.dataset_inputs}
     assert set(inputs) == {"synthetic/bench/fit", "synthetic/bench/test"}
