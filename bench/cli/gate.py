@@ -68,4 +68,6 @@ def show_gate(verdict: GateReport) -> None:
         out.print(failure.sentence(), markup=False, soft_wrap=True)
     for row in verdict.unknown_rows:
         out.print(f"{row}: not in the reference, not judged", markup=False, soft_wrap=True)
+    for sentence in verdict.powerless:
+        out.print(sentence, markup=False, soft_wrap=True)
     out.print("gate: passed" if verdict.passed else "gate: failed")

@@ -8,8 +8,9 @@ asks for an updated reference; what is missing or null fails.
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from xml.etree import ElementTree
 from bench.errors import RequestError
 from bench.records import field_types, from_plain
 from bench.types import Score
+
+log = logging.getLogger(__name__)
 
 REFERENCE_SCHEMA = 1
 
@@ -108,11 +111,13 @@ class GateReport:
 
     Attributes:
         unknown_rows: measured rows that the reference does not have; they are not checked.
+        powerless: sentences on checks that no measured value could fail.
     """
 
     suite: str
     checks: tuple[GateCheck, ...]
     unknown_rows: tuple[str, ...] = ()
+    powerless: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -135,7 +140,28 @@ def compare(results: Results, reference: Reference) -> GateReport:
             for metric, expected in metrics.items()
         ),
         unknown_rows=tuple(row for row in results if row not in reference.rows),
+        powerless=tuple(powerless_checks(results, reference)),
     )
+
+
+def powerless_checks(results: Results, reference: Reference) -> Iterator[str]:
+    """One sentence for each check that no value could fail, because the worst one lies within its margin.
+
+    The worst value is 0 where higher is better, and 1 where a lower fraction is.
+    """
+    for row, metrics in reference.rows.items():
+        for metric, expected in metrics.items():
+            score = results.get(row, {}).get(metric)
+            if score is None:
+                continue
+            is_held = score.better == "higher" or score.unit == "fraction"
+            left = expected.value if score.better == "higher" else 1 - expected.value
+            if is_held and left <= expected.margin:
+                worst = 0 if score.better == "higher" else 1
+                yield (
+                    f"{row}: {metric} cannot fail, for {worst} is within the margin {expected.margin:.6g} of the "
+                    f"reference {expected.value:.6g}; take a smaller margin, or weights that have learnt something"
+                )
 
 
 def _judge(row: str, metric: str, results: Results, expected: Expected) -> GateCheck:
@@ -200,6 +226,8 @@ def write_reference(
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
+    for sentence in powerless_checks(results, reference):
+        log.warning("%s", sentence)
     return reference
 
 

@@ -135,6 +135,29 @@ def test_a_written_reference_comes_back_and_accepts_its_own_results(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("iou", "fa", "named"),
+    [
+        (0.0011, 2e-5, ["IoU/pooled"]),  # of a network that learnt next to nothing: IoU 0 would pass
+        (0.005, 2e-5, ["IoU/pooled"]),
+        (0.0051, 2e-5, []),
+        (0.7, 0.999996, ["Fa/unmatched-area"]),  # everything is a false alarm already
+        (0.7, 0.0, []),
+    ],
+)
+def test_a_check_that_nothing_could_fail_is_said_when_it_is_written_and_at_every_run(
+    iou: float, fa: float, named: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = measured(iou, fa)
+    path = tmp_path / "reference.json"
+    written = write_reference(results, path, margins={"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6})
+    report = compare(results, read_reference(path))
+    assert [sentence.partition(" cannot fail")[0] for sentence in report.powerless] == [f"{ROW}: {m}" for m in named]
+    assert caplog.messages == list(report.powerless)
+    worst = compare(measured(0.0, 1.0), written)
+    assert [check.metric for check in worst.checks if check.passes] == named
+
+
+@pytest.mark.parametrize(
     ("results", "margins", "message"),
     [
         (measured(None), {"IoU/pooled": 0.1}, r"IoU/pooled has no value \(no images in the list\)"),
