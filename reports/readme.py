@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
+from bench.metrics.registry import MetricInfo
 from bench.registry import unknown
 from bench.store.files import Manifest, write_text
 from reports.columns import chosen_metrics
@@ -44,8 +45,12 @@ Tables = Mapping[str, Table]
 """Tables by dataset; one of all datasets by the empty name."""
 
 
+def _metrics(manifest: Manifest, entries: tuple[Entry, ...]) -> tuple[MetricInfo, ...]:
+    return chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
+
+
 def _comparison(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
-    metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
+    metrics = _metrics(manifest, entries)
     compared = compare_with_best(read_counted(entries, mixed=manifest.mixed, metrics=metrics))
     return {
         "": comparison_table(entries, title=manifest.title, mixed=manifest.mixed, compared=compared, metrics=metrics)
@@ -62,8 +67,7 @@ def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
 
 
 def _intervals(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
-    metrics = chosen_metrics(manifest.columns, [entry.scored.scores for entry in entries if entry.scored])
-    counted = read_counted(entries, mixed=manifest.mixed, metrics=metrics)
+    counted = read_counted(entries, mixed=manifest.mixed, metrics=_metrics(manifest, entries))
     return dict(interval_tables(counted, compare_with_best(counted), title=manifest.title))
 
 

@@ -352,10 +352,9 @@ def _numbers(row: PrintedRow, table: ReportedTable, *, weights: str) -> tuple[Re
     """Every score of one row, each with the notes that concern it."""
     dataset = DATASETS[_tested_on(row)]
     source = table.source or f"{row['source_repo']} README at {row['commit']}"
-    found = {} if table.only_fa else {m: float(f"{row[c]}e{table.unit}") for c, m in COLUMNS.items() if row.get(c)}
+    columns = {} if table.only_fa else {**COLUMNS, "Pd_pct": table.pd}
+    found = {metric: float(f"{row[c]}e{table.unit}") for c, metric in columns.items() if row.get(c)}
     rate = next((row[column] for column in FA_COLUMNS if row.get(column)), "")
-    if CENTROID_PD in found and table.pd != CENTROID_PD:
-        found = {table.pd if metric == CENTROID_PD else metric: value for metric, value in found.items()}
     if table.fa and rate:
         found[table.fa] = float(f"{rate}e{table.fa_unit}")
     general = tuple(_row_notes(row, dataset))

@@ -147,7 +147,10 @@ def obtain_detector(method: Method, session: Session) -> Detector:
 
 
 def _given_weights(weights: Weights, folder: Path | None, *, channels: int) -> Segmenter:
-    path = existing_weights(published_weights(weights.name), folder) if weights.name else Path(weights.path)
+    if weights.name:
+        path = existing_weights(published_weights(weights.name), folder)  # found by its digest
+        return load_model(weights.model, path, channels=channels, **dict(weights.config))
+    path = Path(weights.path)
     found = weights_digest(path)
     if found != weights.sha256:
         raise RequestError(

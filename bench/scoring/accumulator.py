@@ -70,6 +70,9 @@ class AlignedImage:
     def _labelled_key(self, scoring: Scoring, index: int) -> tuple[Hashable, ...]:
         return *self._map_key(scoring, index), threshold_level(scoring.threshold), scoring.connectivity
 
+    def _truth_key(self, scoring: Scoring) -> tuple[Hashable, ...]:
+        return scoring.ground_truth, scoring.mask_resize, self.size(scoring), scoring.connectivity
+
     def size(self, scoring: Scoring) -> Size:
         """Height and width at which map and mask are compared."""
         return aligned_size(self.rounds[-1], self.mask, scoring)
@@ -89,7 +92,7 @@ class AlignedImage:
             grey = None if self.grey is None else resize_bilinear(self.grey, size)
             return read_truth(align_mask(self.mask, scoring, size=size), scoring, grey=grey)
 
-        return self._once(read, "truth", scoring.ground_truth, scoring.mask_resize, size, scoring.connectivity)
+        return self._once(read, "truth", *self._truth_key(scoring))
 
     def labelled(self, scoring: Scoring, index: int = -1) -> LabelledMap:
         """The map of one round, thresholded and labelled."""
@@ -108,26 +111,25 @@ class AlignedImage:
 
     def counts(self, scoring: Scoring, index: int = -1) -> ImageCounts:
         """The integers of one round."""
-        rules = scoring.ground_truth, scoring.mask_resize, scoring.matching, scoring.distance
+        rules = scoring.matching, scoring.distance
         return self._once(
             lambda: count_labelled(self.labelled(scoring, index), self.truth(scoring), scoring),
-            *("counts", *self._labelled_key(scoring, index), *rules),
+            *("counts", *self._labelled_key(scoring, index), *self._truth_key(scoring), *rules),
         )
 
     def curve(self, scoring: Scoring) -> ImageCurve:
         """The integers of the prediction at all thresholds."""
-        rules = scoring.ground_truth, scoring.mask_resize, scoring.connectivity, scoring.matching, scoring.distance
+        rules = scoring.matching, scoring.distance
         return self._once(
             lambda: follow_thresholds(self.levels(scoring), self.growth(scoring), self.truth(scoring), scoring),
-            *("curve", *self._map_key(scoring, -1), *rules),
+            *("curve", *self._map_key(scoring, -1), *self._truth_key(scoring), *rules),
         )
 
     def distances(self, scoring: Scoring) -> ImageDistances:
         """The integers of the prediction at all matching distances."""
-        rules = scoring.ground_truth, scoring.mask_resize, scoring.matching
         return self._once(
             lambda: count_distances(self.labelled(scoring), self.truth(scoring), scoring.matching),
-            *("distances", *self._labelled_key(scoring, -1), *rules),
+            *("distances", *self._labelled_key(scoring, -1), *self._truth_key(scoring), scoring.matching),
         )
 
     def errors(self, scoring: Scoring) -> ImageErrors:
@@ -138,7 +140,8 @@ class AlignedImage:
             found, width = labelled.components, labelled.width
             return compare_components(self.truth(scoring).targets, found, width=width, distance=scoring.distance)
 
-        return self._once(compare, "errors", *self._labelled_key(scoring, -1), scoring.mask_resize, scoring.distance)
+        key = *self._labelled_key(scoring, -1), *self._truth_key(scoring), scoring.distance
+        return self._once(compare, "errors", *key)
 
     def contrast(self, scoring: Scoring) -> ImageContrast:
         """The contrast of image and prediction, under binary ground truth.
@@ -152,7 +155,7 @@ class AlignedImage:
             raise RequestError(f"{self.name}: no grey image, expected one for every image or for none")
         return self._once(
             lambda: contrast_of_targets(self.levels(scoring), truth.targets, ~truth.full, grey),
-            *("contrast", *self._map_key(scoring, -1), scoring.mask_resize, scoring.connectivity),
+            *("contrast", *self._map_key(scoring, -1), *self._truth_key(scoring)),
         )
 
 

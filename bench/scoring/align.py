@@ -1,6 +1,7 @@
 """Bring a probability map and its mask to one size, as a scoring asks, before anything is counted.
 
-Every score, also the live one, is taken from the stored levels (bench/metrics/counting/levels.py).
+Every score is taken from levels (bench/metrics/counting/levels.py). Where a scoring stretches maps, a faint one may
+come as probabilities, of which levels are made afterwards.
 """
 
 from __future__ import annotations

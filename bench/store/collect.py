@@ -1,4 +1,4 @@
-"""Collection of finished results into a folder that can be passed on: integers and scores, no maps and no images."""
+"""Collection of finished results into a folder that can be passed on: integers and scores, no images of others."""
 
 from __future__ import annotations
 

@@ -82,13 +82,14 @@ def find_weights(wanted: PublishedWeights, folder: Path | None) -> Path | None:
     if folder is None or not folder.is_dir():
         return None
     named = folder / wanted.file
-    if named.is_file() and (found := file_digest(named)) != wanted.sha256:
-        raise CheckpointError(
-            f"weights {named}: SHA-256 is {found[:SHOWN]}…, that of {wanted.name} is {wanted.sha256[:SHOWN]}…; "
-            f"take the file away, and {wanted.how_to_get}"
-        )
-    candidates = [named] if named.is_file() else sorted(folder.iterdir())
-    alike = (path for path in candidates if path.is_file() and path.stat().st_size == wanted.size)
+    if named.is_file():
+        if (found := file_digest(named)) != wanted.sha256:
+            raise CheckpointError(
+                f"weights {named}: SHA-256 is {found[:SHOWN]}…, that of {wanted.name} is {wanted.sha256[:SHOWN]}…; "
+                f"take the file away, and {wanted.how_to_get}"
+            )
+        return named
+    alike = (path for path in sorted(folder.iterdir()) if path.is_file() and path.stat().st_size == wanted.size)
     return next((path for path in alike if file_digest(path) == wanted.sha256), None)
 
 

@@ -35,14 +35,11 @@ def published_table(comparisons: Sequence[Comparison]) -> Table | None:
     judged = [found for found in comparisons if found.badge]
     if not judged:
         return None
-    bounds = [
-        *([f"the mean over seeds lies within {TOLERANCE}"] if not all(f.is_of_checkpoint for f in judged) else []),
-        *(
-            [f"the published checkpoint gives the number within {WEIGHTS_TOLERANCE}"]
-            if any(f.is_of_checkpoint for f in judged)
-            else []
-        ),
-    ]
+    words = {
+        False: f"the mean over seeds lies within {TOLERANCE}",
+        True: f"the published checkpoint gives the number within {WEIGHTS_TOLERANCE}",
+    }
+    bounds = [words[kind] for kind in sorted({found.is_of_checkpoint for found in judged})]
     caption = (
         "Published numbers beside ours, on the same split under the same rules. "
         f"✓ reproduced: {'; '.join(bounds)}. ✗ not reproduced. "
