@@ -32,6 +32,13 @@ TUNED = "best"
 """The level of a classical detector's threshold rule that is to be found on the training list."""
 
 
+BUSY = 0.1
+"""Share of the processors' time that, taken by other processes, makes measured times doubtful."""
+
+UNSTEADY = 1.5
+"""Ratio of the 95th percentile of measured times to their median, above which they are doubtful."""
+
+
 def identity(record: Any) -> Any:
     """The content of a record that its key is made of, as plain JSON types."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
@@ -475,6 +482,33 @@ class Score:
 
 
 @dataclass(frozen=True)
+class EarlyEnd:
+    """The time that a feedback network takes on test images where it stops calculating once a mask repeats.
+
+    Attributes:
+        images: test images that were timed, spread over the list, one at a time and each at its own size.
+        rounds: mean number of feedback rounds calculated.
+        images_per_s: images divided by the seconds they took.
+        size: (height, width) of the images as the network sees them; None where they differ.
+    """
+
+    images: int
+    rounds: float
+    images_per_s: float
+    size: tuple[int, int] | None = None
+
+    @property
+    def words(self) -> str:
+        """The images that were timed, in words.
+
+        >>> EarlyEnd(images=8, rounds=2.5, images_per_s=9.9, size=(256, 256)).words
+        '8 test images of 256 × 256 pixels'
+        """
+        pixels = "different sizes" if self.size is None else f"{self.size[0]} × {self.size[1]} pixels"
+        return f"{self.images} test image{'s' if self.images > 1 else ''} of {pixels}"
+
+
+@dataclass(frozen=True)
 class Cost:
     """The cost of one forward pass with all feedback rounds, measured on one device.
 
@@ -492,6 +526,10 @@ class Cost:
         fvcore_unsupported: operators fvcore could not count.
         latency_p50, latency_p95: milliseconds an image, all rounds.
         images_per_s: 1000 / mean latency.
+        every_round: True where each timed pass calculated all of its rounds; files of before that was recorded have
+            False, for a network that repeats its mask may have stopped sooner.
+        others_busy: share of all processors' time that other processes took meanwhile, in [0, 1]; None if unknown.
+        early_end: time on test images, for a network that stops once its mask repeats.
         peak_memory: bytes; on a CPU the growth of the process's resident set, on a GPU the allocator's peak.
     """
 
@@ -509,6 +547,26 @@ class Cost:
     flops_fvcore: int | None = None
     fvcore_unsupported: tuple[str, ...] = ()
     peak_memory: int | None = None
+    every_round: bool = False
+    others_busy: float | None = None
+    early_end: EarlyEnd | None = None
+
+    @property
+    def disturbance(self) -> str:
+        """Reason not to trust the times, in words; empty where there is none.
+
+        Other processes took more than a tenth of the processors, or the slowest passes half as long again as most, or
+        not every round may have been calculated.
+        """
+        if self.others_busy is not None and self.others_busy > BUSY:
+            return f"other work took {100 * self.others_busy:.0f} % of the processors while it was timed"
+        if self.latency_p95 > UNSTEADY * self.latency_p50:
+            return (
+                f"half of its passes took up to {self.latency_p50:.3g} ms, one in 20 at least {self.latency_p95:.3g} ms"
+            )
+        if self.rounds > 1 and not self.every_round:
+            return "timed on noise, where the network may have ended early"
+        return ""
 
 
 @dataclass(frozen=True)

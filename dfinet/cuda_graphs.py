@@ -50,6 +50,8 @@ class CapturedDFINet(RoundByRound):
         RequestError: when the network is not on a CUDA device.
     """
 
+    ends_early = True
+
     def __init__(self, network: FastDFINet, *, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         if not network.output.weight.is_cuda:
@@ -74,9 +76,10 @@ class CapturedDFINet(RoundByRound):
         graphs.prepare.replay()
         while True:
             graphs.run_round.replay()
+            self.rounds_calculated += 1
             logits = graphs.logits.float()
             yield logits
-            if torch.equal(graphs.following, graphs.mask):
+            if self.ends_early and torch.equal(graphs.following, graphs.mask):
                 yield from repeat(logits)
             graphs.mask.copy_(graphs.following)
 

@@ -365,6 +365,8 @@ class FastDFINet(RoundByRound):
         RequestError: when a block of the network has no fast form.
     """
 
+    ends_early = True
+
     def __init__(self, network: FeedbackNetwork) -> None:
         super().__init__()
         self.default_rounds, self.feedback_at = network.default_rounds, network.feedback_at
@@ -379,7 +381,7 @@ class FastDFINet(RoundByRound):
 
     @torch.no_grad()
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
-        """Logits (B, 1, H, W) of every round, without end; once a mask repeats bit for bit, nothing is computed again.
+        """Logits (B, 1, H, W) of every round, without end; none is calculated after a mask repeats, if `ends_early`.
 
         Raises:
             RequestError: without a start mask.
@@ -387,9 +389,10 @@ class FastDFINet(RoundByRound):
         mask, images = self.require_start(start), self.prepare(image)
         while True:
             logits = self.run_round(images, mask)
+            self.rounds_calculated += 1
             yield logits
             following = torch.sigmoid(logits)
-            if torch.equal(following, mask):
+            if self.ends_early and torch.equal(following, mask):
                 yield from repeat(logits)
             mask = following
 

@@ -27,6 +27,7 @@ def cost(
 
     from bench.api import info_lookup, open_device
     from bench.cost.fresh_process import measure_fresh
+    from bench.metrics.units import rate_text
     from bench.models.network import build_model, find_models
     from bench.progress import track
 
@@ -55,7 +56,7 @@ def cost(
             str(one.rounds),
             f"{one.latency_p50:.1f}",
             f"{one.latency_p95:.1f}",
-            f"{one.images_per_s:.2f}",
+            f"{'~ ' if one.disturbance else ''}{rate_text(one.images_per_s)}",
             memory,
         )
     out.print(table)
@@ -63,7 +64,10 @@ def cost(
         out.print(f"{device_name}, {precision}, batch 1, {size} x {size}", markup=False)
     counters = dict.fromkeys(one.macs_counter for one in costs.values() if one.macs is not None)
     if counters:
+        out.print("times: all rounds calculated, also where a network would end early")
         out.print(f"MACs: {', '.join(counters)}, one round; — : a classical detector, whose work is not counted")
     for name, one in costs.items():
         if one.macs_uncounted:
             out.print(f"{name}: at least; not counted are {', '.join(one.macs_uncounted)}", markup=False)
+        if one.disturbance:
+            out.print(f"{name}: {one.disturbance}; measure again on an idle machine", markup=False)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from bench.cost.measure import measure_cost
+from bench.cost.measure import ImageAndStart, measure_cost
 from bench.errors import CostError, RequestError
 from bench.models.detector import Detector
 from bench.models.network import Built, Segmenter, build_model
@@ -50,7 +50,13 @@ class Arithmetic:
 
 
 def measure_fresh(
-    network: Segmenter, *, size: tuple[int, int], channels: int, device: torch.device, rounds: int = 1
+    network: Segmenter,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    device: torch.device,
+    rounds: int = 1,
+    images: Sequence[ImageAndStart] = (),
 ) -> Cost:
     """Call `measure_cost` in a new process on a copy of the network; `network` stays on its device.
 
@@ -65,7 +71,7 @@ def measure_fresh(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as executor:
         task = executor.submit(
-            _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds
+            _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds, images
         )
         try:
             return task.result()
@@ -107,10 +113,11 @@ def _measure(
     channels: int,
     device: torch.device,
     rounds: int,
+    images: Sequence[ImageAndStart],
 ) -> Cost:
     arithmetic.apply()
     for path in plugins:
         load_plugin(path)
     network = build_model(built.name, channels=built.channels, settings=dict(built.settings))
     network.load_state_dict(pickle.loads(weights))  # noqa: S301  (made by the process that started this one)
-    return measure_cost(network, size=size, channels=channels, device=device, rounds=rounds)
+    return measure_cost(network, size=size, channels=channels, device=device, rounds=rounds, images=images)

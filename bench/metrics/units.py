@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 POWER = re.compile(r"1e([+-]?)(\d+)")
@@ -36,6 +37,17 @@ def unit_latex(unit: str) -> str:
     """
     exponent = _exponent(unit)
     return "" if exponent is None else rf"$\times 10^{{{exponent}}}$"
+
+
+def rate_text(images_per_s: float) -> str:
+    """A rate as printed: with one decimal, or with two digits that are not zero where it is below one a second.
+
+    >>> rate_text(24.24), rate_text(1.0), rate_text(0.0312), rate_text(0.00102)
+    ('24.2', '1.0', '0.031', '0.0010')
+    """
+    if not 0 < images_per_s < 1:
+        return f"{images_per_s:.1f}"
+    return f"{images_per_s:.{1 - math.floor(math.log10(images_per_s))}f}"
 
 
 def _exponent(unit: str) -> int | None:

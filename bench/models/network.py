@@ -106,6 +106,9 @@ class Segmenter(nn.Module):
         default_rounds: feedback rounds of `forward`; 1 for networks without feedback.
         judged_round: feedback round after which an epoch is judged when the best one is chosen.
         channels_last: whether its kernels lie with channels last, which most networks are faster with.
+        ends_early: whether `rounds` stops calculating once a mask repeats, and yields the same logits from then on; set
+            it to False to have every round calculated.
+        rounds_calculated: rounds that a network which can end early has calculated since it was made.
         official_keys: pairs of a prefix of published checkpoints' keys and the prefix that replaces it.
         built: how `build_model` built it; None for a network made by hand.
     """
@@ -114,6 +117,8 @@ class Segmenter(nn.Module):
     default_rounds: int = 1
     judged_round: int = 1
     channels_last: bool = True
+    ends_early: bool = False
+    rounds_calculated: int = 0
     official_keys: Sequence[tuple[str, str]] = ()
     built: Built | None = None
 

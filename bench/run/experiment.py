@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cost.fresh_process import measure_fresh
+from bench.cost.measure import ImageAndStart
+from bench.data.batches.loader import evaluation_batches
 from bench.data.catalogue.cards import load_card
 from bench.data.images.corrupted_frames import as_seen
 from bench.data.images.decode import resize_bilinear
@@ -32,6 +34,7 @@ from bench.suites.expand import Job
 from bench.training.train import Trained, train
 from bench.types import (
     Cost,
+    Experiment,
     Method,
     ModelInfo,
     RunResult,
@@ -47,6 +50,7 @@ log = logging.getLogger(__name__)
 
 COST_SIZE = (256, 256)
 EXAMPLES = 4
+TIMED_IMAGES = 8
 LOCK_FILE = ".lock"
 WAITING = "{}: another run works on this training; waiting for it to finish"
 
@@ -62,7 +66,7 @@ def run_job(job: Job, session: Session) -> RunResult:
     frames = session.frames_of(experiment.images, decoder=experiment.input.decoder)
     network, trained = obtain_weights(job, session)
     scored = predict_and_score(job, network, frames, session)
-    cost = measure_once(job, network, session)
+    cost = measure_once(job, network, frames, session)
     times = {"train_s": trained.seconds if trained else 0.0, **scored.times}
     result = RunResult(
         key=job.row.key,
@@ -221,16 +225,31 @@ def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, ND
     return arrays
 
 
-def measure_once(job: Job, network: Segmenter, session: Session) -> Cost:
-    """The cost of one pass at a nominal size on the experiment's device, measured once for all datasets."""
+def measure_once(job: Job, network: Segmenter, frames: Frames, session: Session) -> Cost:
+    """The cost of one pass at a nominal size on the experiment's device.
+
+    Measured once for all datasets, but once an experiment for a feedback network, which is timed on test images, too.
+    """
     experiment = job.experiment
     size, channels = experiment.input.size or COST_SIZE, experiment.input.channels
-    key = (experiment.model, experiment.weights.config, size, channels, experiment.rounds)
+    has_feedback = experiment.rounds > 1
+    what = experiment.key if has_feedback else (experiment.model, experiment.weights.config)
+    key = (what, size, channels, experiment.rounds)
     if key not in session.costs:
+        images = list(timed_images(experiment, network, frames)) if has_feedback else []
         session.costs[key] = measure_fresh(
-            network, size=size, channels=channels, device=session.device, rounds=experiment.rounds
+            network, size=size, channels=channels, device=session.device, rounds=experiment.rounds, images=images
         )
     return session.costs[key]
+
+
+def timed_images(experiment: Experiment, network: Segmenter, frames: Frames) -> Iterator[ImageAndStart]:
+    """Test images, spread evenly over the list, as the network sees them."""
+    positions = np.linspace(0, len(frames) - 1, min(TIMED_IMAGES, len(frames))).round().astype(int)
+    seen = as_seen([frames[position] for position in positions], experiment.corruption)
+    start = experiment.start or OTSU
+    for batch in evaluation_batches(seen, input=experiment.input, needs_start=network.needs_start, start=start):
+        yield batch.image, batch.start
 
 
 def tuned_settings(network: Segmenter) -> dict[str, float]:

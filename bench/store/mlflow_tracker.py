@@ -324,6 +324,9 @@ def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
             "latency_p50_ms": cost.latency_p50,
             "latency_p95_ms": cost.latency_p95,
             "peak_memory_bytes": cost.peak_memory,
+            "others_busy": cost.others_busy,
+            "FPS_early_end": cost.early_end.images_per_s if cost.early_end else None,
+            "rounds_early_end": cost.early_end.rounds if cost.early_end else None,
         }
         for name, value in numbers.items():
             if value is not None:

@@ -31,6 +31,7 @@ class CostAxis:
         value: of a cost in the axis's unit, or None.
         without: reason for leaving out a method whose cost has no value.
         misfit: reason for leaving out a method none of whose costs fits.
+        is_doubtful: whether a cost that fits may be wrong.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CostAxis:
     value: Callable[[Cost], float | None]
     without: str
     misfit: str
+    is_doubtful: Callable[[Cost], bool] = lambda cost: False
 
 
 @dataclass
@@ -91,12 +93,13 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     yield CostAxis(
         "tradeoff-latency",
         f"Median latency at {pixels} (ms)",
-        f"the median latency of an image of {pixels} pixels, all feedback rounds, batch 1, on {device}, "
+        f"the median latency of an image of {pixels} pixels, all feedback rounds calculated, batch 1, on {device}, "
         f"networks in {precision}",
         lambda cost: is_of(cost, place) and cost.size == size,
         lambda cost: cost.latency_p50 if cost.latency_p50 > 0 else None,
         "no latency",
         f"not timed on {device} at {pixels} pixels",
+        is_doubtful=lambda cost: bool(cost.disturbance),
     )
 
 
@@ -135,7 +138,15 @@ def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: MetricInfo
     if (value := axis.value(cost)) is None:
         return axis.without
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return Point(label, value, statistics.fmean(values), spread, cost.parameters, _kind(scored[0].model.name, cost))
+    return Point(
+        label,
+        value,
+        statistics.fmean(values),
+        spread,
+        cost.parameters,
+        _kind(scored[0].model.name, cost),
+        is_doubtful=axis.is_doubtful(cost),
+    )
 
 
 def _kind(model: str, cost: Cost) -> MethodKind:
@@ -173,4 +184,6 @@ def _explain(points: Sequence[Point]) -> list[str]:
         sentences.append("Diamonds: classical detectors, which have no parameters.")
     if any(point.spread for point in points):
         sentences.append("Bars: sample standard deviation over seeds.")
+    if doubtful := list(dict.fromkeys(point.label for point in points if point.is_doubtful)):
+        sentences.append(f"Timed while other work disturbed, or with rounds left out: {', '.join(doubtful)}.")
     return [*sentences, "Grey line: no method drawn is better at the same cost or less."]

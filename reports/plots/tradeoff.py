@@ -52,6 +52,7 @@ class Point:
         spread: sample standard deviation over seeds; 0 for one.
         parameters: of the network; 0 for a classical detector.
         kind: determines its look.
+        is_doubtful: whether other work may have disturbed the measurement of its cost.
     """
 
     label: str
@@ -60,6 +61,7 @@ class Point:
     spread: float
     parameters: int
     kind: MethodKind
+    is_doubtful: bool = False
 
 
 def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) -> Figure:

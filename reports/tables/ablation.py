@@ -15,7 +15,7 @@ from reports.results.groups import Group, Rows, datasets_of, group_rows
 from reports.results.same_rules import rules_of
 from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, macs_sentence, signs
-from reports.tables.cells import COST_COLUMNS, absence, cost_cells, dataset_cells, values_of
+from reports.tables.cells import MODEL_COST_COLUMNS, absence, dataset_cells, model_cost_cells, values_of
 from reports.tables.comparison import RANKING
 
 ANCESTORS = {"DFINet": ("FANet",)}
@@ -142,8 +142,8 @@ def ablation_table(family: Family, *, title: str, metrics: Sequence[MetricInfo] 
     ]
     place = choose_cost(entries)
     if place is not None:
-        columns += COST_COLUMNS[:2]
-        cells = [old + cost_cells(row, place, notes)[:2] for old, row in zip(cells, family.rows, strict=True)]
+        columns += MODEL_COST_COLUMNS
+        cells = [old + model_cost_cells(row, place, notes) for old, row in zip(cells, family.rows, strict=True)]
         remarks.append(macs_sentence(entries, place))
     return Table(
         caption=caption(entries, title=f"{title.rstrip('.')}: ablation of {family.label}", remarks=remarks),

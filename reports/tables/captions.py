@@ -124,7 +124,11 @@ def cost_sentence(entries: Sequence[Entry], place: tuple[str, str]) -> str:
     """At which size and where costs were measured."""
     sizes, counters = _measured(entries, place)
     macs = f"MACs of one feedback round × rounds ({counters}); " if counters else ""
-    return f"Costs at {sizes} pixels, batch 1: {macs}FPS of all rounds on {place[0]}, {place[1]}."
+    words = f"Costs at {sizes} pixels, batch 1: {macs}FPS of all rounds on {place[0]}, {place[1]}."
+    timed = [cost for e in entries if e.scored and (cost := cost_on(e.scored, place))]
+    if any(cost.early_end for cost in timed):
+        words += " Early end: FPS on test images where nothing is calculated once a mask repeats."
+    return words
 
 
 def _measured(entries: Sequence[Entry], place: tuple[str, str]) -> tuple[str, str]:

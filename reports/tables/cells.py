@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.metrics.registry import MetricInfo
+from bench.metrics.units import rate_text
 from bench.types import Better, Cost, Score
 from reports.columns import Column
 from reports.results.entries import cost_on, one_line
 from reports.results.groups import Group, Rows
 from reports.results.same_rules import ComparisonRules, distinct_rules, rules_of
-from reports.table import LEAKED, OPTIMISTIC, Cell, Notes, Rank
+from reports.table import BLANK, LEAKED, OPTIMISTIC, Cell, Notes, Rank
 
 
 def dataset_cells(
@@ -120,23 +121,59 @@ def rank(cells: Sequence[Cell], better: Better, rivals: Sequence[bool]) -> list[
     ]
 
 
-COST_COLUMNS = [
-    Column("Params", "Cost", "M"),
-    Column("MACs", "Cost", "G"),
-    Column("FPS", "Cost", "images/s"),
-]
+MODEL_COST_COLUMNS = (Column("Params", "Cost", "M"), Column("MACs", "Cost", "G"))
+TIME_COLUMN = Column("FPS", "Cost", "images/s")
+EARLY_END_COLUMNS = (
+    Column("FPS, early end", "Cost", "images/s"),
+    Column("Rounds", "Cost", "calculated"),
+)
 
 
-def cost_cells(row: Rows, place: tuple[str, str], notes: Notes) -> list[Cell]:
-    """Parameters, MACs of one round times rounds, and images a second, of the first result that has them."""
-    scored = [entry.scored for entry in row.entries if entry.scored]
-    cost = next((c for result in scored if (c := cost_on(result, place))), None)
+def has_early_end(rows: Sequence[Rows], place: tuple[str, str]) -> bool:
+    """True where a network of the table was timed on test images, ending early."""
+    costs = (cost_of(row, place) for row in rows)
+    return any(cost is not None and cost.early_end is not None for cost in costs)
+
+
+def cost_of(row: Rows, place: tuple[str, str]) -> Cost | None:
+    """The cost of the first result of a line that has one on that (device, precision)."""
+    return next((c for entry in row.entries if entry.scored and (c := cost_on(entry.scored, place))), None)
+
+
+def model_cost_cells(row: Rows, place: tuple[str, str], notes: Notes) -> list[Cell]:
+    """Parameters, and MACs of one round times rounds."""
+    cost = cost_of(row, place)
     if cost is None:
-        absent = {entry.row.seed: entry.reason for entry in row.entries}
-        reason = f"no cost measured on {place[0]}" if scored else absence(absent, among=len(absent))
-        return [Cell(marks=(notes.mark(reason),))] * len(COST_COLUMNS)
-    parameters = f"{cost.parameters / 1e6:.3f}" if cost.parameters else "0"
-    return [Cell(parameters), _macs_cell(cost, notes), Cell(f"{cost.images_per_s:.1f}")]
+        return [_no_cost(row, place, notes)] * len(MODEL_COST_COLUMNS)
+    return [Cell(f"{cost.parameters / 1e6:.3f}" if cost.parameters else "0"), _macs_cell(cost, notes)]
+
+
+def time_cell(row: Rows, place: tuple[str, str], notes: Notes) -> Cell:
+    """Images a second with all rounds calculated, with notes where the measurement is doubtful."""
+    cost = cost_of(row, place)
+    if cost is None:
+        return _no_cost(row, place, notes)
+    marks = (notes.mark(cost.disturbance),) if cost.disturbance else ()
+    return Cell(rate_text(cost.images_per_s), marks=marks)
+
+
+def early_end_cells(row: Rows, place: tuple[str, str], notes: Notes) -> list[Cell]:
+    """Images a second on test images with early end, and the mean number of rounds calculated."""
+    cost = cost_of(row, place)
+    if cost is None:
+        return [_no_cost(row, place, notes)] * len(EARLY_END_COLUMNS)
+    if cost.early_end is None:
+        return [BLANK] * len(EARLY_END_COLUMNS)
+    early = cost.early_end
+    timed = notes.mark(f"mean over {early.words}, one at a time")
+    return [Cell(rate_text(early.images_per_s), marks=(timed,)), Cell(f"{early.rounds:.1f} of {cost.rounds}")]
+
+
+def _no_cost(row: Rows, place: tuple[str, str], notes: Notes) -> Cell:
+    absent = {entry.row.seed: entry.reason for entry in row.entries}
+    has_results = any(entry.scored for entry in row.entries)
+    reason = f"no cost measured on {place[0]}" if has_results else absence(absent, among=len(absent))
+    return Cell(marks=(notes.mark(reason),))
 
 
 def _macs_cell(cost: Cost, notes: Notes) -> Cell:

@@ -9,10 +9,19 @@ from bench.metrics.registry import MetricInfo
 from bench.types import Mixed
 from reports.columns import Column, metrics_shown
 from reports.results.entries import Entry, choose_cost
-from reports.results.groups import datasets_of, group_rows
+from reports.results.groups import Rows, datasets_of, group_rows
 from reports.table import Cell, Line, Notes, Table
 from reports.tables.captions import all_notes, caption, cost_sentence, signs
-from reports.tables.cells import COST_COLUMNS, cost_cells, dataset_cells
+from reports.tables.cells import (
+    EARLY_END_COLUMNS,
+    MODEL_COST_COLUMNS,
+    TIME_COLUMN,
+    dataset_cells,
+    early_end_cells,
+    has_early_end,
+    model_cost_cells,
+    time_cell,
+)
 from reports.tables.significance import ComparedTable, with_marks
 
 RANKING = "Best of each column bold, second underlined; costs are not ranked."
@@ -52,8 +61,9 @@ def comparison_table(
         cells = [old + new for old, new in zip(cells, block, strict=True)]
     place = choose_cost(tuple(entries))
     if place is not None:
-        columns += COST_COLUMNS
-        cells = [old + cost_cells(row, place, notes) for old, row in zip(cells, rows, strict=True)]
+        more, block = _cost_cells(rows, place, notes)
+        columns += more
+        cells = [old + new for old, new in zip(cells, block, strict=True)]
     remarks = [RANKING] if len(rows) > 1 else []
     if place is not None:
         remarks.append(cost_sentence(entries, place))
@@ -64,3 +74,13 @@ def comparison_table(
         notes=all_notes(entries, notes),
         limited=any(entry.is_limited for entry in entries),
     )
+
+
+def _cost_cells(rows: Sequence[Rows], place: tuple[str, str], notes: Notes) -> tuple[list[Column], list[list[Cell]]]:
+    """The columns of what a pass costs, and the cells of each line."""
+    columns = [*MODEL_COST_COLUMNS, TIME_COLUMN]
+    block = [[*model_cost_cells(row, place, notes), time_cell(row, place, notes)] for row in rows]
+    if not has_early_end(rows, place):
+        return columns, block
+    early = [early_end_cells(row, place, notes) for row in rows]
+    return [*columns, *EARLY_END_COLUMNS], [old + new for old, new in zip(block, early, strict=True)]

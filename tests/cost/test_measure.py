@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.cost import measure
 from bench.cost.measure import count_fvcore, example, is_uncounted, measure_cost, time_passes
-from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models
+from bench.models.network import MODEL_PACKAGES, Segmenter, build_model, find_models, take_rounds
 
 CPU = torch.device("cpu")
 
@@ -264,3 +265,75 @@ def test_a_network_is_counted_as_written_and_timed_as_it_predicts() -> None:
     assert found.macs == 2 * 9 * 8 * 6
     assert network.calls <= 2, "counted by torch's counter and by fvcore's alone"
     assert network.other.calls > 3
+
+
+class RepeatsItself(Endless):
+    """A feedback network whose mask repeats after two rounds."""
+
+    ends_early = True
+
+    def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
+        assert start is not None
+        for _ in range(2):
+            self.rounds_calculated += 1
+            yield self(image)
+        while True:
+            if not self.ends_early:
+                self.rounds_calculated += 1
+                self(image)
+            yield image[:, :1]
+
+
+def test_all_rounds_are_timed_and_the_early_end_on_test_images_beside_them() -> None:
+    network = RepeatsItself()
+    images = [(torch.rand(1, 2, 8, side), torch.zeros(1, 1, 8, side)) for side in (6, 8, 10)]
+    found = measure_cost(network, size=(8, 6), channels=2, device=CPU, rounds=8, images=images, repeats=3, budget=0.1)
+    assert (found.rounds, found.every_round) == (8, True)
+    assert found.early_end is not None
+    assert (found.early_end.images, found.early_end.rounds) == (3, 2.0)
+    assert found.early_end.images_per_s > 0
+    assert found.early_end.size is None
+    again = measure_cost(network, size=(8, 6), channels=2, device=CPU, rounds=8, images=images[:1], repeats=3, budget=0)
+    assert again.early_end is not None
+    assert again.early_end.size == (8, 6)
+    assert network.ends_early, "it predicts as before"
+
+
+def test_a_variant_that_repeats_its_mask_is_timed_with_all_its_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On noise such a variant ended after 2 of 8 rounds, and its rate stood beside rates of 8 rounds."""
+    network = build_model("DFINet", channels=1, settings={"width": 2, "dfffm": "matched", "dsfm": "sum"})
+    predictor = network.predictor()
+    monkeypatch.setattr(network, "predictor", lambda: predictor)
+    image, start = example(network, size=(16, 16), channels=1, device=CPU)
+    assert len(take_rounds(predictor, image, start, count=8)) == 8
+    assert predictor.rounds_calculated == 2
+    monkeypatch.setattr(measure, "warm_up", lambda *_: None)
+    found = measure_cost(network, size=(16, 16), channels=1, device=CPU, rounds=8, repeats=3, budget=0)
+    passes = (predictor.rounds_calculated - 2) / 8
+    assert found.every_round
+    assert passes == int(passes)
+    assert passes >= 4, "one for the memory, three that are timed"
+
+
+def test_disturbed_times_are_taken_again_and_marked_if_they_stay_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([0.5, 0.02, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(measure.OtherWork, "share", lambda self: next(shares))
+    monkeypatch.setattr(measure, "time_passes", lambda *_, **__: [0.001, 0.001, 0.001])
+    found = [measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU) for _ in range(2)]
+    assert [one.others_busy for one in found] == [0.02, 0.5]
+    assert found[0].disturbance == ""
+    assert found[1].disturbance == "other work took 50 % of the processors while it was timed"
+
+
+def test_passes_that_differ_widely_are_doubtful() -> None:
+    found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
+    steady = replace(found, others_busy=None, latency_p50=2.0, latency_p95=3.0)
+    assert steady.disturbance == ""
+    assert replace(steady, latency_p95=3.1).disturbance.endswith("up to 2 ms, one in 20 at least 3.1 ms")
+
+
+def test_a_record_that_does_not_say_that_all_rounds_were_calculated_is_doubtful() -> None:
+    found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
+    old = replace(found, others_busy=None, latency_p50=2.0, latency_p95=2.0, every_round=False)
+    assert old.disturbance == ""
+    assert replace(old, rounds=8).disturbance == "timed on noise, where the network may have ended early"

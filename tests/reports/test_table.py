@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import MixedRulesError, TableError
 from bench.metrics.registry import metric_info
-from bench.types import RunResult, Score, Scoring, Training, Weights
+from bench.types import EarlyEnd, RunResult, Score, Scoring, Training, Weights
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.results.entries import Entry, entry_of, one_line, read_suite, to_frame
 from reports.table import LIMITED_NOTICE, Cell, Table
@@ -250,6 +250,43 @@ def test_costs_are_per_round_times_rounds_and_unranked():
     assert [cell.plain for cell in column(table, "Params", "Cost")] == ["9.300", "0.398"]
     assert [cell.plain for cell in column(table, "FPS", "Cost")] == ["16.3", "322.6"]
     assert {cell.rank for cell in column(table, "FPS", "Cost")} == {""}
+
+
+def test_early_end_has_columns_of_its_own_beside_the_rate_of_all_rounds():
+    dfinet = result(DFINET)
+    cost = replace(dfinet.costs[0], every_round=True, early_end=EarlyEnd(images=8, rounds=2.375, images_per_s=51.6))
+    entries = [entry(replace(dfinet, costs=(cost,))), entry(result())]
+    table = comparison_table(entries, title="T")
+    assert [cell.plain for cell in column(table, "FPS", "Cost")] == ["16.3", "322.6"]
+    assert [cell.plain for cell in column(table, "FPS, early end", "Cost")] == ["51.6", " "]
+    assert [cell.plain for cell in column(table, "Rounds", "Cost")] == ["2.4 of 8", " "]
+    assert "where nothing is calculated once a mask repeats" in table.caption
+    assert "mean over 8 test images of different sizes, one at a time" in {note.text for note in table.notes}
+    frame = to_frame(tuple(entries))
+    assert frame["early_end_rounds"].tolist()[0] == 2.375
+    assert frame["every_round"].tolist() == [True, False]
+
+
+def test_a_rate_below_one_image_a_second_is_never_printed_as_zero():
+    slow = replace(result().costs[0], images_per_s=0.0123, latency_p50=81300.0, latency_p95=81300.0)
+    (cell,) = column(comparison_table([entry(replace(result(), costs=(slow,)))], title="T"), "FPS", "Cost")
+    assert cell.plain == "0.012"
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "words"),
+    [
+        (ACM, {"others_busy": 0.43}, "other work took 43 % of the processors while it was timed"),
+        (ACM, {"latency_p95": 6.3}, "half of its passes took up to 3.1 ms, one in 20 at least 6.3 ms"),
+        (DFINET, {"every_round": False}, "timed on noise, where the network may have ended early"),
+    ],
+)
+def test_a_doubtful_rate_is_marked(model, change, words):
+    made = result(model)
+    marked = replace(made, costs=(replace(made.costs[0], **{"every_round": True, **change}),))
+    table = comparison_table([entry(marked)], title="T")
+    (cell,) = column(table, "FPS", "Cost")
+    assert [note.text for note in table.notes if note.mark in cell.marks] == [words]
 
 
 def test_macs_with_operators_that_were_not_counted_are_a_lower_bound_and_name_them():

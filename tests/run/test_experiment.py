@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fakes
 import numpy as np
@@ -16,6 +17,7 @@ from aligned import align
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
 
+from bench.cost.measure import measure_cost
 from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import image_list
 from bench.data.images.corruptions import parse_corruption
@@ -40,7 +42,7 @@ from bench.store.files import Manifest, load_arrays, read_result, write_result
 from bench.store.mlflow_tracker import Tracker
 from bench.suites.expand import Job, expand
 from bench.suites.suite import Limit, load_suite
-from bench.types import Input, Method, Reported, Row, RunResult, Score, Scoring, Weights
+from bench.types import Cost, Input, Method, Reported, Row, RunResult, Score, Scoring, Weights
 from bench.weights import catalogue
 from bench.weights.catalogue import PublishedWeights
 from bench.weights.load import weights_digest
@@ -592,6 +594,23 @@ def test_costs_are_measured_once_for_all_datasets(tmp_path: Path, monkeypatch: p
     first = run_job(jobs[0], session).costs
     monkeypatch.setattr("bench.run.experiment.measure_fresh", lambda *_, **__: pytest.fail("it was measured again"))
     assert run_job(jobs[0], session).costs == first
+
+
+def test_a_feedback_network_is_timed_on_images_of_its_own_test_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (echo,), (dot,) = (make_jobs(tmp_path, name, rounds=rounds) for name, rounds in (("Echo", 3), ("Dot", 1)))
+    timed: list[list[tuple[int, ...]]] = []
+
+    def measure(network: Any, *, images: Any, **settings: Any) -> Cost:
+        timed.append([tuple(image.shape) for image, _ in images])
+        return measure_cost(network, images=images, **settings)
+
+    monkeypatch.setattr("bench.run.experiment.measure_fresh", measure)
+    session = make_session(tmp_path)
+    costs = [run_job(job, session).costs[0] for job in (echo, dot)]
+    assert [len(shapes) for shapes in timed] == [fakes.TEST, 0]
+    assert [(cost.rounds, cost.every_round, cost.early_end) for cost in costs] == [(3, True, None), (1, True, None)]
 
 
 def corrupted_jobs(folder: Path, *models: str) -> list[Job]:
