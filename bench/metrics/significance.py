@@ -42,6 +42,14 @@ class Interval:
     high: float | None = None
     reason: str = ""
 
+    def contains(self, value: float) -> bool:
+        """True where there are limits and the value lies between them, or on one.
+
+        >>> Interval(0.2, -0.1, 0.5).contains(0.0), Interval(0.2, reason="one image").contains(0.2)
+        (True, False)
+        """
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
+
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:

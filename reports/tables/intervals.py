@@ -70,7 +70,7 @@ def _remarks(each: Counted, compared: ComparedTable) -> Iterator[str]:
     what = "test images and seeds" if several else "test images"
     yield (
         f"Brackets: {LEVEL:.0%} BCa intervals of {RESAMPLES:,} bootstrap resamples of the {what}, the same "
-        f"for all methods (generator seed {SEED})."
+        f"for all methods (generator seed {SEED}), each by itself and not corrected for their number."
     )
     if not compared.tests:
         return

@@ -21,6 +21,14 @@ FLIPS_A_TEST = 100
 """Permutations for every comparison of the table, at least: Holm's smallest p can then be 0.01."""
 
 ALIKE = f"not distinguishable from the best (paired permutation test over images, Holm over the table, p > {ALPHA})"
+ALIKE_AS_TRAINED = (
+    "not distinguishable from the best, the networks as trained (paired permutation test over images of the means over "
+    f"seeds, Holm over the table, p > {ALPHA})"
+)
+ALIKE_AS_METHOD = (
+    "not distinguishable from the best as a method: over test images and seeds the interval of the difference contains "
+    f"0; the networks as trained differ (paired permutation test over images, Holm over the table, p ≤ {ALPHA})"
+)
 
 SeedStatistics = tuple[Statistic, ...]
 
@@ -35,6 +43,7 @@ class ComparedValue:
         difference: to the best, with its interval; None where it is not compared.
         p: of the permutation test against the best, corrected over the table.
         detectable: the smallest difference to the best that could have been told.
+        has_seeds: whether it or the best is a mean over several seeds, which the interval resamples and p does not.
         reason: why it is not compared; empty where it is, and for the best.
     """
 
@@ -43,7 +52,18 @@ class ComparedValue:
     difference: Interval | None = None
     p: float | None = None
     detectable: float | None = None
+    has_seeds: bool = False
     reason: str = ""
+
+    @property
+    def likeness(self) -> str:
+        """The note on a value that cannot be told from the best; empty where it can, or was not compared."""
+        if self.p is None:
+            return ""
+        if self.p > ALPHA:
+            return ALIKE_AS_TRAINED if self.has_seeds else ALIKE
+        spans_zero = self.difference is not None and self.difference.contains(0.0)
+        return ALIKE_AS_METHOD if self.has_seeds and spans_zero else ""
 
 
 CellKey = tuple[int, str]
@@ -126,7 +146,10 @@ def _compare_column(each: Counted, metric: MetricInfo) -> tuple[dict[CellKey, Co
         else:
             difference = drawn[key].minus(drawn[best.position])
             detectable = difference.smallest_detectable(alpha=ALPHA)
-            values[place] = ComparedValue(interval, difference=difference.interval(), detectable=detectable)
+            has_seeds = len(terms[key]) > 1 or len(terms[best.position]) > 1
+            values[place] = ComparedValue(
+                interval, difference=difference.interval(), detectable=detectable, has_seeds=has_seeds
+            )
             tests.append(_PendingTest(each.dataset, place, (terms[key], terms[best.position])))
     return values, tests
 
@@ -187,9 +210,9 @@ def with_marks(
 
     def marked(cell: Cell, position: int, metric: MetricInfo) -> Cell:
         own = compared.of(position, dataset, metric)
-        if own is None or own.p is None or own.p <= ALPHA:
+        if own is None or not own.likeness:
             return cell
-        return replace(cell, marks=(*cell.marks, notes.mark(ALIKE)))
+        return replace(cell, marks=(*cell.marks, notes.mark(own.likeness)))
 
     return [
         [marked(cell, position, metric) for cell, metric in zip(line, metrics, strict=True)]

@@ -22,7 +22,7 @@ from reports.results.image_counts import missing_counts, read_counted, registere
 from reports.table import Table
 from reports.tables.comparison import comparison_table
 from reports.tables.intervals import interval_tables, p_words
-from reports.tables.significance import ALIKE, SEED, ComparedTable, compare_with_best
+from reports.tables.significance import ALIKE, ALIKE_AS_METHOD, ALIKE_AS_TRAINED, SEED, ComparedTable, compare_with_best
 from reports.tables.strata import strata_tables
 from tests.reports.fake_runs import ACM, SCORING, result, write_suite
 
@@ -158,6 +158,25 @@ def test_several_seeds_give_wider_intervals_and_the_mean(tmp_path: Path):
     assert "Mean over seeds 0, 1, 2, 42" in table.caption
     assert "test images and seeds" in table.caption
     assert "for the networks as trained" in table.caption
+
+
+def test_what_differs_as_trained_and_not_as_a_method_is_marked(tmp_path: Path):
+    """One seed far below the best and one above: the networks differ; whether the methods do, two seeds cannot tell."""
+    rows = [method(tmp_path, "steady", counted_table(0.9, seed=n), seed=n) for n in (7, 8)]
+    rows += [method(tmp_path, "uneven", counted_table(skill, seed=9), seed=n) for n, skill in ((7, 0.2), (8, 0.97))]
+    comparison, intervals, _ = tables_of(entries_of(tmp_path, rows))
+    steady, uneven = (line.cells for line in intervals.lines)
+    assert (steady[1].text, uneven[2].text) == ("best", "<0.001")
+    low, high = (float(limit.replace("−", "-")) for limit in uneven[1].limits)
+    assert low < 0 < high
+    assert texts(comparison, comparison.lines[1].cells[0].marks) == ALIKE_AS_METHOD
+    assert "each by itself and not corrected for their number" in intervals.caption
+
+
+def test_networks_that_are_alike_as_trained_have_a_note_that_says_so(tmp_path: Path):
+    rows = [method(tmp_path, label, counted_table(0.9, seed=n), seed=n) for label in ("one", "other") for n in (7, 8)]
+    comparison, _, _ = tables_of(entries_of(tmp_path, rows))
+    assert texts(comparison, comparison.lines[1].cells[0].marks) == ALIKE_AS_TRAINED
 
 
 def test_the_caption_says_resamples_seed_and_method(tmp_path: Path):
