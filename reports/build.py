@@ -16,7 +16,8 @@ from reports.figures.figure import CaptionedFigure, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
 from reports.render.latex import table_to_latex
-from reports.render.latex_document import FigureFile, compile_document, document, has_pdflatex
+from reports.render.latex_document import FigureFile, compile_document, document, missing_programs, program_for
+from reports.render.latex_escape import escape
 from reports.results.entries import Entry, plain_entries, read_suite, to_frame
 from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Table
@@ -209,14 +210,15 @@ def _draw(
     """Every figure, with a watermark if the suite is limited, and sentences about those that could not be drawn."""
     from reports.figures.all import draw_figures  # matplotlib, slow to import, is loaded only to draw
     from reports.figures.by_condition import matrix_figures
-    from reports.plots.style import mark_limited
+    from reports.plots.style import letters_not_drawn, mark_limited
 
     own = draw_figures(plain)
     figures = [*matrix_figures(entries, mixed=mixed), *own.figures]
     if is_limited or any(entry.is_limited for entry in entries):
         for each in figures:
             mark_limited(each.figure)
-    return figures, own.notes
+    missing = letters_not_drawn(each.figure for each in figures)
+    return figures, (*own.notes, *filter(None, [missing]))
 
 
 def _write_figure(figure: CaptionedFigure, out: Path) -> tuple[Path, Path]:
@@ -229,19 +231,23 @@ def _write_document(
     manifest: Manifest, tables: Sequence[TableFile], figures: Sequence[FigureFiles], out: Path, *, compile_pdf: bool
 ) -> tuple[list[Path], list[str]]:
     """Write report.tex, and report.pdf if there is LaTeX; a sentence tells why there is no PDF."""
+    title = manifest.title or manifest.suite
+    captions = [each.figure.caption for each in figures]
+    sources = [(out / f"{table.stem}.tex").read_text(encoding="utf-8") for table in tables]
+    program = program_for([*sources, *map(escape, (title, *captions))])
     source = document(
-        title=manifest.title or manifest.suite,
+        title=title,
         tables=[f"{table.stem}.tex" for table in tables],
         figures=[FigureFile(f"figures/{each.pdf.name}", each.figure.caption) for each in figures],
+        program=program,
         limited=any(table.table.limited for table in tables),
     )
     path = write_text(out / "report.tex", source)
     if not compile_pdf:
         return [path], []
-    if not has_pdflatex():
-        reason = "found no pdflatex on the path; install TeX Live or compile report.tex elsewhere"
+    if reason := missing_programs(program):
         return [path], [f"report.pdf is not made: {reason}"]
     try:
-        return [path, compile_document(path)], []
+        return [path, compile_document(path, program=program)], []
     except LatexError as error:
         return [path], [f"report.pdf is not made: {error}"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,8 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import findfont, findSystemFonts, fontManager, get_font
+from matplotlib.text import Text
 from matplotlib.typing import LineStyleType
 
 COLUMN = 3.5
@@ -40,7 +42,6 @@ FONT = "DejaVu Sans"
 """Comes with matplotlib, so that a figure looks the same everywhere."""
 
 SETTINGS: dict[str, Any] = {
-    "font.family": FONT,
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -66,16 +67,40 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+FALLBACK = "Droid Sans Fallback"
+"""Has Chinese and Japanese; in Debian's package fonts-droid-fallback."""
+
+
+@cache
+def font_families() -> tuple[str, ...]:
+    """The fonts that letters are taken from, in this order: matplotlib's own, and the fallback if it is installed."""
+    for path in findSystemFonts():  # matplotlib's list of fonts may be older than the font
+        if Path(path).stem.startswith(FALLBACK.replace(" ", "")):
+            fontManager.addfont(path)
+            return FONT, FALLBACK
+    return (FONT,)
+
+
 @cache
 def _glyphs() -> frozenset[int]:
-    return frozenset(get_font(findfont(FONT)).get_charmap())
+    return frozenset().union(*(get_font(findfont(family)).get_charmap() for family in font_families()))
 
 
 def drawable(text: str, *, limit: int = 60) -> str:
-    """The text in one line of at most `limit` letters; one that the font lacks becomes its code point, [U+4E2D]."""
+    """The text in one line of at most `limit` letters; one that no font has becomes its code point, [U+13000]."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     short = flat if len(flat) <= limit else flat[: limit - 1] + "…"
     return "".join(c if ord(c) in _glyphs() else f"[U+{ord(c):04X}]" for c in short)
+
+
+def letters_not_drawn(figures: Iterable[Figure]) -> str:
+    """A sentence with the letters of figures that `drawable` had no font for; empty without any."""
+    texts = [text.get_text() for figure in figures for text in figure.findobj(Text)]
+    codes = dict.fromkeys(code for text in texts for code in re.findall(r"\[U\+([0-9A-F]{4,6})\]", text))
+    if not codes:
+        return ""
+    letters = ", ".join(f"{chr(int(code, 16))} (U+{code})" for code in codes)
+    return f"figures show code points for {letters}: no font here has them; install fonts-droid-fallback"
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,7 @@ def house_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]
+        mpl.rcParams["font.family"] = list(font_families())
         yield
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from bench.metrics.units import unit_latex
 from reports.columns import Column
-from reports.render.latex_escape import escape
+from reports.render.latex_escape import escape, letters_beyond_pdflatex
 from reports.render.templates import latex_templates
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
 
@@ -50,10 +50,18 @@ def table_to_latex(table: Table) -> str:
 
 
 def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str:
+    """Render a page of a table, with a line on the letters that pdflatex lacks."""
+    source = _rendered(table, spans, is_first=is_first, letters="")
+    letters = letters_beyond_pdflatex(source)
+    return _rendered(table, spans, is_first=is_first, letters=letters) if letters else source
+
+
+def _rendered(table: Table, spans: Sequence[range], *, is_first: bool, letters: str) -> str:
     return (
         latex_templates()
         .get_template("table.tex.j2")
         .render(
+            letters=letters,
             caption=escape(table.caption if is_first else "Continued."),
             label=re.sub(r"[^A-Za-z0-9:-]", "-", table.label),
             is_first=is_first,

@@ -1,4 +1,4 @@
-"""A LaTeX document around tables and figures, and its compilation with pdflatex."""
+"""A LaTeX document around tables and figures, and its compilation with pdflatex, or lualatex where letters need it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.errors import LatexError
-from reports.render.latex_escape import escape
+from reports.render.latex_escape import escape, letters_beyond_pdflatex
 from reports.render.templates import latex_templates
+
+Program = Literal["pdflatex", "lualatex"]
+
+FONTS = ("Droid Sans Fallback", "DejaVu Sans", "Noto Sans CJK SC")
+"""Fonts with letters that Latin Modern lacks, taken in this order where they are installed."""
+
+SECONDS: dict[Program, float] = {"pdflatex": 60.0, "lualatex": 300.0}
+"""Longest time of a pass; the first of lualatex on a machine reads all its fonts."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,21 @@ class FigureFile:
     caption: str
 
 
-def document(*, title: str, tables: Sequence[str], figures: Sequence[FigureFile], limited: bool) -> str:
+def document(
+    *,
+    title: str,
+    tables: Sequence[str],
+    figures: Sequence[FigureFile],
+    limited: bool,
+    program: Program = "pdflatex",
+) -> str:
     """Source of a document that inputs table files and shows figures, with a watermark if the suite is limited."""
     return (
         latex_templates()
         .get_template("report.tex.j2")
         .render(
+            program=program,
+            fonts=FONTS,
             title=escape(title),
             tables=tables,
             figures=[{"path": figure.path, "caption": escape(figure.caption)} for figure in figures],
@@ -37,29 +55,49 @@ def document(*, title: str, tables: Sequence[str], figures: Sequence[FigureFile]
     )
 
 
-def has_pdflatex() -> bool:
-    """Return whether pdflatex is on the path."""
-    return shutil.which("pdflatex") is not None
+def program_for(sources: Sequence[str]) -> Program:
+    """The program that a document of these parts in LaTeX needs: pdflatex unless a letter is beyond it."""
+    return "lualatex" if letters_beyond_pdflatex("".join(sources)) else "pdflatex"
 
 
-def compile_document(source: Path, *, timeout: float = 60.0) -> Path:
+def missing_programs(program: Program) -> str:
+    """Reason why that program cannot run here; empty where it can."""
+    if shutil.which(program) is None:
+        return f"found no {program} on the path; install TeX Live or compile report.tex elsewhere"
+    if program == "lualatex" and not _has_file("luaotfload.sty"):
+        return "found no luaotfload for lualatex; install texlive-luatex or compile report.tex elsewhere"
+    return ""
+
+
+def _has_file(name: str) -> bool:
+    finder = shutil.which("kpsewhich")
+    return finder is None or subprocess.run([finder, name], capture_output=True, check=False).returncode == 0
+
+
+def compile_document(source: Path, *, program: Program = "pdflatex", timeout: float | None = None) -> Path:
     """Compile a LaTeX document to a PDF beside it; the same source gives the same bytes.
 
     Args:
-        timeout: seconds for each of the two passes.
+        timeout: seconds for each of the two passes; default the program's of `SECONDS`.
 
     Raises:
-        LatexError: if pdflatex fails or takes too long, with the error lines of its log.
+        LatexError: if the program fails or takes too long, with the error lines of its log, or no font has a letter.
     """
     for _ in range(2):  # the second pass resolves references
-        _run_pdflatex(source, timeout=timeout)
+        log = _run(program, source, timeout=SECONDS[program] if timeout is None else timeout)
     for suffix in (".aux", ".log", ".out"):
         source.with_suffix(suffix).unlink(missing_ok=True)
+    if letters := missing_letters(log):
+        source.with_suffix(".pdf").unlink()
+        raise LatexError(
+            f"{source.name}: no font here has {letters}; install fonts-droid-fallback or another of {', '.join(FONTS)}"
+        )
     return source.with_suffix(".pdf")
 
 
-def _run_pdflatex(source: Path, *, timeout: float) -> None:
-    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
+def _run(program: Program, source: Path, *, timeout: float) -> str:
+    """Run one pass and return its log."""
+    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
     paranoid = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     try:
         done = subprocess.run(
@@ -72,13 +110,24 @@ def _run_pdflatex(source: Path, *, timeout: float) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LatexError(f"{source.name}: pdflatex took more than {timeout:g} s") from None
+        raise LatexError(f"{source.name}: {program} took more than {timeout:g} s") from None
     if done.returncode:
-        raise LatexError(f"{source.name}: {error_lines(done.stdout.decode('utf-8', 'replace'))}")
+        raise LatexError(f"{source.name}: {error_lines(done.stdout.decode('utf-8', 'replace'), program)}")
+    return source.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
 
 
-def error_lines(log: str) -> str:
-    """The errors of a pdflatex log in one line: its `!` messages with the source lines they name."""
+def error_lines(log: str, program: Program = "pdflatex") -> str:
+    """The errors of a log in one line: its `!` messages with the source lines they name."""
     found = re.findall(r"^! (?! ==>)(.+)$|^(l\.\d+ .*)$", log, flags=re.MULTILINE)
     lines = [" ".join((message or place).split()) for message, place in found]
-    return "; ".join(lines) if lines else "pdflatex failed without an error line"
+    return "; ".join(lines) if lines else f"{program} failed without an error line"
+
+
+def missing_letters(log: str) -> str:
+    """The letters that no font of a document had, as its log names them.
+
+    >>> missing_letters("Missing character: There is no 한 (U+D55C) in font LatinModern")
+    '한 (U+D55C)'
+    """
+    found = re.findall(r"^Missing character: There is no (. \(U\+[0-9A-F]+\)|\S+)", log, flags=re.MULTILINE)
+    return ", ".join(dict.fromkeys(found))

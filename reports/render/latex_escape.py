@@ -51,7 +51,7 @@ LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßà�
 
 
 def escape(text: str) -> str:
-    """Escape a text for LaTeX; a letter that pdflatex has no glyph for becomes its code point, [U+4E2D].
+    """Escape a text for LaTeX. Letters that pdflatex has no glyph for stay as they are, see `letters_beyond_pdflatex`.
 
     >>> escape("50 % of a_b")
     '50 \\\\% of a\\\\_b'
@@ -69,7 +69,16 @@ def _escape_letter(letter: str) -> str:
         return letter
     if letter.isspace() or not letter.isprintable():
         return " "
-    return f"[U+{ord(letter):04X}]"
+    return letter
+
+
+def letters_beyond_pdflatex(source: str) -> str:
+    """The different letters of an escaped text that need lualatex or xelatex, in the order of their code points.
+
+    >>> letters_beyond_pdflatex(escape("Å, μ, 我们的"))
+    '们我的'
+    """
+    return "".join(sorted({letter for letter in source if letter > "~" and letter not in LATIN}))
 
 
 def _greek(letter: str) -> str:

@@ -19,7 +19,7 @@ from bench.store.files import Manifest, write_manifest
 from bench.types import RunResult, Scoring
 from reports.build import Report, build_report
 from reports.figures.figure import file_stem
-from reports.render.latex_document import has_pdflatex
+from reports.render.latex_document import missing_programs
 from reports.results.entries import entry_of
 from tests.reports.fake_runs import ACM, DFINET, measured, result, row_of, write_suite
 
@@ -165,7 +165,7 @@ def test_the_same_results_give_the_same_bytes(runs: Path, out: Path, tmp_path: P
     build_report(runs, "trial", out=tmp_path)
     files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
     assert [name.as_posix() for name in files if (out / name).read_bytes() != (tmp_path / name).read_bytes()] == []
-    assert (Path("report.pdf") in files) == has_pdflatex()
+    assert (Path("report.pdf") in files) == (not missing_programs("pdflatex"))
 
 
 def test_every_figure_of_a_limited_suite_is_watermarked(tmp_path: Path):

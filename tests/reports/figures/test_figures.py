@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,18 @@ from reports.plots.curves import (
     roc_figure,
 )
 from reports.plots.examples import Picture, ProbabilityMap, picture_figure
-from reports.plots.style import COLUMN, PAGE, PALETTE, SETTINGS, drawable, mark_limited, stroke, write_figure
+from reports.plots.style import (
+    COLUMN,
+    PAGE,
+    PALETTE,
+    SETTINGS,
+    drawable,
+    font_families,
+    letters_not_drawn,
+    mark_limited,
+    stroke,
+    write_figure,
+)
 from reports.results.entries import Entry, entry_of
 from tests.reports.fake_runs import result, row_of
 
@@ -167,11 +179,29 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path):
 
 
 def test_hostile_labels_are_drawn_letter_by_letter(tmp_path: Path):
-    evil = replace(A, label="$\\frac{a}{b}$ 中\n_x_")
+    evil = replace(A, label="$\\frac{a}{b}$ \U00013000\n_x_")
     figure = roc_figure({"$d$": [evil]})
     write_figure(figure, tmp_path / "a")
-    assert figure.legends[0].get_texts()[0].get_text() == "$\\frac{a}{b}$ [U+4E2D] _x_"
+    assert figure.legends[0].get_texts()[0].get_text() == "$\\frac{a}{b}$ [U+13000] _x_"
     assert drawable("y" * 100) == "y" * 59 + "…"
+
+
+def test_a_letter_that_no_font_has_is_a_code_point_and_told(tmp_path: Path):
+    figure = roc_figure({"X": [replace(A, label="\U00013000")]})
+    assert letters_not_drawn([figure]).startswith("figures show code points for \U00013000 (U+13000): no font here")
+    assert letters_not_drawn([roc_figure({"X": [A]})]) == ""
+
+
+def test_chinese_is_drawn_where_the_font_that_the_documentation_names_is_installed(tmp_path: Path):
+    if len(font_families()) == 1:
+        if os.environ.get("CI"):
+            pytest.fail("found no Droid Sans Fallback in CI; install fonts-droid-fallback")
+        pytest.skip("fonts-droid-fallback is not installed")
+    figure = roc_figure({"我们": [replace(A, label="我们的方法")]})
+    assert figure.legends[0].get_texts()[0].get_text() == "我们的方法"
+    pdf, _ = write_figure(figure, tmp_path / "chinese")
+    assert b"DroidSansFallback" in pdf.read_bytes()
+    assert b"/Type3" not in pdf.read_bytes()
 
 
 @pytest.mark.parametrize(("value", "text"), [(1e-6, "10⁻⁶"), (0.1, "0.1"), (1.0, "1"), (1000.0, "1000"), (1e4, "10⁴")])

@@ -19,8 +19,16 @@ from reports.build import build_report
 from reports.columns import Column
 from reports.datasets.dataset_tables import dataset_table
 from reports.render.latex import table_to_latex
-from reports.render.latex_document import FigureFile, compile_document, document, error_lines, has_pdflatex
-from reports.render.latex_escape import escape
+from reports.render.latex_document import (
+    FigureFile,
+    compile_document,
+    document,
+    error_lines,
+    missing_letters,
+    missing_programs,
+    program_for,
+)
+from reports.render.latex_escape import escape, letters_beyond_pdflatex
 from reports.results.entries import Entry, entry_of, read_suite
 from reports.table import Cell, Line, Table
 from reports.tables.ablation import ablation_tables
@@ -36,12 +44,12 @@ HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b
 
 @pytest.fixture
 def pdflatex() -> None:
-    """Skip without pdflatex; in CI its absence is a failure."""
-    if has_pdflatex():
+    """Skip without pdflatex and lualatex; in CI their absence is a failure."""
+    if not missing_programs("pdflatex") and not missing_programs("lualatex"):
         return
     if os.environ.get("CI"):
-        pytest.fail("found no pdflatex on the path, expected TeX Live in CI; install texlive-latex-extra")
-    pytest.skip("pdflatex is not on the path")
+        pytest.fail("found no TeX Live in CI; install texlive-latex-extra and texlive-luatex")
+    pytest.skip("pdflatex or lualatex is missing")
 
 
 def entry(made: RunResult, label: str = "") -> Entry:
@@ -56,12 +64,14 @@ def hostile_table() -> Table:
     return comparison_table([*good, entry(failed, "D_1")], title=HOSTILE)
 
 
-def compiled(folder: Path, table: Table, *, limited: bool = False) -> Path:
+def compiled(folder: Path, table: Table, *, title: str = HOSTILE, limited: bool = False) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "table.tex").write_text(table_to_latex(table), encoding="utf-8")
-    source = document(title=HOSTILE, tables=["table.tex"], figures=[], limited=limited)
+    latex = table_to_latex(table)
+    program = program_for([latex, escape(title)])
+    (folder / "table.tex").write_text(latex, encoding="utf-8")
+    source = document(title=title, tables=["table.tex"], figures=[], limited=limited, program=program)
     (folder / "report.tex").write_text(source, encoding="utf-8")
-    return compile_document(folder / "report.tex")
+    return compile_document(folder / "report.tex", program=program)
 
 
 def text_of(pdf: Path) -> str:
@@ -79,7 +89,7 @@ def text_of(pdf: Path) -> str:
         ("\\input~^", r"\textbackslash{}input\textasciitilde{}\textasciicircum{}"),
         ("--", "-{}-"),
         ("αΛ", r"\ensuremath{\alpha}\ensuremath{\Lambda}"),
-        ("中", "[U+4E2D]"),
+        ("中", "中"),
         ("a\n\x00b", "a  b"),
         ("e\u0301", "é"),
     ],
@@ -94,7 +104,7 @@ def test_hostile_labels_titles_and_reasons_compile_and_print_as_they_are(tmp_pat
     assert r"\input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{" in text
     assert "root:" not in text
     assert r"\end{tabular} \\ %" in text
-    assert "[U+4E2D]" in text
+    assert "中" in text
 
 
 @pytest.mark.usefixtures("pdflatex")
@@ -103,6 +113,39 @@ def test_the_same_table_gives_the_same_source_and_pdf(tmp_path: Path):
     assert first.read_bytes() == second.read_bytes()
     assert (tmp_path / "a/table.tex").read_bytes() == (tmp_path / "b/table.tex").read_bytes()
     assert str(tmp_path).encode() not in first.read_bytes()
+
+
+CJK = "我们的方法"
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_letters_beyond_pdflatex_are_printed_by_lualatex_and_the_others_as_by_pdflatex(tmp_path: Path):
+    """Labels in Chinese printed as [U+6211] were seen in a report of this project; pandas#61296 is on escaping them."""
+    plain = comparison_table([entry(result(), "our method é")], title="Å and ≤")
+    chinese = comparison_table([entry(result(), f'{CJK} -- "é"')], title="Å and ≤")
+    assert [program_for([table_to_latex(table)]) for table in (plain, chinese)] == ["pdflatex", "lualatex"]
+    assert letters_beyond_pdflatex(table_to_latex(chinese)) == "".join(sorted(CJK))
+    assert f"a font that has {''.join(sorted(CJK))}" in table_to_latex(chinese).splitlines()[1]
+    first, second = (compiled(tmp_path / name, chinese, title=CJK) for name in "ab")
+    text = " ".join(text_of(first).split())
+    assert f'{CJK} -- "é"' in text
+    assert "Å and ≤" in text
+    assert "U+" not in text
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_letter_that_no_font_has_is_named_and_no_page_without_it_is_left(tmp_path: Path):
+    table = comparison_table([entry(result(), "\U00013000")], title="T")
+    with pytest.raises(LatexError, match=r"report\.tex: no font here has \U00013000 \(U\+13000\); install fonts-droid"):
+        compiled(tmp_path, table, title="T")
+    assert not (tmp_path / "report.pdf").exists()
+    assert missing_letters("all is well") == ""
+
+
+def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert missing_programs("lualatex").startswith("found no lualatex on the path")
 
 
 def log_of(folder: Path, *tables: Table) -> bytes:
