@@ -559,11 +559,9 @@ class Cost:
         not every round may have been calculated.
         """
         if self.others_busy is not None and self.others_busy > BUSY:
-            return f"other work took {100 * self.others_busy:.0f} % of the processors while it was timed"
+            return f"other work took over {BUSY:.0%} of the processors while it was timed"
         if self.latency_p95 > UNSTEADY * self.latency_p50:
-            return (
-                f"half of its passes took up to {self.latency_p50:.3g} ms, one in 20 at least {self.latency_p95:.3g} ms"
-            )
+            return f"one pass in 20 took over {UNSTEADY:g} times as long as the median"
         if self.rounds > 1 and not self.every_round:
             return "timed on noise, where the network may have ended early"
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +77,8 @@ def font_families() -> tuple[str, ...]:
     for path in findSystemFonts():  # matplotlib's list of fonts may be older than the font
         if Path(path).stem.startswith(FALLBACK.replace(" ", "")):
             fontManager.addfont(path)
+            added = fontManager.ttflist[-1]
+            fontManager.ttflist.append(replace(added, weight=700))  # bold names take it, too, without a warning
             return FONT, FALLBACK
     return (FONT,)
 
