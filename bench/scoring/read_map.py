@@ -15,11 +15,10 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
-from bench.data.images.decode import FORMATS, MOST_PIXELS, Pixels, open_image
+from bench.data.images.decode import DEEP_MODES, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
 from bench.metrics.counting.levels import LEVELS, quantise
 
@@ -31,7 +30,6 @@ FULL: dict[ValueKind, int] = {"8-bit": 255, "16-bit": 65535, "zero-one": 1}
 
 PICTURES = SUFFIXES
 ARRAYS = (".npy", ".npz")
-DEEPER = ("I;16", "I;16B", "I;16L", "I", "F")
 COLOURED = ("LA", "P", "PA", "RGB", "RGBA")
 CONTENT_ERRORS = (
     *(ValueError, EOFError, OSError, MemoryError, RuntimeError, OverflowError),
@@ -193,9 +191,8 @@ def _advice(lowest: float, highest: float) -> str:
 
 def _picture(path: Path) -> Map:
     """A picture's one channel; several are taken where they are equal, alpha where it is opaque."""
-    image, where = open_image(path, deeper=DEEPER), str(path)
+    image, where = open_image(path, deeper=DEEP_MODES), str(path)
     if image.mode in COLOURED:
-        _refuse_deep_colour(path)
         channels = np.array(image.convert("RGBA"))
         if (channels[..., 3] != 255).any():
             raise DataError(f"{where}: partly transparent, expected one opaque channel; save it as 8-bit grey")
@@ -206,13 +203,6 @@ def _picture(path: Path) -> Map:
         values = np.array(image.convert("L") if image.mode == "1" else image)
     found = map_of(values, where)
     return Map(where, found.values, found.kind, found.lowest, found.highest, path.suffix.lower() in (".jpg", ".jpeg"))
-
-
-def _refuse_deep_colour(path: Path) -> None:
-    """Pillow cuts 16-bit colour to 8 bits without a word; its header tells."""
-    with Image.open(path, formats=FORMATS) as header:
-        if ";16" in str(header.tile):
-            raise DataError(f"{path}: 16 bits a channel in colour or with alpha, expected grey; save it as 16-bit grey")
 
 
 def levels_of(found: Map, *, full: int | None = None) -> LevelArray:

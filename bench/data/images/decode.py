@@ -1,10 +1,15 @@
-"""Decoding of image files, with one clear line for every file that cannot be decoded."""
+"""Decoding of image files, with one clear line for every file that cannot be decoded.
+
+Every decoder gives the pixels as they are stored: an orientation tag turns nothing, since masks rarely carry the tag of
+their images. No decoder cuts values to 8 bits: a file of more than 8 bits per channel is refused where a run reads it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -19,9 +24,12 @@ from bench.errors import DataError
 Pixels = NDArray[np.uint8]
 
 FORMATS = ("PNG", "BMP", "JPEG", "TIFF")
+DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 64 * 1024 * 1024
+ORIENTATION, UPRIGHT = 0x0112, 1
+BITS_PER_SAMPLE = 0x0102
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -66,6 +74,16 @@ def file_format(path: Path) -> str:
         return ""
 
 
+def read_orientation(path: Path) -> int:
+    """Orientation tag of a file, from 1 (upright) to 8; 1 if it has none or cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            tag = image.getexif().get(ORIENTATION, UPRIGHT)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error, Image.DecompressionBombError):
+        return UPRIGHT
+    return tag if tag in range(UPRIGHT, 9) else UPRIGHT
+
+
 def decode_grey(path: Path) -> Pixels:
     """Decode grey levels (H, W) by Pillow's mode L: alpha dropped, colour weighted by ITU-R 601-2."""
     return np.array(open_image(path).convert("L"))
@@ -99,11 +117,13 @@ def decode_opencv(path: Path) -> tuple[Pixels, Pixels]:
     file's colour space.
     """
     profile = open_image(path).info.get("icc_profile", b"")
-    content = path.read_bytes()
+    content = _without_orientation(path.read_bytes())
     if profile and not _is_colour_profile(profile):
         content = _without_profile(content)
     data = np.frombuffer(content, np.uint8)
-    colour, grey = cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    colour, grey = (
+        cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION) for flag in (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE)
+    )
     if colour is None or grey is None:
         raise DataError(f"{path}: Pillow reads it, OpenCV does not; save it again as an 8-bit PNG")
     return colour.astype(np.uint8, copy=False), grey.astype(np.uint8, copy=False)
@@ -124,7 +144,8 @@ def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _load(Image.open(io.BytesIO(data), formats=FORMATS), path, (*EIGHT_BIT_MODES, *deeper))
+            image = Image.open(io.BytesIO(_without_orientation(data)), formats=FORMATS)
+            return _load(image, path, (*EIGHT_BIT_MODES, *deeper))
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: {_pixels_in(error)} pixels, expected at most {MOST_PIXELS} in all") from None
     except UnidentifiedImageError:
@@ -149,10 +170,45 @@ def _load(image: Image.Image, path: Path, modes: tuple[str, ...]) -> Image.Image
             f"{path}: pixels of mode {image.mode!r}, expected 8-bit grey or RGB; convert it "
             "(dfinet-bench data import --convert does)"
         )
+    if image.mode in EIGHT_BIT_MODES and _is_cut(image):
+        raise DataError(
+            f"{path}: 16 bits a channel in colour or with alpha, expected grey; save it as 16-bit grey or in 8 bits"
+        )
     if image.width * image.height > MOST_PIXELS:
         raise DataError(f"{path}: {image.width}x{image.height} pixels, expected at most {MOST_PIXELS} in all")
+    if image.format == "TIFF":  # Pillow turns TIFF alone, also by the orientation in XMP
+        image.getexif()[ORIENTATION] = UPRIGHT
     image.load()
     return image
+
+
+def _is_cut(image: Image.Image) -> bool:
+    """Return true if Pillow would keep only the upper 8 bits of every channel, as it does of colour and alpha."""
+    if image.format == "TIFF":
+        return any(bits > 8 for bits in getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ()))
+    return image.format == "PNG" and ";16" in str(image.tile)
+
+
+def _without_orientation(content: bytes) -> bytes:
+    """TIFF file whose orientation tag is set to upright: both libraries turn it, whatever they are asked for.
+
+    Other formats are returned as they are: Pillow does not turn them, and OpenCV can be told not to.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(content[:2], "")
+    if not order:
+        return content
+    try:
+        is_big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
+        (at,) = struct.unpack_from(f"{order}Q", content, 8) if is_big else struct.unpack_from(f"{order}I", content, 4)
+        (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", content, at)
+        first, size = (at + 8, 20) if is_big else (at + 2, 12)
+        for entry in range(first, first + count * size, size):
+            if struct.unpack_from(f"{order}H", content, entry)[0] == ORIENTATION:
+                upright = struct.pack(f"{order}HHQH" if is_big else f"{order}HHIH", ORIENTATION, 3, 1, UPRIGHT)
+                return content[:entry] + upright.ljust(size, b"\0") + content[entry + size :]
+    except struct.error:
+        pass  # cut short: the decoder says so
+    return content
 
 
 def _is_colour_profile(profile: bytes) -> bool:

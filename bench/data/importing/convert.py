@@ -15,11 +15,10 @@ import numpy as np
 from PIL import Image
 
 from bench.data.catalogue.file_names import SUFFIXES, counted
-from bench.data.images.decode import FORMATS, Pixels, open_image
+from bench.data.images.decode import DEEP_MODES, FORMATS, UPRIGHT, Pixels, open_image, read_orientation
 from bench.errors import DataError
 from bench.progress import Step
 
-DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 PRINT = ("CMYK",)
 STORED_AS_THEY_ARE = ("1", "L", "LA", "P", "RGB", "RGBA")
 
@@ -36,7 +35,7 @@ def find_unread(paths: Iterable[Path]) -> Unread:
     """Find the files that need conversion; files that cannot be read at all are left to later checks."""
     modes = {path: _mode(path) for path in paths}
     return Unread(
-        tuple(path for path, mode in modes.items() if mode in DEEP),
+        tuple(path for path, mode in modes.items() if mode in DEEP_MODES),
         tuple(path for path, mode in modes.items() if mode in PRINT),
     )
 
@@ -66,11 +65,28 @@ def convert_folder(folder: Path, progress: Step | None = None) -> tuple[str, ...
     unread = find_unread(every)
     ranges = {kind: _range(kind, [p for p in unread.deep if p.parent.name == kind]) for kind in paths}
     recoded = [path for path in every if path.suffix != ".png" and path not in {*unread.deep, *unread.ink}]
+    turned = find_turned(every)
     for done, path in enumerate(every, start=1):
         _store(path, ranges[path.parent.name])
         if progress is not None:
             progress(done, len(every))
-    return tuple(_sentences(unread, ranges, recoded))
+    return (*_sentences(unread, ranges, recoded), *([turned_note(turned)] if turned else []))
+
+
+def find_turned(paths: Iterable[Path]) -> dict[Path, int]:
+    """Files with an orientation tag other than 1, and the tag."""
+    tags = {path: read_orientation(path) for path in paths}
+    return {path: tag for path, tag in tags.items() if tag != UPRIGHT}
+
+
+def turned_note(turned: Mapping[Path, int]) -> str:
+    """Sentence about files with an orientation tag: their number and the first names."""
+    shown = ", ".join(f"{path.parent.name}/{path.name} ({tag})" for path, tag in list(turned.items())[:3])
+    more = ", …" if len(turned) > 3 else ""
+    return (
+        f"{counted(len(turned), 'file')} with an EXIF orientation tag other than 1: {shown}{more}; "
+        "pixels are read as stored, image and mask have to agree so"
+    )
 
 
 def _sentences(
@@ -107,21 +123,22 @@ def _range(kind: str, paths: Sequence[Path]) -> tuple[float, float] | None:
 
 
 def _values(path: Path) -> np.ndarray:
-    values = np.array(open_image(path, deeper=DEEP))
+    values = np.array(open_image(path, deeper=DEEP_MODES))
     if not np.isfinite(values).all():
         raise DataError(f"{path}: values that are no numbers, expected finite levels")
     return values
 
 
 def _store(path: Path, span: tuple[float, float] | None) -> None:
-    image = open_image(path, deeper=(*DEEP, *PRINT))
-    if image.mode in DEEP:
+    image = open_image(path, deeper=(*DEEP_MODES, *PRINT))
+    if image.mode in DEEP_MODES:
         assert span is not None
         image = Image.fromarray(_eight_bits(np.array(image), span))
     elif image.mode not in STORED_AS_THEY_ARE:
         image = image.convert("RGB")
-    elif path.suffix == ".png" and image.format == "PNG":
+    elif path.suffix == ".png" and image.format == "PNG" and read_orientation(path) == UPRIGHT:
         return
+    image.info.pop("exif", None)
     image.save(path.with_suffix(".png"), format="PNG")
     if path.suffix != ".png":
         path.unlink()

@@ -15,6 +15,7 @@ from bench.data.catalogue.splits import list_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
 from bench.data.images.find_dataset import no_folder
 from bench.data.images.synthetic import checked_scene
+from bench.data.importing.convert import find_turned, turned_note
 from bench.errors import DataError
 from bench.progress import Step
 
@@ -121,6 +122,8 @@ def verify_folder(card: Card, folder: Path, progress: Step | None = None) -> Ver
             f"({card.digest_note}); they were only decoded{masks}",
         )
     files = _check_pixels(card, found, findings, progress)
+    if turned := find_turned(path for kind in FOLDERS for path in found[kind].values()):
+        findings.note("orientation tags", turned_note(turned))
     return findings.report(card, files)
 
 
