@@ -113,6 +113,7 @@ def run_suite(
     from bench.suites.expand import expand, manifest_of
     from bench.suites.suite import Suite, load_suite, parse_limit, restricted
 
+    data = data_folder(data)
     execute = find_executor(executor)
     on = open_device(device)
     described = suite if isinstance(suite, Suite) else load_suite(str(suite))
@@ -210,6 +211,7 @@ def gate(
     from bench.suites.expand import expand
     from bench.suites.suite import load_suite
 
+    data = data_folder(data)
     stored = None if update else read_reference(Path(reference))
     described = load_suite(str(suite))
     if len(described.seeds) > 1:
@@ -291,8 +293,15 @@ def open_device(name: str) -> torch.device:
 
 
 def data_folder(given: Path | str | None) -> Path | None:
-    """The folder of datasets: the given one, else $DFINET_BENCH_DATA, else ./data where there is one."""
-    return _folder(given, "DFINET_BENCH_DATA", Path("data"))
+    """The folder of datasets: the given one, else $DFINET_BENCH_DATA, else ./data where there is one.
+
+    Cards of datasets of the user's own that lie there are known from now on.
+    """
+    from bench.data.catalogue.cards import read_cards_in
+
+    folder = _folder(given, "DFINET_BENCH_DATA", Path("data"))
+    read_cards_in(folder)
+    return folder
 
 
 def weights_folder(given: Path | str | None) -> Path | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.catalogue.cards import read_cards_in
+
 REAL_SETS = ("NUAA-SIRST", "NUDT-SIRST")
 
 
@@ -62,3 +64,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("DFINET_BENCH_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def no_own_cards() -> Iterator[None]:
+    """The project's cards alone, whatever data folder an earlier test named."""
+    yield
+    read_cards_in(None)

@@ -9,19 +9,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bench.api import data_folder
 from bench.cli.console import out
-from bench.cli.options import JsonOption, PluginOption
+from bench.cli.options import DataOption, JsonOption, PluginOption
 from bench.registry import load_plugin
 
 
 def list_(
     what: Annotated[str, typer.Argument(help="models, datasets, suites, protocols, scorings, metrics, starts, …")],
+    data: DataOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the models, datasets, suites, rules, metrics and so on that can be named."""
     from bench.cli.catalogue import list_rows
 
+    data_folder(data)  # whose own datasets are listed too
     for path in plugin or []:
         load_plugin(path)
     rows = list_rows(what)

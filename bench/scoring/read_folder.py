@@ -1,7 +1,8 @@
 """Anybody's predictions and masks by name, in a folder, an archive or a run's folder, and which go together.
 
-Names are those of the files without extension. A prediction finds its mask by name, or else by a name that differs in
-case, in Unicode form, or in the `_pixels0` that official SIRST masks end in.
+Names are those of the files without extension; frames of sequences keep their folder, as `seq1/0001`. A prediction
+finds its mask by name, or else by a name that differs in case, in Unicode form, in the `_pixels0` that official SIRST
+masks end in, or in a folder that all predictions or all masks share.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from bench.data.catalogue.file_names import named_files
 from bench.errors import DataError
 from bench.scoring.read_map import (
     ARRAYS,
@@ -142,8 +145,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
     for member in archive.namelist():
         if not member.endswith(".npy"):
             raise DataError(f"{path}: holds {member!r}, expected arrays alone, as numpy.savez writes them")
-        name = Path(member).name.removesuffix(".npy")
-        name = Path(name).stem if Path(name).suffix.lower() in PICTURES else name
+        name = _plain_name(member.removesuffix(".npy").lstrip("/"), PICTURES)
         if name in found:
             raise DataError(f"{path}: {name!r} stands twice, expected one array an image")
         found[name] = member
@@ -152,25 +154,26 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
     return found
 
 
+def _plain_name(written: str, suffixes: Sequence[str]) -> str:
+    """Name without an extension of those given."""
+    path = PurePosixPath(written)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in suffixes else written
+
+
 def list_maps(folder: Path) -> dict[str, Path]:
-    """The map files of a folder by name without extension; hidden files and folders are left aside.
+    """The map files of a folder by name, as `named_files` has it.
 
     Raises:
         DataError: when it cannot be listed, holds no map, or two files that differ in their extension alone.
     """
+    found: dict[str, Path] = {}
     try:
+        for name, path in named_files(folder, (*PICTURES, *ARRAYS)):
+            if (other := found.setdefault(name, path)) != path:
+                raise DataError(f"{path}: {other.name} has the same name, expected one file per image; remove one")
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of maps") from None
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path.suffix.lower() not in (*PICTURES, *ARRAYS):
-            continue
-        if path.stem in found:
-            raise DataError(
-                f"{path}: {found[path.stem].name} has the same name, expected one file per image; remove one"
-            )
-        found[path.stem] = path
     if not found:
         others = f"{len(paths)} other files ({path_names(paths)})" if paths else "no files"
         raise DataError(f"{folder}: {others}, expected maps as {', '.join((*PICTURES, *ARRAYS))}")
@@ -238,24 +241,40 @@ def _listed(predictions: Maps, masks: Maps, names: Sequence[str]) -> dict[str, s
 def match_names(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
     """Each name's counterpart: the same, or else the only one that differs in case, Unicode form or `_pixels0`.
 
+    Failing that, the only one that differs in the folders that all names of one side share.
+
     >>> match_names(["Misc_1", "b"], ["misc_1_pixels0", "b", "c"])
     {'Misc_1': 'misc_1_pixels0', 'b': 'b'}
+    >>> match_names(["out/s1/1", "out/s2/1"], ["s1/1", "s2/1"])
+    {'out/s1/1': 's1/1', 'out/s2/1': 's2/1'}
     """
     names, free = list(names), dict.fromkeys(others)
+    mine, theirs = _shared_folders(names), _shared_folders(free)
     found = {name: name for name in names if name in free}
     for name in found:
         del free[name]
-    mine, theirs = _folded(name for name in names if name not in found), _folded(free)
-    for key, alike in mine.items():
-        if len(alike) == 1 and len(theirs.get(key, ())) == 1:
-            found[alike[0]] = theirs[key][0]
+    for here, there in ((0, 0), (mine, 0), (0, theirs)):
+        ours = _folded((name for name in names if name not in found), folders=here)
+        rest = _folded(free, folders=there)
+        for key, alike in ours.items():
+            if len(alike) == 1 and len(rest.get(key, ())) == 1:
+                found[alike[0]] = rest[key][0]
+                del free[rest[key][0]]
     return {name: found[name] for name in names if name in found}
 
 
-def _folded(names: Iterable[str]) -> dict[str, list[str]]:
+def _shared_folders(names: Iterable[str]) -> int:
+    """Number of folders that stand in front of all names."""
+    levels = zip(*(name.split("/")[:-1] for name in names), strict=False)
+    return sum(1 for _ in takewhile(lambda folders: len(set(folders)) == 1, levels))
+
+
+def _folded(names: Iterable[str], *, folders: int) -> dict[str, list[str]]:
+    """Names by their common form, without that many folders in front."""
     folded: dict[str, list[str]] = {}
     for name in names:
-        key = unicodedata.normalize("NFC", name).casefold().removesuffix(MASK_SUFFIX)
+        plain = name.split("/", folders)[-1]
+        key = unicodedata.normalize("NFC", plain).casefold().removesuffix(MASK_SUFFIX)
         folded.setdefault(key, []).append(name)
     return folded
 
@@ -269,7 +288,7 @@ def listed_names(names: Iterable[str]) -> tuple[str, ...]:
     >>> listed_names(["a.png", "b", "c.d"])
     ('a', 'b', 'c.d')
     """
-    found = tuple(Path(name).stem if Path(name).suffix.lower() in (*PICTURES, *ARRAYS) else name for name in names)
+    found = tuple(_plain_name(name, (*PICTURES, *ARRAYS)) for name in names)
     if twice := [name for name, count in Counter(found).items() if count > 1]:
         raise DataError(f"list: {few(twice)} stands twice, once with an extension; expected every image once")
     return found

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data.catalogue.cards import load_card
+from bench.data.catalogue.cards import is_generated
 from bench.errors import StoreError
 from bench.store.files import RESULT_FILE, read_manifest, read_result, replacing, write_manifest
 from bench.types import RunResult, Training
@@ -84,7 +84,7 @@ def _copy_result(runs: Path, out: Path, result: RunResult) -> None:
     if isinstance(weights, Training):
         log = Path("trainings") / weights.key / "log.jsonl"
         _copy(runs / log, out / log)
-    pictures = [PICTURES] if load_card(result.experiment.images.dataset).generated else []
+    pictures = [PICTURES] if is_generated(result.experiment.images.dataset) else []
     for name in (*pictures, *KEPT):
         _copy(runs / result.key / name, out / result.key / name)
 

@@ -1,4 +1,7 @@
-"""Dataset cards, read from `datasets/<NAME>/card.toml`, and the digests of the datasets' files."""
+"""Dataset cards, read from `datasets/<NAME>/card.toml`, and the digests of the datasets' files.
+
+A data folder may hold further cards beside the images that they describe: those of datasets of the user's own.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import functools
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from bench.errors import DataError, UnknownNameError
-from bench.records import from_plain
+from bench.records import field_types, from_plain
 from bench.registry import unknown
 
 CARD_FILE = "card.toml"
@@ -164,9 +167,42 @@ def datasets_root() -> Path:
     return checkout if any(checkout.glob(f"*/{CARD_FILE}")) else package / "_datasets"
 
 
+_own_folders: list[Path] = []
+"""The data folder whose cards are read beside the project's, if there is one."""
+
+
+def read_cards_in(folder: Path | None) -> None:
+    """Read the cards of a data folder beside the project's from now on, in place of those of an earlier one."""
+    found = [] if folder is None else [folder]
+    if found != _own_folders:
+        _own_folders[:] = found
+        load_card.cache_clear()
+
+
 def card_names() -> tuple[str, ...]:
-    """The names of all datasets that have a card, sorted."""
+    """The names of all datasets that have a card, the project's and those in the data folder, sorted."""
+    own = (path.parent.name for root in _own_folders for path in root.glob(f"*/{CARD_FILE}"))
+    return tuple(sorted({*shipped_names(), *(name for name in own if not name.startswith("."))}))
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The names of the datasets that the project has cards of, sorted."""
     return tuple(sorted(path.parent.name for path in datasets_root().glob(f"*/{CARD_FILE}")))
+
+
+def own_root(name: str) -> Path | None:
+    """The data folder that holds the card of a dataset of the user's own; None for one that the project has a card of.
+
+    A card in a data folder never replaces one of the project.
+    """
+    if (datasets_root() / name / CARD_FILE).is_file():
+        return None
+    return next((root for root in _own_folders if (root / name / CARD_FILE).is_file()), None)
+
+
+def is_generated(name: str) -> bool:
+    """Return true if a dataset's images are made by a program; false for one that is not known here."""
+    return name in card_names() and load_card(name).generated
 
 
 @functools.cache
@@ -179,7 +215,7 @@ def load_card(name: str) -> Card:
     """
     if name not in card_names():
         raise UnknownNameError(unknown("dataset", name, card_names()))
-    card = read_card(datasets_root() / name)
+    card = read_card((own_root(name) or datasets_root()) / name)
     return _mixed(card) if card.mixture_of else card
 
 
@@ -200,8 +236,10 @@ def read_card(folder: Path) -> Card:
         DataError: when a file is missing, is not TOML, or lacks or invents a field.
     """
     path = folder / CARD_FILE
+    absent: list[str] = []
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        absent = [name for name in REQUIRED if name not in raw]
         repairs = [from_plain(Repair, item) for item in raw.pop("repairs", [])]
         splits = raw.pop("splits")
         listed = {
@@ -212,10 +250,12 @@ def read_card(folder: Path) -> Card:
             "width": _pair(raw.pop("width")) if "width" in raw else None,
         }
         sources = {split: parts.pop("source") for split, parts in splits.items()}
-        for optional in ("targets", "mean", "std", "measured_mean", "measured_std"):
+        for optional in OPTIONAL:
             raw.setdefault(optional, None)
+        kinds = field_types(Card)
+        values = {key: from_plain(kinds.get(key, Any), value, where=key) for key, value in raw.items()}
         card = Card(
-            **{**raw, **listed},
+            **{**values, **listed},
             repairs=MappingProxyType({repair.file: repair for repair in repairs}),
             splits=_freeze(splits),
             split_sources=MappingProxyType(sources),
@@ -226,7 +266,8 @@ def read_card(folder: Path) -> Card:
     except DataError:
         raise
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a dataset card ({error}); restore it with git checkout") from None
+        lacking = f", it lacks {', '.join(absent)}" if absent else ""
+        raise DataError(f"{path}: not a dataset card ({error}){lacking}; {restoring(path)}") from None
     if card.name != folder.name:
         raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
     return card
@@ -244,9 +285,28 @@ def read_digests(path: Path) -> dict[str, FileDigest]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         fields = line.split("\t")
         if len(fields) != 4 or len(fields[3]) != 64 or not (fields[1] + fields[2]).isdigit():
-            raise DataError(f"{path}:{number}: expected file, height, width and SHA-256; restore it with git checkout")
+            raise DataError(f"{path}:{number}: expected file, height, width and SHA-256; {restoring(path)}")
         digests[fields[0]] = FileDigest((int(fields[1]), int(fields[2])), fields[3])
     return digests
+
+
+def restoring(path: Path) -> str:
+    """Advice on a damaged file of the project, or of a card of the user's own."""
+    if path.is_relative_to(datasets_root()):
+        return f"restore it with git checkout datasets/{path.relative_to(datasets_root()).parts[0]}"
+    return "correct it, or move the folder away and make it again with dfinet-bench data new"
+
+
+OPTIONAL = ("targets", "mean", "std", "measured_mean", "measured_std")
+"""Fields of a card that are None where they are left out."""
+
+REQUIRED = tuple(
+    one.name
+    for one in fields(Card)
+    if one.default is MISSING and one.default_factory is MISSING
+    if one.name not in (*OPTIONAL, "split_sources", "repairs", "defects")
+)
+"""Fields that every card has."""
 
 
 def _pair(numbers: Any) -> tuple[int, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -45,6 +47,37 @@ def stem_of(name: str) -> str:
     """
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in SUFFIXES else name
+
+
+def named_files(folder: Path, suffixes: Collection[str]) -> list[tuple[str, Path]]:
+    """Name and path of every file in a folder with one of these extensions, sorted by name; hidden ones left aside.
+
+    Names have no extension. Where the folder has no such file itself, those of its subfolders are found, with the
+    subfolder in front of their names, as frames of sequences are called: `seq1/0001`.
+
+    Raises:
+        OSError: when the folder cannot be listed.
+    """
+    direct = [path for path in folder.iterdir() if _is_wanted(path.name, suffixes)]
+    paths = direct or [path for path in _below(folder) if _is_wanted(path.name, suffixes)]
+    named = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths)
+    return sorted(named, key=lambda item: (item[0], item[1].name))
+
+
+def _is_wanted(file: str, suffixes: Collection[str]) -> bool:
+    return not file.startswith(".") and os.path.splitext(file)[1].lower() in suffixes  # noqa: PTH122  (there are many)
+
+
+def _below(folder: Path) -> list[Path]:
+    """Files of all subfolders that are not hidden; linked folders are followed once."""
+    found: list[Path] = []
+    visited: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.realpath(place)
+        folders[:] = [] if here in visited else [name for name in folders if not name.startswith(".")]
+        found += [Path(place) / file for file in files if here not in visited]
+        visited.add(here)
+    return found
 
 
 def published_name(name: str, dataset: str, part: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Lists of images that make a split: `datasets/<NAME>/splits/<split>/<part>.txt`, counted and digested."""
+"""Lists of images that make a split, `<NAME>/splits/<split>/<part>.txt` beside the card, counted and digested."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data.catalogue.cards import Card, datasets_root, load_card
+from bench.data.catalogue.cards import Card, datasets_root, load_card, own_root, restoring
 from bench.data.catalogue.file_names import composed
 from bench.errors import DataError, RequestError, UnknownNameError
 from bench.registry import unknown
@@ -33,7 +33,7 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
     """
     if limit is not None and limit < 1:
         raise RequestError(f"limit is {limit}, expected at least 1 image")
-    return _full_list(dataset, split, part)[:limit]
+    return _full_list(dataset, split, part, own_root(dataset))[:limit]
 
 
 def image_list(dataset: str, split: str, part: str, *, limit: int | None = None) -> ImageList:
@@ -84,16 +84,16 @@ def read_list(path: Path) -> tuple[str, ...]:
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
-    """Raise DataError if a name of a list cannot be used.
+    """Raise DataError if a name of a list cannot be used; a frame of a sequence has its folder in front.
 
     Raises:
-        DataError: when a name occurs twice or is a path.
+        DataError: when a name occurs twice, or is a path that leads out of the dataset.
     """
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise DataError(f"{path}: {name!r} stands twice, expected every name once")
-        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if {"", ".", ".."}.intersection(name.split("/")) or "\\" in name or "\0" in name:
             raise DataError(f"{path}: {name!r} is a path, expected an image name without folder or extension")
         seen.add(name)
 
@@ -108,7 +108,7 @@ def known_names(card: Card) -> frozenset[str]:
 
 
 @functools.cache
-def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
+def _full_list(dataset: str, split: str, part: str, own: Path | None) -> tuple[str, ...]:
     card = load_card(dataset)
     if not card.splits:
         raise DataError(
@@ -120,9 +120,9 @@ def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
     if part in LEARNT and "train" not in card.splits[split]:
         raise UnknownNameError(_no_training_list(card, split, part))
     if part == FIT:
-        held_out = set(_full_list(dataset, split, HELD_OUT))
-        return tuple(name for name in _full_list(dataset, split, "train") if name not in held_out)
-    return _read_part(card, split, part)
+        held_out = set(_full_list(dataset, split, HELD_OUT, own))
+        return tuple(name for name in _full_list(dataset, split, "train", own) if name not in held_out)
+    return _read_part(card, split, part, own or datasets_root())
 
 
 def _no_training_list(card: Card, split: str, part: str) -> str:
@@ -133,16 +133,13 @@ def _no_training_list(card: Card, split: str, part: str) -> str:
     )
 
 
-def _read_part(card: Card, split: str, part: str) -> tuple[str, ...]:
+def _read_part(card: Card, split: str, part: str, root: Path) -> tuple[str, ...]:
     counts = card.splits[split]
     if part not in counts:
         known = [*counts, FIT] if "train" in counts else [*counts]
         raise UnknownNameError(unknown(f"part of {card.name}'s split {split!r}", part, known))
     relative = f"{card.name}/splits/{split}/{part}.txt"
-    names = read_list(datasets_root() / relative)
+    names = read_list(root / relative)
     if len(names) != counts[part]:
-        raise DataError(
-            f"{relative}: {len(names)} names, the card says {counts[part]}; "
-            f"restore it with git checkout datasets/{card.name}"
-        )
+        raise DataError(f"{relative}: {len(names)} names, the card says {counts[part]}; {restoring(root / relative)}")
     return names

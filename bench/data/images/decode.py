@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from bench.data.catalogue.file_names import SUFFIXES, composed
+from bench.data.catalogue.file_names import SUFFIXES, composed, named_files
 from bench.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -33,31 +33,29 @@ BITS_PER_SAMPLE = 0x0102
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Find the image files of a folder, by name without extension.
+    """Find the image files of a folder, by name as `named_files` has it.
 
     Raises:
         DataError: when the folder cannot be listed, or two files differ only in their extension.
     """
     found, doubles = scan_files(folder)
-    for path in doubles:
-        raise DataError(same_name(path, found[composed(path.stem)]))
+    for name, path in doubles:
+        raise DataError(same_name(path, found[name]))
     return found
 
 
-def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[Path, ...]]:
-    """Find the image files of a folder by name without extension, and those whose name is taken by another.
+def scan_files(folder: Path) -> tuple[dict[str, Path], tuple[tuple[str, Path], ...]]:
+    """Find the image files of a folder by name as `named_files` has it, and those whose name is taken by another.
 
     Raises:
         DataError: when the folder cannot be listed.
     """
     try:
-        images = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        paths = sorted(images, key=lambda path: path.name)
+        named = [(composed(name), path) for name, path in named_files(folder, SUFFIXES)]
     except OSError as error:
         raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}, expected a folder of images") from None
     found: dict[str, Path] = {}
-    doubles = [path for path in paths if found.setdefault(composed(path.stem), path) != path]
-    return found, tuple(doubles)
+    return found, tuple((name, path) for name, path in named if found.setdefault(name, path) != path)
 
 
 def same_name(path: Path, other: Path) -> str:
@@ -186,7 +184,7 @@ def _is_cut(image: Image.Image) -> bool:
     """Return true if Pillow would keep only the upper 8 bits of every channel, as it does of colour and alpha."""
     if image.format == "TIFF":
         return any(bits > 8 for bits in getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ()))
-    return image.format == "PNG" and ";16" in str(image.tile)
+    return image.format == "PNG" and ";16" in str(getattr(image, "tile", ""))
 
 
 def _without_orientation(content: bytes) -> bytes:

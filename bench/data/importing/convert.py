@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.catalogue.file_names import SUFFIXES, counted
+from bench.data.catalogue.file_names import SUFFIXES, counted, named_files
 from bench.data.images.decode import DEEP_MODES, FORMATS, UPRIGHT, Pixels, open_image, read_orientation
 from bench.errors import DataError
 from bench.progress import Step
@@ -60,17 +60,18 @@ def convert_folder(folder: Path, progress: Step | None = None) -> tuple[str, ...
     Raises:
         DataError: when a file is not an image or damaged.
     """
-    paths = {kind: sorted(p for p in (folder / kind).iterdir() if p.suffix in SUFFIXES) for kind in ("images", "masks")}
+    paths = {kind: [path for _, path in named_files(folder / kind, SUFFIXES)] for kind in ("images", "masks")}
     every = [path for kind in paths.values() for path in kind]
     unread = find_unread(every)
-    ranges = {kind: _range(kind, [p for p in unread.deep if p.parent.name == kind]) for kind in paths}
+    deep = {kind: [path for path in unread.deep if path in paths[kind]] for kind in paths}
+    ranges = {kind: _range(kind, deep[kind]) for kind in paths}
     recoded = [path for path in every if path.suffix != ".png" and path not in {*unread.deep, *unread.ink}]
     turned = find_turned(every)
     for done, path in enumerate(every, start=1):
-        _store(path, ranges[path.parent.name])
+        _store(path, ranges["images" if path.is_relative_to(folder / "images") else "masks"])
         if progress is not None:
             progress(done, len(every))
-    return (*_sentences(unread, ranges, recoded), *([turned_note(turned)] if turned else []))
+    return (*_sentences(unread, deep, ranges, recoded), *([turned_note(turned)] if turned else []))
 
 
 def find_turned(paths: Iterable[Path]) -> dict[Path, int]:
@@ -90,15 +91,15 @@ def turned_note(turned: Mapping[Path, int]) -> str:
 
 
 def _sentences(
-    unread: Unread, ranges: Mapping[str, tuple[float, float] | None], recoded: Sequence[Path]
+    unread: Unread,
+    deep: Mapping[str, Sequence[Path]],
+    ranges: Mapping[str, tuple[float, float] | None],
+    recoded: Sequence[Path],
 ) -> Iterable[str]:
     for kind, span in ranges.items():
         if span is not None:
-            count = sum(path.parent.name == kind for path in unread.deep)
-            yield (
-                f"{counted(count, kind[:-1])} of more than 8 bits: level = round((value - {span[0]:g}) * 255 / "
-                f"{span[1] - span[0]:g}), one rule for them all"
-            )
+            rule = f"level = round((value - {span[0]:g}) * 255 / {span[1] - span[0]:g})"
+            yield f"{counted(len(deep[kind]), kind[:-1])} of more than 8 bits: {rule}, one rule for them all"
     if unread.ink:
         yield f"{counted(len(unread.ink), 'file')} from CMYK to RGB"
     if recoded:

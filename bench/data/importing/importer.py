@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from bench._version import __version__
 from bench.data.catalogue.cards import Card, load_card
-from bench.data.catalogue.file_names import counted
+from bench.data.catalogue.file_names import SUFFIXES, counted, named_files
 from bench.data.catalogue.splits import check_names, read_list
 from bench.data.importing.archives import Contents, Limits, open_source
 from bench.data.importing.convert import convert_folder, find_unread, refuse_unread
@@ -258,9 +258,10 @@ def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -
     for kind in ("images", "masks"):
         (stage / kind).mkdir(parents=True)
     for done, (kind, name, path) in enumerate(pairs, start=1):
-        source = contents.files[path]
+        source, target = contents.files[path], stage / kind / f"{name}{path.suffix.lower()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            take(source, stage / kind / f"{name}{path.suffix.lower()}")
+            take(source, target)
         except OSError as error:
             raise DataError(f"{source}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
         if progress is not None:
@@ -276,7 +277,7 @@ def _write_lists(request: ImportRequest, contents: Contents, plan: Plan, stage: 
     kept: set[str] = set()
     notes = []
     for path in plan.lists:
-        names, broken = _listed(request.dataset, contents.files[path])
+        names, broken = _listed(request.dataset, contents.files[path], plan.images)
         known = [name for name in names if name in plan.images]
         if not known:
             continue
@@ -302,11 +303,15 @@ def _refuse_absent(request: ImportRequest, plan: Plan, path: PurePosixPath, name
         raise DataError(f"{request.source}: {lacking}; fetch it again")
 
 
-def _listed(dataset: str, path: Path) -> tuple[tuple[str, ...], str]:
+def _listed(dataset: str, path: Path, images: Collection[str]) -> tuple[tuple[str, ...], str]:
     """Names in a text file, and the reason if it cannot be a list, with the names that it seems to hold."""
     try:
-        names = tuple(listed_name(line, dataset) for line in read_list(path))
+        written = read_list(path)
+        names = tuple(listed_name(line, dataset) for line in written)
         check_names(path, names)
+        for line, name in zip(written, names, strict=True):
+            if "/" in name and name not in images:
+                raise DataError(f"{path}: {line!r} is a path, expected an image name without folder or extension")
     except DataError as error:
         return _seeming_names(dataset, path), str(error).removeprefix(f"{path}: ")
     return names, ""
@@ -347,7 +352,7 @@ def _free_name(file: str, taken: Collection[str]) -> str:
 def _settle_formats(request: ImportRequest, stage: Path, told: _Told) -> tuple[str, ...]:
     if request.convert:
         return convert_folder(stage, told.of("convert"))
-    paths = [path for kind in ("images", "masks") for path in sorted((stage / kind).iterdir())]
+    paths = [path for kind in ("images", "masks") for _, path in named_files(stage / kind, SUFFIXES)]
     refuse_unread(find_unread(paths))
     return ()
 
@@ -369,8 +374,9 @@ def _origins_told(request: ImportRequest, plan: Plan, stage: Path) -> Iterator[N
     except DataError as error:
         staged, _, rest = str(error).partition(": ")
         file = Path(staged)
-        files = plan.images if file.parent.name == "images" else plan.masks
-        found = file.is_relative_to(stage) and files.get(file.stem)
+        kind, files = ("images", plan.images) if file.is_relative_to(stage / "images") else ("masks", plan.masks)
+        name = file.relative_to(stage / kind).with_suffix("").as_posix() if file.is_relative_to(stage / kind) else ""
+        found = files.get(name)
         raise DataError(f"{f'{request.source}: {found}' if found else staged}: {rest}; nothing was imported") from None
 
 

@@ -34,17 +34,25 @@ class FolderLayout:
         whose: publishers or projects that use it.
         parts: its folders; letter case is ignored.
         mask_suffix: suffix of the masks' names after the image's name.
+        image_suffix: suffix of the images' names, where images and masks lie in one folder.
     """
 
     name: str
     whose: str
     parts: tuple[Part, ...]
     mask_suffix: str = ""
+    image_suffix: str = ""
 
     @property
     def folders(self) -> str:
         """Folders in one line."""
+        if self.image_suffix:
+            return f"<name>{self.image_suffix} + <name>{self.mask_suffix} in one folder"
         return ", ".join(f"{part.images} + {part.masks}" for part in self.parts)
+
+    def suffix_of(self, kind: str) -> str:
+        """Suffix of the names of images or masks."""
+        return self.image_suffix if kind == "images" else self.mask_suffix
 
 
 LAYOUTS = (
@@ -76,6 +84,7 @@ LAYOUTS = (
     FolderLayout("image-label", "some", (Part("image", "label"),)),
     FolderLayout("images-labels", "some", (Part("images", "labels"),)),
     FolderLayout("voc", "those who follow Pascal VOC", (Part("JPEGImages", "SegmentationClass"),)),
+    FolderLayout("pairs", "MDvsFA (image `_1`, mask `_2`)", (Part(".", "."),), "_2", "_1"),
 )
 
 
@@ -100,16 +109,36 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """A folder of images or masks.
+
+    Attributes:
+        kind: images or masks.
+        part: part of the dataset.
+        depth: number of folders above its files' names, which keep the folders below it.
+        paths: its files, or those of its subfolders where it has none.
+    """
+
+    kind: str
+    part: str
+    depth: int
+    paths: tuple[PurePosixPath, ...]
+
+    def name(self, path: PurePosixPath) -> str:
+        return PurePosixPath(*path.parts[self.depth :]).with_suffix("").as_posix()
+
+
+@dataclass(frozen=True)
 class _Fit:
     """A layout at a place, with the files of each part's two folders."""
 
     layout: FolderLayout
     root: PurePosixPath
-    files: tuple[tuple[str, str, tuple[PurePosixPath, ...]], ...]  # (images or masks, part, paths)
+    files: tuple[_Place, ...]
 
     @property
     def taken(self) -> frozenset[PurePosixPath]:
-        return frozenset(path for _, _, paths in self.files for path in paths)
+        return frozenset(path for place in self.files for path in place.paths)
 
 
 def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | None = None) -> Plan:
@@ -122,7 +151,7 @@ def recognise(paths: Collection[PurePosixPath], dataset: str, *, layout: str | N
     fit = _choose(_find_fits(paths, layout), paths, dataset)
     images, masks = (_named(fit, kind, dataset) for kind in ("images", "masks"))
     _check_partners(images, masks)
-    renamed = sum(path.stem != name for names in (images, masks) for name, path in names.items())
+    renamed = sum(path.stem != name.rpartition("/")[2] for names in (images, masks) for name, path in names.items())
     return Plan(fit.layout, fit.root, images, masks, _list_files(paths, fit.root), renamed)
 
 
@@ -151,25 +180,43 @@ def _image_folders(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPa
 
 
 def _roots(layout: FolderLayout, folders: Iterable[str]) -> list[PurePosixPath]:
+    """Folders below which the layout's first folder of images lies, with files of its own or in its subfolders."""
     tail = PurePosixPath(layout.parts[0].images.casefold()).parts
-    found = (PurePosixPath(folder).parts for folder in folders)
-    return sorted({PurePosixPath(*parts[: -len(tail)]) for parts in found if parts[-len(tail) :] == tail})
+    found: set[PurePosixPath] = set()
+    for parts in (PurePosixPath(folder).parts for folder in folders):
+        ends = range(len(tail), len(parts) + 1) if tail else [len(parts)]
+        found |= {PurePosixPath(*parts[: end - len(tail)]) for end in ends if parts[end - len(tail) : end] == tail}
+    return sorted(found)
 
 
 def _fit(layout: FolderLayout, root: PurePosixPath, folders: Mapping[str, list[PurePosixPath]]) -> _Fit | None:
     places = [
-        (kind, part.part, folders.get((root / folder.casefold()).as_posix(), []))
+        _place(
+            kind, part.part, root / folder.casefold(), layout.suffix_of(kind) if layout.image_suffix else "", folders
+        )
         for part in layout.parts
         for kind, folder in (("images", part.images), ("masks", part.masks))
     ]
-    if not all(files for _, _, files in places):
+    if not all(place.paths for place in places):
         return None
-    masks = [path for kind, _, files in places for path in files if kind == "masks"]
+    masks = [path for place in places for path in place.paths if place.kind == "masks"]
     suffixed = sum(path.stem.endswith(PIXELS) for path in masks)
     if (2 * suffixed > len(masks)) != (layout.mask_suffix == PIXELS):
         return None
-    written = places[0][2][0].parents[len(PurePosixPath(layout.parts[0].images).parts)]
-    return _Fit(layout, written, tuple((kind, part, tuple(sorted(files))) for kind, part, files in places))
+    if layout.image_suffix and sum(len(place.paths) for place in places) < len(folders[root.as_posix()]):
+        return None
+    return _Fit(layout, PurePosixPath(*places[0].paths[0].parts[: len(root.parts)]), tuple(places))
+
+
+def _place(
+    kind: str, part: str, folder: PurePosixPath, suffix: str, folders: Mapping[str, list[PurePosixPath]]
+) -> _Place:
+    """The files of a folder whose names end in the suffix, or those of its subfolders where it has no file."""
+    within = "" if folder == PurePosixPath() else f"{folder.as_posix()}/"
+    files = folders.get(folder.as_posix(), [])
+    if not files and within:
+        files = [path for place, paths in folders.items() if place.startswith(within) for path in paths]
+    return _Place(kind, part, len(folder.parts), tuple(sorted(path for path in files if path.stem.endswith(suffix))))
 
 
 def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) -> _Fit:
@@ -195,9 +242,9 @@ def _named(fit: _Fit, kind: str, dataset: str) -> dict[str, PurePosixPath]:
     """Files of a kind by their new names."""
     named: dict[str, PurePosixPath] = {}
     seen: dict[str, PurePosixPath] = {}
-    suffix = fit.layout.mask_suffix if kind == "masks" else ""
-    for part, path in ((part, path) for of, part, paths in fit.files if of == kind for path in paths):
-        name = published_name(path.stem.removesuffix(suffix), dataset, part)
+    suffix = fit.layout.suffix_of(kind)
+    for place, path in ((one, path) for one in fit.files if one.kind == kind for path in one.paths):
+        name = published_name(place.name(path).removesuffix(suffix), dataset, place.part)
         other = seen.setdefault(name.casefold(), path)
         if other != path:
             raise DataError(f"{path}: would be called {name!r} as {other} is, expected one file per image; remove one")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.catalogue.cards import Card, load_card
-from bench.data.catalogue.file_names import SUFFIXES, composed, published_name, stem_of
+from bench.data.catalogue.file_names import SUFFIXES, published_name, stem_of
 from bench.data.catalogue.splits import list_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
 from bench.data.images.find_dataset import no_folder
@@ -166,9 +166,10 @@ def _list_folder(folder: Path, findings: Findings) -> dict[str, Path]:
     except DataError as error:
         findings.unusable(str(error))
         return {}
-    for path in doubles:
-        findings.unusable(same_name(path, found[composed(path.stem)]))
-    others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() not in SUFFIXES)
+    for name, path in doubles:
+        findings.unusable(same_name(path, found[name]))
+    paths = [path for path in folder.iterdir() if path.suffix.lower() not in SUFFIXES]
+    others = sorted(path.name for path in paths if not any("/" in name for name in found) or path.is_file())
     if others:
         findings.note(
             "ignored", f"{folder}: files that are no images are ignored ({len(others)}): {', '.join(others[:3])}"
