@@ -58,7 +58,8 @@ def named_files(folder: Path, suffixes: Collection[str]) -> list[tuple[str, Path
     Raises:
         OSError: when the folder cannot be listed.
     """
-    direct = [path for path in folder.iterdir() if _is_wanted(path.name, suffixes)]
+    with os.scandir(folder) as entries:
+        direct = [Path(one.path) for one in entries if _is_wanted(one.name, suffixes) and not one.is_dir()]
     paths = direct or [path for path in _below(folder) if _is_wanted(path.name, suffixes)]
     named = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths)
     return sorted(named, key=lambda item: (item[0], item[1].name))
