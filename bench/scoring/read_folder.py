@@ -140,12 +140,19 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
-    """Image name to array, extensions of pictures taken away: people name arrays after files."""
+    """Image name to array: people name arrays after files, so that the extension of a picture is taken away.
+
+    So is the folder in front of such a file, unless two files differ in it alone.
+    """
     found: dict[str, str] = {}
+    files = Counter(PurePosixPath(member.removesuffix(".npy")).stem for member in archive.namelist())
     for member in archive.namelist():
         if not member.endswith(".npy"):
             raise DataError(f"{path}: holds {member!r}, expected arrays alone, as numpy.savez writes them")
-        name = _plain_name(member.removesuffix(".npy").lstrip("/"), PICTURES)
+        written = member.removesuffix(".npy").lstrip("/")
+        name = _plain_name(written, PICTURES)
+        if name != written and files[PurePosixPath(written).stem] == 1:
+            name = PurePosixPath(name).name
         if name in found:
             raise DataError(f"{path}: {name!r} stands twice, expected one array an image")
         found[name] = member
@@ -241,7 +248,7 @@ def _listed(predictions: Maps, masks: Maps, names: Sequence[str]) -> dict[str, s
 def match_names(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
     """Each name's counterpart: the same, or else the only one that differs in case, Unicode form or `_pixels0`.
 
-    Failing that, the only one that differs in the folders that all names of one side share.
+    Failing that, the only one that differs in the folders that all names of one side share, or that one of the two lacks.
 
     >>> match_names(["Misc_1", "b"], ["misc_1_pixels0", "b", "c"])
     {'Misc_1': 'misc_1_pixels0', 'b': 'b'}
@@ -260,7 +267,21 @@ def match_names(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
             if len(alike) == 1 and len(rest.get(key, ())) == 1:
                 found[alike[0]] = rest[key][0]
                 del free[rest[key][0]]
+    mine_by_file, theirs_by_file = _by_file(names), _by_file(free)
+    for name in [name for name in names if name not in found]:
+        file, is_nested = name.rpartition("/")[2], "/" in name
+        alike, rivals = theirs_by_file.get((file, not is_nested), []), mine_by_file[file, is_nested]
+        if len(alike) == len(rivals) == 1:
+            found[name] = alike[0]
     return {name: found[name] for name in names if name in found}
+
+
+def _by_file(names: Iterable[str]) -> dict[tuple[str, bool], list[str]]:
+    """Names by what stands behind their folders, and whether there are any."""
+    known: dict[tuple[str, bool], list[str]] = {}
+    for name in names:
+        known.setdefault((name.rpartition("/")[2], "/" in name), []).append(name)
+    return known
 
 
 def _shared_folders(names: Iterable[str]) -> int:
