@@ -248,7 +248,7 @@ def _listed(predictions: Maps, masks: Maps, names: Sequence[str]) -> dict[str, s
 def match_names(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
     """Each name's counterpart: the same, or else the only one that differs in case, Unicode form or `_pixels0`.
 
-    Failing that, the only one that differs in the folders that all names of one side share, or that one of the two lacks.
+    Failing that, the only one that differs in folders that all names of one side share, or that one of the two lacks.
 
     >>> match_names(["Misc_1", "b"], ["misc_1_pixels0", "b", "c"])
     {'Misc_1': 'misc_1_pixels0', 'b': 'b'}
