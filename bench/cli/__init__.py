@@ -24,6 +24,7 @@ from bench.cli import (
     collect,
     cost,
     data_import,
+    data_new,
     data_reports,
     data_verify,
     gate,
@@ -61,6 +62,7 @@ app.command()(mlflow.publish)
 app.command()(mlflow.ui)
 
 data_app = typer.Typer(no_args_is_help=True, help="Import, verify and describe images.")
+data_app.command()(data_new.new)
 data_app.command("import")(data_import.import_)
 data_app.command()(data_import.fetch)
 data_app.command()(data_verify.verify)

@@ -31,6 +31,10 @@ LayoutOption = Annotated[
 ConvertOption = Annotated[
     bool, typer.Option("--convert", help="Store every image as an 8-bit PNG; 16-bit and CMYK images need it.")
 ]
+TargetValuesOption = Annotated[
+    str,
+    typer.Option("--target-values", help="Mask values that are target, else 0/255 or 0/1: nonzero, 1,3 or #ff0000."),
+]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace the dataset's folder if it is there already.")]
 
 
@@ -40,6 +44,7 @@ def import_(
     data: DataOption = None,
     layout: LayoutOption = None,
     convert: ConvertOption = False,
+    target_values: TargetValuesOption = "",
     replace: ReplaceOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but put the result in place.")] = False,
     as_json: JsonOption = False,
@@ -49,7 +54,8 @@ def import_(
 
     bring = try_import if dry_run else replace_dataset if replace else import_dataset
     with Stages() as stages:
-        made = bring(ImportRequest(name, path, data_folder(data) or Path("data"), layout, convert), steps=stages.step)
+        folder = data_folder(data) or Path("data")
+        made = bring(ImportRequest(name, path, folder, layout, convert, target_values=target_values), steps=stages.step)
     show_import(made, as_json=as_json, kept=not dry_run)
 
 
@@ -86,6 +92,7 @@ def lists(
     train: Annotated[Path, typer.Argument(help="Text file: names of training images, one a line.")],
     test: Annotated[Path, typer.Argument(help="Text file: names of test images.")],
     val: Annotated[Path | None, typer.Option("--val", help="Text file: names of validation images.")] = None,
+    data: DataOption = None,
     split: Annotated[str, typer.Option("--split", help="What the split is called from now on.")] = "own",
     source: Annotated[str, typer.Option("--source", help="Who made the lists.")] = "lists of one's own",
 ) -> None:
@@ -93,6 +100,7 @@ def lists(
     from bench.data.catalogue.cards import load_card
     from bench.data.importing.write_lists import add_split
 
+    data_folder(data)  # whose own datasets can get lists too
     parts = {"train": train, "val": val, "test": test}
     add_split(name, split, {part: path for part, path in parts.items() if path is not None}, source=source)
     counts = ", ".join(f"{part} {count}" for part, count in load_card(name).splits[split].items())

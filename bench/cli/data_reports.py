@@ -147,11 +147,12 @@ def stats(
     from bench.data.quality.dataset_statistics import describe, summarise
     from reports.datasets.dataset_tables import write_datasets
 
+    root = data_folder(data)
     chosen = {name: split or load_card(name).default_split for name in dict.fromkeys(names)}
     described = []
     for name in chosen:
         with shown_steps(f"measure {name}") as step:
-            described.append(describe(name, data_folder(data), split=split, progress=step))
+            described.append(describe(name, root, split=split, progress=step))
     summaries = [summary for each in described for summary in summarise(each)]
     paths = [] if to is None else write_datasets(described, chosen, to)
     if as_json:

@@ -266,8 +266,9 @@ def read_card(folder: Path) -> Card:
     except DataError:
         raise
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        why = "" if absent and "required positional" in str(error) else f" ({error})"
         lacking = f", it lacks {', '.join(absent)}" if absent else ""
-        raise DataError(f"{path}: not a dataset card ({error}){lacking}; {restoring(path)}") from None
+        raise DataError(f"{path}: not a dataset card{why}{lacking}; {restoring(path)}") from None
     if card.name != folder.name:
         raise DataError(f"{path}: the card's name is {card.name!r}, its folder's {folder.name!r}; make them equal")
     return card

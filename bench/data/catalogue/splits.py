@@ -33,7 +33,10 @@ def list_names(dataset: str, split: str, part: str, limit: int | None = None) ->
     """
     if limit is not None and limit < 1:
         raise RequestError(f"limit is {limit}, expected at least 1 image")
-    return _full_list(dataset, split, part, own_root(dataset))[:limit]
+    own = own_root(dataset)
+    # Lists of the project stay as they are while a process runs; a user's own may be written meanwhile.
+    names = _full_list(dataset, split, part) if own is None else _read_names(dataset, split, part, own)
+    return names[:limit]
 
 
 def image_list(dataset: str, split: str, part: str, *, limit: int | None = None) -> ImageList:
@@ -108,7 +111,11 @@ def known_names(card: Card) -> frozenset[str]:
 
 
 @functools.cache
-def _full_list(dataset: str, split: str, part: str, own: Path | None) -> tuple[str, ...]:
+def _full_list(dataset: str, split: str, part: str) -> tuple[str, ...]:
+    return _read_names(dataset, split, part, datasets_root())
+
+
+def _read_names(dataset: str, split: str, part: str, root: Path) -> tuple[str, ...]:
     card = load_card(dataset)
     if not card.splits:
         raise DataError(
@@ -120,9 +127,9 @@ def _full_list(dataset: str, split: str, part: str, own: Path | None) -> tuple[s
     if part in LEARNT and "train" not in card.splits[split]:
         raise UnknownNameError(_no_training_list(card, split, part))
     if part == FIT:
-        held_out = set(_full_list(dataset, split, HELD_OUT, own))
-        return tuple(name for name in _full_list(dataset, split, "train", own) if name not in held_out)
-    return _read_part(card, split, part, own or datasets_root())
+        held_out = set(_read_part(card, split, HELD_OUT, root))
+        return tuple(name for name in _read_part(card, split, "train", root) if name not in held_out)
+    return _read_part(card, split, part, root)
 
 
 def _no_training_list(card: Card, split: str, part: str) -> str:

@@ -82,6 +82,16 @@ def read_orientation(path: Path) -> int:
     return tag if tag in range(UPRIGHT, 9) else UPRIGHT
 
 
+def open_image_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture as its pixels are stored.
+
+    Raises:
+        DataError: as `open_image`.
+    """
+    image = open_image(path, deeper=(*DEEP_MODES, "CMYK"))
+    return image.height, image.width
+
+
 def decode_grey(path: Path) -> Pixels:
     """Decode grey levels (H, W) by Pillow's mode L: alpha dropped, colour weighted by ITU-R 601-2."""
     return np.array(open_image(path).convert("L"))

@@ -29,7 +29,7 @@ from bench.digest import file_digest
 from bench.errors import DataError
 from bench.progress import Step
 
-WANTED = (*SUFFIXES, ".txt")
+WANTED = (*SUFFIXES, ".txt", ".xml", ".json")
 JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 CHUNK = 1 << 20
 MEBI = 1 << 20
@@ -78,7 +78,7 @@ class Contents:
     """Content of a source.
 
     Attributes:
-        files: path inside the source to the file on disk; of an archive only unpacked images and text files.
+        files: path inside the source to the file on disk; of an archive only unpacked images, texts and labels.
         total: number of all files in the source.
         form: `folder`, `zip`, `tar`, `tar.gz`, `tar.bz2` or `tar.xz`.
         sha256: of the archive; empty for a folder.

@@ -17,19 +17,26 @@ from functools import partial
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
 from bench._version import __version__
-from bench.data.catalogue.cards import Card, load_card
-from bench.data.catalogue.file_names import SUFFIXES, counted, named_files
+from bench.data.catalogue.cards import CARD_FILE, Card, load_card
+from bench.data.catalogue.file_names import SUFFIXES, composed, counted, named_files
 from bench.data.catalogue.splits import check_names, read_list
+from bench.data.images.decode import open_image_size
 from bench.data.importing.archives import Contents, Limits, open_source
+from bench.data.importing.box_labels import draw_masks, label_kind, refusal_of_labels
 from bench.data.importing.convert import convert_folder, find_unread, refuse_unread
 from bench.data.importing.layouts import Plan, listed_name, recognise
+from bench.data.importing.mask_rules import parse_mask_rule, settle_masks
 from bench.data.importing.verify import LISTS, Verification, verify_folder
 from bench.errors import DataError
 from bench.lock import refusing_lock
 from bench.progress import Step
 
 RECORD_FILE = "import.json"
+FOLDER, FOLDERS_APART = "folder", "folders of images and masks"
+"""Forms of a source whose files are copied."""
 
 Steps = Callable[[str, int, int], None]
 """Called with (name of the step, done, total)."""
@@ -46,6 +53,8 @@ class ImportRequest:
         layout: name of the layout; None recognises it.
         convert: whether every file becomes an 8-bit PNG; if not, bmp and jpg stay and deep images are refused.
         origin: address or path that the source came from, for the record; default its path.
+        masks: folder of masks, where the source is one of images alone.
+        target_values: stored values of masks that are target; empty for masks of 0 and 255, or 0 and 1.
     """
 
     dataset: str
@@ -54,6 +63,8 @@ class ImportRequest:
     layout: str | None = None
     convert: bool = False
     origin: str = ""
+    masks: Path | None = None
+    target_values: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,8 @@ def replace_dataset(request: ImportRequest, *, steps: Steps | None = None, limit
         LookupError, DataError: as for `import_dataset`; the older one is unchanged then.
     """
     goal = request.data / request.dataset
+    if (goal / CARD_FILE).is_file():
+        raise DataError(f"{goal}: a dataset of your own with its card, expected images alone; it is not replaced")
     with _staged(request, steps, limits) as (made, stage):
         aside = _aside(request)
         if os.path.lexists(goal):
@@ -135,14 +148,25 @@ def _staged(request: ImportRequest, steps: Steps | None, limits: Limits | None) 
     card = load_card(request.dataset)
     if card.generated:
         raise DataError(f"{card.name}: is generated, expected a dataset of files; there is nothing to import")
+    parse_mask_rule(request.target_values)
+    with staging(request) as stage:
+        yield _stage(card, request, stage, StepsByName(steps), limits), stage
+
+
+@contextmanager
+def staging(request: ImportRequest) -> Iterator[Path]:
+    """Provide the path of a folder to be made in a hidden one of the data folder, which is removed at the end.
+
+    Raises:
+        DataError: when the data folder cannot be written to, or another import of the dataset is at work.
+    """
     work_in(request.data)
-    busy = f"{request.data}: another import of {card.name} is at work there; wait for it"
-    with refusing_lock(request.data / f".import-{card.name}.lock", busy):
+    busy = f"{request.data}: another import of {request.dataset} is at work there; wait for it"
+    with refusing_lock(request.data / f".import-{request.dataset}.lock", busy):
         _recover(request)
-        work = Path(tempfile.mkdtemp(prefix=f".import-{card.name}-", dir=request.data))
+        work = Path(tempfile.mkdtemp(prefix=f".import-{request.dataset}-", dir=request.data))
         try:
-            stage = work / card.name
-            yield _stage(card, request, stage, _Told(steps), limits), stage
+            yield work / request.dataset
         finally:
             _remove(work)
 
@@ -185,7 +209,7 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-class _Told:
+class StepsByName:
     """Progress of each step by its name; silent without a receiver."""
 
     def __init__(self, steps: Steps | None) -> None:
@@ -195,18 +219,13 @@ class _Told:
         return None if self._steps is None else partial(self._steps, what)
 
 
-def _stage(card: Card, request: ImportRequest, stage: Path, told: _Told, limits: Limits | None) -> Import:
-    unpacked = stage.parent / "unpacked"
-    unpacked.mkdir()
-    contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
-    plan = _recognised(request, contents)
-    _check_room(contents, plan, request.data)
-    _place(contents, plan, stage, told.of("copy"))
+def _stage(card: Card, request: ImportRequest, stage: Path, told: StepsByName, limits: Limits | None) -> Import:
+    contents, plan = gather_pairs(request, stage, told, limits)
     lists, told_lists = _write_lists(request, contents, plan, stage)
-    with _origins_told(request, plan, stage):
-        conversions = _settle_formats(request, stage, told)
+    with origins_told(request, contents, plan, stage):
+        conversions = settle_formats(request, stage, told)
         proof = verify_folder(card, stage, told.of("check"))
-        _refuse_broken(proof)
+        refuse_broken(proof)
     made = Import(
         dataset=card.name,
         folder=request.data / card.name,
@@ -227,16 +246,65 @@ def _stage(card: Card, request: ImportRequest, stage: Path, told: _Told, limits:
     return made
 
 
+def gather_pairs(
+    request: ImportRequest, stage: Path, told: StepsByName, limits: Limits | None, *, boxes: bool = False
+) -> tuple[Contents, Plan]:
+    """Put all images and masks of a source into the staged folder under their new names.
+
+    Args:
+        boxes: whether the masks are drawn from labels.
+
+    Raises:
+        DataError: when the source cannot be read, no layout fits, or a file has no partner.
+    """
+    unpacked = stage.parent / "unpacked"
+    unpacked.mkdir()
+    if request.masks is None:
+        contents = open_source(request.source, unpacked, limits=limits, progress=told.of("unpack"))
+    else:
+        images = _files_of(request.source)
+        masks = _drawn(images, request.masks, unpacked) if boxes else _files_of(request.masks)
+        files = {PurePosixPath("images") / name: path for name, path in images.items()}
+        files |= {PurePosixPath("masks") / name: path for name, path in masks.items()}
+        contents = Contents(files, len(files), FOLDERS_APART)
+    plan = _recognised(request, contents)
+    _check_room(contents, plan, request.data)
+    _place(contents, plan, stage, told.of("copy"))
+    return contents, plan
+
+
+def _files_of(folder: Path) -> Mapping[PurePosixPath, Path]:
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {found}, expected a folder of images, and one of masks behind it")
+    return open_source(folder, folder).files
+
+
+def _drawn(images: Mapping[PurePosixPath, Path], labels: Path, work: Path) -> dict[PurePosixPath, Path]:
+    """Masks drawn from the boxes of label files, by the images' names."""
+    pictures = {name: path for name, path in images.items() if name.suffix.lower() in SUFFIXES}
+    sizes = {composed(name.with_suffix("").as_posix()): open_image_size(path) for name, path in pictures.items()}
+    drawn = {}
+    for number, (name, mask) in enumerate(draw_masks(sizes, labels)):
+        path = work / f"{number:07d}.png"
+        Image.fromarray(mask).save(path)
+        drawn[PurePosixPath(f"{name}.png")] = path
+    return drawn
+
+
 def _recognised(request: ImportRequest, contents: Contents) -> Plan:
     try:
         return recognise(contents.files.keys(), request.dataset, layout=request.layout)
     except DataError as error:
+        if labels := label_kind(sorted(contents.files.items())):
+            advice = "dfinet-bench data new NAME IMAGES LABELS --boxes draws them as masks"
+            raise DataError(f"{request.masks or request.source}: {refusal_of_labels(*labels, advice)}") from None
         raise DataError(f"{request.source}: {error}") from None
 
 
 def _check_room(contents: Contents, plan: Plan, data: Path) -> None:
     """Raise DataError if copies of a folder's files do not fit; files of an archive are unpacked already."""
-    if contents.form != "folder":
+    if contents.form not in (FOLDER, FOLDERS_APART):
         return
     needed = sum(_file_size(contents.files[path]) for path in (*plan.images.values(), *plan.masks.values()))
     free = shutil.disk_usage(data).free
@@ -254,7 +322,7 @@ def _file_size(path: Path) -> int:
 def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -> None:
     """Copy or move every image and mask to its name, with its own extension in lower case."""
     pairs = [("images", *item) for item in plan.images.items()] + [("masks", *item) for item in plan.masks.items()]
-    take = shutil.copyfile if contents.form == "folder" else shutil.move
+    take = shutil.copyfile if contents.form in (FOLDER, FOLDERS_APART) else shutil.move
     for kind in ("images", "masks"):
         (stage / kind).mkdir(parents=True)
     for done, (kind, name, path) in enumerate(pairs, start=1):
@@ -349,12 +417,18 @@ def _free_name(file: str, taken: Collection[str]) -> str:
     return next(name for name in names if name.casefold() not in taken)
 
 
-def _settle_formats(request: ImportRequest, stage: Path, told: _Told) -> tuple[str, ...]:
+def settle_formats(request: ImportRequest, stage: Path, told: StepsByName) -> tuple[str, ...]:
+    """Bring staged files to what a run reads, and return a sentence for each kind of change.
+
+    Raises:
+        DataError: when a file is not usable, or has to be converted and the request does not say so.
+    """
+    changed = settle_masks(stage / "masks", parse_mask_rule(request.target_values))
     if request.convert:
-        return convert_folder(stage, told.of("convert"))
+        return (*changed, *convert_folder(stage, told.of("convert")))
     paths = [path for kind in ("images", "masks") for _, path in named_files(stage / kind, SUFFIXES)]
     refuse_unread(find_unread(paths))
-    return ()
+    return changed
 
 
 def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
@@ -367,7 +441,7 @@ def _told_of(proof: Verification, stage: Path, goal: Path) -> Verification:
 
 
 @contextmanager
-def _origins_told(request: ImportRequest, plan: Plan, stage: Path) -> Iterator[None]:
+def origins_told(request: ImportRequest, contents: Contents, plan: Plan, stage: Path) -> Iterator[None]:
     """Raise errors about a staged file as errors about the file that it came from."""
     try:
         yield
@@ -377,10 +451,13 @@ def _origins_told(request: ImportRequest, plan: Plan, stage: Path) -> Iterator[N
         kind, files = ("images", plan.images) if file.is_relative_to(stage / "images") else ("masks", plan.masks)
         name = file.relative_to(stage / kind).with_suffix("").as_posix() if file.is_relative_to(stage / kind) else ""
         found = files.get(name)
-        raise DataError(f"{f'{request.source}: {found}' if found else staged}: {rest}; nothing was imported") from None
+        if found is not None:
+            staged = str(contents.files[found]) if contents.form == FOLDERS_APART else f"{request.source}: {found}"
+        raise DataError(f"{staged}: {rest}; nothing was imported") from None
 
 
-def _refuse_broken(proof: Verification) -> None:
+def refuse_broken(proof: Verification) -> None:
+    """Raise DataError if a file, pair or list cannot be used."""
     if proof.broken:
         more = f" (and {len(proof.broken) - 1} more such)" if len(proof.broken) > 1 else ""
         raise DataError(f"{proof.broken[0]}{more}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue.cards import CARD_FILE, DIGEST_FILE, Card, datasets_root, load_card
+from bench.data.catalogue.cards import CARD_FILE, DIGEST_FILE, Card, datasets_root, load_card, own_root
 from bench.data.catalogue.file_names import published_names, stem_of
 from bench.data.catalogue.splits import HELD_OUT, check_names, choose_held_out, known_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, find_files, pixel_digest
@@ -140,23 +140,43 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
             f"{dataset}: {split!r} is a split already or no name for one; "
             f"choose another of letters, digits, '-', beside {', '.join(card.splits) or 'none'}"
         )
-    names = {part: _own_names(path, card) for part, path in parts.items()}
-    if len(names["train"]) < 2:
-        raise DataError(f"{parts['train']}: 1 name, expected at least 2, one image to learn from and one to hold out")
-    for (one, path), (other, _) in combinations(parts.items(), 2):
-        if shared := set(names[one]) & set(names[other]):
-            raise DataError(
-                f"{path}: {min(shared)!r} stands in {other} too ({len(shared)} in all), expected disjoint lists"
-            )
-    folder = folder or datasets_root() / dataset
-    for part, content in names.items():
-        _write_part(folder / "splits" / split, part, content)
-    counts = {part: len(content) for part, content in names.items()}
-    _name_split(folder / CARD_FILE, split, counts, held_out=len(choose_held_out(names["train"])), source=source)
+    names = {part: own_names(path, card) for part, path in parts.items()}
+    put_split(folder or (own_root(dataset) or datasets_root()) / dataset, split, names, source=source, said=parts)
     load_card.cache_clear()
 
 
-def _own_names(path: Path, card: Card) -> tuple[str, ...]:
+def put_split(
+    folder: Path, split: str, names: Mapping[str, Sequence[str]], *, source: str, said: Mapping[str, Path | str]
+) -> None:
+    """Write the lists of a split, with a held-out fifth of the training list, and name them in the folder's card.
+
+    Args:
+        names: part to its names.
+        said: part to the file or words that its list comes from, for error messages.
+
+    Raises:
+        DataError: when two lists share a name, or one is too short; nothing is written then.
+    """
+    if "train" in names and len(names["train"]) < 2:
+        raise DataError(f"{said['train']}: 1 name, expected at least 2, one image to learn from and one to hold out")
+    for one, other in combinations(names, 2):
+        if shared := set(names[one]) & set(names[other]):
+            raise DataError(
+                f"{said[one]}: {min(shared)!r} stands in {other} too ({len(shared)} in all), expected disjoint lists"
+            )
+    for part, content in names.items():
+        _write_part(folder / "splits" / split, part, content)
+    counts = {part: len(content) for part, content in names.items()}
+    held_out = len(choose_held_out(names.get("train", ())))
+    _name_split(folder / CARD_FILE, split, counts, held_out=held_out, source=source)
+
+
+def own_names(path: Path, card: Card) -> tuple[str, ...]:
+    """Names in a user's list, in the published form.
+
+    Raises:
+        DataError: when it cannot be read, is empty, or names an image twice or one that the dataset does not have.
+    """
     written = read_list(path)
     if not written:
         raise DataError(f"{path}: no name in it, expected image names, one a line")

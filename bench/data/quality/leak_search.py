@@ -303,6 +303,11 @@ def search(
     return pairs
 
 
+def pairs_among(sources: Sources, names: Sequence[str], *, step: Step | None = None) -> Pairs:
+    """Find all exact and near duplicates among some images, which no list parts yet."""
+    return _search(sources, names, judged=len(names), step=step)
+
+
 def _search_key(sources: Sources, names: Sequence[str], judged: int) -> str:
     rules = json.dumps([SEARCH_VERSION, THRESHOLDS, sources.card.name, judged], sort_keys=True)
     digest = hashlib.sha256(rules.encode())

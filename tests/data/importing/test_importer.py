@@ -251,9 +251,11 @@ def test_a_damaged_file_is_named_by_its_source_when_formats_are_converted(reques
 
 
 def test_masks_that_would_be_read_as_empty_are_refused(request_: ImportRequest) -> None:
-    cv2.imwrite(str(request_.source / "masks/XDU1.png"), np.eye(20, 30, dtype=np.uint8))
+    cv2.imwrite(str(request_.source / "masks/XDU1.png"), 38 * np.eye(20, 30, dtype=np.uint8))
     refused(
-        request_, r"masks/XDU1\.png: mask values reach only 1, expected 0 and 255; it would be read as empty; nothing"
+        request_,
+        r"masks/XDU1\.png: mask values reach only 38, expected 0 and 255; it would be read as empty; "
+        "say which values are target: --target-values nonzero, 1,3 or #ff0000; nothing",
     )
 
 
