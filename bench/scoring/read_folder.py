@@ -142,16 +142,17 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
     """Image name to array: people name arrays after files, so that the extension of a picture is taken away.
 
-    So is the folder in front of such a file, unless two files differ in it alone.
+    So is the folder in front of such files, unless two arrays differ in it alone.
     """
     found: dict[str, str] = {}
-    files = Counter(PurePosixPath(member.removesuffix(".npy")).stem for member in archive.namelist())
+    written_names = [member.removesuffix(".npy").lstrip("/") for member in archive.namelist()]
+    bare = {PurePosixPath(_plain_name(name, PICTURES)).name for name in written_names}
     for member in archive.namelist():
         if not member.endswith(".npy"):
             raise DataError(f"{path}: holds {member!r}, expected arrays alone, as numpy.savez writes them")
         written = member.removesuffix(".npy").lstrip("/")
         name = _plain_name(written, PICTURES)
-        if name != written and files[PurePosixPath(written).stem] == 1:
+        if name != written and len(bare) == len(written_names):
             name = PurePosixPath(name).name
         if name in found:
             raise DataError(f"{path}: {name!r} stands twice, expected one array an image")

@@ -63,14 +63,15 @@ def label_kind(files: Iterable[tuple[PurePosixPath, Path]]) -> tuple[LabelKind, 
 
 
 def _text_kind(text: str) -> LabelKind | None:
-    rows = [line.split() for line in text.splitlines() if line.strip()]
+    """Kind of labels by the first line; None for other texts, as lists of names."""
+    row = next((line.split() for line in text.splitlines() if line.strip()), [])
     try:
-        numbers = [[float(word) for word in row] for row in rows]
+        numbers = [float(word) for word in row]
     except ValueError:
         return None
-    if numbers and all(len(row) in (5, 6) and all(0 <= value <= 1 for value in row[1:5]) for row in numbers):
+    if len(numbers) in (5, 6) and all(0 <= value <= 1 for value in numbers[1:5]):
         return "YOLO boxes"
-    return "points" if numbers and all(len(row) in (2, 3) for row in numbers) else None
+    return "points" if len(numbers) in (2, 3) else None
 
 
 def refusal_of_labels(kind: LabelKind, inside: PurePosixPath, advice: str) -> str:

@@ -449,8 +449,8 @@ def origins_told(request: ImportRequest, contents: Contents, plan: Plan, stage: 
         staged, _, rest = str(error).partition(": ")
         file = Path(staged)
         kind, files = ("images", plan.images) if file.is_relative_to(stage / "images") else ("masks", plan.masks)
-        name = file.relative_to(stage / kind).with_suffix("").as_posix() if file.is_relative_to(stage / kind) else ""
-        found = files.get(name)
+        inside = file.relative_to(stage / kind) if file.is_relative_to(stage / kind) else Path()
+        found = files.get(inside.with_suffix("").as_posix()) if inside.name else None
         if found is not None:
             staged = str(contents.files[found]) if contents.form == FOLDERS_APART else f"{request.source}: {found}"
         raise DataError(f"{staged}: {rest}; nothing was imported") from None

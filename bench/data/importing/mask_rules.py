@@ -81,7 +81,7 @@ def settle_masks(folder: Path, rule: MaskRule | None) -> tuple[str, ...]:
                 changes["0 and 1" if rule is None else "rule"] += 1
                 targets += int(target.any())
     if rule is not None and paths and not targets:
-        raise DataError(f"{folder}: no mask holds a pixel of --target-values {rule.text}, expected targets")
+        raise DataError(f"--target-values {rule.text}: no mask holds such a pixel, expected targets")
     of = f"every value but 0 (--target-values {NONZERO})" if rule is not None and rule.text == NONZERO else ""
     of = of or f"--target-values {rule.text if rule is not None else ''}"
     said = {"0 and 1": "of 0 and 1 stored as 0 and 255", "rule": f"stored as 0 and 255, target is {of}"}
