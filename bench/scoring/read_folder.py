@@ -177,7 +177,7 @@ def list_maps(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     try:
         for name, path in named_files(folder, (*PICTURES, *ARRAYS)):
-            if (other := found.setdefault(name, path)) != path:
+            if not path.is_dir() and (other := found.setdefault(name, path)) != path:
                 raise DataError(f"{path}: {other.name} has the same name, expected one file per image; remove one")
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:

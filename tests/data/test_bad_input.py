@@ -130,7 +130,12 @@ CASES = (
         note="mask values between 0 and 255 (4 in all), those above 127 count as target",
         score=17 / 18,
     ),
-    refused("a mask of zeros and ones", lambda: store(MASK, box(1)), "mask values reach only 1, expected 0 and 255"),
+    Case(
+        "a mask of zeros and ones",
+        lambda: store(MASK, box(1)),
+        problem="mask values reach only 1, expected 0 and 255",
+        run="mask values reach only 1, expected 0 and 255",
+    ),
     Case("a mask of one bit", lambda: store(MASK, box(1).astype(bool))),
     Case("a mask with a palette", lambda: Image.fromarray(box(255)).convert("P").save(MASK)),
     Case("a mask in RGBA", lambda: Image.fromarray(box(255)).convert("RGBA").save(MASK)),

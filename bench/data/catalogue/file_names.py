@@ -59,7 +59,7 @@ def named_files(folder: Path, suffixes: Collection[str]) -> list[tuple[str, Path
         OSError: when the folder cannot be listed.
     """
     with os.scandir(folder) as entries:
-        direct = [Path(one.path) for one in entries if _is_wanted(one.name, suffixes) and not one.is_dir()]
+        direct = [Path(one.path) for one in entries if _is_wanted(one.name, suffixes)]
     paths = direct or [path for path in _below(folder) if _is_wanted(path.name, suffixes)]
     named = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths)
     return sorted(named, key=lambda item: (item[0], item[1].name))
