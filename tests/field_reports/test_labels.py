@@ -176,6 +176,10 @@ def test_boxes_are_named_and_drawn_as_masks_on_request(tmp_path: Path, write: Ca
         make(tmp_path, labels, with_boxes=False)
     with pytest.raises(DataError, match="labels are boxes"):
         import_dataset(ImportRequest("IRSTD-1k", tmp_path, tmp_path / "data"))
+    if write is coco:
+        with pytest.raises(DataError, match=r"labels are boxes \(all\.json: COCO\)"):
+            make(tmp_path, labels / "all.json", with_boxes=False)
+        labels = labels / "all.json"
     found = make(tmp_path, labels, with_boxes=True)
     assert np.array_equal(decode_grey(found.folder / "masks/a.png"), 255 * TARGET)
     assert not decode_grey(found.folder / "masks/b.png").any()

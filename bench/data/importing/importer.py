@@ -35,6 +35,7 @@ from bench.lock import refusing_lock
 from bench.progress import Step
 
 RECORD_FILE = "import.json"
+ADVICE = "dfinet-bench data new NAME IMAGES LABELS --boxes draws them as masks"
 FOLDER, FOLDERS_APART = "folder", "folders of images and masks"
 """Forms of a source whose files are copied."""
 
@@ -275,6 +276,8 @@ def gather_pairs(
 
 def _files_of(folder: Path) -> Mapping[PurePosixPath, Path]:
     if not folder.is_dir():
+        if folder.is_file() and (labels := label_kind([(PurePosixPath(folder.name), folder)])):
+            raise DataError(f"{folder}: {refusal_of_labels(*labels, ADVICE)}")
         found = "a file" if folder.exists() else "no such folder"
         raise DataError(f"{folder}: {found}, expected a folder of images, and one of masks behind it")
     return open_source(folder, folder).files
@@ -297,8 +300,7 @@ def _recognised(request: ImportRequest, contents: Contents) -> Plan:
         return recognise(contents.files.keys(), request.dataset, layout=request.layout)
     except DataError as error:
         if labels := label_kind(sorted(contents.files.items())):
-            advice = "dfinet-bench data new NAME IMAGES LABELS --boxes draws them as masks"
-            raise DataError(f"{request.masks or request.source}: {refusal_of_labels(*labels, advice)}") from None
+            raise DataError(f"{request.masks or request.source}: {refusal_of_labels(*labels, ADVICE)}") from None
         raise DataError(f"{request.source}: {error}") from None
 
 
