@@ -24,6 +24,7 @@ from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
 from bench.store.files import first_line, replacing, write_text
+from bench.store.zip_check import check_zip
 from bench.training.counts_on_device import counts_on
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
@@ -254,6 +255,7 @@ class _Run:
         if not path.is_file():
             return
         try:
+            check_zip(path)
             state = torch.load(path, map_location=self.device, weights_only=True)
             made_by = state["training"]
         except Exception as error:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from bench.errors import CheckpointError
+from bench.store.files import first_line
+from bench.store.zip_check import check_zip
 from bench.weights.printable import printable
 from bench.weights.safetensors_file import is_safetensors, read_tensors
 
@@ -100,6 +102,10 @@ def _refuse_what_is_not_pytorchs(path: Path) -> None:
             raise CheckpointError(f"checkpoint {path}: a TorchScript program, expected weights alone; it was not run")
         if "data.pkl" not in names:
             raise CheckpointError(f"checkpoint {path}: a zip archive; unpack it and take the checkpoint in it")
+        try:
+            check_zip(path)
+        except Exception as error:
+            raise CheckpointError(f"checkpoint {path}: {BROKEN} ({printable(first_line(error))})") from error
 
 
 def _names_in_zip(path: Path) -> set[str]:

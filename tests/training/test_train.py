@@ -167,6 +167,16 @@ def test_a_truncated_state_is_named_in_one_line(tmp_path: Path) -> None:
     assert_refused(make_training("Dot", epochs=1), tmp_path, "not a readable state")
 
 
+def test_a_state_with_one_flipped_bit_is_named_in_one_line(tmp_path: Path) -> None:
+    run_training(make_training("Dot", epochs=1), tmp_path)
+    state = tmp_path / "state.pt"
+    content = bytearray(state.read_bytes())
+    weight = torch.load(state, weights_only=True)["network"]["conv.weight"].numpy().tobytes()
+    content[content.index(weight)] ^= 1
+    state.write_bytes(content)
+    assert_refused(make_training("Dot", epochs=1), tmp_path, "another CRC-32 than was stored with it")
+
+
 def test_a_state_of_another_training_is_named_in_one_line(tmp_path: Path) -> None:
     run_training(make_training("Dot", epochs=1, seed=1), tmp_path)
     training = make_training("Dot", epochs=1, seed=2)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.acm import ACM
@@ -521,8 +522,36 @@ def test_a_safetensors_file_that_is_cut_short_is_refused(tmp_path: Path, share: 
 
 def test_a_damaged_safetensors_file_is_read_or_refused_but_never_breaks_the_reader(tmp_path: Path) -> None:
     path = tmp_path / "damaged"
-    write_tensors(path, TENSORS, metadata={"model": "ACM", "settings": "{}"})
+    contiguous = {name: tensor.contiguous() for name, tensor in TENSORS.items()}
+    save_file(contiguous, path, metadata={"model": "ACM", "settings": "{}"})
     assert 30 < refused_when_damaged(path) < 300
+
+
+def test_a_safetensors_file_of_this_project_is_refused_wherever_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "damaged"
+    write_tensors(path, TENSORS, metadata={"model": "ACM", "settings": "{}"})
+    assert read_tensors(path)[1] == {"model": "ACM", "settings": "{}"}
+    assert refused_when_damaged(path) == 300
+
+
+def test_a_checkpoint_of_pytorch_with_a_changed_weight_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pth"
+    torch.save({"a": torch.arange(1000.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.tensor([500.0]).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"not a whole file of weights; fetch it again \(.*CRC-32"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_of_pytorch_that_was_written_without_checksums_is_read(tmp_path: Path) -> None:
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.arange(4.0)}, tmp_path / "unchecked.pth")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert read_checkpoint(tmp_path / "unchecked.pth")["a"].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ is known only when the last image has been decoded, and decoded images are not h
 One file, and not a folder of `data.npy` and `index.npz`, because a file can be renamed over an older one and removed in
 one step, so that processes which write or remove the same pack at once never meet a half of it. The trailer finds a
 file that was cut short or has grown, as well as any changed byte of the index, at the cost of reading the index alone.
+The index holds the CRC-32 of every record, which is compared for those that are about to be used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import os
 import secrets
 import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 
 from bench.arrays import IntArray
 from bench.errors import BenchError
+from bench.parallel import usable_processors
 
 Array = NDArray[Any]
 
@@ -52,12 +56,26 @@ class Pack:
         table: (N, F, 4) first byte and shape (c, h, w) of each array of a record; a vector has c = h = 1, a plane
             c = 1, and an empty array w = 0.
         widest: elements of the widest row of all arrays.
+        sums: (N, 2) bytes and CRC-32 of each record, which begins where its first array does.
     """
 
     flat: NDArray[np.uint8]
     keys: tuple[bytes, ...]
     table: IntArray
     widest: int
+    sums: IntArray
+
+    def check(self, wanted: Collection[bytes]) -> None:
+        """Raise DamagedPackError if the bytes of a wanted record are not those that were written."""
+        rows = [row for row, key in enumerate(self.keys) if key in wanted]
+        with ThreadPoolExecutor(usable_processors()) as executor:  # zlib lets other threads run meanwhile
+            damaged = sum(not whole for whole in executor.map(self._is_whole, rows))
+        if damaged:
+            raise DamagedPackError(f"{damaged} of {len(rows)} records are not those that were written")
+
+    def _is_whole(self, row: int) -> bool:
+        begin, length = int(self.table[row, 0, 0]), int(self.sums[row, 0])
+        return zlib.crc32(self.flat[begin : begin + length].data) == int(self.sums[row, 1])
 
 
 class PackWriter:
@@ -73,6 +91,7 @@ class PackWriter:
         self._path: Path | None = None
         self._keys: list[bytes] = []
         self._table: list[list[tuple[int, ...]]] = []
+        self._sums: list[tuple[int, int]] = []
         self._at, self._widest = 0, 0
         if folder is not None:
             try:
@@ -90,7 +109,9 @@ class PackWriter:
             self._widest = max(self._widest, shape[-1])
             parts += [data, bytes(-len(data) % _ALIGNMENT)]
             at += len(data) + len(parts[-1])
-        self._write(b"".join(parts))
+        record = b"".join(parts)
+        self._write(record)
+        self._sums.append((len(record), zlib.crc32(record)))
         self._keys.append(key)
         self._table.append(rows)
 
@@ -99,9 +120,9 @@ class PackWriter:
         if not self._keys and self._path is not None:
             self._leave(self._path)
         self._write(bytes(_ALIGNMENT * (self._widest + 1)))
-        table = np.array(self._table, np.int64)
-        pack = self._close(table) if self._path is not None else None
-        return pack or Pack(np.frombuffer(self._memory, np.uint8), tuple(self._keys), table, self._widest)
+        table, sums = np.array(self._table, np.int64), np.array(self._sums, np.int64)
+        pack = self._close(table, sums) if self._path is not None else None
+        return pack or Pack(np.frombuffer(self._memory, np.uint8), tuple(self._keys), table, self._widest, sums)
 
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,11 +142,11 @@ class PackWriter:
                 self._memory += data
         self._at += len(data)
 
-    def _close(self, table: IntArray) -> Pack | None:
+    def _close(self, table: IntArray, sums: IntArray) -> Pack | None:
         """Write the index, read the file back, and rename it; None when the disk refused in the end."""
         index = io.BytesIO()
         keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(len(self._keys), -1)
-        np.savez(index, keys=keys, table=table, widest=np.array(self._widest))
+        np.savez(index, keys=keys, table=table, widest=np.array(self._widest), sums=sums)
         # The name is the index's digest: processes that made the same records at once write one name; the last wins.
         begin, written = self._at, index.getvalue()
         digest = hashlib.sha256(written).digest()
@@ -180,7 +201,7 @@ def read_pack(path: Path) -> Pack:
         raise DamagedPackError("its index is not the one that was written")
     try:
         with np.load(io.BytesIO(index), allow_pickle=False) as arrays:
-            keys, table, widest = arrays["keys"], arrays["table"], int(arrays["widest"])
+            keys, table, widest, sums = arrays["keys"], arrays["table"], int(arrays["widest"]), arrays["sums"]
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DamagedPackError(f"its index is of another version ({error})") from None
-    return Pack(np.asarray(flat), tuple(row.tobytes() for row in keys), table, widest)
+    return Pack(np.asarray(flat), tuple(row.tobytes() for row in keys), table, widest, sums)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ class ImageCache:
         Raises:
             Exception: the error of `make` for the first record, in order, that has one; earlier records are kept.
         """
-        packs = self._packs()
+        packs = self._packs(set(keys))
         found = {key for pack in packs for key in pack.keys}
         # The first position of every key that no pack has: an image under two names is decoded once.
         missing = list({key: row for row, key in reversed(list(enumerate(keys))) if key not in found}.values())[::-1]
@@ -128,12 +128,14 @@ class ImageCache:
             log.warning("%s: %s; decoded into memory, so the next start decodes again", self.folder, reason.lower())
         return pack
 
-    def _packs(self) -> list[Pack]:
-        """Open all packs of the folder, and remove damaged ones."""
+    def _packs(self, wanted: Collection[bytes]) -> list[Pack]:
+        """Open all packs of the folder, and remove damaged ones: of the wanted records every byte is checked."""
         packs = []
         for path in sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder is not None else ():
             try:
-                packs.append(read_pack(path))
+                pack = read_pack(path)
+                pack.check(wanted)
+                packs.append(pack)
             except DamagedPackError as error:
                 log.warning("%s: damaged (%s); deleted, it will be written again", path, error)
                 _remove(path)

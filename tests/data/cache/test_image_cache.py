@@ -203,7 +203,13 @@ def with_another_index(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("break_", [cut_short, grown, of_zeros, emptied, with_another_index])
+def with_another_pixel(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[7] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("break_", [cut_short, grown, of_zeros, emptied, with_another_index, with_another_pixel])
 def test_a_damaged_pack_is_thrown_away_with_one_line_and_made_anew(
     break_: object, made: Path, empty_cache: Path, decoded: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +223,15 @@ def test_a_damaged_pack_is_thrown_away_with_one_line_and_made_anew(
     assert line.startswith(f"{pack}: damaged (")
     assert len(decoded) == 6
     assert [path.read_bytes() for path in packs(empty_cache)] == [whole]
+
+
+def test_a_damaged_record_that_is_not_asked_for_costs_nothing(
+    made: Path, empty_cache: Path, decoded: list[Path]
+) -> None:
+    opened(made)
+    with_another_pixel(packs(empty_cache)[0])
+    assert levels(opened(made, NAMES[1:])) == [51, 52]
+    assert len(decoded) == 3
 
 
 def test_a_cache_folder_that_cannot_be_written_is_one_line_and_memory(
