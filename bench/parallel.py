@@ -1,12 +1,17 @@
-"""Work shared among processors, with results in the order of the items."""
+"""Work shared among processors, with results in the order of the items, and the processes that share it."""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
-from typing import TypeVar
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import connection, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -49,3 +54,60 @@ def ordered_map(
     finally:
         for future in running:
             future.cancel()
+
+
+@contextmanager
+def process_pool(workers: int, **options: Any) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes that end with this one, however it ends, and leave Ctrl-C to it.
+
+    When the block ends by an error, or because somebody stopped it, they are killed: nobody waits for their results.
+
+    Args:
+        options: the further ones of `ProcessPoolExecutor`.
+    """
+    context = _WorkerContext()
+    with ProcessPoolExecutor(workers, mp_context=context, **options) as executor:
+        try:
+            yield executor
+        except BaseException:
+            for process in context.started:
+                process.kill()
+            raise
+
+
+class _Worker(SpawnProcess):
+    """A process that is started with SIGINT blocked: it would print a traceback even while it imports its modules."""
+
+    def start(self) -> None:
+        if not hasattr(signal, "pthread_sigmask"):
+            super().start()
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def run(self) -> None:
+        parent = parent_process()
+        if parent is not None:
+            # The pipe behind the sentinel closes when the parent ends, be it killed.
+            threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+        super().run()
+
+
+class _WorkerContext(SpawnContext):
+    """The context of a pool of workers, which it keeps."""
+
+    def __init__(self) -> None:
+        self.started: list[_Worker] = []
+
+    def Process(self, *args: Any, **options: Any) -> _Worker:  # type: ignore[override]  # noqa: N802
+        worker = _Worker(*args, **options)
+        self.started.append(worker)
+        return worker
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

@@ -39,6 +39,7 @@ from bench.cli.console import err, out
 from bench.cli.options import FAILED, WRONG
 from bench.data.cache.folder import cache_folder
 from bench.errors import BenchError
+from bench.stop import Stopped, describe_stop, raising_on_signals
 
 __all__ = ["app", "main"]
 
@@ -88,17 +89,19 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 def main() -> None:
     """Run the command line. An error that the user can act on becomes one line on standard error and exit code 2.
 
-    Any other exception is a bug of ours: one line that names a file with the traceback, and exit code 1.
+    Any other exception is a bug of ours: one line that names a file with the traceback, and exit code 1. A signal that
+    asks the process to end is one line on where it stopped, and exit code 130 (Ctrl-C) or 143 (SIGTERM).
     """
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
     log.setLevel(logging.INFO)
     try:
-        app()
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from here")
-        sys.exit(130)
+        with raising_on_signals():
+            app()
+    except Stopped as stop:
+        err.print(describe_stop(stop), markup=False, soft_wrap=True)
+        sys.exit(stop.exit_code)
     except Exception as error:
         if os.environ.get("DFINET_BENCH_TRACEBACK"):
             raise

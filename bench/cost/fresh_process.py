@@ -6,15 +6,10 @@ models are measured does not matter.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import connection
 from pathlib import Path
 
 import torch
@@ -23,6 +18,7 @@ from bench.cost.measure import ImageAndStart, measure_cost
 from bench.errors import CostError, RequestError
 from bench.models.detector import Detector
 from bench.models.network import Built, Segmenter, build_model
+from bench.parallel import process_pool
 from bench.registry import load_plugin, loaded_plugins
 from bench.types import Cost, freeze_config
 
@@ -68,8 +64,7 @@ def measure_fresh(
     if device.type == "cuda":
         torch.cuda.empty_cache()  # the other process needs what this one only keeps
     weights = pickle.dumps({name: tensor.cpu() for name, tensor in network.state_dict().items()})
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_end_with_parent) as executor:
+    with process_pool(1) as executor:
         task = executor.submit(
             _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds, images
         )
@@ -90,18 +85,6 @@ def _built(network: Segmenter) -> Built:
     if not isinstance(network, Detector):
         return network.built
     return replace(network.built, settings=freeze_config({**dict(network.built.settings), "level": network.level}))
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent ends, so that a killed parent leaves no process waiting."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_after(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 def _measure(

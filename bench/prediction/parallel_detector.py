@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
-import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bench.models.detector import Detector, Grey, ScoreMap
-from bench.parallel import ordered_map, usable_processors
+from bench.parallel import ordered_map, process_pool, usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0
@@ -63,19 +61,13 @@ def one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start(detector: Detector, workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(loaded_plugins(), pickle.dumps(detector)),
-    )
+def _start(detector: Detector, workers: int) -> AbstractContextManager[ProcessPoolExecutor]:
+    return process_pool(workers, initializer=_start_worker, initargs=(loaded_plugins(), pickle.dumps(detector)))
 
 
 def _start_worker(plugins: Sequence[Path], pickled: bytes) -> None:
     """Prepare a worker: plugins are imported first, since a user's detector can only be unpickled after its module."""
     global _detector
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for path in plugins:
         load_plugin(path)
     _detector = pickle.loads(pickled)  # noqa: S301  (made by the process that started this one)

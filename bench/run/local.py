@@ -11,6 +11,7 @@ from bench.run.executor import executor
 from bench.run.experiment import failed_result, run_job
 from bench.run.preflight import finished_result, is_done
 from bench.run.workspace import Session
+from bench.stop import STOPS
 from bench.store.files import ERROR_LOG, write_result, write_text
 from bench.suites.expand import Job
 from bench.types import RunResult
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 def run_all(jobs: Sequence[Job], session: Session, *, budget: float | None = None) -> list[RunResult | None]:
     """The results of all jobs, in order; those finished earlier are read from their files.
 
-    An interrupt (Ctrl-C) ends the list at once; what was finished stays, and the next call goes on from there.
+    A stop (Ctrl-C, SIGTERM) ends the list at once; what was finished stays, and the next call goes on from there.
 
     Args:
         budget: seconds after which no further experiment is begun; those it did not reach are None.
@@ -45,6 +46,9 @@ def _run_one(job: Job, session: Session) -> RunResult:
     (folder / ERROR_LOG).unlink(missing_ok=True)
     try:
         result = run_job(job, session)
+    except STOPS as stop:
+        stop.add_note(f"({job.row.title} on {job.row.test_set}); the same command goes on")
+        raise
     except Exception as error:
         log.error("%s on %s failed: %s", job.row.title, job.row.test_set, error)
         result = failed_result(job, session, error)

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 
 from bench.errors import StoreError, TrackingError
 from bench.records import to_plain
+from bench.stop import STOPS
 from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result
 from bench.types import Row, RunResult, Training, Weights
 
@@ -368,7 +369,7 @@ def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
 
 
 def open_page(uri: str | None, *, port: int) -> int:
-    """Serve MLflow's own page on the store until interrupted; the server's exit code.
+    """Serve MLflow's own page on the store until it is stopped; the server's exit code.
 
     Raises:
         TrackingError: without MLflow.
@@ -382,7 +383,10 @@ def open_page(uri: str | None, *, port: int) -> int:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", chosen, "--port", str(port)]
-    try:
-        return subprocess.call(command, env=environment)
-    except KeyboardInterrupt:
-        return 0
+    with subprocess.Popen(command, env=environment) as server:
+        try:
+            return server.wait()
+        except STOPS as stop:
+            server.terminate()  # and not kill: the server ends the workers that it started
+            stop.add_note("serving MLflow's page")
+            raise

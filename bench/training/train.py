@@ -23,6 +23,7 @@ from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
 from bench.progress import Progress, Silent
+from bench.stop import STOPS
 from bench.store.files import first_line, replacing, write_text
 from bench.store.zip_check import check_zip
 from bench.training.counts_on_device import counts_on
@@ -92,11 +93,15 @@ def train(
     tell = on_epoch or (lambda record: None)
     for earlier in run.state.log:
         tell(earlier)
-    while run.state.epoch < training.recipe.epochs:
-        record = run.run_epoch(progress or Silent())
-        run.save()
-        tell(record)
-    run.finish()
+    try:
+        while run.state.epoch < training.recipe.epochs:
+            record = run.run_epoch(progress or Silent())
+            run.save()
+            tell(record)
+        run.finish()
+    except STOPS as stop:
+        stop.add_note(f"after epoch {run.state.epoch} of {training.recipe.epochs}")
+        raise
     state = run.state
     return Trained(
         checkpoint=run.checkpoint,

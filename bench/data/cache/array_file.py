@@ -202,6 +202,6 @@ def read_pack(path: Path) -> Pack:
     try:
         with np.load(io.BytesIO(index), allow_pickle=False) as arrays:
             keys, table, widest, sums = arrays["keys"], arrays["table"], int(arrays["widest"]), arrays["sums"]
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DamagedPackError(f"its index is of another version ({error})") from None
+    except (ValueError, KeyError, zipfile.BadZipFile):
+        raise DamagedPackError("its index is of another version") from None
     return Pack(np.asarray(flat), tuple(row.tobytes() for row in keys), table, widest, sums)

@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM: one line, the state kept, the signal's exit code, and no process or file left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.stop import Stopped, describe_stop
+
+ROOT = Path(__file__).parents[2]
+LONG = ["run", "quick", "--limit", "train=8,test=4", "--set", "recipe.epochs=400", "--mlflow", "off", "--runs", "runs"]
+
+
+def stopped(folder: Path, number: int, words: list[str], *, at: str) -> tuple[int, list[str]]:
+    """Exit code and lines of a command that gets a signal, with all of its processes, once a file `at` exists."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 60
+    while not any(folder.glob(at)) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    os.killpg(process.pid, number)
+    said = process.communicate(timeout=60)[0]
+    return process.returncode, said.splitlines()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_where_and_goes_on_from_there(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFINET_BENCH_CACHE", str(tmp_path / "cache"))
+    found, lines = stopped(tmp_path, number, LONG, at="runs/trainings/*/log.jsonl")
+    (log,) = tmp_path.glob("runs/trainings/*/log.jsonl")
+    epochs = len(log.read_text().splitlines())
+    assert found == code
+    assert lines[-1] == (
+        f"stopped after epoch {epochs} of 400 (DFINet (width 8) on synthetic); the same command goes on"
+    )
+    assert not any("Traceback" in line for line in lines)
+    assert sorted(path.name for path in log.parent.iterdir()) == ["log.jsonl", "state.pt"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+SLEEPS = """
+import pathlib, time
+from bench.models.network import Segmenter, model
+
+class Sleeps(Segmenter):
+    def forward(self, image, start=None):
+        pathlib.Path("measuring").touch()
+        time.sleep(600)
+
+@model("Sleeps", cite="none", source="tests", licence="MIT", recipe="basicirstd")
+def build(*, channels):
+    return Sleeps()
+"""
+
+
+def test_a_stopped_measurement_is_one_line_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "sleeps.py").write_text(SLEEPS)
+    words = ["cost", "Sleeps", "--plugin", "sleeps.py"]
+    assert stopped(tmp_path, signal.SIGINT, words, at="measuring") == (
+        130,
+        ["stopped; the same command starts over"],
+    )
+
+
+def test_notes_stand_in_the_line_from_the_inside_out() -> None:
+    stop = Stopped(signal.SIGTERM)
+    assert describe_stop(stop) == "stopped; the same command starts over"
+    stop.add_note("after epoch 3 of 40")
+    stop.add_note("(ACM on NUDT-SIRST); the same command goes on")
+    assert describe_stop(stop) == "stopped after epoch 3 of 40 (ACM on NUDT-SIRST); the same command goes on"
+    assert stop.exit_code == 143
