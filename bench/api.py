@@ -106,10 +106,12 @@ def run_suite(
         BenchError: when the request, a list, an image or a stored file is not usable. An experiment that fails is a
             result with `status="failed"` and raises nothing.
     """
+    from bench.lock import waiting_lock
+    from bench.part_files import sweep
     from bench.run.executor import find_executor
     from bench.run.preflight import check_jobs, check_weights, read_images, with_leaks
-    from bench.store.files import write_manifest
-    from bench.store.mlflow_tracker import Mirror, open_tracker
+    from bench.store.files import manifest_path, write_manifest
+    from bench.store.mlflow_tracker import open_mirror
     from bench.suites.expand import expand, manifest_of
     from bench.suites.suite import Suite, load_suite, parse_limit, restricted
 
@@ -127,14 +129,16 @@ def run_suite(
         device="cuda" if on.type == "cuda" else "cpu",
     )
     check_jobs(jobs)
+    sweep(Path(runs))
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
     check_weights(jobs, session.workspace)
     read_images(jobs, session)
     jobs = with_leaks(jobs, session, allowed=described.allow_leak)
-    session.tracker = Mirror(open_tracker(mlflow))
+    session.tracker = open_mirror(mlflow)
     manifest = manifest_of(described, jobs)
-    write_manifest(Path(runs), manifest)
-    session.tracker.begin_suite(manifest)
+    with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
+        write_manifest(Path(runs), manifest)
+        session.tracker.begin_suite(manifest)
     outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)), budget)
     session.tracker.end_suite(failed=bool(outcome.failed))
     if outcome.unreached:
@@ -262,7 +266,7 @@ def report(
         BenchError: when the suite was not run there, or its files are broken.
     """
     from bench.store.files import read_manifest
-    from bench.store.mlflow_tracker import open_tracker
+    from bench.store.mlflow_tracker import open_mirror
     from bench.suites.suite import suite_stem
     from reports.build import build_report
 
@@ -271,7 +275,7 @@ def report(
     name = suite_stem(suite)
     folder = Path(out) if out is not None else Path("reports-out") / name
     made = build_report(Path(source), name, out=folder, mixed=mixed, columns=columns)
-    open_tracker(mlflow).log_report(read_manifest(Path(source), name), folder)
+    open_mirror(mlflow).log_report(read_manifest(Path(source), name), folder)
     return made
 
 

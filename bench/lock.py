@@ -31,6 +31,20 @@ def refusing_lock(lock: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
+def free_lock(lock: Path) -> Iterator[bool]:
+    """Hold a lock as `refusing_lock` does, and provide true; false while another process holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    with _removed_afterwards(held, lock):
+        yield True
+
+
+@contextmanager
 def waiting_lock(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock as `refusing_lock` does; while another process holds it, log `busy` and wait."""
     lock.parent.mkdir(parents=True, exist_ok=True)

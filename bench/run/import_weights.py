@@ -11,7 +11,7 @@ import torch
 from bench.cost.measure import example
 from bench.errors import CheckpointError, RequestError
 from bench.models.network import Segmenter, find_models, parameter_count
-from bench.store.files import replacing
+from bench.part_files import replacing
 from bench.types import Setting
 from bench.weights.load import COUNTER, MisfitError, load_model, save_weights, weights_digest
 from bench.weights.read_checkpoint import read_checkpoint

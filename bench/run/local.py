@@ -6,9 +6,11 @@ import logging
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
+from bench.lock import free_lock, waiting_lock
 from bench.run.executor import executor
-from bench.run.experiment import failed_result, run_job
+from bench.run.experiment import LOCK_FILE, failed_result, run_job
 from bench.run.preflight import finished_result, is_done
 from bench.run.workspace import Session
 from bench.stop import STOPS
@@ -23,17 +25,36 @@ log = logging.getLogger(__name__)
 def run_all(jobs: Sequence[Job], session: Session, *, budget: float | None = None) -> list[RunResult | None]:
     """The results of all jobs, in order; those finished earlier are read from their files.
 
+    An experiment that another process with the same folder works on is left to it, and read when the others are done.
+
     A stop (Ctrl-C, SIGTERM) ends the list at once; what was finished stays, and the next call goes on from there.
 
     Args:
         budget: seconds after which no further experiment is begun; those it did not reach are None.
     """
     began = time.monotonic()
-    results: list[RunResult | None] = []
-    for job in jobs:
-        spent = budget is not None and time.monotonic() - began >= budget
-        results.append(None if spent and not is_done(job, session.workspace) else _run_one(job, session))
-    return results
+    results: dict[int, RunResult | None] = {}
+    busy: list[int] = []
+    for place, job in enumerate(jobs):
+        if budget is not None and time.monotonic() - began >= budget and not is_done(job, session.workspace):
+            results[place] = None
+            continue
+        with free_lock(_lock_of(job, session)) as is_free:
+            if is_free:
+                results[place] = _run_one(job, session)
+            else:
+                log.info("%s on %s: another run works on it; going on with the next", job.row.title, job.row.test_set)
+                busy.append(place)
+    for place in busy:
+        job = jobs[place]
+        waiting = f"{job.row.title} on {job.row.test_set}: another run works on it; waiting for it to finish"
+        with waiting_lock(_lock_of(job, session), waiting):
+            results[place] = _run_one(job, session)
+    return [results[place] for place in range(len(jobs))]
+
+
+def _lock_of(job: Job, session: Session) -> Path:
+    return session.workspace.result_folder(job.row.key) / LOCK_FILE
 
 
 def _run_one(job: Job, session: Session) -> RunResult:

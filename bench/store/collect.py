@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.data.catalogue.cards import is_generated
 from bench.errors import StoreError
-from bench.store.files import RESULT_FILE, read_manifest, read_result, replacing, write_manifest
+from bench.part_files import replacing
+from bench.store.files import RESULT_FILE, read_manifest, read_result, write_manifest
 from bench.types import RunResult, Training
 
 KEPT = (

@@ -11,10 +11,8 @@ The files are the truth; MLflow mirrors them. Nothing here needs torch.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, StoreError
+from bench.part_files import replacing
 from bench.records import from_plain, to_plain
 from bench.types import SCHEMA_VERSION, Mixed, Row, RunResult
 
@@ -34,18 +33,6 @@ Arrays = Mapping[str, NDArray[Any]]
 def first_line(error: Exception) -> str:
     """The first line of an error's message; its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> Path:

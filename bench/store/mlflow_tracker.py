@@ -13,14 +13,19 @@ import importlib.util
 import json
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bench.errors import StoreError, TrackingError
+from bench.lock import waiting_lock
 from bench.records import to_plain
 from bench.stop import STOPS
 from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result
@@ -36,10 +41,15 @@ OFF = "off"
 QUIET_AND_QUICK = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is not there is told after seconds, not four minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # three attempts of 3 s: a dead server costs 10 s, not minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
 }
 """MLflow's settings here, where the environment says nothing else."""
+SQLITE = "sqlite:///"
+PATIENCE, SQLITE_PATIENCE = 9.0, 4.0
+"""Seconds after which a store that does not answer when it is opened, or an sqlite file that is locked, is given up."""
 
 
 class Tracker:
@@ -89,6 +99,15 @@ def open_tracker(uri: str | None = None) -> Tracker:
     return MlflowTracker(chosen)
 
 
+def open_mirror(uri: str | None = None) -> Tracker:
+    """A tracker that never stops a run: a store that cannot be used, or is lost on the way, is a warning."""
+    try:
+        return Mirror(open_tracker(uri))
+    except TrackingError as error:
+        log.warning("%s: nothing goes there; `dfinet-bench publish` can send the results later", error)
+        return Tracker()
+
+
 def _forwarded(event: str) -> Callable[..., None]:
     """A method of `Mirror` that tells its tracker of an event."""
 
@@ -136,11 +155,13 @@ def reaching(method: TrackerMethod) -> TrackerMethod:
     @functools.wraps(method)
     def told(self: MlflowTracker, *args: Any, **options: Any) -> None:
         try:
+            if self.database is not None:
+                _check_unlocked(self.database)
             method(self, *args, **options)
         except TrackingError:
             raise
         except Exception as error:
-            raise TrackingError(f"MLflow store {self.uri}: {first_line(error)}") from error
+            raise TrackingError(f"MLflow store {self.uri}: {_reason(error)}") from error
 
     return cast(TrackerMethod, told)
 
@@ -152,25 +173,35 @@ class MlflowTracker(Tracker):
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         for name, value in QUIET_AND_QUICK.items():
             os.environ.setdefault(name, value)
+        for name in ("urllib3.connectionpool", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # their errors become one line of ours
         import mlflow  # three seconds, and not installed everywhere
 
         self._mlflow = mlflow
         self.uri = uri
+        self.database = Path(uri.removeprefix(SQLITE)).resolve() if uri.startswith(SQLITE) else None
         try:
-            self._client = self._mlflow.MlflowClient(tracking_uri=uri)
-            self._experiment = self._experiment_id()
+            if self.database is not None:
+                self._experiment = self._experiment_in(self.database)
+            else:
+                self._experiment = _within(PATIENCE, self._open)
         except Exception as error:
-            raise TrackingError(f"MLflow store {uri}: cannot be used ({first_line(error)})") from error
+            raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
         self._parent: Any = None
         self._child: Any = None
 
-    def _experiment_id(self) -> str:
+    def _experiment_in(self, database: Path) -> str:
+        """The experiment in an sqlite file, which one process at a time opens: MLflow may make its tables first."""
+        with waiting_lock(database.with_name(f".{database.name}.lock"), f"{database}: another run opens it; waiting"):
+            _check_unlocked(database)
+            return self._open((database.parent / "mlartifacts").as_uri())
+
+    def _open(self, artifacts: str | None = None) -> str:
+        """Open the store; the id of the experiment in it, which is made if need be."""
+        self._client = self._mlflow.MlflowClient(tracking_uri=self.uri)
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
-        artifacts = None
-        if self.uri.startswith("sqlite:///"):
-            artifacts = (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
     @reaching
@@ -263,6 +294,44 @@ class MlflowTracker(Tracker):
             )
             tag = entities.InputTag("mlflow.data.context", context)
             self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
+
+
+def _check_unlocked(database: Path) -> None:
+    """Raise sqlite3's error unless an sqlite file can be written soon; MLflow itself waits 20 s for a locked one."""
+    with closing(sqlite3.connect(database, timeout=SQLITE_PATIENCE)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+
+
+def _within(seconds: float, call: Callable[[], str]) -> str:
+    """The result of a call that is given up after some seconds, whatever it waits for: an address, a name, an answer.
+
+    Raises:
+        TimeoutError: when it takes longer; its thread is left alone.
+    """
+    task: Future[str] = Future()
+
+    def work() -> None:
+        try:
+            task.set_result(call())
+        except BaseException as error:
+            task.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return task.result(seconds)
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+
+
+def _reason(error: Exception) -> str:
+    """The reason of an error in a few words: that of the system, where one of its errors lies behind it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.strerror:
+            return behind.strerror.lower()
+        behind = behind.__cause__ or behind.__context__
+    return first_line(error)
 
 
 def _note(result: RunResult) -> str:

@@ -22,9 +22,10 @@ from bench.errors import NonFiniteLossError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
 from bench.models.network import Segmenter, build_model, to_device
+from bench.part_files import replacing
 from bench.progress import Progress, Silent
 from bench.stop import STOPS
-from bench.store.files import first_line, replacing, write_text
+from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
 from bench.training.counts_on_device import counts_on
 from bench.training.optimisers import make_optimiser, make_schedule

@@ -18,7 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bench.errors import CheckpointError
-from bench.store.files import first_line, replacing
+from bench.part_files import replacing
+from bench.store.files import first_line
 from bench.weights.printable import printable
 
 DTYPES = (

@@ -6,8 +6,13 @@ import importlib.util
 import json
 import logging
 import os
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,7 @@ from bench.store.mlflow_tracker import (
     Mirror,
     MlflowTracker,
     Tracker,
+    open_mirror,
     open_tracker,
     publish_suite,
 )
@@ -291,6 +297,63 @@ def test_a_server_that_is_not_there_is_not_waited_for(monkeypatch: pytest.Monkey
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     open_tracker(uri)
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2", "MLflow's own seven take four minutes"
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_store_that_cannot_be_used_costs_one_line_within_ten_seconds(
+    tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_tracker, "PATIENCE", 1.0)
+    monkeypatch.setattr(mlflow_tracker, "SQLITE_PATIENCE", 1.0)
+    (tmp_path / "text.db").write_text("no database")
+    with silent_server() as silent, closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        reasons = {
+            "http://127.0.0.1:9": "connection refused",
+            silent: "no answer within 1 s",
+            uri: "database is locked",
+            f"sqlite:///{tmp_path}/text.db": "file is not a database",
+        }
+        for store, reason in reasons.items():
+            caplog.clear()
+            began = time.monotonic()
+            assert type(open_mirror(store)) is Tracker
+            assert time.monotonic() - began < 5
+            assert [record.message for record in caplog.records] == [
+                f"MLflow store {store}: cannot be used ({reason}): nothing goes there; "
+                "`dfinet-bench publish` can send the results later"
+            ]
+
+
+def test_a_store_that_is_locked_on_the_way_is_given_up_in_one_line(
+    tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """MLflow itself waits 20 s for the lock at every event."""
+    mirror = open_mirror(uri)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        mirror.begin_suite(Manifest("s", "Title", rows=()))
+        mirror.end_suite(failed=False)
+        assert time.monotonic() - began < 10
+    assert [record.message for record in caplog.records] == [
+        f"MLflow store {uri}: database is locked: nothing more goes there; "
+        "`dfinet-bench publish` can send the results later"
+    ]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_database_that_several_runs_make_at_once_serves_them_all(tmp_path: Path) -> None:
+    code = "import sys; from bench.store.mlflow_tracker import open_tracker; open_tracker(sys.argv[1])"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/new.db"]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(process.communicate()[1], process.returncode)[1] for process in started] == [0, 0]
 
 
 def test_without_mlflow_there_is_one_warning_and_everything_runs(
