@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from bench.suites.suite import Limit, Suite
     from bench.types import ModelInfo, RunResult
     from reports.build import Report
+
+log = logging.getLogger(__name__)
 
 __all__ = ["SuiteResult", "gate", "report", "run_suite", "score"]
 
@@ -141,10 +144,24 @@ def run_suite(
         session.tracker.begin_suite(manifest)
     outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)), budget)
     session.tracker.end_suite(failed=bool(outcome.failed))
-    if outcome.unreached:
-        unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
-        write_manifest(Path(runs), replace(manifest, unreached=unreached))
+    unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
+    write_manifest(Path(runs), replace(manifest, unreached=unreached | removed_results(outcome, Path(runs))))
     return outcome
+
+
+def removed_results(outcome: SuiteResult, runs: Path) -> dict[str, str]:
+    """The reason by key for results whose files somebody removed while the suite ran, which the log tells as well."""
+    from bench.store.files import RESULT_FILE
+
+    pairs = zip(outcome.jobs, outcome.results, strict=True)
+    keys = [job.row.key for job, result in pairs if result is not None]
+    removed = [key for key in keys if not (runs / key / RESULT_FILE).is_file()]
+    if removed:
+        log.warning(
+            "%s: %d of %d results were removed while the suite ran, the first %s; the same command makes them again",
+            *(runs, len(removed), len(keys), removed[0]),
+        )
+    return dict.fromkeys(removed, "its files were removed while the suite ran")
 
 
 def score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -74,6 +75,26 @@ def test_an_executor_is_one_registered_function(monkeypatch: pytest.MonkeyPatch)
     assert (seen, len(outcome.results)) == ([1], 1)
     with pytest.raises(UnknownNameError, match="--executor 'slurm': expected counting or local"):
         bench.run_suite("mine.toml", executor="slurm")
+
+
+def test_results_that_are_removed_while_the_suite_runs_are_told_and_made_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bench.run.executor._EXECUTORS._entries", {"local": run_all})
+
+    @executor("careless")
+    def run_and_remove(jobs, session, *, budget=None):  # type: ignore[no-untyped-def]
+        results = run_all(jobs, session, budget=budget)
+        shutil.rmtree("runs")
+        return results
+
+    outcome = bench.run_suite("mine.toml", overrides=SMALL, limit="train=7,test=3", executor="careless")
+    (key,) = (job.row.key for job in outcome.jobs)
+    assert f"runs: 1 of 1 results were removed while the suite ran, the first {key}" in caplog.text
+    assert read_manifest(Path("runs"), "mine").unreached == {key: "its files were removed while the suite ran"}
+    bench.run_suite("mine.toml", overrides=SMALL, limit="train=7,test=3")
+    assert read_manifest(Path("runs"), "mine").unreached == {}
+    assert read_result(Path("runs") / key).status == "limited"
 
 
 def test_predictions_are_scored() -> None:

@@ -82,7 +82,7 @@ def run_job(job: Job, session: Session) -> RunResult:
         best_epoch=trained.best_epoch if trained else 0,
         optimistic=is_optimistic(job),
         tuned=tuned_settings(network),
-        environment=environment_of(job, session),
+        environment=environment_of(job, session) | ({"trained_with": list(trained.stretches)} if trained else {}),
         times=times,
         leaked=job.row.leaked,
     )

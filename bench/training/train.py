@@ -30,6 +30,7 @@ from bench.store.zip_check import check_zip
 from bench.training.counts_on_device import counts_on
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
+from bench.training.trained_with import Stretch, conditions, describe_changes, extend_stretches
 from bench.types import Training
 from bench.weights.load import save_weights
 
@@ -40,23 +41,29 @@ EpochListener = Callable[[Mapping[str, float]], None]
 
 @dataclass
 class EpochState:
-    """Position of a training in `state.pt`, beside weights and optimiser; epoch 0 means that none is finished."""
+    """Position of a training in `state.pt`, beside weights and optimiser; epoch 0 means that none is finished.
+
+    Attributes:
+        stretches: what its epochs were trained with; states of earlier versions have none.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
     best_value: float | None = None
     log: list[dict[str, float]] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of a training: the file of the chosen weights and the log."""
+    """The outcome of a training: the file of the chosen weights, the log, and what its epochs were trained with."""
 
     checkpoint: Path
     epochs: int
     best_epoch: int
     log: tuple[Mapping[str, float], ...]
     seconds: float
+    stretches: tuple[Stretch, ...] = ()
 
 
 def train(
@@ -110,6 +117,7 @@ def train(
         best_epoch=state.best_epoch,
         log=tuple(state.log),
         seconds=sum(record["seconds"] for record in state.log),
+        stretches=tuple(state.stretches),
     )
 
 
@@ -160,6 +168,7 @@ class _Run:
         record["seconds"] = time.perf_counter() - began
         self.state.epoch = epoch
         self.state.log.append(record)
+        self.state.stretches = extend_stretches(self.state.stretches, epoch, self.device)
         return record
 
     def _train_batches(self, epoch: int, progress: Progress) -> float:
@@ -240,6 +249,7 @@ class _Run:
                 "best_epoch": self.state.best_epoch,
                 "best_value": self.state.best_value,
                 "log": self.state.log,
+                "stretches": self.state.stretches,
             },
         }
         # state.pt first: the log is derived from it, and is written again when a training resumes.
@@ -279,6 +289,15 @@ class _Run:
         self._write_log()
         if self.state.epoch < self.training.recipe.epochs:
             log.info("training %s resumes after epoch %d", self.training.key, self.state.epoch)
+            self._tell_of_changes()
+
+    def _tell_of_changes(self) -> None:
+        for earlier in self.state.stretches[-1:]:
+            if changes := describe_changes(earlier, conditions(self.device)):
+                log.warning(
+                    "training %s resumes with %s: its weights will differ from those of an uninterrupted one",
+                    *(self.training.key, changes),
+                )
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])

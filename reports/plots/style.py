@@ -19,6 +19,8 @@ from matplotlib.font_manager import findfont, findSystemFonts, fontManager, get_
 from matplotlib.text import Text
 from matplotlib.typing import LineStyleType
 
+from bench.part_files import replacing
+
 COLUMN = 3.5
 """Width of one column of an IEEE journal, inches."""
 
@@ -186,8 +188,10 @@ def mark_limited(figure: Figure) -> None:
 def write_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `stem`.pdf and `stem`.png; the same figure gives the same bytes, for no date is stored."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     with house_style():
-        figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": "dfinet-bench"})
-        figure.savefig(png, metadata={"Software": None})
+        undated = {"CreationDate": None, "Producer": None, "Creator": "dfinet-bench"}
+        with replacing(pdf) as part:
+            figure.savefig(part, format="pdf", metadata=undated)
+        with replacing(png) as part:
+            figure.savefig(part, format="png", metadata={"Software": None})
     return pdf, png

@@ -13,6 +13,7 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
+import torch
 from aligned import align
 from fakes import LossBreaks, make_jobs, synthetic_frames
 from numpy.typing import NDArray
@@ -110,6 +111,9 @@ def test_a_result_says_how_it_came_about(tmp_path: Path) -> None:
     assert result.environment["dataset_digest"] == load_card("synthetic").digest
     assert result.environment["images_digest"] == synthetic_frames("test", fakes.TEST).digest
     assert result.environment["other_images"] == 0
+    (stretch,) = result.environment["trained_with"]
+    assert stretch["epochs"] == [1, result.epochs]
+    assert stretch["threads"] == torch.get_num_threads()
     assert set(result.times) == {"train_s", "predict_s", "score_s"}
     written = {path.name for path in (tmp_path / job.row.key).iterdir()}
     assert written == {"result.json", "scorings.json", *FILES}

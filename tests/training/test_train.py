@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,50 @@ def test_a_killed_training_ends_as_one_that_was_never_stopped(
     assert again.begun == [f"epoch {epoch}/4" for epoch in range(killed_in, 5)]
     assert_same(tmp_path / "whole", tmp_path / "killed")
     assert (resumed.best_epoch, resumed.epochs) == (whole.best_epoch, 4)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Setter of the number of threads, which is put back afterwards."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_a_training_that_resumes_with_other_threads_says_so_in_one_line_and_records_it(
+    tmp_path: Path, threads: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    training = make_training("Dot")
+    threads(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(training, tmp_path, progress=Watched(dies_in="epoch 3/4"))
+    threads(2)
+    with caplog.at_level(logging.WARNING):
+        done = run_training(training, tmp_path)
+    assert caplog.messages == [
+        f"training {training.key} resumes with threads 2 after 1: "
+        "its weights will differ from those of an uninterrupted one"
+    ]
+    assert [(one["epochs"], one["threads"]) for one in done.stretches] == [([1, 2], 1), ([3, 4], 2)]
+    caplog.clear()
+    threads(1)
+    with caplog.at_level(logging.WARNING):
+        assert run_training(training, tmp_path).stretches == done.stretches
+    assert caplog.messages == []
+
+
+def test_a_state_that_does_not_say_what_it_was_trained_with_is_resumed_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = make_training("Dot")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(training, tmp_path, progress=Watched(dies_in="epoch 3/4"))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["done"]["stretches"]
+    torch.save(state, tmp_path / "state.pt")
+    with caplog.at_level(logging.WARNING):
+        assert [one["epochs"] for one in run_training(training, tmp_path).stretches] == [[3, 4]]
+    assert caplog.messages == []
 
 
 def test_a_killed_dfinet_goes_on_with_its_history_masks(tmp_path: Path) -> None:
