@@ -62,6 +62,10 @@ class StoreError(BenchError, ValueError):
     """A stored file is missing, broken or of another schema."""
 
 
+class WriteError(BenchError, OSError):
+    """A file cannot be written: the disk is full, the folder is read-only; the message names the path and the cause."""
+
+
 class TrackingError(BenchError, RuntimeError):
     """The MLflow store cannot be reached or used."""
 

@@ -7,6 +7,7 @@ of another machine is left alone for a day.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import secrets
@@ -15,7 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.errors import WriteError
+
 SUFFIX = ".part"
+ADVICE = {
+    errno.ENOSPC: "make room and run the same command again",
+    errno.EDQUOT: "make room and run the same command again",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+}
+"""Suggestions by the system's error number."""
 ABANDONED = 24 * 3600
 """Seconds after its last change before a part file of another machine is taken for that of a killed process."""
 
@@ -25,19 +34,52 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
 
     What killed writers of the same file left is removed. A path that is such a temporary one is written in place.
+
+    Raises:
+        WriteError: naming the path and the cause, when the system refuses to write.
     """
     if path.suffix == SUFFIX:
         yield path
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent, f".{path.name}.*{SUFFIX}")
     temporary = path.with_name(f".{path.name}.{_here()}{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
-    with _held(temporary):
-        try:
-            yield temporary
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writing(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, f".{path.name}.*{SUFFIX}")
+        with _held(temporary):
+            try:
+                yield temporary
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Name `path` and the cause where the system refuses to write it, whatever a library makes of that.
+
+    Raises:
+        WriteError: in place of an error that has one of the system's behind it, unless that is about another file.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None or refusal.strerror is None:
+            raise
+        ours = (None, *map(str, (path, *path.parents, temporary)))
+        if refusal.filename not in ours:
+            raise
+        advice = ADVICE.get(refusal.errno or 0, "choose a folder that can be written")
+        raise WriteError(f"{path}: cannot be written, {refusal.strerror.lower()}; {advice}") from error
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """The system's error behind an error; of a file opened by torch.save, say, a library tells only that it failed."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def sweep(folder: Path, pattern: str = f"**/.*{SUFFIX}") -> None:

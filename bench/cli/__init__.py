@@ -106,8 +106,16 @@ def main() -> None:
         if os.environ.get("DFINET_BENCH_TRACEBACK"):
             raise
         expected = isinstance(error, BenchError | OSError)
-        err.print(f"error: {error if expected else report_bug(error)}", markup=False, soft_wrap=True)
+        err.print(f"error: {describe_error(error) if expected else report_bug(error)}", markup=False, soft_wrap=True)
         sys.exit(WRONG if expected else FAILED)
+
+
+def describe_error(error: Exception) -> str:
+    """The line for the user: an error of ours as it is, one of the system's as path and cause."""
+    if isinstance(error, BenchError) or not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    cause = error.strerror.lower()
+    return cause if error.filename is None else f"{os.fsdecode(error.filename)}: {cause}"
 
 
 def report_bug(error: Exception) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,11 @@ class ArrayWriter:
     """Streams named arrays into an .npz file, which appears under its name only when the block ends well."""
 
     def __init__(self, path: Path) -> None:
-        self._replacing = replacing(path)
+        self._path, self._open = path, ExitStack()
 
     def __enter__(self) -> ArrayWriter:
-        self._zip = zipfile.ZipFile(self._replacing.__enter__(), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        temporary = self._open.enter_context(replacing(self._path))
+        self._zip = self._open.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
         return self
 
     def add(self, name: str, array: NDArray[Any]) -> None:
@@ -108,8 +110,7 @@ class ArrayWriter:
             np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._zip.close()
-        self._replacing.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
 
 def write_result(folder: Path, result: RunResult) -> Path:

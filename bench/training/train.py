@@ -253,8 +253,9 @@ class _Run:
             },
         }
         # state.pt first: the log is derived from it, and is written again when a training resumes.
-        with replacing(self.folder / "state.pt") as path:
-            torch.save(state, path)
+        # An open file, for of a path torch tells no cause when the disk is full.
+        with replacing(self.folder / "state.pt") as path, path.open("wb") as file:
+            torch.save(state, file)
         self._write_log()
 
     def _write_log(self) -> None:

@@ -22,7 +22,7 @@ def extend_stretches(stretches: Sequence[Stretch], epoch: int, device: torch.dev
 
 
 def conditions(device: torch.device) -> Stretch:
-    """Device, threads and torch version of this process. On a GPU the number of CPU threads changes no weight, and is left out."""
+    """Device, threads and torch version of this process; on a GPU without threads, which change no weight there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     threads = {} if device.type == "cuda" else {"threads": torch.get_num_threads()}
     return {"device": name, **threads, "torch": str(torch.__version__)}

@@ -1,0 +1,112 @@
+"""Writes that the system refuses: one line with the path and the cause, the old file kept, nothing half left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pytest
+import torch
+from fakes import make_jobs, make_training, synthetic_frames
+
+from bench.cli import describe_error
+from bench.errors import WriteError
+from bench.run.local import run_all
+from bench.run.workspace import Session, Workspace
+from bench.store.files import write_arrays, write_text
+from bench.training.train import train
+from bench.weights.safetensors_file import write_tensors
+from reports.plots.style import write_figure
+
+LIMIT = 2048
+"""Bytes that a file may have; the system refuses more with another error number than a full disk, but likewise."""
+
+
+@pytest.fixture
+def limited_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def noise(path: Path) -> None:
+    write_arrays(path, {"a": np.random.default_rng(0).random(2 * LIMIT)})
+
+
+def text(path: Path) -> None:
+    write_text(path, "x" * 2 * LIMIT)
+
+
+def weights(path: Path) -> None:
+    write_tensors(path, {"a": torch.zeros(LIMIT)}, metadata={})
+
+
+@pytest.mark.parametrize("write", [noise, text, weights])
+@pytest.mark.usefixtures("limited_files")
+def test_a_file_that_grows_too_large_is_named_with_the_cause(write: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(WriteError) as caught:
+        write(path)
+    limit = "raise the limit of a file's size (ulimit -f)"
+    assert str(caught.value) == f"{path}: cannot be written, file too large; {limit}"
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "old")]
+
+
+@pytest.mark.usefixtures("limited_files")
+def test_a_state_that_grows_too_large_is_named_with_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.save of a path says `unexpected pos 704 vs 598` and no word of the disk."""
+    fakes.register_fakes(monkeypatch)
+    frames = synthetic_frames("fit", fakes.FIT)
+    with pytest.raises(WriteError, match=r"state\.pt: cannot be written, file too large"):
+        train(make_training("Dot"), frames, folder=tmp_path, selection_frames=frames)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("limited_files")
+def test_an_experiment_that_cannot_be_written_fails_with_path_and_cause_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes.register_fakes(monkeypatch)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    results = run_all(make_jobs(tmp_path, "Dot", "Bright"), Session(Workspace.open(tmp_path / "runs")))
+    for result in results:
+        assert result is not None
+        assert result.status == "failed"
+        assert result.reason.startswith(f"WriteError: {tmp_path}/runs/")
+        assert "cannot be written, file too large" in result.reason
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path, limited_files: None) -> None:
+    from matplotlib.figure import Figure
+
+    with pytest.raises(WriteError, match=r"picture\.png: cannot be written, file too large"):
+        write_figure(Figure(), tmp_path / "picture")
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.pdf"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(WriteError, match=r"runs/key/result\.json: cannot be written, not a directory; choose a folder"):
+        write_text(tmp_path / "runs/key/result.json", "")
+
+
+def test_an_error_about_another_file_stays_as_it_is(tmp_path: Path) -> None:
+    from bench.part_files import replacing
+
+    with pytest.raises(FileNotFoundError, match="source"), replacing(tmp_path / "copy"):
+        (tmp_path / "source").read_text()
+
+
+def test_an_error_of_the_system_is_path_and_cause_on_the_command_line() -> None:
+    refused = OSError(errno.EROFS, os.strerror(errno.EROFS), "runs/.lock")
+    assert describe_error(refused) == "runs/.lock: read-only file system"
+    assert describe_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) == "no space left on device"
+    assert describe_error(FileNotFoundError("weights x: no such file")) == "weights x: no such file"
