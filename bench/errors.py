@@ -70,6 +70,10 @@ class TrackingError(BenchError, RuntimeError):
     """The MLflow store cannot be reached or used."""
 
 
+class StoreUriError(TrackingError):
+    """The address of an MLflow store is of no kind that MLflow knows."""
+
+
 class TableFileError(BenchError, ValueError):
     """A file that no table of published numbers can be read from."""
 

@@ -24,7 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bench.errors import StoreError, TrackingError
+from bench.errors import StoreError, StoreUriError, TrackingError
 from bench.lock import waiting_lock
 from bench.records import to_plain
 from bench.stop import STOPS
@@ -100,9 +100,15 @@ def open_tracker(uri: str | None = None) -> Tracker:
 
 
 def open_mirror(uri: str | None = None) -> Tracker:
-    """A tracker that never stops a run: a store that cannot be used, or is lost on the way, is a warning."""
+    """A tracker that never stops a run: a store that cannot be used, or is lost on the way, is a warning.
+
+    Raises:
+        StoreUriError: for an address of a kind that MLflow does not know.
+    """
     try:
         return Mirror(open_tracker(uri))
+    except StoreUriError:
+        raise
     except TrackingError as error:
         log.warning("%s: nothing goes there; `dfinet-bench publish` can send the results later", error)
         return Tracker()
@@ -186,7 +192,8 @@ class MlflowTracker(Tracker):
             else:
                 self._experiment = _within(PATIENCE, self._open)
         except Exception as error:
-            raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
+            kind = StoreUriError if "URIException" in type(error).__name__ else TrackingError
+            raise kind(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
         self._parent: Any = None
         self._child: Any = None
 
