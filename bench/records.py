@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ from functools import cache
 from typing import Any
 
 from bench.errors import RecordError
+
+SHOWN = 60  # characters of a value in messages
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "none"}
 SCHEMA_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
@@ -72,6 +75,12 @@ def describe_type(kind: Any) -> str:
     return "an object" if is_record(kind) or _is_mapping(kind) else WORDS.get(kind, str(kind))
 
 
+def show_value(value: Any) -> str:
+    """A value as messages quote it: in one short line, whatever it is."""
+    text = repr(value) if isinstance(value, bool | int | float | None) else reprlib.repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
 def to_plain(record: Any) -> Any:
     """A record as plain JSON types: dataclasses as objects, tuples as lists."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
@@ -110,7 +119,9 @@ def from_plain(kind: Any, content: Any, *, where: str = "") -> Any:
         return {key: from_plain(value_kind, value, where=_join(where, key)) for key, value in content.items()}
     found = float(content) if kind is float and type(content) is int else content
     if not fits(found, kind):
-        raise RecordError(f"{where + ' is ' if where else 'found '}{content!r}, expected {describe_type(kind)}")
+        raise RecordError(
+            f"{where + ' is ' if where else 'found '}{show_value(content)}, expected {describe_type(kind)}"
+        )
     return found
 
 
@@ -146,7 +157,9 @@ def _union_from(kinds: Iterable[Any], content: Any, *, where: str, kind: Any) ->
                 return from_plain(one, content, where=where)
             except RecordError:
                 continue
-        raise RecordError(f"{where + ' is ' if where else 'found '}{content!r}, expected {describe_type(kind)}")
+        raise RecordError(
+            f"{where + ' is ' if where else 'found '}{show_value(content)}, expected {describe_type(kind)}"
+        )
     records = [one for one in kinds if is_record(one)]
     for one in records:
         needed = {f.name for f in dataclasses.fields(one) if f.default is f.default_factory is dataclasses.MISSING}

@@ -30,7 +30,7 @@ from reports.tables.published import elsewhere_tables, published_table
 from reports.tables.published_matching import compare_published
 from reports.tables.robustness import robustness_tables
 from reports.tables.rounds import rounds_table
-from reports.tables.scorings import scorings_tables, unrecorded
+from reports.tables.scorings import broken_records, scorings_tables, unrecorded
 from reports.tables.significance import compare_with_best
 from reports.tables.strata import strata_tables
 
@@ -113,6 +113,7 @@ def build_report(
         *(f"{e.row.title} on {e.dataset}, seed {e.row.seed}: {e.reason}" for e in entries if e.reason),
         *filter(None, [missing_counts(counted)]),
         *unrecorded(plain),
+        *broken_records(plain),
         *not_drawn,
         *not_compiled,
     ]

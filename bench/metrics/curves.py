@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import FloatArray, IntArray, LevelArray
+from bench.arrays import WHOLE, FloatArray, IntArray, LevelArray, checked_array
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components
 from bench.metrics.counting.labelled_map import check_levels
@@ -147,7 +147,7 @@ class CurveCounts:
 
     def __init__(self, scoring: Scoring, *, thresholds: int = LEVELS) -> None:
         if thresholds < 2 or LEVELS % thresholds:
-            raise RequestError(f"curves: {thresholds} thresholds, expected a power of two from 2 to {LEVELS}")
+            raise RequestError(f"{thresholds} thresholds, expected a power of two from 2 to {LEVELS}")
         self.scoring = scoring
         self.thresholds = thresholds
         self.target_levels: IntArray = np.zeros(LEVELS, dtype=np.int64)
@@ -222,19 +222,43 @@ class CurveCounts:
         """The accumulator that `to_arrays` took apart; `scoring` is the one it was counted under.
 
         Raises:
-            RequestError: when an array is missing.
+            RequestError: when an array is missing, or of another type or shape.
         """
-        parts = [f"{name}_{part}" for name in _HISTOGRAMS for part in ("used", "pixels")]
-        missing = [name for name in ("thresholds", *parts, "steps_used", "steps", *_TOTALS) if name not in arrays]
-        if missing:
-            raise RequestError(f"curves: no {', '.join(missing)}; score the run again")
-        curves = cls(scoring, thresholds=int(arrays["thresholds"]))
+        try:
+            return cls._from_checked(arrays, scoring)
+        except RequestError as error:
+            raise RequestError(f"curves: {error}; score the run again") from None
+
+    @classmethod
+    def _from_checked(cls, arrays: Mapping[str, NDArray[Any]], scoring: Scoring) -> CurveCounts:
+        def total(name: str) -> int:
+            return int(checked_array(arrays, name, WHOLE, ()))
+
+        def used(name: str) -> IntArray:
+            places = checked_array(arrays, name, WHOLE, (None,))
+            if places.size and places.max() >= LEVELS:
+                raise RequestError(f"{name} holds {places.max()}, expected levels below {LEVELS}")
+            return places
+
+        curves = cls(scoring, thresholds=total("thresholds"))
         for name in _HISTOGRAMS:
-            getattr(curves, name)[arrays[f"{name}_used"]] = arrays[f"{name}_pixels"]
-        curves.steps[:, arrays["steps_used"]] = arrays["steps"]
+            places = used(f"{name}_used")
+            getattr(curves, name)[places] = checked_array(arrays, f"{name}_pixels", WHOLE, places.shape)
+        places = used("steps_used")
+        curves.steps[:, places] = _checked_steps(arrays, len(places))
         for name in _TOTALS:
-            setattr(curves, name, int(arrays[name]))
+            setattr(curves, name, total(name))
         return curves
+
+
+def _checked_steps(arrays: Mapping[str, NDArray[Any]], count: int) -> IntArray:
+    """The changes at levels, which may be negative."""
+    if "steps" not in arrays:
+        raise RequestError("no steps")
+    steps = np.asarray(arrays["steps"])
+    if steps.shape != (3, count) or (steps.size and steps.dtype.kind not in WHOLE):
+        raise RequestError(f"steps are {steps.dtype} {steps.shape}, expected (3, {count}) whole numbers")
+    return steps
 
 
 def _rules(curves: CurveCounts) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from bench.errors import RequestError
+from bench.input_files import parse_json, read_utf8
 from bench.records import field_types, from_plain
 from bench.types import Score
 
@@ -249,10 +250,10 @@ def read_reference(path: Path) -> Reference:
         FileNotFoundError: when there is no such file.
         RequestError: when it is not a reference of a schema we know.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"reference {path}: no such file; make one with write_reference or check the path")
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(parse_json(read_utf8(path, "reference")))
     except ValueError as error:  # also what is not JSON, or not UTF-8
         raise RequestError(f"reference {path}: {error}") from error
 

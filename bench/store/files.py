@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, RecordError, StoreError
+from bench.input_files import parse_json, read_utf8, regular_file
 from bench.part_files import replacing
 from bench.records import from_plain, to_plain
 from bench.types import SCHEMA_VERSION, Mixed, Row, RunResult
@@ -55,10 +56,10 @@ def read_json(path: Path) -> Any:
         StoreError: when the file is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(read_utf8(path))
+    except FileNotFoundError as error:
+        raise StoreError(str(error)) from None
+    except RecordError as error:
         raise StoreError(f"{path}: not a JSON file ({error})") from None
 
 
@@ -82,13 +83,17 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def iterate_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """Name and array of an .npz file one after the other, holding one at a time."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            for name in stored.files:
-                yield name, stored[name]
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise StoreError(f"{path}: not a readable .npz file ({error})") from None
+        with zipfile.ZipFile(regular_file(path)) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                    if stream.read():  # to the end, where the checksum is compared
+                        raise ValueError(f"{member} is longer than its array")
+                yield member.removesuffix(".npy"), array
+    except FileNotFoundError as error:
+        raise StoreError(str(error)) from None
+    except Exception as error:  # zlib's, zipfile's, NumPy's and the parser's of a header: a damaged file brings any
+        raise StoreError(f"{path}: not a readable .npz file ({first_line(error)})") from None
 
 
 class ArrayWriter:
@@ -176,8 +181,9 @@ def read_manifest(root: Path, suite: str) -> Manifest:
     if not path.is_file():
         found = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         raise StoreError(f"{path}: no such file; run the suite with `dfinet-bench run {suite}` (found there: {found})")
+    content = read_json(path)
     try:
-        manifest: Manifest = from_plain(Manifest, read_json(path))
+        manifest: Manifest = from_plain(Manifest, content)
     except BenchError as error:
         raise StoreError(f"{path}: {error}") from None
     return manifest

@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bench.errors import StoreError
+from bench.arrays import TEXT, WHOLE, checked_array
+from bench.errors import RequestError, StoreError
 from bench.store.files import load_arrays
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset, file_stem, rules_words
 from reports.plots.examples import Picture, ProbabilityMap, picture_figure
@@ -51,16 +52,24 @@ def read_examples(entry: Entry) -> tuple[Picture, ...]:
         return ()
     try:
         return read_pictures(load_arrays(path))
-    except KeyError as error:
-        raise StoreError(f"{entry.row.key}/examples.npz: no array {error}; run the suite again") from None
+    except RequestError as error:
+        raise StoreError(f"{entry.row.key}/examples.npz: {error}; run the suite again") from None
 
 
 def read_pictures(arrays: Mapping[str, NDArray[Any]]) -> tuple[Picture, ...]:
-    """Make pictures of the arrays of an examples.npz: the maps of early rounds, and of the last, which tables score."""
+    """Make pictures of the arrays of an examples.npz: the maps of early rounds, and of the last, which tables score.
+
+    Raises:
+        RequestError: when an array is missing, or of another type or shape than the others.
+    """
     pictures = []
-    for k, name in enumerate(arrays["names"]):
-        q = arrays[f"rounds_{k}"]
+    for k, name in enumerate(checked_array(arrays, "names", TEXT, (None,))):
+        q = checked_array(arrays, f"rounds_{k}", WHOLE, (None, None, None))
+        image = checked_array(arrays, f"image_{k}", WHOLE, (None, None))
+        mask = checked_array(arrays, f"mask_{k}", WHOLE, image.shape)
+        if not image.size or not q.size:
+            raise RequestError(f"image or rounds of {name} are empty, expected pixels")
         shown = [*(r for r in EARLY if r < len(q)), len(q)]
         maps = tuple(ProbabilityMap(f"Round {r}" if len(q) > 1 else "Prediction", q[r - 1]) for r in shown)
-        pictures.append(Picture(str(name), arrays[f"image_{k}"], arrays[f"mask_{k}"], maps))
+        pictures.append(Picture(str(name), image, mask, maps))
     return tuple(pictures)

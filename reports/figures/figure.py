@@ -88,5 +88,7 @@ def read_stored(entry: Entry, name: str, make: Callable[[Arrays], Stored]) -> St
     try:
         return make(load_arrays(entry.folder / name))
     except ValueError as error:
-        reason = str(error).replace(str(entry.folder), entry.row.key)
+        named = f"{entry.row.key}/{name}"
+        reason = str(error).replace(str(entry.folder / name), named)
+        reason = reason if named in reason else f"{named}: {reason}"
         raise StoreError(f"{entry.row.label} on {entry.dataset}: {reason}") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.errors import StoreError
+from bench.input_files import parse_json
 from bench.types import Training
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset
 from reports.plots.curves import LossCurve, loss_figure
@@ -67,9 +67,9 @@ def read_loss(entry: Entry) -> LossCurve | None:
 
 def _record(path: Path, number: int, line: bytes) -> Mapping[str, float]:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
         return {name: float(record[name]) for name in ("epoch", "loss")}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise StoreError(
             f"{path.parent.name}/{path.name}, line {number}: expected an object with epoch and loss; train again"
         ) from None

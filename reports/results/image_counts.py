@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,18 @@ def _read_table(entry: Entry, metrics: Sequence[MetricInfo]) -> CountTable:
         table = CountTable.from_arrays(load_arrays(path))
         pair_images([table])
     except ValueError as error:
-        raise StoreError(str(error).replace(str(path), named)) from None
+        raise StoreError(_with_file(error, path, named)) from None
     for metric in metrics:
         registered = registered_metric(metric, entry.row.scoring)
         if registered is not None and registered.table == "counts":
             _check_score(entry, metric, registered, table.round(-1), named)
     return table
+
+
+def _with_file(error: Exception, path: Path, named: str) -> str:
+    """An error's message with the file that it is of, by the run's key."""
+    text = str(error).replace(str(path), named)
+    return text if named in text else f"{named}: {text}"
 
 
 def _check_score(entry: Entry, metric: MetricInfo, registered: Metric, table: Any, named: str) -> None:
@@ -213,7 +220,7 @@ def _read_others(line: CountedLine, metric: MetricInfo, registered: Metric) -> l
         try:
             table = OTHER_TABLES[registered.table].from_arrays(load_arrays(path))
         except ValueError as error:
-            raise StoreError(str(error).replace(str(path), named)) from None
+            raise StoreError(_with_file(error, path, named)) from None
         if table.names != line.names:
             raise StoreError(f"{named}: other images than those of the list, or in another order")
         _check_score(entry, metric, registered, table, named)

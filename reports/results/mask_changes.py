@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import StoreError
+from bench.arrays import WHOLE, checked_array
+from bench.errors import RequestError, StoreError
 from bench.store.files import load_arrays
 from reports.results.entries import Entry
 
@@ -63,9 +63,10 @@ def read_changes(entry: Entry) -> MaskChanges | None:
         return None
     try:
         arrays = load_arrays(path)
-        found = MaskChanges(**{f.name: _counts(arrays[f.name]) for f in fields(MaskChanges)})
-    except KeyError as error:
-        raise StoreError(f"{entry.row.key}/rounds.npz: no array {error}; run the suite again") from None
+        shapes = {f.name: (None,) * (2 if f.name == "changed" else 1) for f in fields(MaskChanges)}
+        found = MaskChanges(**{name: checked_array(arrays, name, WHOLE, shape) for name, shape in shapes.items()})
+    except RequestError as error:
+        raise StoreError(f"{entry.row.key}/rounds.npz: {error}; run the suite again") from None
     except StoreError as error:
         raise StoreError(str(error).replace(str(entry.folder), entry.row.key)) from None
     images, rounds = len(found.fixed), len(entry.scored.rounds) if entry.scored else 0
@@ -77,10 +78,6 @@ def read_changes(entry: Entry) -> MaskChanges | None:
                 f"of {images} images; run the suite again"
             )
     return found
-
-
-def _counts(array: NDArray[Any]) -> PixelCounts:
-    return np.asarray(array, dtype=np.int64)
 
 
 def pooled(seeds: Sequence[MaskChanges]) -> MaskChanges:

@@ -67,6 +67,16 @@ def unrecorded(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"not in the table of scorings: {names}{more}: {UNRECORDED}"
 
 
+def broken_records(entries: Sequence[Entry]) -> Iterator[str]:
+    """One sentence on each result whose record of its scorings cannot be read."""
+    for entry in entries:
+        if entry.scored and (entry.folder / SCORINGS_FILE).is_file():
+            try:
+                read_records(entry.folder)
+            except StoreError as error:
+                yield f"not in the table of scorings: {entry.row.label} on {entry.dataset}: {_reason(entry, error)}"
+
+
 def scorings_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Iterator[tuple[str, Table]]:
     """Per dataset of which any result has a record of its scorings, its name and table.
 
@@ -139,8 +149,12 @@ def _scored_group(group: Group) -> ScoredGroup:
             try:
                 found[entry.row.key] = {one.scoring.name: one for one in read_records(entry.folder)}
             except StoreError as error:
-                absent[entry.row.seed] = f"unreadable: {one_line(str(error).replace(str(entry.folder), entry.row.key))}"
+                absent[entry.row.seed] = _reason(entry, error)
     return ScoredGroup(group, found, absent)
+
+
+def _reason(entry: Entry, error: StoreError) -> str:
+    return f"unreadable: {one_line(str(error).replace(str(entry.folder), entry.row.key))}"
 
 
 def _whose(name: str, notes: Notes) -> tuple[str, ...]:
