@@ -26,6 +26,13 @@ def import_weights_(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the model, width=8 and the like; repeatable.")
     ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="Take the keys that begin with this, without it; default removes what all keys share.")
+    ] = "",
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", help="Leave out keys of this pattern, as aux.*; repeatable.")
+    ] = None,
+    container: Annotated[str, typer.Option(help="The key that the weights lie under, where FILE holds several.")] = "",
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,10 +40,16 @@ def import_weights_(
     from bench.api import info_lookup
     from bench.protocols.resolve import parse_overrides
     from bench.run.import_weights import default_out, import_weights
+    from bench.weights.unwrap import Unwrapping
 
     info_lookup(plugin)
     made = import_weights(
-        file, model, out=to or default_out(file), replace_old=force, settings=parse_overrides(set_ or [])
+        file,
+        model,
+        out=to or default_out(file),
+        replace_old=force,
+        settings=parse_overrides(set_ or []),
+        words=Unwrapping(container, prefix, tuple(ignore or ())),
     )
     if as_json:
         out.print_json(json.dumps(asdict(made), default=str))
@@ -63,6 +76,7 @@ def show_converted(made: Imported) -> None:
     lines = [
         f"{made.model}: {made.tensors} tensors taken from {made.source}, {made.parameters} parameters, "
         f"channels {made.channels}{settings}",
+        *made.steps,
         f"{made.out}: SHA-256 {made.sha256}",
         "read back: the same output as the source, bit for bit",
     ]

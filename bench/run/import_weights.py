@@ -13,8 +13,8 @@ from bench.errors import CheckpointError, RequestError
 from bench.models.network import Segmenter, find_models, parameter_count
 from bench.part_files import replacing
 from bench.types import Setting
-from bench.weights.load import COUNTER, MisfitError, load_model, save_weights, weights_digest
-from bench.weights.read_checkpoint import read_checkpoint
+from bench.weights.load import COUNTER, MisfitError, load_model, load_unwrapped, save_weights, weights_digest
+from bench.weights.unwrap import FOUND_BY_RULE, Unwrapping
 
 SUFFIX = ".safetensors"
 PUBLISHED = (".tar", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin", SUFFIX)
@@ -32,6 +32,7 @@ class Imported:
         tensors: how many were taken, which are all there are.
         parameters: numbers in the network's parameters.
         absent: counters of batches that the source lacks, as old files do; zero was written, which outputs ignore.
+        steps: sentences on the container, prefix and ignored keys by which the weights were found.
     """
 
     source: Path
@@ -44,6 +45,7 @@ class Imported:
     tensors: int
     parameters: int
     absent: int
+    steps: tuple[str, ...] = ()
 
 
 def default_out(source: Path) -> Path:
@@ -55,7 +57,13 @@ def default_out(source: Path) -> Path:
 
 
 def import_weights(
-    source: Path, name: str, *, out: Path, replace_old: bool = False, settings: Mapping[str, Setting] | None = None
+    source: Path,
+    name: str,
+    *,
+    out: Path,
+    replace_old: bool = False,
+    settings: Mapping[str, Setting] | None = None,
+    words: Unwrapping = FOUND_BY_RULE,
 ) -> Imported:
     """Write a published checkpoint of the model called `name` to `out` as safetensors, proved or not at all.
 
@@ -64,6 +72,7 @@ def import_weights(
     Args:
         replace_old: whether a file at `out` may be replaced.
         settings: the model's own, where they are not its published ones; `channels` are read off the source.
+        words: where in the source the weights are; found by rule without any.
 
     Raises:
         UnknownNameError: when no model has that name.
@@ -75,9 +84,8 @@ def import_weights(
     if not find_models().get(name).info.recipe:
         raise RequestError(f"model {name}: learns nothing, so there are no weights to import; take a network")
     _refuse_to_overwrite(out, source, replace_old=replace_old)
-    taken = read_checkpoint(source)
     try:
-        network = load_model(name, source, **(settings or {}))
+        network, taken = load_unwrapped(name, source, settings=settings or {}, words=words)
     except MisfitError as error:
         raise CheckpointError(error.in_full()) from error
     except TypeError as error:
@@ -96,9 +104,10 @@ def import_weights(
         model=name,
         channels=network.built.channels,
         settings=dict(network.built.settings),
-        tensors=len(taken),
+        tensors=len(taken.state),
         parameters=parameter_count(network),
-        absent=counters - sum(key.endswith(COUNTER) for key in taken),
+        absent=counters - sum(key.endswith(COUNTER) for key in taken.state),
+        steps=taken.steps,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from bench.weights.header import (
     settings_in,
 )
 from bench.weights.printable import printable
-from bench.weights.read_checkpoint import existing_file, read_checkpoint
+from bench.weights.read_checkpoint import existing_file, only_one, read_candidates
 from bench.weights.safetensors_file import write_tensors
+from bench.weights.unwrap import FOUND_BY_RULE, Unwrapped, Unwrapping, shared_prefixes, without_counters
 
-WRAPPED = "module."  # what torch's DataParallel puts before every key
+log = logging.getLogger(__name__)
+
 COUNTER = "num_batches_tracked"  # of a BatchNorm; without effect on outputs, and absent from old files
 SHOWN = 5  # keys an error names
 
@@ -44,22 +47,39 @@ def load_model(name: str, checkpoint: Path | str | None = None, **settings: Sett
         FileNotFoundError: when there is no such checkpoint.
         CheckpointError: when the checkpoint is broken, unsafe, or of another network.
     """
-    asked = settings.pop("channels", None)
+    if checkpoint is not None:
+        network, found = load_unwrapped(name, checkpoint, settings=settings)
+        for step in found.steps:
+            log.info("checkpoint %s: %s", checkpoint, step)
+        return network
+    channels = int(settings.pop("channels", None) or find_models().get(name).info.channels)
+    return build_model(name, channels=channels, settings=settings).eval()
+
+
+def load_unwrapped(
+    name: str, checkpoint: Path | str, *, settings: Mapping[str, Setting], words: Unwrapping = FOUND_BY_RULE
+) -> tuple[Segmenter, Unwrapped]:
+    """Build a network as `load_model` does, and return the weights by our keys with what was done to find them.
+
+    Raises:
+        UnknownNameError, FileNotFoundError, CheckpointError: as `load_model`.
+    """
+    own = {name: value for name, value in settings.items() if name != "channels"}
+    asked = settings.get("channels")
     channels = int(asked or find_models().get(name).info.channels)
-    if checkpoint is None:
-        return build_model(name, channels=channels, settings=settings).eval()
     path = Path(checkpoint)
-    state, metadata = read_checkpoint(path), read_metadata(path)
+    states, metadata = read_candidates(path, words), read_metadata(path)
     made = settings_in(metadata, path)
-    _refuse_contradictions(path, {"model": metadata.get("model", name), **made}, {"model": name, **settings})
+    _refuse_contradictions(path, {"model": metadata.get("model", name), **made}, {"model": name, **own})
     with torch.random.fork_rng(devices=[]):  # the first weights are overwritten, so they cost no random numbers
-        network = build_model(name, channels=channels, settings={**made, **settings})
-        found = channels_in(metadata, path) or _channels_of(state, network)
+        network = build_model(name, channels=channels, settings={**made, **own})
+        taken = _choose([_under_our_keys(one, network) for one in states], network, path)
+        found = channels_in(metadata, path) or _channels_of(taken.state, network)
         if found is not None and found != channels:
             _refuse_contradictions(path, {"channels": found}, {"channels": asked} if asked else {})
-            network = build_model(name, channels=found, settings={**made, **settings})
-    fill(network, state, source=f"checkpoint {path}")
-    return network.eval()
+            network = build_model(name, channels=found, settings={**made, **own})
+    _fill(network, taken.state, source=f"checkpoint {path}")
+    return network.eval(), taken
 
 
 def load_trained(path: Path | str) -> tuple[Segmenter, CheckpointHeader]:
@@ -88,10 +108,10 @@ def _refuse_contradictions(path: Path, made: Mapping[str, Setting], asked: Mappi
             raise CheckpointError(f"checkpoint {path}: made with {field} {made[field]!r}, asked for {value!r}")
 
 
-def _channels_of(state: Mapping[str, Tensor], network: Segmenter) -> int | None:
+def _channels_of(ours: Mapping[str, Tensor], network: Segmenter) -> int | None:
     """The input channels of the checkpoint's first convolution, or None where it has no such key."""
     first = next((key for key, tensor in network.state_dict().items() if tensor.ndim == 4), None)
-    kernel = under_our_keys(state, network).get(first or "")
+    kernel = ours.get(first or "")
     return kernel.shape[1] if kernel is not None and kernel.ndim == 4 else None
 
 
@@ -99,23 +119,41 @@ def fill(network: Segmenter, state: Mapping[str, Tensor], *, source: str) -> Non
     """Give the network the weights of `state`, under our keys or the published ones.
 
     Raises:
-        MisfitError: listing what is missing, left over, of another shape or not finite.
+        MisfitError: listing what is missing, left over, of another shape or type, or not finite.
     """
-    ours = under_our_keys(state, network)
+    _fill(network, _under_our_keys(Unwrapped(state), network).state, source=source)
+
+
+def _fill(network: Segmenter, ours: Mapping[str, Tensor], *, source: str) -> None:
     wanted = network.state_dict()
+    fitting = {key: tensor for key, tensor in ours.items() if key in wanted and tensor.shape == wanted[key].shape}
     complaints = {
         "missing": [key for key in wanted if key not in ours and not key.endswith(COUNTER)],
         "unexpected": [key for key in ours if key not in wanted],
         "of another shape": [
             f"{key} {tuple(tensor.shape)} for {tuple(wanted[key].shape)}"
             for key, tensor in ours.items()
-            if key in wanted and tensor.shape != wanted[key].shape
+            if key in wanted and key not in fitting
         ],
-        "not finite": [key for key, tensor in ours.items() if not tensor.isfinite().all()],
+        "of another type": [
+            f"{key} {_type_of(tensor)} for {_type_of(wanted[key])}"
+            for key, tensor in fitting.items()
+            if not _is_alike(tensor, wanted[key]) and not key.endswith(COUNTER)
+        ],
+        "not finite": [key for key, tensor in fitting.items() if not tensor.isfinite().all()],
     }
     if any(complaints.values()):
         raise MisfitError(f"{source}: does not fit {type(network).__name__}", complaints)
     network.load_state_dict(ours, strict=False)
+
+
+def _type_of(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _is_alike(one: Tensor, other: Tensor) -> bool:
+    """True if both are real, or both whole numbers or truth values."""
+    return (one.is_floating_point(), one.is_complex()) == (other.is_floating_point(), other.is_complex())
 
 
 class MisfitError(CheckpointError):
@@ -139,12 +177,33 @@ def _some(keys: Sequence[str]) -> str:
     return ", ".join([*keys[:SHOWN], *["…"] * (len(keys) > SHOWN)])
 
 
-def under_our_keys(state: Mapping[str, Tensor], network: Segmenter) -> dict[str, Tensor]:
-    """A checkpoint's weights as the network calls them: DataParallel's prefix and published ones replaced."""
-    is_wrapped = all(key.startswith(WRAPPED) for key in state)
-    if is_wrapped and not any(key.startswith(WRAPPED) for key in network.state_dict()):
-        state = {key.removeprefix(WRAPPED): tensor for key, tensor in state.items()}
-    return {our_key(key, network, taken=state): tensor for key, tensor in state.items()}
+def _choose(found: Sequence[Unwrapped], network: Segmenter, path: Path) -> Unwrapped:
+    """Of several state dicts the one that has the network's keys; where none has, the one that has most of them.
+
+    Raises:
+        CheckpointError: when several that differ have them all.
+    """
+    wanted = {key for key in network.state_dict() if not key.endswith(COUNTER)}
+    fitting = [one for one in found if {key for key in one.state if not key.endswith(COUNTER)} == wanted]
+    if fitting:
+        return only_one(fitting, path)
+    return max(found, key=lambda one: len(wanted & one.state.keys()))
+
+
+def _under_our_keys(found: Unwrapped, network: Segmenter) -> Unwrapped:
+    """A checkpoint's weights as the network calls them: published keys replaced, and prefixes that all keys share.
+
+    Of those prefixes the one is removed that leaves most keys of the network, the shortest of equals.
+    """
+    wanted = network.state_dict().keys()
+    bare = without_counters(found, wanted)
+    renamed = {}
+    for prefix in shared_prefixes(bare.state):
+        state = {key.removeprefix(prefix): tensor for key, tensor in bare.state.items()}
+        renamed[prefix] = {our_key(key, network, taken=state): tensor for key, tensor in state.items()}
+    best = max(renamed, key=lambda prefix: len(wanted & renamed[prefix].keys()))
+    steps = (*bare.steps, f"prefix {printable(best)} removed, which all keys share") if best else bare.steps
+    return Unwrapped(renamed[best], steps)
 
 
 def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str:

@@ -7,7 +7,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from bench.errors import CheckpointError
+from bench.input_files import regular_file
 from bench.store.files import first_line
 from bench.store.zip_check import check_zip
 from bench.weights.printable import printable
 from bench.weights.safetensors_file import is_safetensors, read_tensors
-
-CONTAINERS = ("state_dict", "net")  # where published files keep the weights beside an epoch or a loss
+from bench.weights.unwrap import FOUND_BY_RULE, TAKEN, Unwrapped, Unwrapping, candidates
 
 BROKEN = "not a whole file of weights; fetch it again"
 NOT_PYTORCH = (
@@ -37,41 +37,52 @@ SEARCHED = 2**26  # bytes of a file in which they are searched
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
-    """The weights in a file, by the file's own keys: safetensors, a bare state dict, or one in a known container.
+    """The weights in a file, by the file's own keys: safetensors, a bare state dict, or one in a container.
 
     Nothing in the file is run: a pickle that holds anything but tensors, plain types and NumPy's scalars is refused.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        CheckpointError: when the file is broken, holds code, or holds no weights.
+        CheckpointError: when the file is broken, holds code, or holds no weights or several.
+    """
+    return dict(only_one(read_candidates(path), path).state)
+
+
+def read_candidates(path: Path | str, words: Unwrapping = FOUND_BY_RULE) -> tuple[Unwrapped, ...]:
+    """Every state dict in a file, at least one, by the file's own keys.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `read_checkpoint`, but for several.
     """
     path = existing_file(path, "checkpoint")
     if is_safetensors(path):
-        return read_tensors(path)[0]
-    _refuse_what_is_not_pytorchs(path)
-    content = _read_pickle(path)
-    for container in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-    if not _is_state_dict(content):
-        what = ", ".join(map(printable, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise CheckpointError(
-            f"checkpoint {path}: holds {what[:200] or 'nothing'}, "
-            f"expected a state dict, alone or under {' or '.join(CONTAINERS)}"
-        )
-    return dict(content)
+        content: Any = read_tensors(path)[0]
+    else:
+        _refuse_what_is_not_pytorchs(path)
+        content = _read_pickle(path)
+    if found := tuple(candidates(content, words, where=f"checkpoint {path}")):
+        return found
+    what = ", ".join(map(printable, content)) if isinstance(content, Mapping) else type(content).__name__
+    under = f"under {words.container}" if words.container else "alone or under state_dict or net"
+    raise CheckpointError(f"checkpoint {path}: holds {what[:200] or 'nothing'}, expected a state dict, {under}")
 
 
-def _is_state_dict(content: Any) -> bool:
-    return (
-        isinstance(content, Mapping)
-        and bool(content)
-        and all(isinstance(key, str) for key in content)
-        and all(
-            isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-            for value in content.values()
-        )
-    )
+def only_one(found: Sequence[Unwrapped], path: Path | str) -> Unwrapped:
+    """The one state dict of a file; of several that are equal the first.
+
+    Raises:
+        CheckpointError: when there are several that differ.
+    """
+    first, *others = found
+    for other in others:
+        if not _is_same(first.state, other.state):
+            names = " and ".join(one.steps[0].removeprefix(TAKEN) for one in (first, other))
+            raise CheckpointError(f"checkpoint {path}: holds weights under {names}; choose one with --container NAME")
+    return first
+
+
+def _is_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[key]) for key, tensor in one.items())
 
 
 def existing_file(path: Path | str, what: str) -> Path:
@@ -80,12 +91,7 @@ def existing_file(path: Path | str, what: str) -> Path:
     Raises:
         FileNotFoundError: when there is none.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise FileNotFoundError(f"{what} {path}: a folder, expected a file")
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path}: no such file")
-    return path
+    return regular_file(path, what)
 
 
 def _refuse_what_is_not_pytorchs(path: Path) -> None:
@@ -111,9 +117,13 @@ def _refuse_what_is_not_pytorchs(path: Path) -> None:
 def _names_in_zip(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name.rpartition("/")[2] for name in archive.namelist()}
+            members = archive.infolist()
     except Exception as error:
         raise CheckpointError(f"checkpoint {path}: {BROKEN}") from error
+    names = {member.filename.rpartition("/")[2] for member in members}
+    if "data.pkl" in names and sum(member.file_size for member in members) > path.stat().st_size:
+        raise CheckpointError(f"checkpoint {path}: holds compressed or overlapping parts, as PyTorch never writes")
+    return names
 
 
 def _read_pickle(path: Path) -> Any:

@@ -1,0 +1,131 @@
+"""The weights inside what training scripts save: containers, shared prefixes and counters of thop, found by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import CheckpointError
+from bench.weights.printable import printable
+
+COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module that it has counted
+TAKEN = "weights taken from "  # before the name of a container, in a step
+DEEPEST = 2  # levels at which containers are searched
+MOST_BYTES = 2**28  # of a tensor that repeats its storage; every network here has less in all
+
+
+@dataclass(frozen=True)
+class Unwrapping:
+    """The user's own words on where the weights are.
+
+    Attributes:
+        container: the key that they lie under; empty to find it.
+        prefix: of the keys to take, which is removed; keys without it are left out. Empty to remove what all share.
+        ignore: patterns of keys that are left out, as `aux.*`.
+    """
+
+    container: str = ""
+    prefix: str = ""
+    ignore: tuple[str, ...] = ()
+
+
+FOUND_BY_RULE = Unwrapping()
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """Weights by their keys in the file, and sentences on what was done to find them."""
+
+    state: Mapping[str, Tensor]
+    steps: tuple[str, ...] = ()
+
+
+def candidates(content: Any, words: Unwrapping, *, where: str) -> Iterator[Unwrapped]:
+    """Every state dict in a checkpoint: the content itself, else those one level down, else those two levels down.
+
+    Raises:
+        CheckpointError: when nothing lies under the named container, or no key has the named prefix.
+    """
+    for name, found in _named_states(content, words):
+        steps = [f"{TAKEN}{printable(name)}"] if name else []
+        yield _chosen(found, words, steps, where=where)
+
+
+def _named_states(content: Any, words: Unwrapping) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+    level = [("", content)]
+    for _ in range(DEEPEST + 1):
+        found = [(name, one) for name, one in level if _is_state(one, words.ignore)]
+        if words.container:
+            found = [(name, one) for name, one in found if name == words.container]
+        if found:
+            yield from found
+            return
+        level = [
+            (f"{name}/{key}" if name else key, value)
+            for name, one in level
+            if isinstance(one, Mapping)
+            for key, value in one.items()
+            if isinstance(key, str) and isinstance(value, Mapping)
+        ]
+
+
+def _is_ignored(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _is_state(content: Any, ignore: Sequence[str]) -> bool:
+    """True if the content is a mapping of text to plain tensors, but for what is ignored."""
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        return False
+    kept = [value for key, value in content.items() if not _is_ignored(key, ignore)]
+    return bool(kept) and all(
+        isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu" for value in kept
+    )
+
+
+def _chosen(found: Mapping[str, Tensor], words: Unwrapping, steps: list[str], *, where: str) -> Unwrapped:
+    state = dict(found)
+    if words.ignore:
+        state = {key: tensor for key, tensor in state.items() if not _is_ignored(key, words.ignore)}
+        steps.append(f"{len(found) - len(state)} keys ignored as asked ({', '.join(words.ignore)})")
+    if words.prefix:
+        prefix = f"{words.prefix.rstrip('.')}."
+        kept = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+        if not kept:
+            keys = ", ".join(printable(key) for key in list(state)[:3])
+            raise CheckpointError(f"{where}: no key begins with {prefix!r}, expected one as in {keys}")
+        steps.append(f"prefix {prefix!r} removed from {len(kept)} keys, {len(state) - len(kept)} others left out")
+        state = kept
+    for key, tensor in state.items():
+        asked = tensor.numel() * tensor.element_size()
+        if asked > max(MOST_BYTES, tensor.untyped_storage().nbytes()):
+            raise CheckpointError(f"{where}: tensor {printable(key)} asks for {asked} bytes and holds fewer")
+    return Unwrapped(state, tuple(steps))
+
+
+def without_counters(found: Unwrapped, wanted: Collection[str]) -> Unwrapped:
+    """The weights without thop's counters, unless the network has keys of these names itself."""
+    kept = {
+        key: tensor for key, tensor in found.state.items() if key.rpartition(".")[2] not in COUNTERS or key in wanted
+    }
+    if len(kept) == len(found.state):
+        return found
+    counted = f"{len(found.state) - len(kept)} counters of thop ignored ({' and '.join(COUNTERS)})"
+    return Unwrapped(kept, (*found.steps, counted))
+
+
+def shared_prefixes(state: Mapping[str, Tensor]) -> Iterator[str]:
+    """The prefixes of whole words that all keys share, the empty one first: `""`, `module.`, `module._orig_mod.`."""
+    prefix = ""
+    yield prefix
+    while state:
+        word, dot, _ = next(iter(state))[len(prefix) :].partition(".")
+        prefix += word + dot
+        if not dot or not all(key.startswith(prefix) for key in state):
+            return
+        yield prefix
