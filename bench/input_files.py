@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RecordError
+from bench.errors import DataError, RecordError
 
 DEEPEST = 64  # levels of nesting; our own files have fewer than ten
 NESTED = f"nested deeper than {DEEPEST} levels"
@@ -24,11 +24,12 @@ KINDS = (
 )
 
 
-def regular_file(path: Path | str, what: str = "") -> Path:
+def regular_file(path: Path | str, what: str = "", *, expected: str = "") -> Path:
     """The path, if it leads to a regular file: reading a pipe or a device may never end.
 
     Args:
         what: the role of the file, for the error's message.
+        expected: the content it should have, such as `an image`, likewise.
 
     Raises:
         FileNotFoundError: when there is no file, or one of another kind.
@@ -38,13 +39,30 @@ def regular_file(path: Path | str, what: str = "") -> Path:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{named}: no such file") from None
+        raise FileNotFoundError(f"{named}: no such file{expected and f', expected {expected}'}") from None
     except ValueError as error:  # a NUL in the name
         raise FileNotFoundError(f"{named!r}: no name of a file ({error})") from None
     if not stat.S_ISREG(mode):
-        found = next((kind for is_kind, kind in KINDS if is_kind(mode)), "no regular file")
-        raise FileNotFoundError(f"{named}: {found}, expected a file")
+        raise FileNotFoundError(f"{named}: {_kind_of(mode)}, expected {expected or 'a file'}")
     return path
+
+
+def refuse_endless(path: Path, *, expected: str) -> None:
+    """Raise DataError if the path leads to a pipe, a socket or a device; whatever else is wrong, reading it tells.
+
+    Args:
+        expected: the content it should have, such as `an image`, for the message.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path}: {_kind_of(mode)}, expected {expected}")
+
+
+def _kind_of(mode: int) -> str:
+    return next((kind for is_kind, kind in KINDS if is_kind(mode)), "no regular file")
 
 
 def read_utf8(path: Path | str, what: str = "") -> str:
@@ -93,6 +111,15 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise RecordError(str(error)) from None
     _check_content(content)
     return content
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of ASCII digits writes; None for anything else, such as `²`, `٣`, `+1` or 20 digits.
+
+    >>> whole_number("12"), whole_number("²"), whole_number("")
+    (12, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _check_content(content: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from bench.errors import RequestError, UnknownNameError
+from bench.input_files import regular_file
 
 T = TypeVar("T")
 
@@ -90,8 +91,7 @@ def load_plugin(path: Path) -> None:
         FileNotFoundError: when there is no such file.
         RequestError: when it is no Python file, or fails.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"plugin {path}: no such file")
+    regular_file(path, "plugin")
     name = f"bench_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return
@@ -102,7 +102,7 @@ def load_plugin(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that calls sys.exit ends itself, not the command
         del sys.modules[name]
         said = (str(error) or "no reason given").splitlines()[0]
         raise RequestError(f"plugin {path}: {type(error).__name__}: {said}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,6 +38,19 @@ BUSY = 0.1
 
 UNSTEADY = 1.5
 """Ratio of the 95th percentile of measured times to their median, above which they are doubtful."""
+
+
+def check_numbers(section: str, **ranges: tuple[float | None, bool, str]) -> None:
+    """Raise RequestError unless every number is in its range.
+
+    Args:
+        section: of the record, for the message.
+        ranges: by the field's name its value, whether it is in range, and the range in words. NaN and infinity are in
+            none.
+    """
+    for name, (value, is_in_range, expected) in ranges.items():
+        if not is_in_range or (value is not None and not math.isfinite(value)):
+            raise RequestError(f"{section}: {name} is {value}, expected {expected}")
 
 
 def identity(record: Any) -> Any:
@@ -94,8 +108,11 @@ class Input:
             raise RequestError(f"input: decoder 'opencv-bgr' gives 3 channels, not channels={self.channels}")
         if self.channels not in (1, 3):
             raise RequestError(f"input: channels is {self.channels}, expected 1 or 3")
-        if not self.std > 0:
-            raise RequestError(f"input: std is {self.std}, expected a positive number of grey levels")
+        check_numbers(
+            "input",
+            std=(self.std, self.std > 0, "a positive number of grey levels"),
+            mean=(self.mean, 0 <= self.mean <= 255, "a grey level from 0 to 255"),
+        )
         if self.multiple < 1 or (self.size is not None and min(self.size) < 1):
             raise RequestError(f"input: size {self.size} and multiple {self.multiple} must be positive")
         if self.padding == "further" and self.size is not None:
@@ -152,8 +169,19 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1:
             raise RequestError(f"recipe: epochs={self.epochs} and batch={self.batch} must be at least 1")
-        if not self.lr > 0:
-            raise RequestError(f"recipe: lr is {self.lr}, expected a positive number")
+        check_numbers(
+            "recipe",
+            lr=(self.lr, self.lr > 0, "a positive number"),
+            weight_decay=(self.weight_decay, self.weight_decay >= 0, "0 or a positive number"),
+            momentum=(self.momentum, 0 <= self.momentum < 1, "a number in [0, 1)"),
+            gamma=(self.gamma, 0 < self.gamma <= 1, "a number above 0 and at most 1"),
+            patience=(self.patience, self.patience >= 0, "0 epochs or more"),
+            power=(self.power, self.power > 0, "a positive number"),
+            lr_end=(self.lr_end, self.lr_end >= 0, "0 or a positive number"),
+            positive_crop=(self.positive_crop, 0 <= self.positive_crop <= 1, "a share from 0 to 1"),
+        )
+        if any(epoch < 1 for epoch in self.milestones):
+            raise RequestError(f"recipe: milestones are {self.milestones}, expected epochs from 1 on")
         if (self.schedule == "multistep") != bool(self.milestones):
             raise RequestError(f"recipe: schedule {self.schedule!r} does not go with milestones {self.milestones}")
         if self.stepped == "iteration" and self.schedule not in ("poly", "cosine"):
@@ -164,8 +192,6 @@ class Recipe:
             raise RequestError(f"recipe: momentum is of optimiser 'sgd', not of {self.optimiser!r}")
         if self.patch is not None and self.patch < 16:
             raise RequestError(f"recipe: patch is {self.patch} pixels, expected at least 16")
-        if not 0 <= self.positive_crop <= 1:
-            raise RequestError(f"recipe: positive_crop is {self.positive_crop}, expected a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -238,10 +264,11 @@ class Scoring:
             raise RequestError(
                 f"scoring: mask_resize {self.mask_resize!r} is of binary ground truth at resolution 'network'"
             )
-        if not 0 <= self.threshold < 1:
-            raise RequestError(f"scoring: threshold is {self.threshold}, expected a probability in [0, 1)")
-        if not self.distance > 0:
-            raise RequestError(f"scoring: distance is {self.distance}, expected a positive number of pixels")
+        check_numbers(
+            "scoring",
+            threshold=(self.threshold, 0 <= self.threshold < 1, "a probability in [0, 1)"),
+            distance=(self.distance, self.distance > 0, "a positive number of pixels"),
+        )
 
 
 @dataclass(frozen=True)

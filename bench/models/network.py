@@ -237,6 +237,8 @@ def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | N
         network = entry.build(channels=channels, **merged)
     except TypeError as error:
         raise SettingError(f"model {name}: {error}") from error
+    except SystemExit as error:
+        raise SettingError(f"model {name}: its builder called sys.exit({error.code!r})") from None
     network.built = Built(name, channels, freeze_config(merged))
     return network
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.data.catalogue.cards import Card
-from bench.errors import RuleError
+from bench.errors import RecordError, RuleError
+from bench.input_files import parse_toml
 from bench.protocols.recipes import RECIPES, fit_to_native
-from bench.records import describe_type, field_types, fits
+from bench.records import describe_type, field_types, fits, show_value
 from bench.registry import unknown
 from bench.types import Input, ModelInfo, Protocol, Recipe, Scoring, Selection
 
@@ -79,8 +79,8 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
         if not equals or not name:
             raise RuleError(f"--set {word!r}: expected NAME=VALUE, as in recipe.epochs=40")
         try:
-            parsed[name.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            parsed[name.strip()] = parse_toml(f"value = {text}")["value"]
+        except RecordError:
             parsed[name.strip()] = text.strip()
     return parsed
 
@@ -132,5 +132,5 @@ def fitted(value: Any, kind: Any, *, path: str) -> Any:
     if not fits(found, kind) and found == "none":
         found = None
     if not fits(found, kind):
-        raise RuleError(f"{path} is {value!r}, expected {describe_type(kind)}")
+        raise RuleError(f"{path} is {show_value(value)}, expected {describe_type(kind)}")
     return found

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.errors import PluginError
 from bench.lock import free_lock, waiting_lock
 from bench.run.executor import executor
 from bench.run.experiment import LOCK_FILE, failed_result, run_job
@@ -70,7 +71,8 @@ def _run_one(job: Job, session: Session) -> RunResult:
     except STOPS as stop:
         stop.add_note(f"({job.row.title} on {job.row.test_set}); the same command goes on")
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as raised:
+        error = raised if isinstance(raised, Exception) else PluginError(f"the model called sys.exit({raised.code!r})")
         log.error("%s on %s failed: %s", job.row.title, job.row.test_set, error)
         result = failed_result(job, session, error)
         write_text(folder / ERROR_LOG, traceback.format_exc())

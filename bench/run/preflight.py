@@ -10,11 +10,11 @@ from pathlib import Path
 from bench.data.batches.augment import AUGMENTATIONS
 from bench.data.images.corruptions import parse_corruption
 from bench.data.images.start_masks import STARTS
-from bench.errors import RequestError, StoreError
+from bench.errors import BenchError, RequestError, StoreError
 from bench.models.losses import get_loss
 from bench.models.network import build_model, find_models
 from bench.run.workspace import Session, Workspace
-from bench.store.files import read_result
+from bench.store.files import first_line, read_result
 from bench.suites.expand import Job
 from bench.suites.leak_check import PixelComparison, learnt_from, refuse
 from bench.types import Config, Decoder, ImageList, Method, RunResult, Training, Weights
@@ -61,6 +61,14 @@ def _try_settings(job: Job) -> None:
             build_model(weights.model, channels=channels, settings=dict(weights.config))
     except TypeError as error:
         raise RequestError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
+    except BenchError:
+        raise
+    except Exception as error:  # whatever a builder or torch says of a width of -1
+        settings = ", ".join(f"{name} = {value}" for name, value in weights.config)
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise RequestError(
+            f"{job.row.label}: model {weights.model} cannot be built with {settings} ({reason})"
+        ) from None
 
 
 def read_images(jobs: Sequence[Job], session: Session) -> None:

@@ -20,6 +20,7 @@ from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.data.images.decode import DEEP_MODES, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
+from bench.input_files import refuse_endless
 from bench.metrics.counting.levels import LEVELS, quantise
 
 ValueKind = Literal["8-bit", "16-bit", "float", "zero-one", "levels"]
@@ -79,6 +80,7 @@ def read_map(path: Path) -> Map:
     if suffix in PICTURES:
         return _picture(path)
     try:
+        refuse_endless(path, expected="a map")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected a map") from None

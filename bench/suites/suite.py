@@ -28,16 +28,17 @@ splits = { synthetic = "bench" }
 
 from __future__ import annotations
 
+import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from bench.data.images.corruptions import ALL, corruption_names
-from bench.errors import SuiteError, UnknownNameError
-from bench.records import fits
+from bench.errors import RecordError, SuiteError, UnknownNameError
+from bench.input_files import parse_toml, read_utf8, whole_number
+from bench.records import fits, show_value
 from bench.registry import unknown
 from bench.types import Mixed, Setting
 from bench.weights.catalogue import PublishedWeights, weights_catalogue
@@ -139,10 +140,10 @@ def load_suite(name_or_path: str) -> Suite:
             raise SuiteError(unknown("suite", name_or_path, suite_names()))
         path = SUITE_FOLDER / f"{name_or_path}.toml"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SuiteError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        content = parse_toml(read_utf8(path))
+    except FileNotFoundError as error:
+        raise SuiteError(f"{path}: not a readable TOML file (a folder)" if path.is_dir() else str(error)) from None
+    except (RecordError, OSError) as error:
         raise SuiteError(f"{path}: not a readable TOML file ({error})") from None
     try:
         return _suite_from(content, path=path)
@@ -195,7 +196,7 @@ def _row_from(row: Any, *, folder: Path) -> SuiteRow:
         raise SuiteError(f"weights {weights!r} are of {published.model}, not of model {model!r}")
     return SuiteRow(
         model=model,
-        label=_typed(row, "label", str, default=model),
+        label=_label(row, model),
         settings=read_settings(row),
         overrides=_typed(row, "set", dict, default={}),
         weights=folder / weights if weights and published is None else None,
@@ -204,6 +205,15 @@ def _row_from(row: Any, *, folder: Path) -> SuiteRow:
         datasets=_items(row, "datasets", str) if "datasets" in row else (),
         splits=_splits(row),
     )
+
+
+def _label(row: Mapping[str, Any], model: str) -> str:
+    label: str = _typed(row, "label", str, default=model)
+    if not label.strip():
+        raise SuiteError(
+            f"'label' of model {model!r} is {label!r}, expected some text; leave it out for the model's name"
+        )
+    return label
 
 
 def _splits(content: Mapping[str, Any]) -> dict[str, str]:
@@ -224,8 +234,8 @@ def _mixed(content: Mapping[str, Any]) -> Mixed:
 def read_settings(row: Mapping[str, Any]) -> dict[str, Setting]:
     settings: dict[str, Setting] = _typed(row, "settings", dict, default={})
     for name, value in settings.items():
-        if not isinstance(value, bool | int | float | str):
-            raise SuiteError(f"settings.{name} is {value!r}, expected a number, text or true/false")
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+            raise SuiteError(f"settings.{name} is {show_value(value)}, expected a number, text or true/false")
     return settings
 
 
@@ -257,7 +267,7 @@ def _typed(content: Mapping[str, Any], name: str, kind: type, default: Any = Non
     if value is None:
         raise SuiteError(f"{name!r} is missing")
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise SuiteError(f"{name!r} is {value!r}, expected {kind.__name__}")
+        raise SuiteError(f"{name!r} is {show_value(value)}, expected {kind.__name__}")
     return value
 
 
@@ -318,9 +328,9 @@ def parse_limit(text: str) -> Limit:
     found: dict[str, int] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = word.partition("=")
-        if name not in ("train", "test") or not number.isdigit() or int(number) < 1:
+        if name not in ("train", "test") or not (count := whole_number(number)):
             raise SuiteError(f"--limit {text!r}: expected train=N,test=N with N at least 1")
-        found[name] = int(number)
+        found[name] = count
     if found.get("train", 2) < 2:
         raise SuiteError("--limit: train must be at least 2, one image to learn from and one to hold out")
     return Limit(**found)

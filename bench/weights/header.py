@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.errors import CheckpointError, RequestError, RuleError
+from bench.errors import CheckpointError, RecordError, RequestError, RuleError
+from bench.input_files import parse_json, whole_number
 from bench.protocols.resolve import fields_of, fitted
 from bench.records import to_plain
 from bench.types import Input, Setting
@@ -92,8 +93,8 @@ def channels_in(metadata: Mapping[str, str], path: Path) -> int | None:
         CheckpointError: when they are not a whole number.
     """
     found = metadata.get("channels")
-    if found is None or (found.isdecimal() and len(found) < 6):
-        return None if found is None else int(found)
+    if found is None or (number := whole_number(found)) is not None:
+        return None if found is None else number
     raise CheckpointError(_broken(path, "channels", "no whole number"))
 
 
@@ -109,8 +110,8 @@ def _input_in(metadata: Mapping[str, str], path: Path) -> Input:
 
 def _object_in(metadata: Mapping[str, str], name: str, path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(metadata.get(name, "{}"))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(metadata.get(name, "{}"))
+    except RecordError as error:
         raise CheckpointError(_broken(path, name, printable(error))) from error
     if not isinstance(found, dict):
         raise CheckpointError(_broken(path, name, "no JSON object"))

@@ -16,6 +16,7 @@ from bench.weights.printable import printable
 COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module that it has counted
 TAKEN = "weights taken from "  # before the name of a container, in a step
 DEEPEST = 2  # levels at which containers are searched
+MOST_AXES = 8  # of a tensor; a convolution over volumes has five
 MOST_BYTES = 2**28  # of a tensor that repeats its storage; every network here has less in all
 
 
@@ -102,6 +103,10 @@ def _chosen(found: Mapping[str, Tensor], words: Unwrapping, steps: list[str], *,
         steps.append(f"prefix {prefix!r} removed from {len(kept)} keys, {len(state) - len(kept)} others left out")
         state = kept
     for key, tensor in state.items():
+        if tensor.ndim > MOST_AXES:
+            raise CheckpointError(
+                f"{where}: tensor {printable(key)} has {tensor.ndim} axes, expected at most {MOST_AXES}"
+            )
         asked = tensor.numel() * tensor.element_size()
         if asked > max(MOST_BYTES, tensor.untyped_storage().nbytes()):
             raise CheckpointError(f"{where}: tensor {printable(key)} asks for {asked} bytes and holds fewer")

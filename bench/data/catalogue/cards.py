@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from bench.errors import DataError, UnknownNameError
+from bench.input_files import parse_toml, read_utf8
 from bench.records import field_types, from_plain
 from bench.registry import unknown
 
@@ -238,7 +238,7 @@ def read_card(folder: Path) -> Card:
     path = folder / CARD_FILE
     absent: list[str] = []
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parse_toml(read_utf8(path))
         absent = [name for name in REQUIRED if name not in raw]
         repairs = [from_plain(Repair, item) for item in raw.pop("repairs", [])]
         splits = raw.pop("splits")
@@ -261,11 +261,11 @@ def read_card(folder: Path) -> Card:
             split_sources=MappingProxyType(sources),
             digests=MappingProxyType(read_digests(folder / DIGEST_FILE)),
         )
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file, expected the dataset's card") from None
+    except FileNotFoundError as error:
+        raise DataError(f"{error}, expected the dataset's card") from None
     except DataError:
         raise
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         why = "" if absent and "required positional" in str(error) else f" ({error})"
         lacking = f", it lacks {', '.join(absent)}" if absent else ""
         raise DataError(f"{path}: not a dataset card{why}{lacking}; {restoring(path)}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.data.catalogue.cards import Card, datasets_root, load_card, own_root, restoring
 from bench.data.catalogue.file_names import composed
 from bench.errors import DataError, RequestError, UnknownNameError
+from bench.input_files import regular_file
 from bench.registry import unknown
 from bench.types import ImageList
 
@@ -76,7 +77,9 @@ def read_list(path: Path) -> tuple[str, ...]:
         DataError: when the file is missing or not text, or a name occurs twice or is a path.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular_file(path, expected="a list of image names").read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise DataError(str(error)) from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}, expected a list of image names") from None
     except UnicodeDecodeError:

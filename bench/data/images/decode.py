@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.data.catalogue.file_names import SUFFIXES, composed, named_files
 from bench.errors import DataError
+from bench.input_files import refuse_endless, regular_file
 
 Pixels = NDArray[np.uint8]
 
@@ -66,7 +67,7 @@ def same_name(path: Path, other: Path) -> str:
 def file_format(path: Path) -> str:
     """Format of a file by its first bytes, as Pillow names it; empty if it is none of `FORMATS`."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(regular_file(path), formats=FORMATS) as image:
             return image.format or ""
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
@@ -144,6 +145,7 @@ def open_image(path: Path, *, deeper: tuple[str, ...] = ()) -> Image.Image:
         DataError: when the file is missing, empty, cut short, not an image, animated, too large, or of another mode.
     """
     try:
+        refuse_endless(path, expected="an image")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected an image") from None

@@ -22,6 +22,7 @@ from bench.arrays import FloatArray
 from bench.data.catalogue.cards import Card
 from bench.data.images.decode import Pixels, pixel_digest
 from bench.errors import DataError
+from bench.input_files import whole_number
 
 SIDE = 128
 SEED = 20260
@@ -107,7 +108,7 @@ def named_scene(name: str) -> Scene:
         DataError: when the name has another form.
     """
     prefix, _, number = name.partition("-")
-    if prefix != "scene" or len(number) != 4 or not number.isdecimal():
+    if prefix != "scene" or len(number) != 4 or whole_number(number) is None:
         raise DataError(f"synthetic: no image is called {name!r}, expected scene-0001 and the like")
     return make_scene(int(number))
 
