@@ -52,7 +52,10 @@ def import_weights_(
         words=Unwrapping(container, prefix, tuple(ignore or ())),
     )
     if as_json:
-        out.print_json(json.dumps(asdict(made), default=str))
+        record = asdict(made)
+        if not made.steps:
+            del record["steps"]
+        out.print_json(json.dumps(record, default=str))
         return
     show_converted(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -203,7 +204,7 @@ def _under_our_keys(found: Unwrapped, network: Segmenter) -> Unwrapped:
         renamed[prefix] = {our_key(key, network, taken=state): tensor for key, tensor in state.items()}
     best = max(renamed, key=lambda prefix: len(wanted & renamed[prefix].keys()))
     steps = (*bare.steps, f"prefix {printable(best)} removed, which all keys share") if best else bare.steps
-    return Unwrapped(renamed[best], steps)
+    return replace(bare, state=renamed[best], steps=steps)
 
 
 def our_key(key: str, network: Segmenter, *, taken: Mapping[str, Tensor]) -> str:

@@ -20,7 +20,7 @@ from bench.store.files import first_line
 from bench.store.zip_check import check_zip
 from bench.weights.printable import printable
 from bench.weights.safetensors_file import is_safetensors, read_tensors
-from bench.weights.unwrap import FOUND_BY_RULE, TAKEN, Unwrapped, Unwrapping, candidates
+from bench.weights.unwrap import FOUND_BY_RULE, Unwrapped, Unwrapping, candidates
 
 BROKEN = "not a whole file of weights; fetch it again"
 NOT_PYTORCH = (
@@ -76,7 +76,7 @@ def only_one(found: Sequence[Unwrapped], path: Path | str) -> Unwrapped:
     first, *others = found
     for other in others:
         if not _is_same(first.state, other.state):
-            names = " and ".join(one.steps[0].removeprefix(TAKEN) for one in (first, other))
+            names = " and ".join(printable(one.container) or "its top" for one in (first, other))
             raise CheckpointError(f"checkpoint {path}: holds weights under {names}; choose one with --container NAME")
     return first
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,7 +14,7 @@ from bench.errors import CheckpointError
 from bench.weights.printable import printable
 
 COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module that it has counted
-TAKEN = "weights taken from "  # before the name of a container, in a step
+USUAL = ("state_dict", "net")  # where published files keep the weights, which goes without saying
 DEEPEST = 2  # levels at which containers are searched
 MOST_AXES = 8  # of a tensor; a convolution over volumes has five
 MOST_BYTES = 2**28  # of a tensor that repeats its storage; every network here has less in all
@@ -40,10 +40,11 @@ FOUND_BY_RULE = Unwrapping()
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """Weights by their keys in the file, and sentences on what was done to find them."""
+    """Weights by their keys in the file, sentences on what was done to find them, and the key they lay under."""
 
     state: Mapping[str, Tensor]
     steps: tuple[str, ...] = ()
+    container: str = ""
 
 
 def candidates(content: Any, words: Unwrapping, *, where: str) -> Iterator[Unwrapped]:
@@ -53,8 +54,9 @@ def candidates(content: Any, words: Unwrapping, *, where: str) -> Iterator[Unwra
         CheckpointError: when nothing lies under the named container, or no key has the named prefix.
     """
     for name, found in _named_states(content, words):
-        steps = [f"{TAKEN}{printable(name)}"] if name else []
-        yield _chosen(found, words, steps, where=where)
+        is_usual = name in USUAL and not words.container
+        steps = [] if is_usual or not name else [f"weights taken from {printable(name)}"]
+        yield replace(_chosen(found, words, steps, where=where), container=name)
 
 
 def _named_states(content: Any, words: Unwrapping) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
@@ -121,7 +123,7 @@ def without_counters(found: Unwrapped, wanted: Collection[str]) -> Unwrapped:
     if len(kept) == len(found.state):
         return found
     counted = f"{len(found.state) - len(kept)} counters of thop ignored ({' and '.join(COUNTERS)})"
-    return Unwrapped(kept, (*found.steps, counted))
+    return replace(found, state=kept, steps=(*found.steps, counted))
 
 
 def shared_prefixes(state: Mapping[str, Tensor]) -> Iterator[str]:
