@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from bench.characters import refuse_steering, show_steering
 from bench.errors import RequestError, UnknownNameError
 from bench.input_files import regular_file
 
@@ -29,8 +30,9 @@ class Registry(Generic[T]):
         """Register `entry` under `name`.
 
         Raises:
-            RequestError: when the name is taken.
+            RequestError: when the name is taken, or holds a character that is not printed.
         """
+        refuse_steering(name, f"the name of a {self.kind}")
         if name in self._entries:
             raise RequestError(f"two {self.kind}s are called {name!r}; rename one")
         self._entries[name] = entry
@@ -104,6 +106,6 @@ def load_plugin(path: Path) -> None:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a plugin that calls sys.exit ends itself, not the command
         del sys.modules[name]
-        said = (str(error) or "no reason given").splitlines()[0]
+        said = show_steering((str(error) or "no reason given").splitlines()[0])
         raise RequestError(f"plugin {path}: {type(error).__name__}: {said}") from error
     _PLUGINS[name] = path.resolve()

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.characters import refuse_steering
 from bench.errors import RequestError
 
 Better = Literal["higher", "lower"]
@@ -441,6 +442,9 @@ class Reported:
     note: str = ""
     weights: str = ""
 
+    def __post_init__(self) -> None:
+        refuse_steering(vars(self), "published number")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -457,6 +461,9 @@ class Choice:
     head: str
     default: Setting
     words: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_steering(vars(self), "design choice")
 
     def describe(self, value: Setting) -> str:
         """The text that a table prints for a value.
@@ -496,6 +503,9 @@ class ModelInfo:
     config: Config = ()
     choices: tuple[Choice, ...] = ()
     reported: tuple[Reported, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_steering(vars(self), "model")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from reports.render.html import EmbeddedFigure, page
 from reports.render.latex import table_to_latex
 from reports.render.latex_document import FigureFile, compile_document, document, missing_programs, program_for
 from reports.render.latex_escape import escape
-from reports.results.entries import Entry, plain_entries, read_suite, to_frame
+from reports.results.entries import Entry, plain_entries, read_suite, results_csv
 from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Table
 from reports.tables.ablation import ablation_tables
@@ -98,7 +98,7 @@ def build_report(
         *_published_tables(plain),
     ]
     figures, not_drawn = _draw(entries, plain, mixed=mixed, is_limited=manifest.limited)
-    paths = [write_text(out / "results.csv", to_frame(entries).to_csv(index=False, lineterminator="\n"))]
+    paths = [write_text(out / "results.csv", results_csv(entries))]
     paths += [path for table in tables for path in write_table(table.table, out / table.stem)]
     files = [FigureFiles(figure, *_write_figure(figure, out)) for figure in figures]
     paths += [path for each in files for path in (each.pdf, each.png)]

@@ -29,6 +29,7 @@ from bench.audit.lists import DatasetCell, check_dataset, read_dataset
 from bench.audit.numbers import PrintedNumber, UnreadableError, read_number
 from bench.audit.records import ClaimedRow, PublishedTable
 from bench.audit.units import RawRow, with_units
+from bench.csv_cells import unguard_cell
 from bench.errors import TableFileError
 
 LARGEST = 16 * 2**20
@@ -131,7 +132,7 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                yield start, [cell.strip() for cell in cells]
+                yield start, [unguard_cell(cell.strip()) for cell in cells]
             start = reader.line_num + 1
     except csv.Error as error:
         raise TableFileError(f"{path}, line {start}: not CSV: {error}; export the table as CSV") from None

@@ -7,9 +7,11 @@ one; `legacy:…cumulative-rounds` takes all feedback rounds so far, where the o
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
 
+from bench.errors import RequestError
 from bench.types import Scoring
 
 LEGACY = "legacy:"
@@ -24,6 +26,30 @@ _APART = r"(?:-[\d.]+(?:e[+-]?\d+)?px)?(?:-\d+conn)?"
 
 NamedBy = Callable[[str, Scoring], str]
 """What an id becomes under a scoring, whose rules make another metric of it."""
+
+
+LONGEST_ID = 200
+"""Characters of an id at most: MLflow takes 250, of which the prefix of rounds and the rules of a scoring take some."""
+
+OWN_NAMES = ("cost", "round", "time", "train", "FLOPs", "FPS")
+"""First parts of names that MLflow shows beside the metrics."""
+
+_ID = re.compile(r"[/\w.:\- ]+")
+
+
+def check_id(name: str) -> None:
+    """Check that MLflow takes an id as a metric's name, so that one metric cannot cost a suite its mirror.
+
+    Raises:
+        RequestError: when it holds other characters than letters, digits, spaces and `_ - . : /`, is no relative
+            path in its plain form, is too long, or begins as names of other numbers do.
+    """
+    expected = "expected family/rule of letters, digits, spaces and _ - . : with at most"
+    is_path = posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
+    if not _ID.fullmatch(name) or not is_path or len(name) > LONGEST_ID:
+        raise RequestError(f"metric {name!r}: {expected} {LONGEST_ID} characters, which MLflow takes; rename it")
+    if name.partition("/")[0] in OWN_NAMES:
+        raise RequestError(f"metric {name!r}: {', '.join(OWN_NAMES)} name other numbers in MLflow; rename it")
 
 
 def as_it_is(name: str, scoring: Scoring) -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
+from bench.characters import refuse_steering
 from bench.errors import PluginError, RequestError, UnknownNameError
 from bench.metrics.counting.counts import Counts, CountTable
-from bench.metrics.ids import NamedBy, as_it_is, default_head, family_of, id_under, is_variant
+from bench.metrics.ids import NamedBy, as_it_is, check_id, default_head, family_of, id_under, is_variant
 from bench.metrics.statistic import Statistic, Value
 from bench.metrics.units import scale_of, unit_text
 from bench.registry import Registry, discover, unknown
@@ -62,6 +63,7 @@ class MetricInfo:
     is_exact: bool = False
 
     def __post_init__(self) -> None:
+        refuse_steering({"id": self.id, "head": self.head, "unit": self.unit}, "metric")
         for field, value, known in (("better", self.better, get_args(Better)), ("table", self.table, TABLES)):
             if value not in known:
                 raise RequestError(f"metric {self.id}: {field} is {value!r}, expected {' or '.join(known)}")
@@ -193,7 +195,7 @@ def metric(
     """Register a function of a table as a metric: `@metric("IoU/pooled", head="IoU", unit="fraction", …)`.
 
     Args:
-        name: the id, `family/rule`.
+        name: the id, `family/rule`, of letters, digits, spaces and `_ - . :`, which MLflow takes.
         unit: of the value: fraction, pixels, …
         better: which way is better.
         undefined: reason that stands where there is no value.
@@ -206,6 +208,9 @@ def metric(
         of_components: True where matching rule, distance and connectivity change the value, and with it the id.
         cumulative: True where it takes all feedback rounds so far.
         named_by: its id under a scoring, where `of_components` does not say it.
+
+    Raises:
+        RequestError: when the name is taken, or cannot be an id.
     """
 
     def register(compute: Computed) -> Computed:
@@ -225,6 +230,7 @@ def metric(
             cumulative=cumulative,
             named_by=named_by or (id_under if of_components else as_it_is),
         )
+        check_id(name)
         METRICS.add(name, entry)
         return compute
 

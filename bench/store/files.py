@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.characters import show_steering
 from bench.errors import BenchError, RecordError, StoreError
 from bench.input_files import parse_json, read_utf8, regular_file
 from bench.part_files import replacing
@@ -33,8 +34,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; its class if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message, its steering characters as code points; its class if it has none."""
+    return show_steering((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -35,8 +35,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from bench.characters import refuse_steering
 from bench.data.images.corruptions import ALL, corruption_names
-from bench.errors import RecordError, SuiteError, UnknownNameError
+from bench.errors import BenchError, RecordError, SuiteError, UnknownNameError
 from bench.input_files import parse_toml, read_utf8, whole_number
 from bench.records import fits, show_value
 from bench.registry import unknown
@@ -81,6 +82,9 @@ class SuiteRow:
     datasets: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        refuse_steering(vars(self), "row")
+
     @property
     def is_given(self) -> bool:
         """True if its weights are given, so that nothing is trained."""
@@ -113,6 +117,9 @@ class Suite:
     columns: tuple[str, ...] = ()
     mixed: Mixed = "refuse"
     splits: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse_steering(vars(self), "suite")
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def load_suite(name_or_path: str) -> Suite:
         raise SuiteError(f"{path}: not a readable TOML file ({error})") from None
     try:
         return _suite_from(content, path=path)
-    except SuiteError as error:
+    except BenchError as error:
         raise SuiteError(f"{path}: {error}") from None
 
 

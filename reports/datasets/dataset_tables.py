@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.csv_cells import to_csv
 from bench.data.quality.dataset_statistics import ALL, Description, Summary, image_lines, summarise, target_lines
 from bench.store.files import write_text
 from reports.columns import Column
@@ -137,9 +136,5 @@ def write_datasets(described: Sequence[Description], splits: Mapping[str, str], 
 
 
 def _csv(lines: Iterable[Mapping[str, object]]) -> str:
-    text, records = io.StringIO(), list(lines)
-    if records:
-        writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-    return text.getvalue()
+    records = list(lines)
+    return to_csv([list(records[0]), *(list(record.values()) for record in records)]) if records else ""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.csv_cells import to_csv
 from bench.data.catalogue.overlaps import ListName
 from bench.data.quality.leak_search import LeakReport, Sources, Twin
 from bench.store.files import write_text
@@ -28,7 +27,7 @@ def write_leaks(report: LeakReport, sources: Sources | None, out: Path) -> list[
     if report.near is None or report.pairs is None:
         return paths
     paths.append(write_text(out / f"{stem}-near.csv", _matrix(lists, report.near.tolist())))
-    paths.append(write_text(out / f"{stem}-pairs.csv", _table(_pair_lines(report))))
+    paths.append(write_text(out / f"{stem}-pairs.csv", to_csv(_pair_lines(report))))
     if report.pairs.twins and sources is not None:
         paths += _draw(report, sources, out / f"{stem}-pairs")
     return paths
@@ -78,10 +77,4 @@ def _pair_lines(report: LeakReport) -> Iterator[Sequence[object]]:
 def _matrix(lists: Sequence[ListName], counts: Sequence[Sequence[int]]) -> str:
     heads = [each.title for each in lists]
     lines = ([head, *(count if count >= 0 else "" for count in line)] for head, line in zip(heads, counts, strict=True))
-    return _table([["list", *heads], *lines])
-
-
-def _table(lines: Iterator[Sequence[object]] | Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+    return to_csv([["list", *heads], *lines])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 
+from bench.characters import show_steering
+from bench.csv_cells import to_csv
 from bench.metrics.units import unit_text
 from reports.columns import Column
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Table
@@ -20,9 +20,7 @@ def table_to_csv(table: Table) -> str:
     heads = [table.first_head]
     for column, more in zip(table.columns, extras, strict=True):
         heads += [_csv_head(column), *(f"{_csv_head(column)} {name}" for name in more)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*heads, "notes"])
+    lines = [[*heads, "notes"]]
     for line in table.lines:
         cells = [line.label]
         for cell, more, column in zip(line.cells, extras, table.columns, strict=True):
@@ -32,8 +30,8 @@ def table_to_csv(table: Table) -> str:
             number = cell.text if column.is_text else cell.text.replace("−", "-")
             cells += [number.strip(), *(values[name] for name in more)]
         marks = dict.fromkeys((*line.marks, *(mark for cell in line.cells for mark in cell.marks)))
-        writer.writerow([*cells, "; ".join(notes[mark] for mark in marks)])
-    return text.getvalue()
+        lines.append([*cells, "; ".join(notes[mark] for mark in marks)])
+    return to_csv(lines)
 
 
 def _csv_extras(table: Table, index: int) -> tuple[str, ...]:
@@ -70,7 +68,7 @@ def table_to_markdown(table: Table) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape everything in a text that Markdown or HTML would read as markup."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    safe = show_steering(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", safe)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.csv_cells import guard_cell
 from bench.errors import StoreError
 from bench.protocols.scorings import describe_scoring
 from bench.store.files import Manifest, read_manifest, read_result
@@ -266,6 +267,15 @@ def to_frame(entries: tuple[Entry, ...]) -> pd.DataFrame:
 
     place = choose_cost(entries)
     return pd.DataFrame([_line(entry, place) for entry in entries])
+
+
+def results_csv(entries: tuple[Entry, ...]) -> str:
+    """The frame as CSV; no text in it is a spreadsheet's formula."""
+    frame = to_frame(entries).rename(columns=guard_cell)
+    text: str = frame.map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell).to_csv(
+        index=False, lineterminator="\n"
+    )
+    return text
 
 
 def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from bench.characters import refuse_steering
 from bench.errors import DataError, UnknownNameError
 from bench.input_files import parse_toml, read_utf8
 from bench.records import field_types, from_plain
@@ -239,6 +240,7 @@ def read_card(folder: Path) -> Card:
     absent: list[str] = []
     try:
         raw = parse_toml(read_utf8(path))
+        refuse_steering(raw, "card")
         absent = [name for name in REQUIRED if name not in raw]
         repairs = [from_plain(Repair, item) for item in raw.pop("repairs", [])]
         splits = raw.pop("splits")
