@@ -99,7 +99,7 @@ def run_suite(
         overrides: fields by path, as `{"recipe.epochs": 40, "settings.width": 8}`; they win over the suite's own.
         limit: shortens the lists for a trial, as `"train=32,test=32"`; results are marked as limited.
         datasets, corruptions, trained_on: replace the suite's own.
-        plugins: Python files that register models or metrics.
+        plugins: Python files that register models or metrics, beside those that the suite names.
         mlflow: URI of an MLflow store; None for the default store, "off" for none.
         allow_leak: run although test images were trained on; every table says so.
         budget: seconds after which no further experiment is begun.
@@ -112,7 +112,7 @@ def run_suite(
     from bench.lock import waiting_lock
     from bench.part_files import sweep
     from bench.run.executor import find_executor
-    from bench.run.preflight import check_jobs, check_weights, read_images, with_leaks
+    from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mlflow_tracker import open_mirror
     from bench.suites.expand import expand, manifest_of
@@ -126,7 +126,7 @@ def run_suite(
     described = replace(described, allow_leak=described.allow_leak or allow_leak)
     jobs = expand(
         described,
-        info_of=info_lookup(plugins),
+        info_of=info_lookup((*plugins, *described.plugins)),
         overrides=overrides,
         limit=parse_limit(limit) if isinstance(limit, str) else limit,
         device="cuda" if on.type == "cuda" else "cpu",
@@ -135,6 +135,7 @@ def run_suite(
     sweep(Path(runs))
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
     check_weights(jobs, session.workspace)
+    check_datasets(jobs, session)
     read_images(jobs, session)
     jobs = with_leaks(jobs, session, allowed=described.allow_leak)
     session.tracker = open_mirror(mlflow)
@@ -242,7 +243,7 @@ def gate(
             f"gate: suite {described.name} has allow_leak = true, expected false: scores on images that were trained "
             "on prove nothing; remove it"
         )
-    jobs = expand(described, info_of=info_lookup(plugins))
+    jobs = expand(described, info_of=info_lookup((*plugins, *described.plugins)))
     check_jobs(jobs)
     with TemporaryDirectory() as runs:
         session = open_session(Path(runs), data, weights=weights, device=open_device("cpu"), progress=progress)
@@ -272,6 +273,7 @@ def report(
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
 
     Args:
+        suite: a name, or the TOML file, whose plugins are loaded.
         source: folder of results.
         out: folder for the report; default reports-out/SUITE.
         mixed: "refuse" or "mark" tables that would mix splits or scorings; default as the suite says.
@@ -284,12 +286,13 @@ def report(
     """
     from bench.store.files import read_manifest
     from bench.store.mlflow_tracker import open_mirror
-    from bench.suites.suite import suite_stem
+    from bench.suites.suite import load_suite, stored_suite
     from reports.build import build_report
 
-    for path in plugins:
+    name = stored_suite(suite, Path(source))
+    own = load_suite(suite).plugins if suite.endswith(".toml") and Path(suite).is_file() else ()
+    for path in (*plugins, *own):
         load_plugin(Path(path))
-    name = suite_stem(suite)
     folder = Path(out) if out is not None else Path("reports-out") / name
     made = build_report(Path(source), name, out=folder, mixed=mixed, columns=columns)
     open_mirror(mlflow).log_report(read_manifest(Path(source), name), folder)

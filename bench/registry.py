@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -22,8 +22,13 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Named things of one kind. Asking for a name that is not there answers with the nearest ones."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, *, advice: str = "") -> None:
+        """Registry of one kind of thing.
+
+        Args:
+            advice: clause that ends the answer to an unknown name.
+        """
+        self.kind, self.advice = kind, advice
         self._entries: dict[str, T] = {}
 
     def add(self, name: str, entry: T) -> T:
@@ -46,7 +51,11 @@ class Registry(Generic[T]):
         """
         if name in self._entries:
             return self._entries[name]
-        raise UnknownNameError(unknown(self.kind, name, self._entries))
+        raise self.no_entry(name)
+
+    def no_entry(self, name: str) -> UnknownNameError:
+        """The error about a name that is not there, with suggestions."""
+        return UnknownNameError(unknown(self.kind, name, self._entries, advice=self.advice))
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -58,14 +67,23 @@ class Registry(Generic[T]):
         return len(self._entries)
 
 
-def unknown(kind: str, name: str, known: object) -> str:
-    """The sentence that answers an unknown name: the nearest known ones, or all of them."""
-    names = sorted(known)  # type: ignore[call-overload]
+PLUGIN_ADVICE = "for a {kind} of a plugin, name its file with --plugin, or in the suite's plugins"
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, advice: str = "") -> str:
+    """The sentence that answers an unknown name: the nearest known ones, those that hold it, or all of them.
+
+    >>> unknown("dataset", "NUDT", ["NUDT-SIRST", "IRSTD-1k"])
+    "no dataset is called 'NUDT'; did you mean NUDT-SIRST?"
+    """
+    names, wanted = sorted(known), name.casefold()
     folded = {n.casefold(): n for n in names}
-    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(wanted, folded, n=3, cutoff=0.6)
+    close = close or [one for one in folded if len(wanted) > 2 and wanted in one][:3]
     if close:
-        return f"no {kind} is called {name!r}; did you mean {' or '.join(folded[c] for c in close)}?"
-    return f"no {kind} is called {name!r}; there are {', '.join(names) or 'none'}"
+        more = f" {advice[:1].upper()}{advice[1:]}" if advice else ""
+        return f"no {kind} is called {name!r}; did you mean {' or '.join(folded[c] for c in close)}?{more}"
+    return f"no {kind} is called {name!r}; there are {', '.join(names) or 'none'}{f'; {advice}' if advice else ''}"
 
 
 def discover(packages: tuple[str, ...]) -> None:

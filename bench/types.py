@@ -419,6 +419,15 @@ class Experiment:
         return self.weights.model
 
     @property
+    def training_key(self) -> str:
+        """Key of the training, or of the tuning of a detector, that makes the weights; empty where nothing is learnt.
+
+        It is the folder's name under `trainings`.
+        """
+        learns = isinstance(self.weights, Training) or (isinstance(self.weights, Method) and self.weights.images)
+        return self.weights.key if learns and not isinstance(self.weights, Weights) else ""
+
+    @property
     def is_limited(self) -> bool:
         """True if a trial limit shortened the training or the test list."""
         learnt_from = None if isinstance(self.weights, Weights) else self.weights.images
@@ -615,6 +624,7 @@ class RunResult:
         optimistic: whether the weights were chosen on the test list.
         tuned: of a classical detector, the level its threshold rule was used at, given or found on the training list.
         leaked: test images that the weights learnt from; 0 where no list is known to share one.
+        training: `training_key` of the experiment, for readers of the file.
     """
 
     key: str
@@ -634,6 +644,7 @@ class RunResult:
     environment: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
     leaked: int = 0
+    training: str = ""
     schema: int = SCHEMA_VERSION
 
 

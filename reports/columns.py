@@ -59,7 +59,7 @@ def chosen_metrics(names: Sequence[str], results: Iterable[Mapping[str, Score]])
     try:
         return tuple(metric_info(name, stored.get(name)) for name in names)
     except UnknownNameError as error:
-        raise UnknownNameError(f"columns: {error}; for a metric of a plugin, name its file with --plugin") from None
+        raise UnknownNameError(f"columns: {error}") from None
 
 
 def metrics_shown(results: Iterable[Mapping[str, Score]]) -> tuple[MetricInfo, ...]:

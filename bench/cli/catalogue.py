@@ -1,22 +1,19 @@
-"""Everything that can be named, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …"""
+"""Everything that can be named, as rows of plain values: models, datasets, suites, rules, metrics, corruptions, …
+
+Each list imports what it needs itself, so that the list of protocols does not wait for torch.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from bench.data.catalogue.cards import Card, card_names, load_card
-from bench.data.images.corruptions import CORRUPTIONS
-from bench.data.images.start_masks import STARTS
-from bench.data.importing.layouts import LAYOUTS
 from bench.errors import UnknownNameError
-from bench.metrics.registry import TABLES, metric_infos
-from bench.models.network import find_models
-from bench.protocols.protocols import PROTOCOLS
-from bench.protocols.scorings import all_scorings, describe_rules
 from bench.registry import unknown
-from bench.suites.suite import load_suite, suite_names
-from bench.weights.catalogue import weights_catalogue
+
+if TYPE_CHECKING:
+    from bench.data.catalogue.cards import Card
 
 CatalogueRows = list[dict[str, str | int]]
 
@@ -32,8 +29,31 @@ def list_rows(what: str) -> CatalogueRows:
     return LISTS[what]()
 
 
+BRIEF: Mapping[str, tuple[str, ...]] = {
+    "models": ("name", "rounds", "recipe", "licence"),
+    "datasets": ("name", "images", "splits"),
+    "suites": ("name", "title", "protocol", "datasets"),
+    "metrics": ("id", "head", "printed in", "better", "table"),
+}
+"""Columns of a list on a screen, where all of them would not fit; the row of one name, and JSON, have all."""
+
+
+def row_called(what: str, name: str, rows: CatalogueRows) -> Mapping[str, str | int]:
+    """The row of that name, which stands in the first column.
+
+    Raises:
+        UnknownNameError: with suggestions, when there is none.
+    """
+    named = {str(next(iter(row.values()))): row for row in rows}
+    if name not in named:
+        raise UnknownNameError(unknown(what.removesuffix("s"), name, named))
+    return named[name]
+
+
 def list_models() -> CatalogueRows:
     """Every registered network and classical detector with its source and licence."""
+    from bench.models.network import find_models
+
     infos = [find_models().get(name).info for name in sorted(find_models(), key=str.casefold)]
     return [
         {
@@ -52,6 +72,8 @@ def list_models() -> CatalogueRows:
 
 def list_weights() -> CatalogueRows:
     """Every published checkpoint that suites can name, with what it has learnt from and where it is to be had."""
+    from bench.weights.catalogue import weights_catalogue
+
     return [
         {
             "name": one.name,
@@ -69,6 +91,8 @@ def list_weights() -> CatalogueRows:
 
 def list_datasets() -> CatalogueRows:
     """Every dataset card with its splits and the number of images that it has digests of."""
+    from bench.data.catalogue.cards import card_names, load_card
+
     cards = [load_card(name) for name in card_names()]
     return [
         {
@@ -94,6 +118,8 @@ def _digest_counts(card: Card) -> str:
 
 def list_layouts() -> CatalogueRows:
     """Every folder or archive layout that `data import` recognises."""
+    from bench.data.importing.layouts import LAYOUTS
+
     return [
         {"name": one.name, "folders": one.folders, "mask suffix": one.mask_suffix, "whose": one.whose}
         for one in LAYOUTS
@@ -102,6 +128,8 @@ def list_layouts() -> CatalogueRows:
 
 def list_suites() -> CatalogueRows:
     """Every suite that comes with the project."""
+    from bench.suites.suite import load_suite, suite_names
+
     suites = [load_suite(name) for name in suite_names()]
     return [
         {
@@ -117,6 +145,8 @@ def list_suites() -> CatalogueRows:
 
 def list_protocols() -> CatalogueRows:
     """Every protocol with its rules and what is known to be wrong with it."""
+    from bench.protocols.protocols import PROTOCOLS
+
     protocols = [PROTOCOLS.get(name) for name in PROTOCOLS]
     return [
         {
@@ -134,6 +164,8 @@ def list_protocols() -> CatalogueRows:
 
 def list_metrics() -> CatalogueRows:
     """Every metric id with its column heading, unit and direction, and the table of integers it is computed from."""
+    from bench.metrics.registry import TABLES, metric_infos
+
     infos = (info for table in TABLES for info in metric_infos(table))
     return [
         {
@@ -151,11 +183,15 @@ def list_metrics() -> CatalogueRows:
 
 def list_starts() -> CatalogueRows:
     """Every first feedback mask at test time, by the name that `start` takes."""
+    from bench.data.images.start_masks import STARTS
+
     return [{"name": name, "meaning": (inspect.getdoc(STARTS.get(name)) or "").partition("\n")[0]} for name in STARTS]
 
 
 def list_corruptions() -> CatalogueRows:
     """Every kind of corruption of test images by its `--corruption` name, with the settings of its five levels."""
+    from bench.data.images.corruptions import CORRUPTIONS
+
     kinds = [CORRUPTIONS.get(name) for name in CORRUPTIONS]
     return [
         {
@@ -171,6 +207,8 @@ def list_corruptions() -> CatalogueRows:
 
 def list_scorings() -> CatalogueRows:
     """Every named scoring with its rules, the numbers that its code base prints, and what is wrong with it."""
+    from bench.protocols.scorings import all_scorings, describe_rules
+
     return [
         {
             "name": one.name,

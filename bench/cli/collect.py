@@ -18,10 +18,10 @@ def collect(
 ) -> None:
     """Copy the small files of finished results: scores and counts, no maps, and images only of generated datasets."""
     from bench.store.collect import collect_suite
-    from bench.suites.suite import suite_stem
+    from bench.suites.suite import stored_suite
 
     for name in suite:
-        collected = collect_suite(source, suite_stem(name), to)
+        collected = collect_suite(source, stored_suite(name, source), to)
         for absent in collected.absent:
             err.print(f"note: not collected: {absent}", markup=False, soft_wrap=True)
         out.print(f"{collected.suite}: {collected.rows} results are in {to}", markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bench.cli.console import ProgressBar, out
 from bench.cli.options import FAILED, DataOption, JsonOption, PluginOption, WeightsOption
+from bench.errors import RequestError
 
 if TYPE_CHECKING:
     from bench.run.gate import GateReport
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def gate_command(
     suite: Annotated[str, typer.Argument(help="A suite of given weights, as a rule.")],
-    reference: Annotated[Path, typer.Option(help="Stored scores with their margins.")],
+    reference: Annotated[Path | None, typer.Option(help="Stored scores with their margins.")] = None,
     data: DataOption = None,
     weights: WeightsOption = None,
     plugin: PluginOption = None,
@@ -33,6 +34,11 @@ def gate_command(
     from bench.run.gate import to_junit
     from bench.store.files import write_text
 
+    if reference is None:
+        raise RequestError(
+            "gate: no --reference FILE, expected stored scores to compare with; the same command with "
+            "--reference FILE --update stores them first"
+        )
     verdict = api.gate(
         suite,
         reference,

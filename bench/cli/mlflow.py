@@ -19,11 +19,11 @@ def publish(
 ) -> None:
     """Send stored results to MLflow, except those that it has already."""
     from bench.store.mlflow_tracker import OFF, is_available, open_tracker, publish_suite
-    from bench.suites.suite import suite_stem
+    from bench.suites.suite import stored_suite
 
     if not is_available() or mlflow == OFF:
         raise RequestError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
-    name = suite_stem(suite)
+    name = stored_suite(suite, source)
     count = publish_suite(source, name, open_tracker(mlflow))
     out.print(f"{name}: {count} results are in MLflow")
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from bench.characters import refuse_steering
-from bench.errors import PluginError, RequestError, UnknownNameError
+from bench.errors import PluginError, RequestError
 from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.ids import NamedBy, as_it_is, check_id, default_head, family_of, id_under, is_variant
 from bench.metrics.statistic import Statistic, Value
 from bench.metrics.units import scale_of, unit_text
-from bench.registry import Registry, discover, unknown
+from bench.registry import PLUGIN_ADVICE, Registry, discover
 from bench.types import Better, Score, Scoring
 
 TableName = Literal["counts", "curves", "errors", "contrast"]
@@ -173,7 +173,7 @@ class Metric(MetricInfo):
         return self.named_by(self.id, scoring)
 
 
-METRICS: Registry[Metric] = Registry("metric")
+METRICS: Registry[Metric] = Registry("metric", advice=PLUGIN_ADVICE.format(kind="metric"))
 
 
 def metric(
@@ -275,7 +275,7 @@ def metric_info(name: str, score: Score | None = None) -> MetricInfo:
     if base is not None:
         return replace(base.info, id=name, head=default_head(name), is_exact=True)
     if score is None:
-        raise UnknownNameError(unknown("metric", name, metrics))
+        raise metrics.no_entry(name)
     scale = "1e-2" if score.unit == FRACTION else ""
     return MetricInfo(
         id=name, head=default_head(name), unit=score.unit, better=score.better, scale=scale, is_exact=True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import SettingError
-from bench.registry import Registry, discover
+from bench.registry import PLUGIN_ADVICE, Registry, discover, unknown
 from bench.types import Choice, Config, ModelInfo, Reported, Setting, freeze_config
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -178,7 +180,7 @@ class ModelEntry:
     build: Builder
 
 
-MODELS: Registry[ModelEntry] = Registry("model")
+MODELS: Registry[ModelEntry] = Registry("model", advice=PLUGIN_ADVICE.format(kind="model"))
 MODEL_PACKAGES = ("dfinet", "baselines")
 
 
@@ -236,11 +238,21 @@ def build_model(name: str, *, channels: int, settings: Mapping[str, Setting] | N
     try:
         network = entry.build(channels=channels, **merged)
     except TypeError as error:
-        raise SettingError(f"model {name}: {error}") from error
+        raise SettingError(f"model {name}: {explain_settings(entry, merged, error)}") from error
     except SystemExit as error:
         raise SettingError(f"model {name}: its builder called sys.exit({error.code!r})") from None
     network.built = Built(name, channels, freeze_config(merged))
     return network
+
+
+def explain_settings(entry: ModelEntry, settings: Mapping[str, Setting], error: TypeError) -> str:
+    """The sentence about settings that a builder does not take: of an unknown one with the nearest known ones."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if found is None or found[1] not in settings:
+        return str(error)
+    named = {name for name, each in inspect.signature(entry.build).parameters.items() if each.kind != each.VAR_KEYWORD}
+    known = {*named, *dict(entry.info.config), *(choice.setting for choice in entry.info.choices)} - {"channels"}
+    return unknown("setting", found[1], known)
 
 
 def to_device(network: Segmenter, device: torch.device) -> Segmenter:

@@ -85,6 +85,7 @@ def run_job(job: Job, session: Session) -> RunResult:
         environment=environment_of(job, session) | ({"trained_with": list(trained.stretches)} if trained else {}),
         times=times,
         leaked=job.row.leaked,
+        training=experiment.training_key,
     )
     write_result(session.workspace.result_folder(job.row.key), result)
     return result
@@ -302,4 +303,5 @@ def failed_result(job: Job, session: Session, error: Exception) -> RunResult:
         optimistic=is_optimistic(job),
         environment=environment_of(job, session),
         leaked=job.row.leaked,
+        training=job.experiment.training_key,
     )

@@ -251,7 +251,7 @@ def read_reference(path: Path) -> Reference:
         RequestError: when it is not a reference of a schema we know.
     """
     if not path.exists():
-        raise FileNotFoundError(f"reference {path}: no such file; make one with write_reference or check the path")
+        raise FileNotFoundError(f"reference {path}: no such file; make it with --update, or check the path")
     try:
         return _parse(parse_json(read_utf8(path, "reference")))
     except ValueError as error:  # also what is not JSON, or not UTF-8

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from bench.data.batches.augment import AUGMENTATIONS
+from bench.data.catalogue.cards import load_card
 from bench.data.images.corruptions import parse_corruption
+from bench.data.images.find_dataset import find_dataset
 from bench.data.images.start_masks import STARTS
-from bench.errors import BenchError, RequestError, StoreError
+from bench.errors import BenchError, DataError, RequestError, StoreError
 from bench.models.losses import get_loss
-from bench.models.network import build_model, find_models
+from bench.models.network import build_model, explain_settings, find_models
 from bench.run.workspace import Session, Workspace
 from bench.store.files import first_line, read_result
 from bench.suites.expand import Job
@@ -33,7 +37,8 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     Raises:
         UnknownNameError: with suggestions, for a loss, augmentation, threshold rule, start mask or corruption that
             does not exist.
-        RequestError: for a setting that the model does not have, or a value that a setting cannot take.
+        RequestError: for a setting that the model does not have, a value that a setting cannot take, or a last batch of
+            one image that the network cannot train on.
     """
     tried: set[tuple[str, Config, int]] = set()
     for job in jobs:
@@ -49,6 +54,27 @@ def check_jobs(jobs: Sequence[Job]) -> None:
         if isinstance(weights, Training):
             get_loss(weights.recipe.loss)
             AUGMENTATIONS.get(weights.recipe.augmentation)
+            _refuse_single(job.row.label, weights)
+
+
+def _refuse_single(label: str, training: Training) -> None:
+    """Try a last batch of one image, where a training would end its epochs with one: BatchNorm may not take it."""
+    recipe, count = training.recipe, training.images.count
+    if recipe.drop_single or recipe.batch == 1 or count % recipe.batch != 1:
+        return
+    network = build_model(training.model, channels=training.input.channels, settings=dict(training.config)).train()
+    height, width = training.input.size or (recipe.patch or 1, recipe.patch or 1)
+    start = torch.zeros(1, 1, height, width) if network.needs_start else None
+    try:
+        with torch.no_grad():
+            next(iter(network.rounds(torch.zeros(1, training.input.channels, height, width), start)))
+    except Exception as error:
+        if "more than 1 value per channel" not in str(error):
+            return  # a network that fails otherwise fails its own row, with the reason
+        raise RequestError(
+            f"{label}: {count} training images in batches of {recipe.batch} leave one image for the last batch, on "
+            f"which {training.model} cannot train; set recipe.drop_single=true, or another recipe.batch"
+        ) from None
 
 
 def _try_settings(job: Job) -> None:
@@ -60,7 +86,8 @@ def _try_settings(job: Job) -> None:
         if isinstance(weights, Method) or weights.config != model.info.config:
             build_model(weights.model, channels=channels, settings=dict(weights.config))
     except TypeError as error:
-        raise RequestError(f"{job.row.label}: model {weights.model} has other settings: {error}") from None
+        said = explain_settings(model, dict(weights.config), error).removeprefix(f"model {weights.model}: ")
+        raise RequestError(f"{job.row.label}: model {weights.model} has other settings: {said}") from None
     except BenchError:
         raise
     except Exception as error:  # whatever a builder or torch says of a width of -1
@@ -69,6 +96,38 @@ def _try_settings(job: Job) -> None:
         raise RequestError(
             f"{job.row.label}: model {weights.model} cannot be built with {settings} ({reason})"
         ) from None
+
+
+def check_datasets(jobs: Sequence[Job], session: Session) -> None:
+    """Check that the folder of every dataset that unfinished jobs need is there.
+
+    Raises:
+        DataError: naming the first that is not; and how to run the other datasets, where there are any.
+    """
+    waiting = [job for job in jobs if not is_done(job, session.workspace)]
+    needed = {name for job in waiting for name in _datasets_of(job)}
+    absent = {name: error for name in sorted(needed) if (error := _absence(name, session.workspace.data))}
+    if absent:
+        tested = dict.fromkeys(job.row.dataset for job in jobs)
+        left_out = {job.row.dataset for job in jobs if absent.keys() & _datasets_of(job)}
+        rest = " ".join(f"--dataset {name}" for name in tested if name not in left_out)
+        said = str(next(iter(absent.values())))
+        raise DataError(f"{said}; or run the others alone with {rest}" if rest else said)
+
+
+def _datasets_of(job: Job) -> set[str]:
+    return {images.dataset for images, _ in _lists_of(job)}
+
+
+def _absence(name: str, root: Path | None) -> DataError | None:
+    """The error about a dataset that has no folder; None where it has one, or is generated."""
+    card = load_card(name)
+    try:
+        if not card.generated:
+            find_dataset(card, root)
+    except DataError as error:
+        return error
+    return None
 
 
 def read_images(jobs: Sequence[Job], session: Session) -> None:

@@ -208,6 +208,8 @@ class MlflowTracker(Tracker):
         self._client = self._mlflow.MlflowClient(tracking_uri=self.uri)
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
+            if found.lifecycle_stage == "deleted":  # by hand, on MLflow's page
+                self._client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from bench.data.catalogue.cards import Card, load_card
 from bench.data.catalogue.splits import image_list
 from bench.digest import file_digest
-from bench.errors import BenchError, SuiteError
+from bench.errors import BenchError, SuiteError, UnknownNameError
 from bench.metrics.registry import metric_info
 from bench.protocols.protocols import PROTOCOLS
 from bench.protocols.resolve import Rules, resolve_rules
+from bench.registry import PLUGIN_ADVICE
 from bench.store.files import Manifest
 from bench.suites.leak_check import count_leaked, refuse_shared_images
 from bench.suites.suite import Limit, Suite, SuiteRow, read_settings
@@ -66,6 +67,7 @@ def expand(
     """
     jobs: list[Job] = []
     try:
+        _refuse_unknown_models(suite, info_of)
         for name in suite.columns:
             metric_info(name)  # raises for a typo before anything runs
         for name in (*suite.splits, *(name for row in suite.rows for name in row.splits)):
@@ -96,6 +98,20 @@ def expand(
         raise SuiteError(f"suite {suite.name}: {error}") from error
     _refuse_two_scorings(suite, jobs)
     return jobs
+
+
+def _refuse_unknown_models(suite: Suite, info_of: Callable[[str], ModelInfo]) -> None:
+    errors: dict[str, UnknownNameError] = {}
+    for row in suite.rows:
+        try:
+            info_of(row.model)
+        except UnknownNameError as error:
+            errors[row.model] = error
+    if len(errors) > 1:
+        names = ", ".join(map(repr, errors))
+        raise UnknownNameError(f"no models are called {names}; {PLUGIN_ADVICE.format(kind='model')}")
+    if errors:
+        raise next(iter(errors.values()))
 
 
 def _sources(suite: Suite, row: SuiteRow, info: ModelInfo) -> tuple[str, ...]:

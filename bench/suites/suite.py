@@ -9,6 +9,7 @@ corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (al
 columns = ["IoU/pooled", "AP/pixels"]   # metric ids of the tables' columns; default IoU, nIoU, F1, Pd and Fa
 mixed = "mark"                         # tables hold rows under different rules, each marked; default "refuse"
 splits = { NUAA-SIRST = "sirst-v1" }   # other splits than the protocol's
+plugins = ["my_net.py"]                # Python files that register models or metrics, relative to the suite's file
 trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
 
 [set]                                  # replaces fields of the protocol's records
@@ -54,6 +55,7 @@ SUITE_FIELDS = (
     "trained_on",
     "columns",
     "mixed",
+    "plugins",
     "splits",
     "set",
     "row",
@@ -101,6 +103,7 @@ class Suite:
             own training list.
         columns: metric ids of the tables' columns; empty for the default ones.
         mixed: what a report does with a table that would mix rules on one dataset.
+        plugins: Python files that register what it names.
         splits: dataset to split, where it is not the protocol's.
     """
 
@@ -116,6 +119,7 @@ class Suite:
     trained_on: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     mixed: Mixed = "refuse"
+    plugins: tuple[Path, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -144,7 +148,8 @@ def load_suite(name_or_path: str) -> Suite:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if name_or_path not in suite_names():
-            raise SuiteError(unknown("suite", name_or_path, suite_names()))
+            advice = "a suite of your own is named by its file, which ends in .toml"
+            raise SuiteError(unknown("suite", name_or_path, suite_names(), advice=advice))
         path = SUITE_FOLDER / f"{name_or_path}.toml"
     try:
         content = parse_toml(read_utf8(path))
@@ -178,6 +183,7 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
         columns=_items(content, "columns", str) if "columns" in content else (),
         mixed=_mixed(content),
+        plugins=tuple(path.parent / each for each in _items(content, "plugins", str)) if "plugins" in content else (),
         splits=_splits(content),
     )
     labels = [row.label for row in suite.rows]
@@ -324,6 +330,20 @@ def restricted(
 def suite_stem(name_or_path: str) -> str:
     """A suite's name, given the name or its TOML file."""
     return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path
+
+
+def stored_suite(name_or_path: str, root: Path) -> str:
+    """The name of a suite that was run below `root`, or of one of the project that can be.
+
+    Raises:
+        UnknownNameError: with suggestions, when it is neither.
+    """
+    name = suite_stem(name_or_path)
+    run = [path.stem for path in (root / "suites").glob("*.json")]
+    if name not in (*run, *suite_names()):
+        advice = "run the suite first, or name the folder of its results with --from"
+        raise UnknownNameError(unknown(f"suite in {root}", name, run, advice=advice))
+    return name
 
 
 def parse_limit(text: str) -> Limit:
