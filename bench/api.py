@@ -174,6 +174,8 @@ def score(
     overrides: Mapping[str, Any] | None = None,
     images: Path | str | None = None,
     names: Path | str | None = None,
+    suffix: str = "",
+    mask_suffix: str = "",
     data: Path | str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Scored, ...]:
@@ -187,6 +189,7 @@ def score(
         overrides: fields of the scoring by path, as `{"scoring.threshold": 0.4}`.
         images: folder of images, which signal-to-clutter ratios are measured on.
         names: file with the names of the images to score, one a line.
+        suffix, mask_suffix: endings of the names of predictions and masks, as `_Pred`; others are left aside.
         data: folder of datasets, for a run's folder.
 
     Raises:
@@ -202,6 +205,8 @@ def score(
         changes=dict(overrides or {}),
         images=None if images is None else Path(images),
         names=None if names is None else Path(names),
+        suffix=suffix,
+        mask_suffix=mask_suffix,
         data=data_folder(data),
     )
     return tuple(score_request(request, progress=progress or Silent()))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def score_(
     predictions: Annotated[
-        Path, typer.Argument(help="Folder of maps (PNG, BMP, TIFF, JPEG, .npy, .npz), an .npz file, or runs/KEY.")
+        Path, typer.Argument(help="Folder of maps (PNG, BMP, TIFF, JPEG, .npy, .npz, .mat), an .npz file, or runs/KEY.")
     ],
     masks: Annotated[Path | None, typer.Argument(help="Folder of masks; of runs/KEY default its dataset's.")] = None,
     scoring: Annotated[list[str] | None, typer.Option(help="A named scoring; repeatable. Default native.")] = None,
@@ -32,6 +32,12 @@ def score_(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, to measure contrast on.")] = None,
     list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
+    suffix: Annotated[
+        str, typer.Option(help="Ending of predictions' names, as _Pred; others are left aside.", show_default=False)
+    ] = "",
+    mask_suffix: Annotated[
+        str, typer.Option(help="Ending of masks' names, as _GT; others are left aside.", show_default=False)
+    ] = "",
     data: DataOption = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="Folder that takes scores.json and the integers (counts.npz, …).")
@@ -56,6 +62,8 @@ def score_(
         changes=parse_overrides(set_ or []),
         images=images,
         names=list_file,
+        suffix=suffix,
+        mask_suffix=mask_suffix,
         data=data_folder(data),
         out=to,
         record=record,

@@ -101,6 +101,43 @@ class Archive:
             raise DataError(f"{where}: damaged or cut short ({first_words(error)}); write it again") from None
 
 
+@dataclass(frozen=True)
+class Suffixed:
+    """The maps whose names end in a suffix, by their names without it; the others are left aside."""
+
+    inner: Maps
+    suffix: str
+
+    @property
+    def place(self) -> Path:
+        """That of all maps."""
+        return self.inner.place
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Without the suffix, in the order of all maps."""
+        ending = [name for name in self.inner.names if name.endswith(self.suffix)]
+        return tuple(name.removesuffix(self.suffix) for name in ending)
+
+    def read(self, name: str) -> Map:
+        """The map of that name with the suffix."""
+        return self.inner.read(name + self.suffix)
+
+
+def with_suffix(maps: Maps, suffix: str, option: str) -> Maps:
+    """The maps whose names end in the suffix; all of them if it is empty.
+
+    Raises:
+        DataError: naming the option that gave the suffix, when no name ends so.
+    """
+    if not suffix:
+        return maps
+    found = Suffixed(maps, suffix)
+    if not found.names:
+        raise DataError(f"{maps.place}: no name ends in {option} {suffix!r}, found {few(maps.names)}")
+    return found
+
+
 @contextmanager
 def open_maps(path: Path) -> Iterator[Maps]:
     """The maps at a path: a folder of files, an .npz file of all, a single file, or a run's folder.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
-from bench.data.images.decode import DEEP_MODES, MOST_PIXELS, Pixels, open_image
+from bench.data.images.decode import DEEP_MODES, FORMATS, MOST_PIXELS, Pixels, open_image
+from bench.data.images.photograph import refuse_photograph
 from bench.errors import DataError
 from bench.input_files import refuse_endless
 from bench.metrics.counting.levels import LEVELS, quantise
@@ -30,7 +32,10 @@ FULL: dict[ValueKind, int] = {"8-bit": 255, "16-bit": 65535, "zero-one": 1}
 """The value that stands for probability 1."""
 
 PICTURES = SUFFIXES
-ARRAYS = (".npy", ".npz")
+MATLAB = ".mat"
+ARRAYS = (".npy", ".npz", MATLAB)
+WHOLE_NUMBERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+MATLAB_NUMBERS = ("double", "single", "logical", *WHOLE_NUMBERS)
 COLOURED = ("LA", "P", "PA", "RGB", "RGBA")
 CONTENT_ERRORS = (
     *(ValueError, EOFError, OSError, MemoryError, RuntimeError, OverflowError),
@@ -71,7 +76,7 @@ class Map:
 
 
 def read_map(path: Path) -> Map:
-    """The map in a picture, an .npy file, or an .npz file of one array.
+    """The map in a picture, an .npy file, or an .npz or .mat file of one array.
 
     Raises:
         DataError: in one line, when there is none that can be scored.
@@ -86,6 +91,8 @@ def read_map(path: Path) -> Map:
         raise DataError(f"{path}: {(error.strerror or str(error)).lower()}, expected a map") from None
     if suffix == ".npz":
         return _only_array(path, data)
+    if suffix == MATLAB:
+        return map_of(_matlab_array(path, data), str(path))
     return map_of(load_array(io.BytesIO(data), str(path), size=len(data)), str(path))
 
 
@@ -101,6 +108,32 @@ def _only_array(path: Path, data: bytes) -> Map:
                 return map_of(load_array(stream, str(path), size=members[0].file_size), str(path))
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: damaged or cut short ({first_words(error)}); write it again") from None
+
+
+def _matlab_array(path: Path, data: bytes) -> NDArray[Any]:
+    """The one numeric array (H, W) of a .mat file; single numbers, vectors, texts and structures are left aside."""
+    from scipy.io import loadmat, whosmat  # here, since few maps are .mat files
+
+    if data.startswith(b"MATLAB 7.3") or data.startswith(b"\x89HDF"):
+        raise DataError(f"{path}: a MATLAB 7.3 file (HDF5), which is not read; save it with save(…, '-v7')")
+    try:
+        found = whosmat(io.BytesIO(data))
+        maps = [(name, shape) for name, shape, kind in found if kind in MATLAB_NUMBERS and _is_matrix(shape)]
+        if len(maps) != 1:
+            named = ", ".join(f"{name} {'x'.join(map(str, shape))} {kind}" for name, shape, kind in found) or "none"
+            raise DataError(f"{path}: arrays {named}, expected one of (height, width) numbers; save the map alone")
+        ((name, (height, width)),) = maps
+        if height * width > MOST_PIXELS:
+            raise DataError(f"{path}: {height}x{width} pixels, expected at most {MOST_PIXELS} in all")
+        return np.asarray(loadmat(io.BytesIO(data), variable_names=[name])[name])
+    except DataError:
+        raise
+    except Exception as error:  # scipy raises whatever its parser meets in a damaged file
+        raise DataError(f"{path}: no readable .mat file ({first_words(error)}); write it again") from None
+
+
+def _is_matrix(shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and min(shape) > 1
 
 
 def load_array(stream: IO[bytes], where: str, *, size: int) -> NDArray[Any]:
@@ -230,7 +263,7 @@ def mask_of(found: Map) -> Pixels:
     """The mask (H, W) in levels 0 to 255, of which those above 127 are target: 0/1 and 0/65535 count as 0/255.
 
     Raises:
-        DataError: when the values are no mask's: grey levels of more than 8 bits, or none above 127.
+        DataError: when the values are no mask's: grey levels of more than 8 bits, none above 127, or a photograph's.
     """
     if found.kind == "8-bit" and found.highest > 1:
         if found.highest <= 127:
@@ -238,6 +271,7 @@ def mask_of(found: Map) -> Pixels:
                 f"{found.where}: mask values reach only {found.highest:g}, expected 0 and 255, or 0 and 1; "
                 "it would be read as empty"
             )
+        refuse_photograph(found.values, found.where)
         return np.asarray(found.values, dtype=np.uint8)
     if not found.is_binary:
         raise DataError(

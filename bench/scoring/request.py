@@ -34,6 +34,7 @@ class ScoreRequest:
         scorings, protocol: names; without any, `native`, and every named scoring of a run.
         changes: fields of the scorings that are replaced, by path, as in `scoring.threshold`.
         images, names: folder of images, and file of the names to score.
+        suffix, mask_suffix: endings of the names of predictions and masks, as `_Pred`.
         data: folder that holds the datasets.
         out: folder that takes the files.
         record: True to write the run's own record of all scorings again.
@@ -46,6 +47,8 @@ class ScoreRequest:
     changes: Mapping[str, Any] = field(default_factory=dict)
     images: Path | None = None
     names: Path | None = None
+    suffix: str = ""
+    mask_suffix: str = ""
     data: Path | None = None
     out: Path | None = None
     record: bool = False
@@ -55,6 +58,8 @@ class ScoreRequest:
             raise RequestError("--scoring and --protocol both name a scoring; give one of them")
         if self.is_of_run and (self.images or self.names):
             raise RequestError("--images and --list go with a folder of MASKS, not with a run, which knows its own")
+        if self.is_of_run and (self.suffix or self.mask_suffix):
+            raise RequestError("--suffix and --mask-suffix go with folders of PREDICTIONS and MASKS, not with a run")
         if self.out is not None and (self.out / RESULT_FILE).is_file():
             raise RequestError(f"--out {self.out}: a run's folder, whose counts.npz is its own; name another folder")
         if self.out is not None and self.out.exists() and not self.out.is_dir():
@@ -89,7 +94,14 @@ def score_request(request: ScoreRequest, *, progress: Progress | None = None) ->
     if request.names is not None and not (names := listed_names(read_list(request.names))):
         raise DataError(f"{request.names}: no names, expected one a line")
     return score_folder(
-        request.predictions, request.masks, scorings, images=request.images, names=names, progress=progress
+        request.predictions,
+        request.masks,
+        scorings,
+        images=request.images,
+        names=names,
+        suffix=request.suffix,
+        mask_suffix=request.mask_suffix,
+        progress=progress,
     )
 
 

@@ -27,7 +27,7 @@ from bench.progress import Progress, Silent
 from bench.protocols.scorings import NamedScoring, ScoringRecord
 from bench.scoring.accumulator import Accumulator, AlignedImage, ScoringCounts, record_of
 from bench.scoring.input_checks import EXCHANGED, Survey
-from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names
+from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names, with_suffix
 from bench.scoring.read_map import Map, ValueKind, levels_of, mask_of
 from bench.store.files import read_result
 from bench.types import RunResult, Score
@@ -150,6 +150,8 @@ def score_folder(
     *,
     images: Path | None = None,
     names: Sequence[str] | None = None,
+    suffix: str = "",
+    mask_suffix: str = "",
     progress: Progress | None = None,
 ) -> tuple[Scored, ...]:
     """Score predictions from files against masks from files, under each scoring.
@@ -158,11 +160,14 @@ def score_folder(
         predictions, masks: folders of maps, .npz files, single files; predictions may be a run's folder.
         images: folder of the pictures that signal-to-clutter ratios are measured on.
         names: of the images to score, in this order; default all, sorted by name.
+        suffix, mask_suffix: endings of the names of predictions and masks, which images' names lack; files without them
+            are left aside.
 
     Raises:
         DataError: in one line, for whatever cannot be scored.
     """
-    with open_maps(predictions) as maps, open_maps(masks) as truths:
+    with open_maps(predictions) as all_maps, open_maps(masks) as all_truths:
+        maps, truths = with_suffix(all_maps, suffix, "--suffix"), with_suffix(all_truths, mask_suffix, "--mask-suffix")
         pairs = pair_names(maps, truths, names=names)
         pictures = {} if images is None else _pictures_of(list(pairs), images)
 

@@ -97,7 +97,7 @@ def test_what_is_no_folder_of_maps_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "result.json").write_text("{}")
-    expected = "expected maps as .png, .bmp, .jpg, .jpeg, .tif, .tiff, .npy, .npz"
+    expected = "expected maps as .png, .bmp, .jpg, .jpeg, .tif, .tiff, .npy, .npz, .mat"
     assert refused(tmp_path / "empty").endswith(f"no files, {expected}")
     assert refused(tmp_path / "texts").endswith(f"1 other files ('a.webp'), {expected}")
     assert "a file of another kind, expected a folder of maps, an .npz file or a run's folder" in refused(
