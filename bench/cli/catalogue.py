@@ -38,7 +38,7 @@ BRIEF: Mapping[str, tuple[str, ...]] = {
 """Columns of a list on a screen, where all of them would not fit; the row of one name, and JSON, have all."""
 
 
-def row_called(what: str, name: str, rows: CatalogueRows) -> Mapping[str, str | int]:
+def row_called(what: str, name: str, rows: CatalogueRows) -> dict[str, str | int]:
     """The row of that name, which stands in the first column.
 
     Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from bench.arrays import LevelArray
+from bench.data.images.photograph import refuse_photograph
 from bench.errors import DataError
 from bench.metrics.counting.levels import LEVELS, threshold_level
 from bench.scoring.read_map import FULL, Map, ValueKind
@@ -29,6 +30,7 @@ class Survey:
         next_to_nothing: by kind of whole numbers, predictions that hold a 1 and nothing above.
         grey_masks: masks with values between 0 and 255.
         images: read so far.
+        photograph: the sentence about the first mask that is a photograph; empty where none is.
     """
 
     highest: dict[ValueKind, float] = field(default_factory=dict)
@@ -39,12 +41,15 @@ class Survey:
     resized: int = 0
     grey_masks: int = 0
     images: int = 0
+    photograph: str = ""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, prediction: Map, levels: LevelArray, mask: Map) -> None:
         """Add one image."""
         is_binary, is_grey, reach = prediction.is_binary, not mask.is_two_valued, int(levels.max())
+        photograph = _photograph(mask)
         with self._lock:
+            self.photograph = self.photograph or photograph
             self.highest[prediction.kind] = max(self.highest.get(prediction.kind, 0), prediction.highest)
             if prediction.kind in WHOLE and prediction.highest == 1:
                 self.next_to_nothing[prediction.kind] = self.next_to_nothing.get(prediction.kind, 0) + 1
@@ -67,6 +72,11 @@ class Survey:
                 f"{place}: 16-bit predictions that reach only {highest:g} of 65535; save 8-bit values in 8 bits"
             )
         return {kind: 1 for kind in WHOLE if self.highest.get(kind) == 1}
+
+    def refuse_photographs(self) -> None:
+        """Raise DataError if a mask is a photograph or a probability map."""
+        if self.photograph:
+            raise DataError(self.photograph)
 
     def refuse_exchange(self, predictions: Path, masks: Path) -> None:
         """Raise DataError if the two look exchanged: every prediction is a mask, and most masks are not."""
@@ -101,3 +111,13 @@ class Survey:
                 f"nothing is predicted: the highest probability is {self.reach / LEVELS:.4g}, "
                 f"the threshold {scoring.threshold:g}"
             )
+
+
+def _photograph(mask: Map) -> str:
+    """The sentence about a mask that is a photograph; empty for any other."""
+    try:
+        if mask.kind == "8-bit":
+            refuse_photograph(mask.values, mask.where)
+    except DataError as error:
+        return str(error)
+    return ""

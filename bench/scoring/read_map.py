@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
-from bench.data.images.decode import DEEP_MODES, FORMATS, MOST_PIXELS, Pixels, open_image
-from bench.data.images.photograph import refuse_photograph
+from bench.data.images.decode import DEEP_MODES, MOST_PIXELS, Pixels, open_image
 from bench.errors import DataError
 from bench.input_files import refuse_endless
 from bench.metrics.counting.levels import LEVELS, quantise
@@ -116,8 +115,9 @@ def _matlab_array(path: Path, data: bytes) -> NDArray[Any]:
 
     if data.startswith(b"MATLAB 7.3") or data.startswith(b"\x89HDF"):
         raise DataError(f"{path}: a MATLAB 7.3 file (HDF5), which is not read; save it with save(…, '-v7')")
+    stream: Any = io.BytesIO(data)  # scipy takes streams, its stubs name paths alone
     try:
-        found = whosmat(io.BytesIO(data))
+        found = whosmat(stream)
         maps = [(name, shape) for name, shape, kind in found if kind in MATLAB_NUMBERS and _is_matrix(shape)]
         if len(maps) != 1:
             named = ", ".join(f"{name} {'x'.join(map(str, shape))} {kind}" for name, shape, kind in found) or "none"
@@ -125,7 +125,7 @@ def _matlab_array(path: Path, data: bytes) -> NDArray[Any]:
         ((name, (height, width)),) = maps
         if height * width > MOST_PIXELS:
             raise DataError(f"{path}: {height}x{width} pixels, expected at most {MOST_PIXELS} in all")
-        return np.asarray(loadmat(io.BytesIO(data), variable_names=[name])[name])
+        return np.asarray(loadmat(stream, variable_names=[name])[name])
     except DataError:
         raise
     except Exception as error:  # scipy raises whatever its parser meets in a damaged file
@@ -263,7 +263,7 @@ def mask_of(found: Map) -> Pixels:
     """The mask (H, W) in levels 0 to 255, of which those above 127 are target: 0/1 and 0/65535 count as 0/255.
 
     Raises:
-        DataError: when the values are no mask's: grey levels of more than 8 bits, none above 127, or a photograph's.
+        DataError: when the values are no mask's: grey levels of more than 8 bits, none above 127.
     """
     if found.kind == "8-bit" and found.highest > 1:
         if found.highest <= 127:
@@ -271,7 +271,6 @@ def mask_of(found: Map) -> Pixels:
                 f"{found.where}: mask values reach only {found.highest:g}, expected 0 and 255, or 0 and 1; "
                 "it would be read as empty"
             )
-        refuse_photograph(found.values, found.where)
         return np.asarray(found.values, dtype=np.uint8)
     if not found.is_binary:
         raise DataError(

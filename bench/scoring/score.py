@@ -188,6 +188,7 @@ def score_folder(
 
         survey, found = score_with({})
         survey.refuse_exchange(predictions, masks)
+        survey.refuse_photographs()
         if units := survey.units(predictions):
             survey, found = score_with(units)
         return tuple(replace(one, notes=tuple(survey.notes(units, one.named.scoring))) for one in found)

@@ -13,7 +13,7 @@ from commands import Call, caller
 from PIL import Image
 from scipy.io import savemat
 
-from bench.data.images.decode import decode_grey
+from bench.data.images.decode import decode_grey, decode_mask
 from bench.data.images.photograph import MOST_GREY, MOST_GREY_OF_LIT, grey_shares, refuse_photograph
 from bench.errors import DataError
 from bench.scoring.read_map import mask_of, read_map
@@ -146,3 +146,10 @@ def test_every_mask_of_irstd_1k_passes(irstd_1k_masks: Path) -> None:
     shares = [grey_shares(decode_grey(path)) for path in sorted(irstd_1k_masks.iterdir())]
     assert max(of_all for of_all, _ in shares) < MOST_GREY / 100
     assert max(of_lit for _, of_lit in shares) < MOST_GREY_OF_LIT / 2
+
+
+def test_a_photograph_among_the_masks_of_a_dataset_is_refused(tmp_path: Path) -> None:
+    sky = np.random.default_rng(0).normal(100, 25, MASK.shape).clip(0, 255).astype(np.uint8)
+    Image.fromarray(sky).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: .* as in a photograph"):
+        decode_mask(tmp_path / "a.png")

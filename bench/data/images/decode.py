@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.catalogue.file_names import SUFFIXES, composed, named_files
+from bench.data.images.photograph import refuse_photograph
 from bench.errors import DataError
 from bench.input_files import refuse_endless, regular_file
 
@@ -103,7 +104,7 @@ def decode_mask(path: Path) -> Pixels:
 
     Raises:
         DataError: as `open_image`, and when no level is above 127 although some are above 0: such a mask would be read
-            as empty, although its author marked targets.
+            as empty, although its author marked targets; or when it is a photograph.
     """
     mask = decode_grey(path)
     if 0 < int(mask.max(initial=0)) < 128:
@@ -111,6 +112,7 @@ def decode_mask(path: Path) -> Pixels:
             f"{path}: mask values reach only {mask.max()}, expected 0 and 255; it would be read as empty, "
             "save it with 255 where a target is"
         )
+    refuse_photograph(mask, path)
     return mask
 
 
