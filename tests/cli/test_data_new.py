@@ -140,7 +140,7 @@ WRONG = {
     "--split: shares 0.5, expected above 0, and 1 in all": ("X", "mine", "--split", "train=0.5"),
     "--split: no test list": ("X", "mine", "--split", "train=1"),
     "--split 'all=1': expected each of train, val, test": ("X", "mine", "--split", "all=1"),
-    "no.txt: No such file or directory, expected a list": ("X", "mine", "--split", "test=no.txt"),
+    "no.txt: no such file, expected a list of image names": ("X", "mine", "--split", "test=no.txt"),
     "'f99' is no image of X": ("X", "mine", "--split", "test=wrong.txt"),
     "masks/f1.png: empty file, expected an image; nothing was imported": ("X", "damaged"),
     "mask 64x64 over image 32x64": ("X", "unequal"),

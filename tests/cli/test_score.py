@@ -141,7 +141,7 @@ def test_notes_go_to_standard_error(call: Call) -> None:
         (("my maps", "masks", "--set", "scoring.threshold=high"), "scoring.threshold is 'high', expected a number"),
         (("my maps", "masks", "--set", "scoring.name=x"), "no setting of a scoring is called 'scoring.name'"),
         (("my maps", "masks", "--set", "scoring.ground_truth=soft"), "exists only at resolution 'network'"),
-        (("my maps", "masks", "--list", "none.txt"), "none.txt: No such file or directory, expected a list"),
+        (("my maps", "masks", "--list", "none.txt"), "none.txt: no such file, expected a list of image names"),
         (("my maps", "masks", "--record"), "--record is of a run under every named scoring: give runs/KEY alone"),
         (("masks", "my maps"), "were PREDICTIONS and MASKS exchanged?"),
         (("my maps", "masks", "--images", "masks/a.png"), "not a directory"),

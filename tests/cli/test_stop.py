@@ -17,6 +17,11 @@ ROOT = Path(__file__).parents[2]
 LONG = ["run", "quick", "--limit", "train=8,test=4", "--set", "recipe.epochs=400", "--mlflow", "off", "--runs", "runs"]
 
 
+def heed_interrupts() -> None:
+    """Undo that a shell's background jobs ignore SIGINT, as their processes and the tests in them do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(folder: Path, number: int, words: list[str], *, at: str) -> tuple[int, list[str]]:
     """Exit code and lines of a command that gets a signal, with all of its processes, once a file `at` exists."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -28,6 +33,7 @@ def stopped(folder: Path, number: int, words: list[str], *, at: str) -> tuple[in
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     end = time.monotonic() + 60
     while not any(folder.glob(at)) and process.poll() is None and time.monotonic() < end:

@@ -130,7 +130,7 @@ def test_a_table_without_images_comes_back_too() -> None:
         ("actual", (2, 1), r"rounds: actual has shape \(2, 1\), expected \(2,\)"),
         ("changed", (2, 3), r"rounds: changed has shape \(2, 3\), expected \(2, 2\)"),
         ("changed", (2,), r"rounds: changed has shape \(2,\), expected \(2, 2\)"),
-        ("changed", (), r"rounds: changed has shape \(\), expected \(1, 2\)"),
+        ("changed", (), r"rounds: changed has shape \(\), expected one number for each image or target"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(name: str, shape: tuple[int, ...], said: str) -> None:
