@@ -192,6 +192,8 @@ WRONG_LABELS: dict[str, tuple[str, str, str]] = {
     "a line of four": ("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1\n", "4 values in a line, expected class, x, y"),
     "outside": ("a.txt", "0 0.99 0.5 0.9 0.1\n", "expected one within 20x30"),
     "points": ("a.txt", "12 7\n3 4\n", "points, expected boxes"),
+    "polygons": ("a.txt", "0 0.1 0.1 0.2 0.1 0.2 0.2\n", "YOLO polygons, expected boxes"),
+    "polygons after boxes": ("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.1 0.1 0.2 0.1 0.2 0.2\n", "7 values in a line"),
     "entities": ("a.xml", "<!DOCTYPE x [<!ENTITY a 'aa'>]><annotation>&a;</annotation>", "no label files"),
     "an image without labels": ("b.xml", "<annotation/>", "1 image without a .xml file, the first 'a'"),
     "no COCO": ("a.json", '{"images": [1], "annotations": []}', "no COCO labels"),
@@ -218,6 +220,14 @@ def test_points_are_named(tmp_path: Path) -> None:
     pictures(tmp_path / "images", ["a"])
     (boxes(tmp_path / "points") / "a.txt").write_text("12 7\n")
     with pytest.raises(DataError, match=r"labels are points \(points/a\.txt\), expected masks"):
+        import_dataset(ImportRequest("IRSTD-1k", tmp_path, tmp_path / "data"))
+
+
+def test_polygons_are_named(tmp_path: Path) -> None:
+    """Labels of YOLO's segmentation networks: class, then x and y of every corner."""
+    pictures(tmp_path / "images", ["a"])
+    (boxes(tmp_path / "outlines") / "a.txt").write_text("0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n")
+    with pytest.raises(DataError, match=r"labels are outlines \(outlines/a\.txt: YOLO polygons\), expected masks"):
         import_dataset(ImportRequest("IRSTD-1k", tmp_path, tmp_path / "data"))
 
 
@@ -269,6 +279,19 @@ def test_an_import_keeps_the_folders_of_sequences(tmp_path: Path) -> None:
     found = import_dataset(ImportRequest("IRSTD-1k", tmp_path / "source", tmp_path / "data"))
     assert (found.layout, found.images, found.lists, found.renamed) == ("images-masks", 3, 1, 0)
     assert (found.folder / "img_idx/train.txt").read_text() == "seq1/0002\nseq2/0001\n"
+
+
+def test_sequences_with_folders_of_their_own_are_one_dataset(tmp_path: Path) -> None:
+    """As above, with images and masks inside each sequence."""
+    for name in FRAMES:
+        sequence, frame = name.split("/")
+        pictures(tmp_path / "source" / sequence / "images", [frame])
+        (tmp_path / "source" / sequence / "masks").mkdir(exist_ok=True)
+        Image.fromarray(255 * TARGET).save(tmp_path / "source" / sequence / "masks" / f"{frame}.png")
+    found = make(tmp_path, None, with_boxes=False, images=tmp_path / "source")
+    assert list_names("Boxed", "own", "test") == tuple(FRAMES)
+    assert (found.card.images, found.card.targets) == (3, 3)
+    assert (found.folder / "masks/seq2/0001.png").is_file()
 
 
 def test_scores_of_sequences_find_folders_and_arrays_by_their_names(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from bench.data.catalogue.file_names import composed, counted, stem_of
 from bench.data.images.decode import Pixels
 from bench.errors import DataError
 
-LabelKind = Literal["VOC boxes", "YOLO boxes", "COCO boxes", "points"]
+LabelKind = Literal["VOC boxes", "YOLO boxes", "COCO boxes", "YOLO polygons", "points"]
 CAVEAT = (
     "masks are boxes drawn from labels, not outlines: IoU, nIoU and false alarms by pixel are those of boxes, and "
     "targets that touch are one"
@@ -71,6 +71,8 @@ def _text_kind(text: str) -> LabelKind | None:
         return None
     if len(numbers) in (5, 6) and all(0 <= value <= 1 for value in numbers[1:5]):
         return "YOLO boxes"
+    if len(numbers) >= 7 and len(numbers) % 2 and all(0 <= value <= 1 for value in numbers[1:]):
+        return "YOLO polygons"
     return "points" if len(numbers) in (2, 3) else None
 
 
@@ -78,6 +80,8 @@ def refusal_of_labels(kind: LabelKind, inside: PurePosixPath, advice: str) -> st
     """Message about labels where masks are expected."""
     if kind == "points":
         return f"labels are points ({inside}), expected masks; points say no pixels, draw masks first"
+    if kind == "YOLO polygons":
+        return f"labels are outlines ({inside}: {kind}), expected masks; fill the polygons and save them as masks first"
     return f"labels are boxes ({inside}: {kind.removesuffix(' boxes')}), expected masks; {advice}"
 
 
@@ -112,8 +116,8 @@ def _read_labels(labels: Path, images: Mapping[str, Size]) -> Mapping[str, Seque
     paths = sorted(path for path in labels.rglob("*") if path.suffix.lower() in (".xml", ".txt", ".json"))
     files = [(PurePosixPath(path.relative_to(labels).as_posix()), path) for path in paths]
     found = label_kind(files)
-    if found is None or found[0] == "points":
-        kind = "points" if found else "no label files"
+    if found is None or found[0] in ("points", "YOLO polygons"):
+        kind = found[0] if found else "no label files"
         raise DataError(f"{labels}: {kind}, expected boxes as VOC .xml, YOLO .txt or COCO .json")
     kind, inside = found
     if kind == "COCO boxes":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bench.data.catalogue.file_names import SUFFIXES, counted, plain, published_name, stem_of
@@ -117,15 +118,17 @@ class _Place:
         part: part of the dataset.
         depth: number of folders above its files' names, which keep the folders below it.
         paths: its files, or those of its subfolders where it has none.
+        sequence: folder in front of its files' names, where each sequence has folders of its own.
     """
 
     kind: str
     part: str
     depth: int
     paths: tuple[PurePosixPath, ...]
+    sequence: str = ""
 
     def name(self, path: PurePosixPath) -> str:
-        return PurePosixPath(*path.parts[self.depth :]).with_suffix("").as_posix()
+        return PurePosixPath(self.sequence, *path.parts[self.depth :]).with_suffix("").as_posix()
 
 
 @dataclass(frozen=True)
@@ -225,10 +228,13 @@ def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) ->
     chosen = named if len(fits) > 1 and named else fits
     if len(chosen) == 1:
         return chosen[0]
+    if (joined := _join_sequences(chosen)) is not None:
+        return joined
     if chosen:
         places = "; ".join(f"{fit.layout.name} in {fit.root}" for fit in chosen[:4])
         raise DataError(
-            f"several layouts fit ({len(chosen)}): {places}; pass the folder that holds one of them, or --layout"
+            f"several layouts fit ({len(chosen)}): {places}; pass the folder that holds one of them, or --layout; "
+            "folders that differ in a number alone, as seq1 and seq2, are taken as sequences of one dataset"
         )
     found = sorted({path.parent.as_posix() for path in paths if path.suffix.lower() in SUFFIXES})
     known = "; ".join(f"{layout.name}: {layout.folders}" for layout in LAYOUTS)
@@ -236,6 +242,15 @@ def _choose(fits: list[_Fit], paths: Collection[PurePosixPath], dataset: str) ->
         f"no known layout: images lie in {', '.join(found[:6]) or 'no folder'}{' …' if len(found) > 6 else ''}, "
         f"expected one of {known}"
     )
+
+
+def _join_sequences(fits: list[_Fit]) -> _Fit | None:
+    """One fit of all, if they are of one layout in sibling folders whose names differ in a number alone."""
+    alike = {(fit.layout.name, fit.root.parent, re.sub(r"[0-9]+", "0", fit.root.name.casefold())) for fit in fits}
+    if len(alike) != 1 or len({fit.root for fit in fits}) != len(fits):
+        return None
+    places = tuple(replace(place, sequence=fit.root.name) for fit in fits for place in fit.files)
+    return _Fit(fits[0].layout, fits[0].root.parent, places)
 
 
 def _named(fit: _Fit, kind: str, dataset: str) -> dict[str, PurePosixPath]:

@@ -71,6 +71,18 @@ def test_several_that_fit_are_named_with_what_to_do() -> None:
         plan_of(*files)
 
 
+def test_folders_that_differ_in_a_number_alone_are_sequences() -> None:
+    files = [f"x/Seq{number}/{kind}/1.png" for number in (1, 2) for kind in ("images", "masks")]
+    plan = plan_of(*files, "x/train.txt")
+    assert (tuple(sorted(plan.images)), plan.root) == (("Seq1/1", "Seq2/1"), PurePosixPath("x"))
+    assert plan.masks["Seq2/1"] == PurePosixPath("x/Seq2/masks/1.png")
+    assert plan.lists == (PurePosixPath("x/train.txt"),)
+    pairs = [f"{number:03d}/1_{kind}.png" for number in (1, 2) for kind in (1, 2)]
+    assert tuple(sorted(plan_of(*pairs).images)) == ("001/1", "002/1")
+    with pytest.raises(DataError, match="several layouts fit .*differ in a number alone, as seq1 and seq2"):
+        plan_of(*files, "x/sky/images/1.png", "x/sky/masks/1.png")
+
+
 def test_a_layout_that_was_asked_for_is_the_only_one_looked_at() -> None:
     files = ("images/a.png", "masks/a.png", "img/b.png", "label/b.png")
     with pytest.raises(DataError, match="several layouts fit"):
