@@ -31,9 +31,14 @@ def list_rows(what: str) -> CatalogueRows:
 
 BRIEF: Mapping[str, tuple[str, ...]] = {
     "models": ("name", "rounds", "recipe", "licence"),
-    "datasets": ("name", "images", "splits"),
-    "suites": ("name", "title", "protocol", "datasets"),
-    "metrics": ("id", "head", "printed in", "better", "table"),
+    "weights": ("name", "model", "fetch", "page"),
+    "datasets": ("name", "images", "split names"),
+    "layouts": ("name", "folders"),
+    "suites": ("name", "title"),
+    "protocols": ("name", "recipe", "selection", "defects"),
+    "scorings": ("name", "whose", "defects"),
+    "metrics": ("id", "printed in", "better"),
+    "corruptions": ("name", "levels 1 to 5", "drawn for"),
 }
 """Columns of a list on a screen, where all of them would not fit; the row of one name, and JSON, have all."""
 
@@ -102,6 +107,7 @@ def list_datasets() -> CatalogueRows:
                 f"{split} ({'/'.join(str(count) for count in parts.values())})" for split, parts in card.splits.items()
             )
             or "no list at hand",
+            "split names": ", ".join(card.splits) or "no list at hand",
             "digests": _digest_counts(card),
             "licence": card.licence,
             "source": card.source,

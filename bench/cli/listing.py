@@ -39,9 +39,9 @@ def list_(
             out.print(f"{head}: {value if value != '' else '—'}", markup=False, soft_wrap=True)
         return
     heads = BRIEF.get(what, tuple(rows[0]))
-    table = Table()
+    table = Table(pad_edge=False)
     for head in heads:
-        table.add_column(head, overflow="fold")  # an address is of no use cut short
+        table.add_column(head, overflow="fold", no_wrap=head == heads[0])  # a name or an address is of no use cut short
     for row in rows:
         table.add_row(*(escape(str(row[head])) for head in heads))
     out.print(table)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from commands import Call, caller
+from rich.console import Console
+
+from bench.cli.catalogue import LISTS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "numba", "scipy", "pandas", "cv2", "mlflow", "matplotlib")
@@ -27,6 +30,25 @@ def test_the_list_of_models_fits_80_columns_a_line_a_model(call: Call) -> None:
     assert len([line for line in lines if line.startswith("│")]) == len(models)
     assert "list models NAME" in lines[-1]
     assert {"source", "cite", "ablates", "channels"} <= set(models[0])
+
+
+@pytest.mark.parametrize("what", ["datasets", "metrics", "corruptions"])
+def test_lists_of_short_facts_have_a_line_a_name_at_80_columns(
+    what: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cli.listing.out", Console(width=80))
+    lines = [line for line in call("list", what).out.splitlines() if line.startswith("│")]
+    assert len(lines) == len(json.loads(call("list", what, "--json").out)[what])
+
+
+@pytest.mark.parametrize("what", sorted(LISTS))
+def test_no_name_is_broken_at_80_columns(what: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli.listing.out", Console(width=80))
+    lines = call("list", what).out.splitlines()
+    rows = json.loads(call("list", what, "--json").out)[what]
+    shown = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert [name for name in shown if name] == [str(next(iter(row.values()))) for row in rows]
+    assert max(map(len, lines)) <= 80
 
 
 def test_one_name_is_told_whole(call: Call) -> None:

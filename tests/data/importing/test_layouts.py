@@ -79,7 +79,7 @@ def test_folders_that_differ_in_a_number_alone_are_sequences() -> None:
     assert plan.lists == (PurePosixPath("x/train.txt"),)
     pairs = [f"{number:03d}/1_{kind}.png" for number in (1, 2) for kind in (1, 2)]
     assert tuple(sorted(plan_of(*pairs).images)) == ("001/1", "002/1")
-    with pytest.raises(DataError, match="several layouts fit .*differ in a number alone, as seq1 and seq2"):
+    with pytest.raises(DataError, match=r"several layouts fit .*differ in a number alone, as seq1 and seq2"):
         plan_of(*files, "x/sky/images/1.png", "x/sky/masks/1.png")
 
 
