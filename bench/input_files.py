@@ -92,7 +92,7 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise RecordError(NESTED) from None
     except ValueError as error:  # also of a whole number of thousands of digits
-        raise RecordError(str(error)) from None
+        raise RecordError(f"not JSON ({error})") from None
     _check_content(content)
     return content
 

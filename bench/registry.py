@@ -111,7 +111,7 @@ def load_plugin(path: Path) -> None:
         FileNotFoundError: when there is no such file.
         RequestError: when it is no Python file, or fails.
     """
-    regular_file(path, "plugin")
+    regular_file(path, "plugin", expected="a Python file, as my_net.py")
     name = f"bench_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return

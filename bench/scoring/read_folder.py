@@ -253,7 +253,8 @@ def pair_names(predictions: Maps, masks: Maps, *, names: Sequence[str] | None = 
     if not found:
         raise DataError(
             f"{predictions.place}: no prediction is called as a mask in {masks.place} is, predictions "
-            f"{few(predictions.names)}, masks {few(masks.names)}; give both the same names"
+            f"{few(predictions.names)}, masks {few(masks.names)}; give both the same names, "
+            "or say how they end by --suffix and --mask-suffix"
         )
     lonely = [name for name in predictions.names if name not in found]
     matched = set(found.values())

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.arrays import LevelArray
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.data.images.decode import DEEP_MODES, MOST_PIXELS, Pixels, open_image
+from bench.data.images.photograph import refuse_photograph
 from bench.errors import DataError
 from bench.input_files import refuse_endless
 from bench.metrics.counting.levels import LEVELS, quantise
@@ -267,6 +268,7 @@ def mask_of(found: Map) -> Pixels:
     """
     if found.kind == "8-bit" and found.highest > 1:
         if found.highest <= 127:
+            refuse_photograph(np.asarray(found.values, dtype=np.uint8), found.where)
             raise DataError(
                 f"{found.where}: mask values reach only {found.highest:g}, expected 0 and 255, or 0 and 1; "
                 "it would be read as empty"

@@ -37,6 +37,8 @@ BLOCK = 32
 
 MOST_THREADS = 8
 
+SAME_FILES = "predictions and masks are the same files, so that masks were scored against themselves"
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -191,7 +193,13 @@ def score_folder(
         survey.refuse_photographs()
         if units := survey.units(predictions):
             survey, found = score_with(units)
-        return tuple(replace(one, notes=tuple(survey.notes(units, one.named.scoring))) for one in found)
+        same = (SAME_FILES,) if _same_files(predictions, masks, pairs, suffix == mask_suffix) else ()
+        return tuple(replace(one, notes=(*same, *survey.notes(units, one.named.scoring))) for one in found)
+
+
+def _same_files(predictions: Path, masks: Path, pairs: Mapping[str, str], same_ends: bool) -> bool:
+    """True if every prediction is its own mask."""
+    return same_ends and predictions.resolve() == masks.resolve() and all(one == other for one, other in pairs.items())
 
 
 def _pictures_of(names: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -192,8 +192,12 @@ class MlflowTracker(Tracker):
             else:
                 self._experiment = _within(PATIENCE, self._open)
         except Exception as error:
-            kind = StoreUriError if "URIException" in type(error).__name__ else TrackingError
-            raise kind(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
+            if "URIException" in type(error).__name__:
+                raise StoreUriError(
+                    f"MLflow store {uri}: cannot be used (an address of a kind that MLflow does not know), expected "
+                    "one as sqlite:///FILE.db or http://HOST:PORT, or off"
+                ) from error
+            raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
         self._parent: Any = None
         self._child: Any = None
 

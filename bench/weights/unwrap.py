@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.data.catalogue.file_names import counted
 from bench.errors import CheckpointError
 from bench.weights.printable import printable
 
@@ -95,7 +96,7 @@ def _chosen(found: Mapping[str, Tensor], words: Unwrapping, steps: list[str], *,
     state = dict(found)
     if words.ignore:
         state = {key: tensor for key, tensor in state.items() if not _is_ignored(key, words.ignore)}
-        steps.append(f"{len(found) - len(state)} keys ignored as asked ({', '.join(words.ignore)})")
+        steps.append(f"{counted(len(found) - len(state), 'key')} ignored as asked ({', '.join(words.ignore)})")
     if words.prefix:
         prefix = f"{words.prefix.rstrip('.')}."
         kept = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
@@ -122,8 +123,8 @@ def without_counters(found: Unwrapped, wanted: Collection[str]) -> Unwrapped:
     }
     if len(kept) == len(found.state):
         return found
-    counted = f"{len(found.state) - len(kept)} counters of thop ignored ({' and '.join(COUNTERS)})"
-    return replace(found, state=kept, steps=(*found.steps, counted))
+    step = f"{counted(len(found.state) - len(kept), 'counter')} of thop ignored ({' and '.join(COUNTERS)})"
+    return replace(found, state=kept, steps=(*found.steps, step))
 
 
 def shared_prefixes(state: Mapping[str, Tensor]) -> Iterator[str]:

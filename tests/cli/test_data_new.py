@@ -93,6 +93,10 @@ def test_without_a_split_all_images_are_tested_on(call: Call) -> None:
     answer = call(*NEW)
     assert "no --split: all images are one test list, to train on some give shares or lists" in answer.out
     assert "split own (test 8)" in answer.out
+    Path("train.toml").write_text('datasets = ["MySet"]\n[[row]]\nmodel = "ACM"\n')
+    refused = call("run", "train.toml", "--data", "D", "--mlflow", "off")
+    assert refused.code == 2
+    assert "or add a split by dfinet-bench data lists MySet TRAIN.txt TEST.txt --split NAME" in refused.err
 
 
 def test_shares_keep_copies_and_near_duplicates_in_one_list(call: Call) -> None:

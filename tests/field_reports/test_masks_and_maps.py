@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from scipy.io import savemat
 
 from bench.data.images.decode import decode_grey, decode_mask
 from bench.data.images.photograph import MOST_GREY, MOST_GREY_OF_LIT, grey_shares, refuse_photograph
+from bench.data.importing.importer import ImportRequest
+from bench.data.importing.new_dataset import NewRequest, make_dataset
+from bench.data.importing.verify import verify_dataset
 from bench.errors import DataError
 from bench.scoring.read_map import mask_of, read_map
 
@@ -153,3 +157,38 @@ def test_a_photograph_among_the_masks_of_a_dataset_is_refused(tmp_path: Path) ->
     Image.fromarray(sky).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png: .* as in a photograph"):
         decode_mask(tmp_path / "a.png")
+
+
+def test_a_dark_photograph_in_a_masks_place_is_called_one(call: Call) -> None:
+    """Levels up to 127 alone, as images taken at night have."""
+    sky = np.random.default_rng(0).normal(50, 12, MASK.shape).clip(0, 127).astype(np.uint8)
+    Image.fromarray(sky).save("masks/a.png")
+    Image.fromarray(MASK).save("maps/a.png")
+    answer = call("score", "maps", "masks")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "as in a photograph" in answer.err
+
+
+@pytest.mark.parametrize("mean", [40, 140])
+def test_photographs_in_the_place_of_masks_are_called_so_by_import_and_verify(tmp_path: Path, mean: int) -> None:
+    sky = np.random.default_rng(0).normal(mean, 12, MASK.shape).clip(0, 255).astype(np.uint8)
+    for kind in ("images", "masks", "good"):
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        Image.fromarray(MASK if kind == "good" else sky).save(tmp_path / "in" / kind / "a.png")
+    request = ImportRequest("Sky", tmp_path / "in/images", tmp_path / "D", masks=tmp_path / "in/masks")
+    with pytest.raises(DataError, match=r"masks/a\.png: .* as in a photograph .*give the folder of masks"):
+        make_dataset(NewRequest(request))
+    made = make_dataset(NewRequest(replace(request, masks=tmp_path / "in/good")))
+    Image.fromarray(sky).save(made.folder / "masks/a.png")
+    assert any("as in a photograph" in problem for problem in verify_dataset("Sky", tmp_path / "D").broken)
+
+
+def test_masks_scored_against_themselves_are_told(call: Call) -> None:
+    Image.fromarray(MASK).save("maps/a.png")
+    (itself,) = (line for line in call("score", "masks", "masks/").err.splitlines() if "the same files" in line)
+    assert itself.startswith("note: ")
+    assert "the same files" not in call("score", "maps", "masks").err
+    Image.fromarray(MASK).save("maps/a_GT.png")
+    Image.fromarray(MASK).save("maps/a_Pred.png")
+    suffixed = call("score", "maps", "maps", "--suffix", "_Pred", "--mask-suffix", "_GT")
+    assert (suffixed.code, "the same files" in suffixed.err) == (0, False)

@@ -291,6 +291,7 @@ def test_a_store_that_cannot_be_used_is_named_in_one_line(broken: str, monkeypat
         open_tracker(broken)
     assert str(caught.value).startswith(f"MLflow store {broken}: cannot be used (")
     assert "\n" not in str(caught.value)
+    assert ("expected one as sqlite:///FILE.db" in str(caught.value)) == broken.startswith("nonsense")
 
 
 def test_a_server_that_is_not_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:

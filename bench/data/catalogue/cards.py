@@ -215,7 +215,8 @@ def load_card(name: str) -> Card:
         DataError: when the card cannot be read.
     """
     if name not in card_names():
-        raise UnknownNameError(unknown("dataset", name, card_names()))
+        gone = next((f"there is no folder {root} (--data)" for root in _own_folders if not root.is_dir()), "")
+        raise UnknownNameError(unknown("dataset", name, card_names(), advice=gone))
     card = read_card((own_root(name) or datasets_root()) / name)
     return _mixed(card) if card.mixture_of else card
 

@@ -137,9 +137,15 @@ def _read_names(dataset: str, split: str, part: str, root: Path) -> tuple[str, .
 
 def _no_training_list(card: Card, split: str, part: str) -> str:
     others = [name for name, parts in card.splits.items() if "train" in parts]
+    new_split = (
+        f", or add a split by dfinet-bench data lists {card.name} TRAIN.txt TEST.txt --split NAME and name it in the "
+        f'suite: splits = {{ {card.name} = "NAME" }}'
+        if own_root(card.name)
+        else ""
+    )
     return (
         f"{card.name}: split {split!r} has no {part} list, it is for testing alone; "
-        f"train on {', '.join([*others, 'another dataset'])}"
+        f"train on {', '.join([*others, 'another dataset'])}{new_split}"
     )
 
 

@@ -107,12 +107,12 @@ def decode_mask(path: Path) -> Pixels:
             as empty, although its author marked targets; or when it is a photograph.
     """
     mask = decode_grey(path)
+    refuse_photograph(mask, path)
     if 0 < int(mask.max(initial=0)) < 128:
         raise DataError(
             f"{path}: mask values reach only {mask.max()}, expected 0 and 255; it would be read as empty, "
             "save it with 255 where a target is"
         )
-    refuse_photograph(mask, path)
     return mask
 
 

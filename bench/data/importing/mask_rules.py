@@ -18,12 +18,16 @@ from PIL import Image
 from bench.arrays import BoolArray
 from bench.data.catalogue.file_names import SUFFIXES, counted, named_files
 from bench.data.images.decode import DEEP_MODES, Pixels, open_image
+from bench.data.images.photograph import refuse_photograph
 from bench.errors import DataError, RequestError
 
 NONZERO = "nonzero"
 INKS = ("CMYK",)
 COLOUR = 64
 """Difference between channels from which a pixel is coloured; what JPEG leaves of grey stays below."""
+
+MOST_CLASSES = 32
+"""Most different levels of a mask of classes or instances that is not taken for a photograph."""
 
 SAY_VALUES = "say which values are target: --target-values nonzero, 1,3 or #ff0000"
 
@@ -114,6 +118,8 @@ def _stored_zero_one(image: Image.Image, path: Path) -> BoolArray | None:
     if highest == 1:
         return np.asarray(grey == 1)
     if 1 < highest < 128:
+        if len(np.unique(grey)) > MOST_CLASSES:
+            refuse_photograph(grey, path)
         raise DataError(
             f"{path}: mask values reach only {highest}, expected 0 and 255; it would be read as empty; {SAY_VALUES}"
         )

@@ -14,6 +14,7 @@ from bench.data.catalogue.file_names import SUFFIXES, published_name, stem_of
 from bench.data.catalogue.splits import list_names, read_list
 from bench.data.images.decode import Pixels, decode_grey, decode_rgb, file_format, pixel_digest, same_name, scan_files
 from bench.data.images.find_dataset import no_folder
+from bench.data.images.photograph import refuse_photograph
 from bench.data.images.synthetic import checked_scene
 from bench.data.importing.convert import find_turned, turned_note
 from bench.errors import DataError
@@ -264,6 +265,11 @@ def _check_file(card: Card, file: str, path: Path, pixels: Pixels, findings: Fin
 
 
 def _check_levels(path: Path, mask: Pixels, findings: Findings) -> None:
+    try:
+        refuse_photograph(mask, path)
+    except DataError as error:
+        findings.unusable(str(error))
+        return
     values = np.unique(mask)
     if values[-1] in range(1, 128):
         findings.unusable(f"{path}: mask values reach only {values[-1]}, expected 0 and 255; it would be read as empty")

@@ -135,11 +135,12 @@ def add_split(dataset: str, split: str, parts: Mapping[str, Path], *, source: st
             shares a name with another, or the split is there already; nothing is written then.
     """
     card = load_card(dataset)
-    if split in card.splits or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", split) is None:
+    if split in card.splits:
         raise DataError(
-            f"{dataset}: {split!r} is a split already or no name for one; "
-            f"choose another of letters, digits, '-', beside {', '.join(card.splits) or 'none'}"
+            f"{dataset}: {split!r} is a split already, beside {', '.join(card.splits)}; name another with --split NAME"
         )
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", split) is None:
+        raise DataError(f"{dataset}: {split!r} is no name for a split, expected letters, digits, '_', '-' and '.'")
     names = {part: own_names(path, card) for part, path in parts.items()}
     put_split(folder or (own_root(dataset) or datasets_root()) / dataset, split, names, source=source, said=parts)
     load_card.cache_clear()

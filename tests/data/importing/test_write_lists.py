@@ -71,7 +71,7 @@ def test_lists_that_share_an_image_are_refused_and_nothing_is_written(cards: Pat
 
 @pytest.mark.parametrize("split", ["../own", "", "a b"])
 def test_a_split_needs_a_plain_name(cards: Path, split: str) -> None:
-    with pytest.raises(DataError, match="or no name for one"):
+    with pytest.raises(DataError, match="no name for a split"):
         add(cards, split)
 
 
