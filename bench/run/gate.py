@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from bench.errors import RequestError
+from bench.errors import BenchError, RequestError
 from bench.input_files import parse_json, read_utf8
 from bench.records import field_types, from_plain
 from bench.types import Score
@@ -213,13 +213,19 @@ def write_reference(
     """Make a reference of the results and write it to `path` as JSON.
 
     Args:
-        margins: metric id to margin, in the metric's unit; other metrics are left out.
+        margins: metric id to margin, in the metric's unit; other metrics are left out. Margins that a reference at
+            `path` has for a row's metrics stay.
 
     Raises:
         RequestError: when a row lacks one of those metrics or its value is null.
     """
+    kept = _margins_in(path)
     rows = {
-        row: {metric: Expected(_stored_value(row, metric, scores), margin) for metric, margin in margins.items()}
+        row: {
+            metric: Expected(_stored_value(row, metric, scores), margin)
+            for metric, margin in {**margins, **kept.get(row, {})}.items()
+            if metric in margins or metric in scores
+        }
         for row, scores in results.items()
     }
     reference = Reference(suite, rows)
@@ -230,6 +236,15 @@ def write_reference(
     for sentence in powerless_checks(results, reference):
         log.warning("%s", sentence)
     return reference
+
+
+def _margins_in(path: Path) -> dict[str, dict[str, float]]:
+    """Margins by row and metric in the reference that is to be replaced; none where it cannot be read."""
+    try:
+        rows = read_reference(path).rows
+    except (BenchError, OSError):
+        return {}
+    return {row: {metric: expected.margin for metric, expected in metrics.items()} for row, metrics in rows.items()}
 
 
 def _stored_value(row: str, metric: str, scores: Mapping[str, Score]) -> float:

@@ -134,6 +134,17 @@ def test_a_written_reference_comes_back_and_accepts_its_own_results(tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == ["reference.json"]
 
 
+def test_margins_that_were_edited_in_a_reference_outlast_its_update(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    margins = {"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6}
+    write_reference(measured(0.7, 2e-5), path, margins=margins)
+    path.write_text(path.read_text().replace("0.005", "0.0005"))
+    kept = write_reference(measured(0.71, 3e-5), path, margins=margins).rows[ROW]
+    assert kept == {"IoU/pooled": Expected(0.71, 0.0005), "Fa/unmatched-area": Expected(3e-5, 5e-6)}
+    path.write_text("damaged")
+    assert write_reference(measured(0.71, 3e-5), path, margins=margins).rows[ROW]["IoU/pooled"].margin == 0.005
+
+
 @pytest.mark.parametrize(
     ("iou", "fa", "named"),
     [
