@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from bench.errors import BenchError, RequestError
 from bench.input_files import parse_json, read_utf8
 from bench.records import field_types, from_plain
+from bench.store.files import write_text
 from bench.types import Score
 
 log = logging.getLogger(__name__)
@@ -218,6 +219,7 @@ def write_reference(
 
     Raises:
         RequestError: when a row lacks one of those metrics or its value is null.
+        WriteError: when the system refuses to write the file.
     """
     kept = _margins_in(path)
     rows = {
@@ -230,9 +232,7 @@ def write_reference(
     }
     reference = Reference(suite, rows)
     content = {"schema": REFERENCE_SCHEMA, **asdict(reference)}
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     for sentence in powerless_checks(results, reference):
         log.warning("%s", sentence)
     return reference

@@ -16,10 +16,12 @@ from fakes import make_jobs, make_training, synthetic_frames
 
 from bench.cli import describe_error
 from bench.errors import WriteError
+from bench.run.gate import write_reference
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store.files import write_arrays, write_text
 from bench.training.train import train
+from bench.types import Score
 from bench.weights.safetensors_file import write_tensors
 from reports.plots.style import write_figure
 
@@ -47,7 +49,12 @@ def weights(path: Path) -> None:
     write_tensors(path, {"a": torch.zeros(LIMIT)}, metadata={})
 
 
-@pytest.mark.parametrize("write", [noise, text, weights])
+def reference(path: Path) -> None:
+    rows = {f"row {number}": {"IoU/pooled": Score(0.5, "fraction", "higher")} for number in range(100)}
+    write_reference(rows, path, margins={"IoU/pooled": 0.01})
+
+
+@pytest.mark.parametrize("write", [noise, text, weights, reference])
 @pytest.mark.usefixtures("limited_files")
 def test_a_file_that_grows_too_large_is_named_with_the_cause(write: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
