@@ -37,6 +37,12 @@ OWN_NAMES = ("cost", "round", "time", "train", "FLOPs", "FPS")
 _ID = re.compile(r"[/\w.:\- ]+")
 
 
+def is_mlflow_name(name: str, *, longest: int = 250) -> bool:
+    """True if MLflow takes a name of a metric: plain characters, and a relative path in its plain form."""
+    is_path = posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
+    return is_path and len(name) <= longest and _ID.fullmatch(name) is not None
+
+
 def check_id(name: str) -> None:
     """Check that MLflow takes an id as a metric's name, so that one metric cannot cost a suite its mirror.
 
@@ -45,8 +51,7 @@ def check_id(name: str) -> None:
             path in its plain form, is too long, or begins as names of other numbers do.
     """
     expected = "expected family/rule of letters, digits, spaces and _ - . : with at most"
-    is_path = posixpath.normpath(name) == name and not name.startswith(("/", "..")) and name != "."
-    if not _ID.fullmatch(name) or not is_path or len(name) > LONGEST_ID:
+    if not is_mlflow_name(name, longest=LONGEST_ID):
         raise RequestError(f"metric {name!r}: {expected} {LONGEST_ID} characters, which MLflow takes; rename it")
     if name.partition("/")[0] in OWN_NAMES:
         raise RequestError(f"metric {name!r}: {', '.join(OWN_NAMES)} name other numbers in MLflow; rename it")

@@ -119,6 +119,31 @@ class ArrayWriter:
         self._open.__exit__(kind, error, trace)
 
 
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The epochs in a training's `log.jsonl`, each with its number, its loss and what else was written of it.
+
+    Raises:
+        StoreError: when the file is missing or a line of it is broken.
+    """
+    try:
+        lines = read_utf8(path).splitlines()
+    except FileNotFoundError as error:
+        raise StoreError(str(error)) from None
+    except RecordError as error:
+        raise StoreError(f"{path}: {error}; train again") from None
+    return [_epoch(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _epoch(path: Path, number: int, line: str) -> dict[str, float]:
+    try:
+        record = from_plain(Mapping[str, float], parse_json(line))
+        if {"epoch", "loss"} <= set(record) and record["epoch"].is_integer():
+            return dict(record)
+    except RecordError:
+        pass
+    raise StoreError(f"{path}: line {number}: expected an object of numbers with epoch and loss; train again")
+
+
 def write_result(folder: Path, result: RunResult) -> Path:
     """Write `result.json`."""
     return write_json(folder / RESULT_FILE, to_plain(result))

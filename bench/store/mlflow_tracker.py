@@ -26,9 +26,10 @@ from typing import Any, TypeVar, cast
 
 from bench.errors import StoreError, StoreUriError, TrackingError
 from bench.lock import waiting_lock
+from bench.metrics.ids import is_mlflow_name
 from bench.records import to_plain
 from bench.stop import STOPS
-from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_manifest, read_result
+from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_log, read_manifest, read_result
 from bench.types import Row, RunResult, Training, Weights
 
 log = logging.getLogger(__name__)
@@ -200,6 +201,7 @@ class MlflowTracker(Tracker):
             raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
         self._parent: Any = None
         self._child: Any = None
+        self._left_out: set[str] = set()
 
     def _experiment_in(self, database: Path) -> str:
         """The experiment in an sqlite file, which one process at a time opens: MLflow may make its tables first."""
@@ -276,8 +278,9 @@ class MlflowTracker(Tracker):
             self._client.set_terminated(self._parent, "FINISHED")
 
     def _find(self, tags: Mapping[str, str]) -> list[Any]:
-        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        return list(self._client.search_runs([self._experiment], condition))
+        condition = " and ".join(f"tags.`{key}` {_clause(value)}" for key, value in tags.items())
+        found = self._client.search_runs([self._experiment], condition)
+        return [run for run in found if tags.items() <= run.data.tags.items()]
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         return str(self._client.create_run(self._experiment, tags={NAME_TAG: name, **tags}).info.run_id)
@@ -286,6 +289,11 @@ class MlflowTracker(Tracker):
         return self._mlflow.entities.Metric(key, value, int(time.time() * 1000), step)
 
     def _log_metrics(self, metrics: list[Any]) -> None:
+        """Log what MLflow takes; one warning for each other name."""
+        for name in sorted({each.key for each in metrics if not is_mlflow_name(each.key)} - self._left_out):
+            self._left_out.add(name)
+            log.warning("metric %s: left out, MLflow takes no such name; the result files have its values", repr(name))
+        metrics = [each for each in metrics if is_mlflow_name(each.key)]
         for first in range(0, len(metrics), 1000):
             self._client.log_batch(self._child, metrics=metrics[first : first + 1000])
 
@@ -307,6 +315,16 @@ class MlflowTracker(Tracker):
             )
             tag = entities.InputTag("mlflow.data.context", context)
             self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
+
+
+def _clause(value: str) -> str:
+    """The condition on a tag's value; MLflow's filters have no way to write a quote, so that any letter stands for it.
+
+    >>> _clause("quick"), _clause("o'neil")
+    ("= 'quick'", "LIKE 'o_neil'")
+    """
+    pattern = value.replace("'", "_")
+    return f"= '{value}'" if pattern == value else f"LIKE '{pattern}'"
 
 
 def _check_unlocked(database: Path) -> None:
@@ -447,7 +465,11 @@ def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
     path = root / "trainings" / weights.key / "log.jsonl" if isinstance(weights, Training) else None
     if path is None or not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        return list(read_log(path))
+    except StoreError as error:
+        log.warning("%s; MLflow gets no curve of this training", error)
+        return []
 
 
 def open_page(uri: str | None, *, port: int) -> int:

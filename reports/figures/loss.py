@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from bench.errors import StoreError
-from bench.input_files import parse_json
+from bench.store.files import read_log
 from bench.types import Training
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset
 from reports.plots.curves import LossCurve, loss_figure
@@ -59,17 +58,7 @@ def read_loss(entry: Entry) -> LossCurve | None:
     path = entry.folder.parent / "trainings" / weights.key / "log.jsonl"
     if not path.is_file():
         return None
-    records = [_record(path, number, line) for number, line in enumerate(path.read_bytes().splitlines(), 1)]
+    records = read_log(path)
     kept = entry.result.best_epoch if entry.result else 0
-    epochs, losses = (np.array([record[name] for record in records], dtype=float) for name in ("epoch", "loss"))
+    epochs, losses = (np.array([record[name] for record in records]) for name in ("epoch", "loss"))
     return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
-
-
-def _record(path: Path, number: int, line: bytes) -> Mapping[str, float]:
-    try:
-        record = parse_json(line)
-        return {name: float(record[name]) for name in ("epoch", "loss")}
-    except (ValueError, KeyError, TypeError, OverflowError):
-        raise StoreError(
-            f"{path.parent.name}/{path.name}, line {number}: expected an object with epoch and loss; train again"
-        ) from None

@@ -222,3 +222,21 @@ def test_score_and_gate_refuse_a_damaged_file_in_one_line(
         assert made.err.startswith("error: ")
     with pytest.raises(BenchError, match=r"result\.json"):
         read_reference(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("title", 7), ("limited", "no"), ("columns", 3)])
+def test_a_damaged_field_of_a_suites_manifest_is_named_with_its_file(
+    runs: Path, name: str, value: object, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = runs / "suites/trial.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    call = caller(monkeypatch, capfd)
+    for words in (
+        ("report", "trial", "--from", str(runs), "--out", str(runs / "out"), "--mlflow", "off"),
+        ("publish", "trial", "--from", str(runs), "--mlflow", f"sqlite:///{runs}/mlflow.db"),
+        ("collect", "trial", "--from", str(runs), "--out", str(runs / "out")),
+    ):
+        made = call(*words)
+        assert made.code == 2
+        assert made.err.startswith(f"error: {path}: {name} is {value!r}, expected ")
+        assert len(made.err.splitlines()) == 1

@@ -40,6 +40,7 @@ from bench.store.mlflow_tracker import (
 )
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
+from bench.types import RunResult, Score
 
 
 @pytest.fixture(autouse=True)
@@ -407,3 +408,58 @@ def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: st
         publish_suite(tmp_path, "s", tracker)
     assert str(caught.value).startswith(f"MLflow store {uri}: ")
     assert "\n" not in str(caught.value)
+
+
+def stored_suite(root: Path, *results: RunResult) -> None:
+    """A suite called trial of finished results, as files."""
+    rows = tuple(replace(ROW, label=f"row {number}", key=each.key) for number, each in enumerate(results))
+    for each in results:
+        write_result(root / each.key, each)
+    write_manifest(root, Manifest("trial", "Trial", rows))
+
+
+def test_a_stored_metric_that_mlflow_does_not_take_is_left_out_and_costs_nothing_else(
+    tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Files of a version that registered any id, or of a plugin's metric that a hand renamed."""
+    scores = {**RESULT.scores, "IoU@0.5": Score(0.25, "fraction", "higher")}
+    results = [replace(RESULT, key=key, scores=scores, rounds=(scores,)) for key in ("a" * 12, "b" * 12)]
+    stored_suite(tmp_path, *results)
+    assert publish_suite(tmp_path, "trial", MlflowTracker(uri)) == 2
+    for each in results:
+        assert child_of(uri, each.key).data.metrics["IoU/pooled"] == 0.5
+        assert child_of(uri, each.key).data.metrics["round/IoU/pooled"] == 0.5
+    said = [record.message for record in caplog.records if "left out" in record.message]
+    assert said == [
+        f"metric {name!r}: left out, MLflow takes no such name; the result files have its values"
+        for name in ("IoU@0.5", "round/IoU@0.5")
+    ]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"epoch": 1}', '{"epoch": 1, "loss": "low"}', "[" * 20_000, "\x80"])
+def test_a_damaged_log_of_a_training_costs_its_curve_alone(
+    line: str, tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored_suite(tmp_path, RESULT)
+    path = tmp_path / "trainings" / RESULT.experiment.training_key / "log.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"epoch": 1, "loss": 0.5}\n' + line.encode("latin-1"))
+    assert publish_suite(tmp_path, "trial", MlflowTracker(uri)) == 1
+    metrics = child_of(uri, RESULT.key).data.metrics
+    assert metrics["IoU/pooled"] == 0.5
+    assert not any(name.startswith("train/") for name in metrics)
+    (said,) = [record.message for record in caplog.records if "log.jsonl" in record.message]
+    assert said.startswith(str(path))
+    assert said.endswith("; MLflow gets no curve of this training")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("suite", ["o'neil", "o'ne\"il 100%", "dünn 我`s"])
+def test_a_suite_with_quotes_in_its_name_is_mirrored_and_found_again(suite: str, tmp_path: Path, uri: str) -> None:
+    write_result(tmp_path / RESULT.key, RESULT)
+    for name in (suite, suite.replace("'", "x")):
+        write_manifest(tmp_path, Manifest(name, "Trial", (replace(ROW, key=RESULT.key),)))
+        for _ in range(2):
+            assert publish_suite(tmp_path, name, MlflowTracker(uri)) == 1
+    parents = [run.data.tags[SUITE_TAG] for run in runs_in(uri) if SUITE_TAG in run.data.tags]
+    assert sorted(parents) == sorted({suite, suite.replace("'", "x")})
