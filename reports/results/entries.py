@@ -147,6 +147,8 @@ def entry_of(row: Row, folder: Path, result: RunResult) -> Entry:
         return Entry(row, folder, result, f"failed: {one_line(result.reason) or 'no reason recorded'}")
     if not result.scores:
         return Entry(row, folder, result, "no scores in its result")
+    if not result.rounds:
+        return Entry(row, folder, result, "no scores of its rounds in its result")
     return Entry(row, folder, result)
 
 

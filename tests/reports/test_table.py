@@ -353,6 +353,13 @@ def test_a_result_that_is_not_what_the_manifest_says_is_not_used():
         assert words in found.reason
 
 
+def test_a_result_without_the_scores_of_its_rounds_is_not_used():
+    made = result()
+    found = entry_of(row_of(made), Path("x"), replace(made, rounds=()))
+    assert found.scored is None
+    assert found.reason == "no scores of its rounds in its result"
+
+
 def test_the_frame_keeps_a_line_for_every_row(tmp_path: Path):
     gone = result(DFINET)
     broken = result(ACM, "NUAA-SIRST")
