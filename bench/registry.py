@@ -9,11 +9,12 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from bench.characters import refuse_steering, show_steering
-from bench.errors import RequestError, UnknownNameError
+from bench.errors import PluginError, RequestError, UnknownNameError
 from bench.input_files import regular_file
 
 T = TypeVar("T")
@@ -93,6 +94,19 @@ def discover(packages: tuple[str, ...]) -> None:
         for found in pkgutil.walk_packages(module.__path__, prefix=f"{package}."):
             if not found.name.rpartition(".")[2].startswith("_"):
                 importlib.import_module(found.name)
+
+
+@contextmanager
+def refusing_exit(what: str) -> Iterator[None]:
+    """Make an error of a `sys.exit` in a plugin's function: it ends the function, not the command.
+
+    Raises:
+        PluginError: that names `what` called it.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise PluginError(f"{what} called sys.exit({error.code!r}); let it return or raise an error") from None
 
 
 _PLUGINS: dict[str, Path] = {}

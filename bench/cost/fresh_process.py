@@ -19,7 +19,7 @@ from bench.errors import CostError, RequestError
 from bench.models.detector import Detector
 from bench.models.network import Built, Segmenter, build_model
 from bench.parallel import process_pool
-from bench.registry import load_plugin, loaded_plugins
+from bench.registry import load_plugin, loaded_plugins, refusing_exit
 from bench.types import Cost, freeze_config
 
 
@@ -69,7 +69,8 @@ def measure_fresh(
             _measure, loaded_plugins(), built, weights, Arithmetic.here(), size, channels, device, rounds, images
         )
         try:
-            return task.result()
+            with refusing_exit(f"model {built.name}"):
+                return task.result()
         except BrokenProcessPool:
             raise CostError(
                 f"{built.name}: the process that measured its cost died, as one does that runs out of memory"

@@ -19,7 +19,7 @@ from bench.metrics.counting.counts import Counts, CountTable
 from bench.metrics.ids import NamedBy, as_it_is, check_id, default_head, family_of, id_under, is_variant
 from bench.metrics.statistic import Statistic, Value
 from bench.metrics.units import scale_of, unit_text
-from bench.registry import PLUGIN_ADVICE, Registry, discover
+from bench.registry import PLUGIN_ADVICE, Registry, discover, refusing_exit
 from bench.types import Better, Score, Scoring
 
 TableName = Literal["counts", "curves", "errors", "contrast"]
@@ -132,7 +132,8 @@ class Metric(MetricInfo):
         Raises:
             PluginError: when the metric's function returns something else.
         """
-        found: object = self.compute(table)
+        with refusing_exit(f"metric {self.id}"):
+            found: object = self.compute(table)
         if isinstance(found, Statistic | Value):
             return found
         raise PluginError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import fakes
@@ -95,3 +96,17 @@ def test_a_column_that_cannot_be_is_refused_in_one_line(call: Call, words: tuple
     assert answer.code == 2
     assert said in answer.err
     assert not Path("reports-out").exists()
+
+
+def test_a_metric_that_exits_is_one_line(call: Call) -> None:
+    call("run", "mine.toml", "--plugin", "missed.py", *SMALL)
+    (row,) = read_manifest(Path("runs"), "mine").rows
+    exits = PLUGIN.replace("return Ratio.of(counts.targets - counts.matched, 1)", "raise SystemExit(7)")
+    Path("missed.py").write_text(exits.replace("Missed/per-image", "Exits/always"))
+    METRICS._entries.pop("Missed/per-image")
+    registry._PLUGINS.clear()
+    for name in [name for name in sys.modules if name.startswith("bench_plugin_")]:
+        del sys.modules[name]
+    answer = call("score", f"runs/{row.key}", "--plugin", "missed.py")
+    assert answer.code == 2
+    assert "error: metric Exits/always called sys.exit(7); let it return or raise an error" in answer.err

@@ -16,6 +16,7 @@ import torch
 from bench import registry
 from bench.cost.fresh_process import Arithmetic, measure_fresh
 from bench.cost.measure import measure_cost
+from bench.errors import PluginError
 from bench.models.detector import Detector
 from bench.models.network import MODELS, Segmenter, build_model, find_models
 from bench.registry import load_plugin
@@ -161,3 +162,17 @@ def test_the_measuring_process_ends_with_a_killed_parent(tmp_path: Path) -> None
         except subprocess.TimeoutExpired:
             os.kill(child, signal.SIGKILL)
             pytest.fail("the measuring process outlived its parent by a minute")
+
+
+def test_a_network_that_exits_while_it_is_measured_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_PLUGINS", {})
+    find_models()
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
+    path = tmp_path / "exits.py"
+    path.write_text(
+        textwrap.dedent(SLEEPS).replace("Sleeps", "Exits").replace("time.sleep(600)", "raise SystemExit(5)")
+    )
+    load_plugin(path)
+    network = build_model("Exits", channels=1)
+    with pytest.raises(PluginError, match=r"model Exits called sys\.exit\(5\)"):
+        measure_fresh(network, size=(8, 8), channels=1, device=CPU)
