@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from bench.data.cache.array_file import unfinished
 from bench.digest import file_digest
+from bench.input_files import parse_json, read_utf8
 from bench.parallel import usable_processors
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def _digest(name: str) -> str:
 
 def _read(memory: Path) -> dict[str, dict[str, str]]:
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
+        known = parse_json(read_utf8(memory))
         if all(_is_memory(found) for found in known.values()):
             return dict(known)
         log.warning("%s: expected SHA-256 digests of 64 hexadecimal digits; files are read again", memory)

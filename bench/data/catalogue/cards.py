@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from bench.characters import refuse_steering
-from bench.errors import DataError, UnknownNameError
-from bench.input_files import parse_toml, read_utf8
+from bench.errors import DataError, RecordError, UnknownNameError
+from bench.input_files import parse_toml, read_utf8, whole_number
 from bench.records import field_types, from_plain
 from bench.registry import unknown
 
 CARD_FILE = "card.toml"
 DIGEST_FILE = "digests.tsv"
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -286,11 +288,16 @@ def read_digests(path: Path) -> dict[str, FileDigest]:
     if not path.is_file():
         return {}
     digests = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        fields = line.split("\t")
-        if len(fields) != 4 or len(fields[3]) != 64 or not (fields[1] + fields[2]).isdigit():
+    try:
+        lines = read_utf8(path).splitlines()
+    except RecordError as error:
+        raise DataError(f"{path}: {error}; {restoring(path)}") from None
+    for number, line in enumerate(lines, start=1):
+        file, *numbers, digest = line.split("\t")
+        size = [whole_number(text) for text in numbers]
+        if len(size) != 2 or size[0] is None or size[1] is None or not SHA256.fullmatch(digest):
             raise DataError(f"{path}:{number}: expected file, height, width and SHA-256; {restoring(path)}")
-        digests[fields[0]] = FileDigest((int(fields[1]), int(fields[2])), fields[3])
+        digests[file] = FileDigest((size[0], size[1]), digest)
     return digests
 
 

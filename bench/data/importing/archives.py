@@ -27,6 +27,7 @@ from typing import IO, Any, cast
 from bench.data.catalogue.file_names import SUFFIXES
 from bench.digest import file_digest
 from bench.errors import DataError
+from bench.input_files import refuse_endless
 from bench.progress import Step
 
 WANTED = (*SUFFIXES, ".txt", ".xml", ".json")
@@ -123,6 +124,7 @@ def archive_form(path: Path) -> str:
     Raises:
         DataError: when it cannot be read or is empty.
     """
+    refuse_endless(path, expected="a folder or an archive")
     try:
         with path.open("rb") as file:
             head = file.read(512)

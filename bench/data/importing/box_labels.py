@@ -7,7 +7,6 @@ says where a target is and not which pixels it has, so that scores by pixel mean
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ import numpy as np
 from bench.arrays import Size
 from bench.data.catalogue.file_names import composed, counted, stem_of
 from bench.data.images.decode import Pixels
-from bench.errors import DataError
+from bench.errors import DataError, RecordError
+from bench.input_files import parse_json, refuse_endless
 
 LabelKind = Literal["VOC boxes", "YOLO boxes", "COCO boxes", "YOLO polygons", "points"]
 CAVEAT = (
@@ -198,6 +198,7 @@ def _number(text: str | None, path: Path) -> float:
 
 
 def _text(path: Path) -> str:
+    refuse_endless(path, expected="labels")
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: more than {MOST_BYTES >> 20} MiB, expected labels")
@@ -220,10 +221,8 @@ def _xml(path: Path) -> ElementTree.Element:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
+        content = parse_json(_text(path))
+    except RecordError as error:
         raise DataError(f"{path}: not JSON ({error}), expected labels") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: a list, expected COCO labels with images and annotations")

@@ -17,6 +17,7 @@ import requests
 
 from bench._version import __version__
 from bench.errors import DataError
+from bench.input_files import whole_number
 
 CHUNK = 1 << 18
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -110,7 +111,7 @@ def _receive(url: str, path: Path, received: Received | None, *, timeout: float,
 def _size_of(answer: requests.Response) -> int | None:
     is_encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
     length = answer.headers.get("Content-Length", "")
-    return None if is_encoded or not length.isdigit() else int(length)
+    return None if is_encoded else whole_number(length)
 
 
 def _check_room(path: Path, size: int | None) -> None:
@@ -130,8 +131,8 @@ def _page_error(answer: requests.Response, head: bytes, advice: str) -> DataErro
 def _refuse_status(answer: requests.Response, url: str) -> None:
     status = f"{answer.status_code} {answer.reason or ''}".strip()
     if answer.status_code in TRANSIENT:
-        wait = answer.headers.get("Retry-After", "")
-        raise _TransientError(f"the server answers {status}", float(wait) if wait.isdigit() else 0.0)
+        wait = whole_number(answer.headers.get("Retry-After", ""))
+        raise _TransientError(f"the server answers {status}", float(wait or 0))
     if answer.status_code in (404, 410):
         raise DataError(f"{url}: {status}, there is no such file (any more); look for it on its page")
     if answer.status_code in (401, 403):

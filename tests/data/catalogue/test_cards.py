@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card
+from bench.data.catalogue.cards import card_names, datasets_root, load_card, read_card, read_digests
 from bench.data.images.decode import pixel_digest
 from bench.errors import DataError
 
@@ -145,3 +145,21 @@ def test_a_broken_card_is_one_line(tmp_path: Path, text: str, sentence: str) -> 
 def test_a_folder_without_a_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"card\.toml: no such file, expected the dataset's card"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (f"images/a\t²\t3\t{'0' * 64}\n".encode(), ":1: expected file, height, width and SHA-256; "),
+        (f"images/a\t2\t\t{'0' * 64}\n".encode(), ":1: expected file, height, width and SHA-256; "),
+        (f"images/a\t2\t3\t{'g' * 64}\n".encode(), ":1: expected file, height, width and SHA-256; "),
+        (b"\xff", ": not UTF-8 text"),
+    ],
+)
+def test_a_broken_table_of_digests_is_one_line(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "digests.tsv"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_digests(path)
+    assert str(caught.value).startswith(f"{path}{sentence}")
+    assert "\n" not in str(caught.value)

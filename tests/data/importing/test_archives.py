@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import stat
 import tarfile
 import zipfile
@@ -221,3 +222,9 @@ def test_a_tar_in_a_tar_gz_is_no_folder(tmp_path: Path, work: Path) -> None:
     inner = tar_of(tmp_path / "inner.tar", members_of(PAIR)).read_bytes()
     contents: Contents = open_source(tar_of(tmp_path / "outer.tar.gz", {"inner.tar": inner}), work)
     assert (dict(contents.files), contents.total) == ({}, 1)
+
+
+def test_a_pipe_in_the_place_of_an_archive_is_refused_and_not_waited_for(tmp_path: Path, work: Path) -> None:
+    path = tmp_path / "set.zip"
+    os.mkfifo(path)
+    refused(path, work, "a named pipe, expected a folder or an archive")

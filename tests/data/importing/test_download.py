@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from http_files import Served, serving
 
-from bench.data.importing.download import Patience, download
+from bench.data.importing.download import Patience, _refuse_status, _size_of, _TransientError, download
 from bench.errors import DataError
 
 CONTENT = random.Random(1).randbytes(1_000_000)
@@ -175,3 +176,14 @@ def test_an_interrupted_download_leaves_no_file(served: Served, part: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         download(served.url, part, received=interrupt)
     assert list(part.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "-1", "1" * 5000])
+def test_a_header_that_writes_no_plain_number_is_left_aside(text: str) -> None:
+    answer = requests.Response()
+    answer.status_code = 503
+    answer.headers["Content-Length"] = answer.headers["Retry-After"] = text
+    assert _size_of(answer) is None
+    with pytest.raises(_TransientError) as caught:
+        _refuse_status(answer, "http://host/file")
+    assert caught.value.wait == 0
