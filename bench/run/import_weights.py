@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from bench.cost.measure import example
 from bench.errors import CheckpointError, RequestError
@@ -32,7 +34,8 @@ class Imported:
         tensors: how many were taken, which are all there are.
         parameters: numbers in the network's parameters.
         absent: counters of batches that the source lacks, as old files do; zero was written, which outputs ignore.
-        steps: sentences on the container, prefix and ignored keys by which the weights were found.
+        steps: sentences on the container, prefix and ignored keys by which the weights were found, and on tensors of
+            another precision.
     """
 
     source: Path
@@ -107,8 +110,18 @@ def import_weights(
         tensors=len(taken.state),
         parameters=parameter_count(network),
         absent=counters - sum(key.endswith(COUNTER) for key in taken.state),
-        steps=taken.steps,
+        steps=(*taken.steps, *_conversions(taken.state, network.state_dict())),
     )
+
+
+def _conversions(source: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Iterator[str]:
+    """Sentences on the tensors that the network holds as another type than the source, such as half precision."""
+    pairs = Counter((tensor.dtype, own[key].dtype) for key, tensor in source.items() if key in own)
+    for (found, kept), count in pairs.items():
+        if found != kept:
+            is_rounded = found.is_floating_point and kept.is_floating_point and found.itemsize > kept.itemsize
+            before, after = (str(dtype).removeprefix("torch.") for dtype in (found, kept))
+            yield f"{count} tensors {'rounded' if is_rounded else 'converted'} from {before} to {after}"
 
 
 def _refuse_to_overwrite(out: Path, source: Path, *, replace_old: bool) -> None:

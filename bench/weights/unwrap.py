@@ -52,9 +52,14 @@ def candidates(content: Any, words: Unwrapping, *, where: str) -> Iterator[Unwra
     """Every state dict in a checkpoint: the content itself, else those one level down, else those two levels down.
 
     Raises:
-        CheckpointError: when nothing lies under the named container, or no key has the named prefix.
+        CheckpointError: when nothing lies under the named container, no key has the named prefix, or all are ignored.
     """
-    for name, found in _named_states(content, words):
+    states = list(_named_states(content, words))
+    if not states and words.ignore and any(_named_states(content, replace(words, ignore=()))):
+        raise CheckpointError(
+            f"{where}: {', '.join(map(printable, words.ignore))} ignores every key, expected patterns that leave some"
+        )
+    for name, found in states:
         is_usual = name in USUAL and not words.container
         steps = [] if is_usual or not name else [f"weights taken from {printable(name)}"]
         yield replace(_chosen(found, words, steps, where=where), container=name)
@@ -96,7 +101,10 @@ def _chosen(found: Mapping[str, Tensor], words: Unwrapping, steps: list[str], *,
     state = dict(found)
     if words.ignore:
         state = {key: tensor for key, tensor in state.items() if not _is_ignored(key, words.ignore)}
-        steps.append(f"{counted(len(found) - len(state), 'key')} ignored as asked ({', '.join(words.ignore)})")
+        idle = [pattern for pattern in words.ignore if not any(fnmatchcase(key, pattern) for key in found)]
+        named = ", ".join(map(printable, words.ignore))
+        steps.append(f"{counted(len(found) - len(state), 'key')} ignored as asked ({named})")
+        steps += [f"no key fits the pattern {printable(pattern)!r}" for pattern in idle]
     if words.prefix:
         prefix = f"{words.prefix.rstrip('.')}."
         kept = {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}

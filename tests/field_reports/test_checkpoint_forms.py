@@ -153,3 +153,36 @@ def test_a_tensor_that_repeats_its_storage_without_end_is_refused_at_once(state:
     torch.save(state | {first: torch.zeros(1).expand(2**21, 2**20)}, "odd.pth")
     with pytest.raises(CheckpointError, match=f"tensor {first} asks for {2**43} bytes and holds fewer"):
         load_model("ACM", "odd.pth")
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        (torch.float16, "250 tensors converted from float16 to float32"),
+        (torch.bfloat16, "250 tensors converted from bfloat16 to float32"),
+        (torch.float64, "250 tensors rounded from float64 to float32"),
+    ],
+)
+def test_weights_of_another_precision_are_taken_and_said(state: State, precision: torch.dtype, said: str) -> None:
+    """Half-precision files are common where weights are passed on; single precision holds them exactly."""
+    odd = {key: tensor.to(precision) if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    found, steps = imported(odd)
+    assert steps == (said,)
+    assert_same(
+        found,
+        plain(
+            {
+                key: tensor.float() if key in odd and tensor.is_floating_point() else tensor
+                for key, tensor in odd.items()
+            }
+        ),
+    )
+
+
+def test_patterns_that_fit_no_key_or_every_key_are_told(state: State) -> None:
+    assert imported(state, ignore=("aux.*",))[1] == (
+        "0 keys ignored as asked (aux.*)",
+        "no key fits the pattern 'aux.*'",
+    )
+    with pytest.raises(CheckpointError, match=r"odd\.pth: \* ignores every key, expected patterns that leave some"):
+        imported({"net": state}, ignore=("*",))
