@@ -12,10 +12,14 @@ import torch
 from commands import caller
 from fakes import INPUT, RECIPE
 
+from bench.data.catalogue.cards import load_card
 from bench.data.catalogue.splits import read_list
 from bench.data.images.decode import decode_grey
+from bench.data.importing.archives import open_source
+from bench.data.importing.convert import Unread, find_unread
+from bench.data.importing.verify import verify_folder
 from bench.digest import file_digest
-from bench.errors import BenchError, CheckpointError, RequestError, RuleError, SuiteError
+from bench.errors import BenchError, CheckpointError, DataError, RequestError, RuleError, SuiteError
 from bench.input_files import DEEPEST, parse_json, parse_toml, whole_number
 from bench.protocols.resolve import parse_overrides
 from bench.registry import load_plugin
@@ -123,6 +127,7 @@ READERS = {
     "reference": read_reference,
     "checkpoint": read_checkpoint,
     "digest": file_digest,
+    "archive": lambda path: open_source(path, path.parent),
     "plugin": load_plugin,
     "list": read_list,
     "image": decode_grey,
@@ -142,6 +147,18 @@ def test_a_pipe_or_a_device_is_refused_before_it_is_read(tmp_path: Path, name: s
     for path, kind in ((pipe, "a named pipe"), (device, "a device")):
         with pytest.raises((BenchError, OSError), match=f"{kind}, expected a"):
             READERS[name](path)
+
+
+def test_a_pipe_in_a_folder_is_refused_or_found_before_it_is_read(tmp_path: Path) -> None:
+    for name in ("set/images/a.png", "set/masks/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        os.mkfifo(tmp_path / name)
+    os.mkfifo(tmp_path / "set/list.txt")
+    with pytest.raises(DataError, match=r"(a\.png|list\.txt): a named pipe, expected a plain file"):
+        open_source(tmp_path / "set", tmp_path)
+    found = verify_folder(replace(load_card("NUAA-SIRST"), digests={}), tmp_path / "set")
+    assert any("a.png: a named pipe, expected an image" in line for line in found.broken)
+    assert find_unread([tmp_path / "set/images/a.png"]) == Unread((), ())
 
 
 def test_a_plugin_that_exits_is_one_line(

@@ -77,7 +77,7 @@ def file_format(path: Path) -> str:
 def read_orientation(path: Path) -> int:
     """Orientation tag of a file, from 1 (upright) to 8; 1 if it has none or cannot be read."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(regular_file(path), formats=FORMATS) as image:
             tag = image.getexif().get(ORIENTATION, UPRIGHT)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error, Image.DecompressionBombError):
         return UPRIGHT

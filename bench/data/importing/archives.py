@@ -99,7 +99,11 @@ def open_source(path: Path, work: Path, *, limits: Limits | None = None, progres
     """
     if path.is_dir():
         files = dict(_walk(path))
-        return Contents({name: file for name, file in files.items() if not _is_junk(name)}, len(files), "folder")
+        kept = {name: file for name, file in files.items() if not _is_junk(name)}
+        for name, file in kept.items():
+            if name.suffix.lower() in WANTED:
+                refuse_endless(file, expected="a plain file")
+        return Contents(kept, len(files), "folder")
     form = archive_form(path)
     if form in ("7z", "rar", "zst"):
         raise DataError(

@@ -17,6 +17,7 @@ from PIL import Image
 from bench.data.catalogue.file_names import SUFFIXES, counted, named_files
 from bench.data.images.decode import DEEP_MODES, FORMATS, UPRIGHT, Pixels, open_image, read_orientation
 from bench.errors import DataError
+from bench.input_files import regular_file
 from bench.progress import Step
 
 PRINT = ("CMYK",)
@@ -108,7 +109,7 @@ def _sentences(
 
 def _mode(path: Path) -> str:
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(regular_file(path), formats=FORMATS) as image:
             return image.mode
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""

@@ -30,6 +30,7 @@ from bench.data.images.find_dataset import find_dataset
 from bench.data.images.synthetic import checked_scene
 from bench.data.quality.near_duplicates import ORIENTATIONS, SAME_VIEW, THRESHOLDS, confirm, propose, sketch
 from bench.errors import DataError, RecordError, StoreError
+from bench.input_files import regular_file
 from bench.progress import Step
 from bench.records import from_plain, to_plain
 from bench.store.files import read_json, write_json
@@ -178,7 +179,7 @@ class Sources:
 
     def content(self, name: str) -> bytes:
         """Content that the cache key depends on: the file's bytes, or the card's digest."""
-        return self.digest(name).encode() if self.card.generated else self._path(name).read_bytes()
+        return self.digest(name).encode() if self.card.generated else regular_file(self._path(name)).read_bytes()
 
     def _path(self, name: str) -> Path:
         if name not in self.files:
