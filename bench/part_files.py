@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import WriteError
+from bench.errors import BenchError, WriteError
 
 SUFFIX = ".part"
 ADVICE = {
@@ -24,7 +24,7 @@ ADVICE = {
     errno.EDQUOT: "make room and run the same command again",
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
 }
-"""Suggestions by the system's error number."""
+"""Suggestions by the system's error number; no reading fails with one of these."""
 ABANDONED = 24 * 3600
 """Seconds after its last change before a part file of another machine is taken for that of a killed process."""
 
@@ -62,14 +62,14 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except WriteError:
+    except BenchError:
         raise
     except Exception as error:
         refusal = _refusal(error)
         if refusal is None or refusal.strerror is None:
             raise
         ours = (None, *map(str, (path, *path.parents, temporary)))
-        if refusal.filename not in ours:
+        if refusal.filename not in ours and refusal.errno not in ADVICE:  # of a copy the system names the source
             raise
         advice = ADVICE.get(refusal.errno or 0, "choose a folder that can be written")
         raise WriteError(f"{path}: cannot be written, {refusal.strerror.lower()}; {advice}") from error

@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import torch
 from fakes import make_jobs, make_training, synthetic_frames
+from PIL import Image
 
 from bench.cli import describe_error
+from bench.data.importing.importer import ImportRequest
+from bench.data.importing.new_dataset import NewRequest, make_dataset
 from bench.errors import WriteError
 from bench.run.gate import write_reference
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
+from bench.store.collect import _copy
 from bench.store.files import write_arrays, write_text
 from bench.training.train import train
 from bench.types import Score
@@ -117,3 +121,36 @@ def test_an_error_of_the_system_is_path_and_cause_on_the_command_line() -> None:
     assert describe_error(refused) == "runs/.lock: read-only file system"
     assert describe_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) == "no space left on device"
     assert describe_error(FileNotFoundError("weights x: no such file")) == "weights x: no such file"
+
+
+@pytest.mark.usefixtures("limited_files")
+def test_a_copy_that_grows_too_large_is_named_by_its_target(tmp_path: Path) -> None:
+    """Of a copy on a full disk the system names the source alone."""
+    source, target = tmp_path / "source", tmp_path / "out/copy"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * LIMIT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    source.write_bytes(bytes(2 * LIMIT))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(WriteError, match=r"out/copy: cannot be written, file too large"):
+        _copy(source, target)
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 4000])
+def test_a_dataset_that_the_disk_does_not_take_is_named_and_leaves_nothing(
+    limit: int, tmp_path: Path, limited_files: None
+) -> None:
+    """The first limit stops a copy, the second the grey PNG that is made of a compressed colour image."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1], before[1]))
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for number in range(2):
+            noise = np.random.default_rng(number).integers(0, 256, (64, 64)).astype(np.uint8)
+            pixels = noise if kind == "images" else np.where(noise > 250, 255, 0).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / kind / f"{number}.{'jpg' if kind == 'images' else 'png'}")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    source = ImportRequest("Own", tmp_path / "images", tmp_path / "data", masks=tmp_path / "masks", convert=True)
+    with pytest.raises(WriteError, match=r"data\S*: cannot be written, file too large; raise the limit") as caught:
+        make_dataset(NewRequest(source))
+    assert len(str(caught.value).splitlines()) == 1
+    assert not [path for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"]

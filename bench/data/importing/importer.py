@@ -30,8 +30,9 @@ from bench.data.importing.convert import convert_folder, find_unread, refuse_unr
 from bench.data.importing.layouts import Plan, listed_name, recognise
 from bench.data.importing.mask_rules import parse_mask_rule, settle_masks
 from bench.data.importing.verify import LISTS, Verification, verify_folder
-from bench.errors import DataError
+from bench.errors import DataError, WriteError
 from bench.lock import refusing_lock
+from bench.part_files import writing
 from bench.progress import Step
 
 RECORD_FILE = "import.json"
@@ -167,7 +168,8 @@ def staging(request: ImportRequest) -> Iterator[Path]:
         _recover(request)
         work = Path(tempfile.mkdtemp(prefix=f".import-{request.dataset}-", dir=request.data))
         try:
-            yield work / request.dataset
+            with writing(request.data):
+                yield work / request.dataset
         finally:
             _remove(work)
 
@@ -331,7 +333,10 @@ def _place(contents: Contents, plan: Plan, stage: Path, progress: Step | None) -
         source, target = contents.files[path], stage / kind / f"{name}{path.suffix.lower()}"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            take(source, target)
+            with writing(target):
+                take(source, target)
+        except WriteError:
+            raise
         except OSError as error:
             raise DataError(f"{source}: {(error.strerror or str(error)).lower()}, expected a readable file") from None
         if progress is not None:
