@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bench.stop import Stopped, describe_stop
+from tests.reports.fake_runs import DFINET, measured, result, write_suite
 
 ROOT = Path(__file__).parents[2]
 LONG = ["run", "quick", "--limit", "train=8,test=4", "--set", "recipe.epochs=400", "--mlflow", "off", "--runs", "runs"]
@@ -82,6 +85,37 @@ def test_a_stopped_measurement_is_one_line_of_one_process(tmp_path: Path) -> Non
         130,
         ["stopped; the same command starts over"],
     )
+
+
+SLOW_METRIC = """
+import pathlib, time
+from bench.metrics.registry import metric
+from bench.metrics.statistic import Ratio
+
+@metric("Slow/always", unit="images", better="higher")
+def slow(counts):
+    pathlib.Path("scoring").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_report_and_a_stopped_scoring_are_one_line_and_leave_no_temporary_file(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    write_suite(tmp_path / "runs", [("DFINet", measured(result(DFINET), tmp_path / "runs", skill=0.8, frames=4), None)])
+    for folder in ("maps", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(tmp_path / folder / "a.png")
+    (tmp_path / "slow.py").write_text(SLOW_METRIC)
+    one_line = (code, ["stopped; the same command starts over"])
+    report = ["report", "trial", "--from", "runs", "--out", "out", "--mlflow", "off"]
+    assert stopped(tmp_path, number, report, at="out/figures/*.p*") == one_line
+    assert not (tmp_path / "out/index.html").exists()
+    found, lines = stopped(tmp_path, number, ["score", "maps", "masks", "--plugin", "slow.py"], at="scoring")
+    assert (found, lines[-1:]) == one_line
+    assert not any("Traceback" in line for line in lines)
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
 
 def test_notes_stand_in_the_line_from_the_inside_out() -> None:
