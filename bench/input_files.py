@@ -66,7 +66,7 @@ def _kind_of(mode: int) -> str:
 
 
 def read_utf8(path: Path | str, what: str = "") -> str:
-    """The text of a file.
+    """The text of a file, without the byte order mark that some editors put in front.
 
     Raises:
         FileNotFoundError: when there is no regular file.
@@ -76,7 +76,7 @@ def read_utf8(path: Path | str, what: str = "") -> str:
     if (size := path.stat().st_size) > LONGEST:
         raise RecordError(f"{size} bytes, expected a text file of at most {LONGEST}")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RecordError(f"not UTF-8 text ({error})") from None
 

@@ -357,6 +357,8 @@ def parse_limit(text: str) -> Limit:
         name, _, number = word.partition("=")
         if name not in ("train", "test") or not (count := whole_number(number)):
             raise SuiteError(f"--limit {text!r}: expected train=N,test=N with N at least 1")
+        if name in found:
+            raise SuiteError(f"--limit {text!r}: {name} is given twice, expected it once")
         found[name] = count
     if found.get("train", 2) < 2:
         raise SuiteError("--limit: train must be at least 2, one image to learn from and one to hold out")

@@ -161,6 +161,19 @@ def test_a_pipe_in_a_folder_is_refused_or_found_before_it_is_read(tmp_path: Path
     assert find_unread([tmp_path / "set/images/a.png"]) == Unread((), ())
 
 
+def test_a_limit_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(SuiteError, match="--limit 'train=4,train=5': train is given twice, expected it once"):
+        parse_limit("train=4,train=5")
+
+
+def test_a_byte_order_mark_of_an_editor_is_no_part_of_the_text(tmp_path: Path) -> None:
+    """Notepad of Windows writes one; TOML and JSON take it for a broken first line."""
+    for name, text in (("a.toml", 'datasets = ["synthetic"]\n[[row]]\nmodel = "ACM"\n'), ("a.json", "{}")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert load_suite(str(tmp_path / "a.toml")).name == "a"
+    assert read_json(tmp_path / "a.json") == {}
+
+
 def test_a_plugin_that_exits_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
