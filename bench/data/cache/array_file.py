@@ -45,6 +45,10 @@ class DamagedPackError(BenchError, ValueError):
     """A file is not a whole pack; the message gives the reason."""
 
 
+class OldPackError(DamagedPackError):
+    """A pack that another version of this project has written."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pack:
     """Records of several arrays each, as bytes and their places.
@@ -187,6 +191,7 @@ def read_pack(path: Path) -> Pack:
 
     Raises:
         DamagedPackError: when the file is cut short, has grown, or its index is not the one that was written.
+        OldPackError: when another version of this project wrote it.
         OSError: when it cannot be read.
     """
     length = path.stat().st_size
@@ -203,5 +208,5 @@ def read_pack(path: Path) -> Pack:
         with np.load(io.BytesIO(index), allow_pickle=False) as arrays:
             keys, table, widest, sums = arrays["keys"], arrays["table"], int(arrays["widest"]), arrays["sums"]
     except (ValueError, KeyError, zipfile.BadZipFile):
-        raise DamagedPackError("its index is of another version") from None
+        raise OldPackError("of another version of this project") from None
     return Pack(np.asarray(flat), tuple(row.tobytes() for row in keys), table, widest, sums)

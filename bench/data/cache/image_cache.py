@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.arrays import IntArray
-from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, Pack, PackWriter, read_pack
+from bench.data.cache.array_file import SUFFIX, Array, DamagedPackError, OldPackError, Pack, PackWriter, read_pack
 from bench.digest import file_digest
 from bench.parallel import ordered_map, usable_processors
 from bench.progress import Step
@@ -136,6 +136,9 @@ class ImageCache:
                 pack = read_pack(path)
                 pack.check(wanted)
                 packs.append(pack)
+            except OldPackError as error:
+                log.info("%s: %s; deleted, it will be written again", path, error)
+                _remove(path)
             except DamagedPackError as error:
                 log.warning("%s: damaged (%s); deleted, it will be written again", path, error)
                 _remove(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
 import os
@@ -16,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.data.cache import file_digests
+from bench.data.cache import array_file, file_digests
 from bench.data.cache.array_file import PackWriter, read_pack
 from bench.data.images import pairs
 from bench.data.images.frames import Frames, open_frames
@@ -222,6 +224,27 @@ def test_a_damaged_pack_is_thrown_away_with_one_line_and_made_anew(
     (line,) = [record.message for record in caplog.records]
     assert line.startswith(f"{pack}: damaged (")
     assert len(decoded) == 6
+    assert [path.read_bytes() for path in packs(empty_cache)] == [whole]
+
+
+def test_a_pack_of_an_older_version_is_made_anew_and_not_called_damaged(
+    made: Path, empty_cache: Path, decoded: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    opened(made)
+    (pack,) = packs(empty_cache)
+    whole = pack.read_bytes()
+    begin, size, _, magic = array_file._TRAILER.unpack(whole[-array_file._TRAILER.size :])
+    with np.load(io.BytesIO(whole[begin : begin + size])) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "sums"}
+    index = io.BytesIO()
+    np.savez(index, **kept)
+    old = index.getvalue()
+    trailer = array_file._TRAILER.pack(begin, len(old), hashlib.sha256(old).digest(), magic)
+    pack.write_bytes(whole[:begin] + old + trailer)
+    with caplog.at_level(logging.INFO):
+        assert levels(opened(made)) == [50, 51, 52]
+    (line,) = [record.message for record in caplog.records]
+    assert line == f"{pack}: of another version of this project; deleted, it will be written again"
     assert [path.read_bytes() for path in packs(empty_cache)] == [whole]
 
 
