@@ -14,6 +14,7 @@ from bench.scoring.score import score_folder
 
 pytestmark = pytest.mark.realdata
 
+SAME = "predictions and masks are the same files, so that masks were scored against themselves"
 IMAGES = {"NUDT-SIRST": 1327, "NUAA-SIRST": 427}
 
 
@@ -23,7 +24,7 @@ def test_masks_as_predictions_are_perfect_under_every_scoring(real_data: Path, d
     for found in score_folder(masks, masks, all_scorings(), images=real_data / dataset / "images"):
         values = {head: found.scores[id].value for head, id in found.named.printed_ids().items()}
         assert found.images == IMAGES[dataset]
-        assert found.notes == ()
+        assert found.notes == (SAME,)
         assert values.pop("Fa", 0.0) == 0.0, found.named.name
         assert set(values.values()) == {1.0}, found.named.name
 
@@ -35,4 +36,4 @@ def test_the_command_says_so_too(real_data: Path) -> None:
     found = json.loads(done.stdout)
     scores = {name: found["scores"][name]["value"] for name in ("IoU/pooled", "Pd/centroid-3px", "Fa/unmatched-area")}
     assert scores == {"IoU/pooled": 1.0, "Pd/centroid-3px": 1.0, "Fa/unmatched-area": 0.0}
-    assert (found["images"], found["notes"]) == (1327, [])
+    assert (found["images"], found["notes"]) == (1327, [SAME])

@@ -263,9 +263,12 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
     line, point = loss_figure({"X": [curve]}).axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.9, 0.5, 0.4]
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [0.5])
-    for broken in (b"{}\n", b"\xff\n"):
+    for broken, said in (
+        (b"{}\n", "line 1: expected an object of numbers with epoch and loss"),
+        (b"\xff\n", "not UTF-8"),
+    ):
         log.write_bytes(broken)
-        with pytest.raises(StoreError, match=r"log.jsonl, line 1: expected an object with epoch and loss"):
+        with pytest.raises(StoreError, match=rf"log\.jsonl: {said}"):
             read_loss(entry)
 
 
