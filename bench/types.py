@@ -527,6 +527,20 @@ class Score:
     reason: str = ""
 
 
+def doubt_of_times(others_busy: float | None, median: float, high: float) -> str:
+    """Reason in words not to trust measured times; empty where there is none.
+
+    Args:
+        others_busy: share of the processors that other processes took meanwhile; None if unknown.
+        median, high: of the times the median and the 95th percentile, in one unit.
+    """
+    if others_busy is not None and others_busy > BUSY:
+        return f"other work took over {BUSY:.0%} of the processors while it was timed"
+    if high > UNSTEADY * median:
+        return f"one pass in 20 took over {UNSTEADY:g} times as long as the median"
+    return ""
+
+
 @dataclass(frozen=True)
 class EarlyEnd:
     """The time that a feedback network takes on test images where it stops calculating once a mask repeats.
@@ -604,10 +618,8 @@ class Cost:
         Other processes took more than a tenth of the processors, or the slowest passes half as long again as most, or
         not every round may have been calculated.
         """
-        if self.others_busy is not None and self.others_busy > BUSY:
-            return f"other work took over {BUSY:.0%} of the processors while it was timed"
-        if self.latency_p95 > UNSTEADY * self.latency_p50:
-            return f"one pass in 20 took over {UNSTEADY:g} times as long as the median"
+        if doubt := doubt_of_times(self.others_busy, self.latency_p50, self.latency_p95):
+            return doubt
         if self.rounds > 1 and not self.every_round:
             return "timed on noise, where the network may have ended early"
         return ""

@@ -27,7 +27,7 @@ from bench.environment import device_name
 from bench.errors import UnknownNameError
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, parameter_count, to_device
-from bench.types import BUSY, UNSTEADY, Cost, EarlyEnd
+from bench.types import Cost, EarlyEnd, doubt_of_times
 
 LEAST_REPEATS = 3
 WARM_UP = 0.2  # seconds
@@ -251,7 +251,7 @@ class TimedPasses:
     @property
     def is_disturbed(self) -> bool:
         """True where the times are doubtful, for other work or for their spread."""
-        return (self.others_busy or 0.0) > BUSY or self.milliseconds(95) > UNSTEADY * self.milliseconds(50)
+        return bool(doubt_of_times(self.others_busy, self.milliseconds(50), self.milliseconds(95)))
 
 
 def time_undisturbed(

@@ -50,18 +50,11 @@ def table_to_latex(table: Table) -> str:
 
 
 def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str:
-    """Render a page of a table, with a line on the letters that pdflatex lacks."""
-    source = _rendered(table, spans, is_first=is_first, letters="")
-    letters = letters_beyond_pdflatex(source)
-    return _rendered(table, spans, is_first=is_first, letters=letters) if letters else source
-
-
-def _rendered(table: Table, spans: Sequence[range], *, is_first: bool, letters: str) -> str:
-    return (
+    """Render a page of a table, with a line on the letters that pdflatex lacks below its first."""
+    source = (
         latex_templates()
         .get_template("table.tex.j2")
         .render(
-            letters=letters,
             caption=escape(table.caption if is_first else "Continued."),
             label=re.sub(r"[^A-Za-z0-9:-]", "-", table.label),
             is_first=is_first,
@@ -70,6 +63,11 @@ def _rendered(table: Table, spans: Sequence[range], *, is_first: bool, letters: 
             notes=[_note(note) for note in table.notes],
         )
     )
+    letters = letters_beyond_pdflatex(source)
+    if not letters:
+        return source
+    first, _, rest = source.partition("\n")
+    return f"{first}\n% Compile it with lualatex or xelatex and a font that has {letters}.\n{rest}"
 
 
 Page = tuple[Table, Sequence[range]]
