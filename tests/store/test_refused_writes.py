@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fakes
@@ -33,12 +34,15 @@ LIMIT = 2048
 """Bytes that a file may have; the system refuses more with another error number than a full disk, but likewise."""
 
 
-@pytest.fixture
-def limited_files() -> Iterator[None]:
+@contextmanager
+def limited_files(limit: int = LIMIT) -> Iterator[None]:
+    """Round the writing alone: the limit holds for pytest's own output too, which may go to a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def noise(path: Path) -> None:
@@ -59,34 +63,31 @@ def reference(path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [noise, text, weights, reference])
-@pytest.mark.usefixtures("limited_files")
 def test_a_file_that_grows_too_large_is_named_with_the_cause(write: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(WriteError) as caught:
+    with limited_files(), pytest.raises(WriteError) as caught:
         write(path)
     limit = "raise the limit of a file's size (ulimit -f)"
     assert str(caught.value) == f"{path}: cannot be written, file too large; {limit}"
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "old")]
 
 
-@pytest.mark.usefixtures("limited_files")
 def test_a_state_that_grows_too_large_is_named_with_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch.save of a path says `unexpected pos 704 vs 598` and no word of the disk."""
     fakes.register_fakes(monkeypatch)
     frames = synthetic_frames("fit", fakes.FIT)
-    with pytest.raises(WriteError, match=r"state\.pt: cannot be written, file too large"):
+    with limited_files(), pytest.raises(WriteError, match=r"state\.pt: cannot be written, file too large"):
         train(make_training("Dot"), frames, folder=tmp_path, selection_frames=frames)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("limited_files")
 def test_an_experiment_that_cannot_be_written_fails_with_path_and_cause_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fakes.register_fakes(monkeypatch)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    results = run_all(make_jobs(tmp_path, "Dot", "Bright"), Session(Workspace.open(tmp_path / "runs")))
+    with limited_files(20_000):
+        results = run_all(make_jobs(tmp_path, "Dot", "Bright"), Session(Workspace.open(tmp_path / "runs")))
     for result in results:
         assert result is not None
         assert result.status == "failed"
@@ -95,10 +96,10 @@ def test_an_experiment_that_cannot_be_written_fails_with_path_and_cause_and_the_
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path, limited_files: None) -> None:
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 
-    with pytest.raises(WriteError, match=r"picture\.png: cannot be written, file too large"):
+    with limited_files(), pytest.raises(WriteError, match=r"picture\.png: cannot be written, file too large"):
         write_figure(Figure(), tmp_path / "picture")
     assert [path.name for path in tmp_path.iterdir()] == ["picture.pdf"]
 
@@ -123,34 +124,29 @@ def test_an_error_of_the_system_is_path_and_cause_on_the_command_line() -> None:
     assert describe_error(FileNotFoundError("weights x: no such file")) == "weights x: no such file"
 
 
-@pytest.mark.usefixtures("limited_files")
 def test_a_copy_that_grows_too_large_is_named_by_its_target(tmp_path: Path) -> None:
     """Of a copy on a full disk the system names the source alone."""
     source, target = tmp_path / "source", tmp_path / "out/copy"
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * LIMIT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     source.write_bytes(bytes(2 * LIMIT))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    with pytest.raises(WriteError, match=r"out/copy: cannot be written, file too large"):
+    with limited_files(), pytest.raises(WriteError, match=r"out/copy: cannot be written, file too large"):
         _copy(source, target)
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 4000])
-def test_a_dataset_that_the_disk_does_not_take_is_named_and_leaves_nothing(
-    limit: int, tmp_path: Path, limited_files: None
-) -> None:
+def test_a_dataset_that_the_disk_does_not_take_is_named_and_leaves_nothing(limit: int, tmp_path: Path) -> None:
     """The first limit stops a copy, the second the grey PNG that is made of a compressed colour image."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1], before[1]))
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
         for number in range(2):
             noise = np.random.default_rng(number).integers(0, 256, (64, 64)).astype(np.uint8)
             pixels = noise if kind == "images" else np.where(noise > 250, 255, 0).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / kind / f"{number}.{'jpg' if kind == 'images' else 'png'}")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     source = ImportRequest("Own", tmp_path / "images", tmp_path / "data", masks=tmp_path / "masks", convert=True)
-    with pytest.raises(WriteError, match=r"data\S*: cannot be written, file too large; raise the limit") as caught:
+    with (
+        limited_files(limit),
+        pytest.raises(WriteError, match=r"data\S*: cannot be written, file too large; raise the limit") as caught,
+    ):
         make_dataset(NewRequest(source))
     assert len(str(caught.value).splitlines()) == 1
     assert not [path for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"]
