@@ -139,7 +139,12 @@ class Recipe:
         patch: side of the square training crop in pixels; None trains on whole (resized) images.
         positive_crop: share of crops that are placed on a target pixel.
         align_start: whether the first feedback mask follows the image's augmentation.
-        precision: arithmetic of the forward pass.
+        precision: arithmetic of the forward and backward pass: `float32`, or `bfloat16` where torch's autocast has it;
+            weights, optimiser and loss are always float32, and so is every prediction.
+        average: the weights that are judged and kept are an exponential moving average over iterations with this decay
+            (of the first n, at most n / (n + 9)); 0 keeps the trained weights themselves.
+        deterministic: train on one thread of a CPU, and with deterministic kernels on a GPU, so that the weights are
+            the same, bit for bit, however many threads there are.
         device: the kind of device that trained: `cpu` or `cuda`.
     """
 
@@ -164,7 +169,9 @@ class Recipe:
     patch: int | None = None
     positive_crop: float = 0.5
     align_start: bool = True
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    average: float = 0.0
+    deterministic: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
@@ -179,6 +186,7 @@ class Recipe:
             patience=(self.patience, self.patience >= 0, "0 epochs or more"),
             power=(self.power, self.power > 0, "a positive number"),
             lr_end=(self.lr_end, self.lr_end >= 0, "0 or a positive number"),
+            average=(self.average, 0 <= self.average < 1, "a decay in [0, 1)"),
             positive_crop=(self.positive_crop, 0 <= self.positive_crop <= 1, "a share from 0 to 1"),
         )
         if any(epoch < 1 for epoch in self.milestones):

@@ -2,17 +2,23 @@
 
 Attribute names are those of the published checkpoints. `B C H W` is the shape of the feature map a block is given.
 
+In training mode some blocks calculate the same in fewer passes over their maps, equal but for rounding; in evaluation
+mode, in which cost is counted, all of them are as released. dfinet/fast_network.py predicts.
+
 Source: J. Wu et al., "DFINet: Dynamic feedback iterative network for infrared small target detection", Pattern
 Recognition 169 (2026) 111958; repository uisdu/DFINet at 8203cee.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dfinet.narrow_norm import batch_norm
 
 THETA = 0.7  # share of the central difference in a convolution, as released
 GAMMA = 0.5  # strength of DSFM's second path
@@ -67,11 +73,14 @@ class CentralDifferenceConv(nn.Module):
         self.theta = theta
 
     def forward(self, x: Tensor) -> Tensor:
-        plain: Tensor = self.conv(x)
         if not self.theta:
+            plain: Tensor = self.conv(x)
             return plain
         centre = self.conv.weight.sum((2, 3), keepdim=True)  # (outputs, inputs, 1, 1)
-        return plain - self.theta * F.conv2d(x, centre)
+        if self.training:
+            # One convolution: the centre belongs to the kernel.
+            return F.conv2d(x, self.conv.weight - self.theta * F.pad(centre, (1, 1, 1, 1)), padding=1)
+        return self.conv(x) - self.theta * F.conv2d(x, centre)
 
 
 class CoordinateAttention(nn.Module):
@@ -84,7 +93,7 @@ class CoordinateAttention(nn.Module):
         super().__init__()
         hidden = max(8, channels // 32)
         self.conv1 = nn.Conv2d(channels, hidden, 1)
-        self.bn1 = nn.BatchNorm2d(hidden)
+        self.bn1 = batch_norm(hidden)
         self.conv2 = nn.Conv2d(hidden, channels, 1)
         self.conv3 = nn.Conv2d(hidden, channels, 1)
 
@@ -108,19 +117,38 @@ class MADRB(nn.Module):
     def __init__(self, inputs: int, outputs: int, theta: float = THETA) -> None:
         super().__init__()
         self.conv1 = CentralDifferenceConv(inputs, outputs, theta)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn1 = batch_norm(outputs)
         self.conv2 = CentralDifferenceConv(outputs, outputs, theta)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = batch_norm(outputs)
         self.conv3 = nn.Conv2d(inputs, outputs, 1)
-        self.bn3 = nn.BatchNorm2d(outputs)
+        self.bn3 = batch_norm(outputs)
         self.se = CoordinateAttention(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            self.bn3(self.conv3(x))
+            self.observe_shortcut(x)
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
         return F.relu(x + self.se(x))
+
+    def observe_shortcut(self, x: Tensor) -> None:
+        """Run the dead shortcut; in training mode update its running statistics without calculating its map.
+
+        The mean and variance of a 1x1 convolution follow from the mean and covariance of its input's channels.
+        """
+        bn = self.bn3
+        if not self.training or bn.momentum is None:
+            bn(self.conv3(x))
+            return
+        pixels = x.movedim(1, -1).flatten(0, 2).float()  # (N, C)
+        centred = pixels - pixels[:1]  # near zero, so that squares lose no digits
+        count, mean = len(pixels), centred.mean(0)
+        covariance = centred.T @ centred / count - mean.outer(mean)  # (C, C)
+        kernel = self.conv3.weight.flatten(1)  # (outputs, C)
+        variance = ((kernel @ covariance) * kernel).sum(1) * (count / (count - 1))
+        bn.running_mean.lerp_(kernel @ (mean + pixels[0]) + self.conv3.bias, bn.momentum)
+        bn.running_var.lerp_(variance, bn.momentum)
+        bn.num_batches_tracked += 1
 
 
 class SqueezeExcitation(nn.Module):
@@ -150,11 +178,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn1 = batch_norm(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = batch_norm(outputs)
         self.conv3 = nn.Conv2d(inputs, outputs, 1)
-        self.bn3 = nn.BatchNorm2d(outputs)
+        self.bn3 = batch_norm(outputs)
         self.se = SqueezeExcitation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,7 +203,7 @@ class HardAttention(nn.Module):
         super().__init__()
         self.fmask = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            batch_norm(channels),
             nn.ReLU(),
             nn.Conv2d(channels, 1, 1),
             nn.Sigmoid(),
@@ -190,7 +218,7 @@ class HardAttention(nn.Module):
 
 def normalised(conv: nn.Conv2d, *after: nn.Module) -> nn.Sequential:
     """A convolution, its BatchNorm, and the modules `after` them."""
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), *after)
+    return nn.Sequential(conv, batch_norm(conv.out_channels), *after)
 
 
 class DFFFM(HardAttention):
@@ -279,11 +307,46 @@ class DSFM(SelectiveFusion):
         self.alpha = nn.Parameter(torch.zeros(2))
 
     def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
-        mask = feedback.soft  # (B, 1, H, W)
-        unsure = 1 - 2 * (mask - 0.5).abs()
-        detecting = 1 + mask
-        weighing = 1 + GAMMA * unsure * (mask - 0.5)
+        detecting, weighing = dsfm_weights(feedback.soft)
         share = self.alpha.softmax(0)
+        if self.training:
+            paths = torch.cat([detecting, weighing], 1).flatten(2)  # (B, 2, HW)
+            return fuse_paths(self.mlp[1:], low, high, paths, share)
         return share[0] * self.fuse(low * detecting, high * detecting) + share[1] * self.fuse(
             low * weighing, high * weighing
         )
+
+
+def dsfm_weights(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights (B, 1, H, W) of DSFM's two paths at every pixel of a mask (B, 1, H, W)."""
+    unsure = 1 - 2 * (mask - 0.5).abs()
+    return 1 + mask, 1 + GAMMA * unsure * (mask - 0.5)
+
+
+def fuse_paths(pairs_of: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, paths: Tensor, share: Tensor) -> Tensor:
+    """DSFM in closed form, (B, C, H, W).
+
+    Both maps have the same weight at a pixel, and a softmax over two is a logistic: with that weight a and
+    A = sigmoid(z_low - z_high) per channel, a path is a (A low + (1 - A) high).
+
+    Args:
+        pairs_of: from means (2B, C, 1, 1) to the logits z (2B, 2C, 1, 1) of low and high channels.
+        low, high: (B, C, H, W).
+        paths: (B, 2, HW) weights of the two paths.
+        share: (2,) share of each path.
+    """
+    B, C, H, W = low.shape
+    both = as_pixels(low + high)  # (B, HW, C)
+    means = torch.bmm(paths, both) / (H * W)  # (B, 2, C)
+    pairs = pairs_of(means.reshape(2 * B, C, 1, 1)).view(B, 2, 2 * C)
+    chosen = torch.sigmoid(pairs[..., :C] - pairs[..., C:])  # (B, 2, C)
+    shared = paths * share[None, :, None]
+    of_low = torch.bmm(shared.transpose(1, 2), chosen)  # (B, HW, C)
+    high, low = as_pixels(high), as_pixels(low)
+    fused = torch.addcmul(high * shared.sum(1)[..., None], of_low, low - high)  # (B, HW, C)
+    return fused.view(B, H, W, C).permute(0, 3, 1, 2)
+
+
+def as_pixels(x: Tensor) -> Tensor:
+    """A map (B, C, H, W) as pixels (B, HW, C), a view where its channels lie last."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)

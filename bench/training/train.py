@@ -7,10 +7,11 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,12 +22,13 @@ from bench.data.images.start_masks import OTSU
 from bench.errors import NonFiniteLossError, RequestError, StoreError
 from bench.metrics.registry import find_metrics
 from bench.models.losses import get_loss
-from bench.models.network import Segmenter, build_model, to_device
+from bench.models.network import Loss, Segmenter, build_model, to_device
 from bench.part_files import replacing
 from bench.progress import Progress, Silent
 from bench.stop import STOPS
 from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
+from bench.training.averaging import average_of
 from bench.training.counts_on_device import counts_on
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
@@ -149,9 +151,16 @@ class _Run:
             device=device,
         )
         self.optimiser = make_optimiser(self.network, training.recipe)
+        decay = training.recipe.average
+        self.average = average_of(self.network, decay=decay) if decay else None
         self.schedule = make_schedule(self.optimiser, training.recipe, steps=steps_per_epoch(frames, training.recipe))
         self.state = EpochState()
         self.best: dict[str, Tensor] = {}
+
+    @property
+    def judged(self) -> Segmenter:
+        """The network that is evaluated and kept: the one that learns, or the average of its weights."""
+        return self.network if self.average is None else cast(Segmenter, self.average.module)
 
     def run_epoch(self, progress: Progress) -> Mapping[str, float]:
         """Train on every batch once, evaluate the selection list, step the schedule; return the epoch's log record."""
@@ -173,7 +182,7 @@ class _Run:
 
     def _train_batches(self, epoch: int, progress: Progress) -> float:
         recipe, network = self.training.recipe, self.network
-        loss_of = get_loss(recipe.loss, epoch=epoch)
+        loss_of = in_float32(get_loss(recipe.loss, epoch=epoch))
         network.train()
         running, steps = RunningLoss(epoch=epoch), steps_per_epoch(self.frames, recipe)
         if not steps:
@@ -181,11 +190,14 @@ class _Run:
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps)
         try:
             for batch in self.feed.epoch(epoch):
-                loss = network.training_loss(batch, loss_of, epoch=epoch)
+                with self._arithmetic():
+                    loss = network.training_loss(batch, loss_of, epoch=epoch)
                 running.add(loss, batch.name)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 self.optimiser.step()
+                if self.average is not None:
+                    self.average.update_parameters(network)
                 if recipe.stepped == "iteration" and self.schedule is not None:
                     self.schedule.step()
                 progress.advance(running.note)
@@ -193,12 +205,17 @@ class _Run:
             progress.end()
         return running.mean()
 
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        if self.training.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
     def _select(self, epoch: int, record: dict[str, float]) -> bool:
         """Evaluate the epoch on the selection list, and keep its weights if they are the best so far."""
         selection = self.training.selection
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
         if self.selection_frames is not None and due:
-            evaluated = evaluate_epoch(self.network, self.selection_frames, self.training, self.device)
+            evaluated = evaluate_epoch(self.judged, self.selection_frames, self.training, self.device)
             if not math.isfinite(evaluated["selection_loss"]):
                 found = evaluated["selection_loss"]
                 raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
@@ -213,7 +230,7 @@ class _Run:
         improved = self.state.best_value is None or value < self.state.best_value
         if improved:
             self.state.best_value, self.state.best_epoch = value, epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+            self.best = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
         return improved
 
     def _step_schedule(self, record: Mapping[str, float]) -> None:
@@ -226,9 +243,9 @@ class _Run:
     def finish(self) -> None:
         """Write the chosen epoch's weights."""
         if self.best:
-            self.network.load_state_dict(self.best)
+            self.judged.load_state_dict(self.best)
         save_weights(
-            self.network,
+            self.judged,
             self.checkpoint,
             metadata=checkpoint_metadata(self.training, self.state.best_epoch),
             input=self.training.input,
@@ -240,6 +257,7 @@ class _Run:
         state = {
             "training": self.training.key,
             "network": self.network.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
@@ -302,12 +320,24 @@ class _Run:
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.best = state["best"]
         self.optimiser.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         self.network.load_resume_state(state["feedback"])
         self.state = EpochState(**state["done"])
+
+
+def in_float32(loss: Loss) -> Loss:
+    """The loss of logits of any precision, calculated in float32."""
+
+    def of(logits: Tensor, mask: Tensor) -> Tensor:
+        with torch.autocast(logits.device.type, enabled=False):
+            return loss(logits.float(), mask)
+
+    return of
 
 
 def seed_of_epoch(seed: int, epoch: int) -> int:
