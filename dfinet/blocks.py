@@ -79,8 +79,11 @@ class CentralDifferenceConv(nn.Module):
         centre = self.conv.weight.sum((2, 3), keepdim=True)  # (outputs, inputs, 1, 1)
         if self.training:
             # One convolution: the centre belongs to the kernel.
-            return F.conv2d(x, self.conv.weight - self.theta * F.pad(centre, (1, 1, 1, 1)), padding=1)
-        return self.conv(x) - self.theta * F.conv2d(x, centre)
+            kernel = self.conv.weight - self.theta * F.pad(centre, (1, 1, 1, 1))
+            difference: Tensor = F.conv2d(x, kernel, padding=1)
+        else:
+            difference = self.conv(x) - self.theta * F.conv2d(x, centre)
+        return difference
 
 
 class CoordinateAttention(nn.Module):
@@ -137,10 +140,15 @@ class MADRB(nn.Module):
         The mean and variance of a 1x1 convolution follow from the mean and covariance of its input's channels.
         """
         bn = self.bn3
-        if not self.training or bn.momentum is None:
+        if not self.training:
             bn(self.conv3(x))
             return
-        pixels = x.movedim(1, -1).flatten(0, 2).float()  # (N, C)
+        assert bn.momentum is not None
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        assert bn.num_batches_tracked is not None
+        assert self.conv3.bias is not None
+        pixels = x.movedim(1, -1).flatten(0, 2).to(self.conv3.weight.dtype)  # (N, C)
         centred = pixels - pixels[:1]  # near zero, so that squares lose no digits
         count, mean = len(pixels), centred.mean(0)
         covariance = centred.T @ centred / count - mean.outer(mean)  # (C, C)
@@ -307,38 +315,45 @@ class DSFM(SelectiveFusion):
         self.alpha = nn.Parameter(torch.zeros(2))
 
     def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
-        detecting, weighing = dsfm_weights(feedback.soft)
-        share = self.alpha.softmax(0)
+        paths, share = path_weights(feedback.soft), self.alpha.softmax(0)
         if self.training:
-            paths = torch.cat([detecting, weighing], 1).flatten(2)  # (B, 2, HW)
-            return fuse_paths(self.mlp[1:], low, high, paths, share)
+            return fuse_paths(self.logits, low, high, paths, share)
+        detecting, weighing = paths[:, :1], paths[:, 1:]
         return share[0] * self.fuse(low * detecting, high * detecting) + share[1] * self.fuse(
             low * weighing, high * weighing
         )
 
+    def logits(self, means: Tensor) -> Tensor:
+        """Logits (B, 2, 2C) of both maps' channels from their paths' means (B, 2, C)."""
+        squeeze, excite = (conv.weight.flatten(1) for conv in self.mlp if isinstance(conv, nn.Conv2d))
+        return F.linear(F.relu(F.linear(means, squeeze)), excite)
 
-def dsfm_weights(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The weights (B, 1, H, W) of DSFM's two paths at every pixel of a mask (B, 1, H, W)."""
+
+def path_weights(mask: Tensor) -> Tensor:
+    """The weights (B, 2, H, W) of DSFM's two paths at every pixel of a mask (B, 1, H, W)."""
     unsure = 1 - 2 * (mask - 0.5).abs()
-    return 1 + mask, 1 + GAMMA * unsure * (mask - 0.5)
+    return torch.cat([1 + mask, 1 + GAMMA * unsure * (mask - 0.5)], 1)
 
 
-def fuse_paths(pairs_of: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, paths: Tensor, share: Tensor) -> Tensor:
+def fuse_paths(
+    logits_of: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, weights: Tensor, share: Tensor
+) -> Tensor:
     """DSFM in closed form, (B, C, H, W).
 
     Both maps have the same weight at a pixel, and a softmax over two is a logistic: with that weight a and
     A = sigmoid(z_low - z_high) per channel, a path is a (A low + (1 - A) high).
 
     Args:
-        pairs_of: from means (2B, C, 1, 1) to the logits z (2B, 2C, 1, 1) of low and high channels.
+        logits_of: from means (B, 2, C) of the two paths to the logits z (B, 2, 2C) of low and high channels.
         low, high: (B, C, H, W).
-        paths: (B, 2, HW) weights of the two paths.
+        weights: (B, 2, H, W) of the two paths.
         share: (2,) share of each path.
     """
     B, C, H, W = low.shape
+    paths = weights.flatten(2)  # (B, 2, HW)
     both = as_pixels(low + high)  # (B, HW, C)
     means = torch.bmm(paths, both) / (H * W)  # (B, 2, C)
-    pairs = pairs_of(means.reshape(2 * B, C, 1, 1)).view(B, 2, 2 * C)
+    pairs = logits_of(means)  # (B, 2, 2C)
     chosen = torch.sigmoid(pairs[..., :C] - pairs[..., C:])  # (B, 2, C)
     shared = paths * share[None, :, None]
     of_low = torch.bmm(shared.transpose(1, 2), chosen)  # (B, HW, C)

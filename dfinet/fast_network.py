@@ -26,12 +26,13 @@ from bench.models.network import pad_to_multiple
 from dfinet.blocks import (
     DFFFM,
     DSFM,
-    GAMMA,
     HPPM,
     MADRB,
     CoordinateAttention,
     Feedback,
     ResidualBlock,
+    fuse_paths,
+    path_weights,
 )
 from dfinet.encoder_decoder import DecoderBlock, EncoderBlock
 from dfinet.feedback_network import RESOLUTIONS, STRIDE, FeedbackNetwork, RoundByRound
@@ -185,11 +186,7 @@ class FastMatchedDFFFM(FastNoDFFFM):
 
 
 class FastDSFM(nn.Module):
-    """DSFM in closed form.
-
-    Both maps have the same weight per pixel, and a softmax over two is a logistic: with that weight a and
-    A = sigmoid(z_low - z_high) per channel, a path is a (A low + (1 - A) high).
-    """
+    """DSFM in closed form."""
 
     share: Tensor
 
@@ -199,27 +196,11 @@ class FastDSFM(nn.Module):
         self.register_buffer("share", block.alpha.detach().softmax(0))
 
     def forward(self, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
-        B, C, H, W = low.shape
-        paths = self.weights(feedback.soft).flatten(2)  # (B, 2, HW)
-        both = as_pixels(low + high)  # (B, HW, C)
-        means = torch.bmm(paths, both) / (H * W)  # (B, 2, C)
-        pairs = self.excite.mix(self.squeeze.mix(means).relu_())  # (B, 2, 2C)
-        chosen = torch.sigmoid(pairs[..., :C] - pairs[..., C:])  # (B, 2, C)
-        shared = paths * self.share[None, :, None]
-        of_low = torch.bmm(shared.transpose(1, 2), chosen)  # (B, HW, C)
-        high, low = as_pixels(high), as_pixels(low)
-        fused = torch.addcmul(high * shared.sum(1)[..., None], of_low, low - high)  # (B, HW, C)
-        return fused.view(B, H, W, C).permute(0, 3, 1, 2)
+        return fuse_paths(self.logits, low, high, path_weights(feedback.soft), self.share)
 
-    def weights(self, mask: Tensor) -> Tensor:
-        """Weights (B, 2, H, W) of the two paths at every pixel of a mask (B, 1, H, W)."""
-        unsure = 1 - 2 * (mask - 0.5).abs()
-        return torch.cat([1 + mask, 1 + GAMMA * unsure * (mask - 0.5)], 1)
-
-
-def as_pixels(x: Tensor) -> Tensor:
-    """A channels-last map (B, C, H, W) as pixels (B, HW, C)."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
+    def logits(self, means: Tensor) -> Tensor:
+        """Logits (B, 2, 2C) of both maps' channels from their paths' means (B, 2, C)."""
+        return self.excite.mix(self.squeeze.mix(means).relu_())
 
 
 class FastHPPM(nn.Module):

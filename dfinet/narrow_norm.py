@@ -28,18 +28,20 @@ class NarrowBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         is_pixel_by_pixel = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
-        if not (self.training and is_pixel_by_pixel and x.dtype == torch.float32 and not x.is_cuda):
+        fits = x.numel() % LANES == 0 and LANES % self.num_features == 0
+        if not (self.training and is_pixel_by_pixel and fits and x.device.type == "cpu"):
             return super().forward(x)
-        if x.numel() % LANES or LANES % self.num_features or x.numel() == self.num_features:
+        if x.dtype not in (torch.float32, torch.bfloat16) or self.momentum is None:
             return super().forward(x)
-        if self.num_batches_tracked is None or self.momentum is None or self.running_mean is None:
-            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         out, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
         count = x.numel() / self.num_features
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)  # type: ignore[union-attr]
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         return out  # type: ignore[no-any-return]
 
 
@@ -48,10 +50,10 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        lanes = _lanes(x)
-        mean = _sum_by_channel(lanes.sum(0), len(weight)) / (x.numel() / len(weight))
+        lanes, count = _lanes(x), x.numel() / len(weight)
+        mean = _sum_by_channel(lanes.sum(0), len(weight)) / count
         centred = lanes - _spread(mean)
-        variance = _sum_by_channel((centred * centred).sum(0), len(weight)) / (x.numel() / len(weight))
+        variance = _sum_by_channel((centred * centred).sum(0), len(weight)) / count
         inverse = (variance + eps).rsqrt()
         out = torch.addcmul(_spread(bias), centred, _spread(weight * inverse))
         ctx.save_for_backward(x, weight, mean, inverse)
@@ -72,13 +74,13 @@ class _Normalise(torch.autograd.Function):
 
 
 def _lanes(x: Tensor) -> Tensor:
-    """A map (B, C, H, W) whose channels lie last as (N, LANES), a view."""
-    return x.permute(0, 2, 3, 1).reshape(-1, LANES)
+    """A map (B, C, H, W) whose channels lie last as (N, LANES) in float32, a view of it where it is float32."""
+    return x.permute(0, 2, 3, 1).reshape(-1, LANES).float()
 
 
 def _as_map(lanes: Tensor, like: Tensor) -> Tensor:
     B, C, H, W = like.shape
-    return lanes.view(B, H, W, C).permute(0, 3, 1, 2)
+    return lanes.view(B, H, W, C).permute(0, 3, 1, 2).to(like.dtype)
 
 
 def _sum_by_channel(lanes: Tensor, channels: int) -> Tensor:

@@ -14,6 +14,7 @@ from bench.models.network import model
 from dfinet.blocks import GRIDS, Feedback, SelectiveFusion
 from dfinet.encoder_decoder import DecoderBlock, EncoderBlock, EncoderBlockCHPP, Parts
 from dfinet.feedback_network import BinaryFeedbackNetwork
+from dfinet.narrow_norm import batch_norm
 from dfinet.network import CITE
 
 SWAPPED = GRIDS[::-1]  # the finer grid of HPPM comes first
@@ -31,7 +32,7 @@ class LearntDSFM(SelectiveFusion):
         super().__init__(channels)
         self.fmask = nn.Sequential(
             nn.Conv2d(1, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            batch_norm(channels),
             nn.ReLU(),
             nn.Conv2d(channels, 1, 1),
             nn.Sigmoid(),

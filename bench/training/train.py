@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
 from bench.training.averaging import average_of
 from bench.training.counts_on_device import counts_on
+from bench.training.execution import execution
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
 from bench.training.trained_with import Stretch, conditions, describe_changes, extend_stretches
@@ -104,10 +106,11 @@ def train(
     for earlier in run.state.log:
         tell(earlier)
     try:
-        while run.state.epoch < training.recipe.epochs:
-            record = run.run_epoch(progress or Silent())
-            run.save()
-            tell(record)
+        with run.execution():
+            while run.state.epoch < training.recipe.epochs:
+                record = run.run_epoch(progress or Silent())
+                run.save()
+                tell(record)
         run.finish()
     except STOPS as stop:
         stop.add_note(f"after epoch {run.state.epoch} of {training.recipe.epochs}")
@@ -204,6 +207,25 @@ class _Run:
         finally:
             progress.end()
         return running.mean()
+
+    def execution(self) -> AbstractContextManager[None]:
+        """The threads and kernels to train with."""
+        recipe = self.training.recipe
+        left = recipe.epochs - self.state.epoch
+        return execution(
+            device=self.device,
+            deterministic=recipe.deterministic,
+            earlier=self.state.stretches,
+            steps=left * steps_per_epoch(self.frames, recipe),
+            trial=self._trial,
+        )
+
+    def _trial(self) -> None:
+        """One step of a copy of the network, which leaves no trace."""
+        network, batch = deepcopy(self.network).train(), next(self.feed.epoch(1))
+        with torch.random.fork_rng(devices=[]):
+            loss = network.training_loss(batch, get_loss(self.training.recipe.loss), epoch=1)
+            torch.autograd.backward(loss)
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         if self.training.recipe.precision == "float32":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from dfinet.blocks import DSFM, CentralDifferenceConv, CoordinateAttention, Feedback, SqueezeExcitation
+from dfinet.blocks import DSFM, MADRB, CentralDifferenceConv, CoordinateAttention, Feedback, SqueezeExcitation
 
 
 def test_a_central_difference_of_a_constant_map_is_what_the_difference_leaves() -> None:
@@ -72,3 +74,41 @@ def test_dsfm_of_two_equal_maps_is_the_map_times_the_mean_of_its_two_weightings(
     x = torch.rand(2, 8, 4, 4)
     mask = torch.full((2, 1, 4, 4), value)
     torch.testing.assert_close(DSFM(8)(x, x, Feedback(mask > 0.5, mask)), x * factor)
+
+
+def test_the_training_form_of_a_central_difference_is_the_one_as_written() -> None:
+    conv = CentralDifferenceConv(3, 4).double()
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert torch.allclose(conv.train()(x), conv.eval()(x), atol=1e-13)
+
+
+def test_the_training_form_of_dsfm_is_the_one_as_written_gradients_included() -> None:
+    torch.manual_seed(0)
+    dsfm = DSFM(8).double()
+    with torch.no_grad():
+        dsfm.alpha.copy_(torch.tensor([0.3, -0.2]))
+    low, high = (torch.randn(2, 8, 6, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    feedback = Feedback.nearest(torch.rand(2, 1, 6, 5, dtype=torch.float64), (6, 5))
+    outs, grads = [], []
+    for training in (True, False):
+        out = dsfm.train(training)(low, high, feedback)
+        outs.append(out.detach())
+        grads.append(torch.autograd.grad(out.square().sum(), [low, high, *dsfm.parameters()]))
+    assert torch.allclose(*outs, atol=1e-13)
+    for ours, written in zip(*grads, strict=True):
+        assert torch.allclose(ours, written, atol=1e-11)
+
+
+def test_the_dead_shortcut_moves_its_running_statistics_without_a_map() -> None:
+    torch.manual_seed(0)
+    block = MADRB(3, 8).double()
+    norm = deepcopy(block.bn3)
+    for _ in range(3):
+        x = torch.randn(2, 3, 9, 7, dtype=torch.float64) * 4 + 100
+        norm(block.conv3(x))
+        block(x)
+    assert block.bn3.num_batches_tracked == norm.num_batches_tracked == 3
+    assert block.bn3.running_mean is not None
+    assert block.bn3.running_var is not None
+    assert torch.allclose(block.bn3.running_mean, norm.running_mean, rtol=1e-12)
+    assert torch.allclose(block.bn3.running_var, norm.running_var, rtol=1e-12)
