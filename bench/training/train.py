@@ -353,11 +353,11 @@ class _Run:
 
 
 def in_float32(loss: Loss) -> Loss:
-    """The loss of logits of any precision, calculated in float32."""
+    """The loss, calculated in float32 of logits in bfloat16."""
 
     def of(logits: Tensor, mask: Tensor) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            return loss(logits.float(), mask)
+            return loss(logits.float() if logits.dtype == torch.bfloat16 else logits, mask)
 
     return of
 
