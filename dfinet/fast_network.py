@@ -339,14 +339,34 @@ class PreparedImages:
     prepared: Prepared
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedImages:
+    """The features of a batch of images and their feedback masks that the decoder reads, besides the first skip.
+
+    Attributes:
+        deepest: (B, 256, H/16, W/16), the last encoder block's pooled map.
+        skips: of the second to the fourth encoder block.
+    """
+
+    deepest: Tensor
+    skips: tuple[Tensor, Tensor, Tensor]
+
+
 class FastDFINet(RoundByRound):
     """A DFINet for prediction alone, equal to `network` in evaluation mode with its present weights.
+
+    The encoder reads hard masks alone. With `ends_early`, a round whose hard masks are those of the round before takes
+    over that round's encoded features, which are the same bit for bit, and calculates the decoder.
+
+    Attributes:
+        encoders_calculated: rounds whose encoder was calculated since it was made.
 
     Raises:
         RequestError: when a block of the network has no fast form.
     """
 
     ends_early = True
+    encoders_calculated = 0
 
     def __init__(self, network: FeedbackNetwork) -> None:
         super().__init__()
@@ -364,18 +384,25 @@ class FastDFINet(RoundByRound):
     def rounds(self, image: Tensor, start: Tensor | None = None) -> Iterator[Tensor]:
         """Logits (B, 1, H, W) of every round, without end; none is calculated after a mask repeats, if `ends_early`.
 
+        A round whose hard masks repeat takes over the features of the encoder then, and calculates the decoder.
+
         Raises:
             RequestError: without a start mask.
         """
         mask, images = self.require_start(start), self.prepare(image)
+        before: tuple[Feedback, ...] = ()
         while True:
-            logits = self.run_round(images, mask)
+            feedback = self.feedback_of(mask)
+            if not (self.ends_early and before and same_hard(feedback, before)):
+                encoded = self.encode(images, feedback)
+                self.encoders_calculated += 1
+            logits = self.decode(images, encoded, feedback)
             self.rounds_calculated += 1
             yield logits
             following = torch.sigmoid(logits)
             if self.ends_early and torch.equal(following, mask):
                 yield from repeat(logits)
-            mask = following
+            mask, before = following, feedback
 
     def prepare(self, image: Tensor) -> PreparedImages:
         """The mask-independent features of images (B, C, H, W)."""
@@ -384,15 +411,34 @@ class FastDFINet(RoundByRound):
         return PreparedImages((height, width), *self.e1.prepare(padded))
 
     def run_round(self, images: PreparedImages, mask: Tensor) -> Tensor:
-        """Logits (B, 1, H, W) of one round, from the mask (B, 1, H, W) that it is fed."""
+        """Logits (B, 1, H, W) of one round, from the mask (B, 1, H, W) that it is fed; all of it is calculated."""
+        feedback = self.feedback_of(mask)
+        return self.decode(images, self.encode(images, feedback), feedback)
+
+    def feedback_of(self, mask: Tensor) -> tuple[Feedback, ...]:
+        """A mask (B, 1, H, W) at each of the resolutions that blocks work at, the image's own first."""
         mask = pad_to_multiple(mask, STRIDE)
         height, width = mask.shape[-2:]
-        m1, m2, m3, m4 = (self.feedback_at(mask, (height >> step, width >> step)) for step in range(RESOLUTIONS))
-        s1 = images.skip
-        x = self.e1.finish(s1, images.prepared, m1)
+        return tuple(self.feedback_at(mask, (height >> step, width >> step)) for step in range(RESOLUTIONS))
+
+    def encode(self, images: PreparedImages, feedback: tuple[Feedback, ...]) -> EncodedImages:
+        """The encoder's features; of the mask they depend on its hard form alone."""
+        m1, m2, m3, m4 = feedback
+        x = self.e1.finish(images.skip, images.prepared, m1)
         x, s2 = self.e2(x, m2)
         x, s3 = self.e3(x, m3)
         x, s4 = self.e4(x, m4)
-        x = self.d4(self.d3(self.d2(self.d1(x, s4, m4), s3, m3), s2, m2), s1, m1)
+        return EncodedImages(x, (s2, s3, s4))
+
+    def decode(self, images: PreparedImages, encoded: EncodedImages, feedback: tuple[Feedback, ...]) -> Tensor:
+        """Logits (B, 1, H, W) from encoded features and the mask."""
+        m1, m2, m3, m4 = feedback
+        s2, s3, s4 = encoded.skips
+        x = self.d4(self.d3(self.d2(self.d1(encoded.deepest, s4, m4), s3, m3), s2, m2), images.skip, m1)
         logits: Tensor = self.output(x)
         return logits[..., : images.size[0], : images.size[1]]
+
+
+def same_hard(feedback: tuple[Feedback, ...], before: tuple[Feedback, ...]) -> bool:
+    """True if the hard masks are equal at every resolution."""
+    return all(torch.equal(one.hard, other.hard) for one, other in zip(feedback, before, strict=True))

@@ -109,7 +109,7 @@ class Segmenter(nn.Module):
         judged_round: feedback round after which an epoch is judged when the best one is chosen.
         channels_last: whether its kernels lie with channels last, which most networks are faster with.
         ends_early: whether `rounds` stops calculating once a mask repeats, and yields the same logits from then on; set
-            it to False to have every round calculated.
+            it to False to have every round calculated, all of it.
         rounds_calculated: rounds that a network which can end early has calculated since it was made.
         official_keys: pairs of a prefix of published checkpoints' keys and the prefix that replaces it.
         built: how `build_model` built it; None for a network made by hand.

@@ -21,6 +21,12 @@ from bench.models.network import Segmenter, take_rounds, to_device
 from bench.prediction.parallel_detector import score_maps
 from bench.types import Input
 
+BATCH = 8
+"""Most images in a batch, where several are predicted together."""
+
+LARGE = 256 * 256
+"""Pixels from which on a CPU predicts images one by one: the maps of several do not stay in its cache."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -48,7 +54,7 @@ def predict(
     rounds: int,
     device: torch.device,
     start: str = OTSU,
-    batch: int = 8,
+    batch: int | None = None,
 ) -> Iterator[Prediction]:
     """Predict all frames in order with the network's predictor; the network is put into evaluation mode.
 
@@ -56,6 +62,7 @@ def predict(
 
     Args:
         start: name in bench.data.images.start_masks of the first feedback mask, for a network that asks for one.
+        batch: most images in a batch; default that of `batch_size`.
 
     Raises:
         UnknownNameError: with suggestions, when there is no start mask of that name.
@@ -65,7 +72,8 @@ def predict(
         yield from _detect(network, frames, input=input)
         return
     predictor = to_device(network.eval(), device).predictor()
-    batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, start=start, batch=batch)
+    count = batch or batch_size(frames, input=input, device=device)
+    batches = evaluation_batches(frames, input=input, needs_start=network.needs_start, start=start, batch=count)
     for one in batches:
         moved = one.to(device)
         probs = take_rounds(predictor, moved.image, moved.start, count=rounds)
@@ -74,6 +82,14 @@ def predict(
             height, width = network_size(frames[int(one.index[place])], input)
             fed = None if one.start is None else one.start[place, 0, :height, :width].numpy()
             yield prediction_of(one.name[place], maps[:, :height, :width], start=fed)
+
+
+def batch_size(frames: Sequence[Frame], *, input: Input, device: torch.device) -> int:
+    """Images that are predicted together: one on a CPU where the first is large, else `BATCH`."""
+    if device.type != "cpu" or not len(frames):
+        return BATCH
+    height, width = network_size(frames[0], input)
+    return 1 if height * width >= LARGE else BATCH
 
 
 def _detect(detector: Detector, frames: Sequence[Frame], *, input: Input) -> Iterator[Prediction]:

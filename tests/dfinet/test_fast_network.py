@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.errors import RequestError
 from bench.models.network import build_model
 from dfinet.blocks import MADRB, CentralDifferenceConv
-from dfinet.fast_network import FastDFINet
+from dfinet.fast_network import FastDFINet, same_hard
 from dfinet.fold import SplitConv, fold
 from dfinet.network import DFINet, DFINetWithoutFeedback
 from tests.parity import rule
@@ -150,10 +150,37 @@ def test_a_mask_that_changes_is_calculated_with_every_time() -> None:
 
 def test_the_first_encoder_block_is_calculated_once_an_image() -> None:
     fast, calls = FastDFINet(network()), []
+    fast.ends_early = False
     fast.e1.r1.register_forward_hook(lambda *_: calls.append("e1"))
     fast.e2.r1.register_forward_hook(lambda *_: calls.append("e2"))
     rounds(fast, *images(1, 64, 64))
     assert (calls.count("e1"), calls.count("e2")) == (1, ROUNDS)
+
+
+@pytest.mark.parametrize("settings", [{}, {"own_mask": "soft"}, {"down_sampling": "max-pool"}], ids=str)
+def test_the_encoder_is_calculated_again_only_where_the_hard_mask_changes(settings: dict[str, Any]) -> None:
+    """A head biased below zero turns every pixel off from the first round on, while probabilities go on changing."""
+    plain = network(**settings)
+    plain.output.bias.data.fill_(-8.0)
+    fast, (image, start) = FastDFINet(plain), images(2, 64, 64)
+    found = rounds(fast, image, start)
+    assert (fast.rounds_calculated, fast.encoders_calculated) == (ROUNDS, 2)
+    assert not torch.equal(found[-1], found[-2]), "the decoder reads the soft mask"
+    fast.ends_early = False
+    again = rounds(fast, image, start)
+    assert fast.encoders_calculated == 2 + ROUNDS
+    assert all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
+
+
+def test_one_changed_pixel_of_one_image_has_the_encoder_of_the_batch_calculated() -> None:
+    """The lower right pixel is the top left one of a cell at no other resolution than the image's own."""
+    fast, (image, start) = FastDFINet(network()), images(2, 64, 64)
+    changed = start.clone()
+    changed[1, 0, 63, 63] = 1 - changed[1, 0, 63, 63]
+    before, after = fast.feedback_of(start), fast.feedback_of(changed)
+    assert [torch.equal(a.hard, b.hard) for a, b in zip(before, after, strict=True)] == [False, True, True, True]
+    assert same_hard(before, fast.feedback_of(start.clone()))
+    assert not same_hard(after, before)
 
 
 def test_later_changes_of_the_weights_do_not_reach_it() -> None:

@@ -13,7 +13,7 @@ from bench.data.images.start_masks import STARTS
 from bench.errors import DataError
 from bench.metrics.counting.levels import quantise
 from bench.models.network import Segmenter, build_model
-from bench.prediction.predict import Prediction, choose_examples, predict, prediction_of
+from bench.prediction.predict import Prediction, batch_size, choose_examples, predict, prediction_of
 from bench.types import Input
 
 CPU = torch.device("cpu")
@@ -75,6 +75,17 @@ def test_every_round_comes_out_of_one_pass() -> None:
         # one level of 65536 for the order of additions in batches of another size
         difference = quantise(mask[0, 0].numpy()).astype(int) - found[0].rounds[number].astype(int)
         assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "expected"),
+    [((256, 256), "cpu", 1), ((128, 512), "cpu", 1), ((255, 256), "cpu", 8), ((256, 256), "meta", 8), (None, "cpu", 8)],
+)
+def test_a_cpu_predicts_large_images_one_by_one(size: tuple[int, int] | None, device: str, expected: int) -> None:
+    frames = synthetic_frames("test", 3)  # of 128 x 128 pixels
+    found = batch_size(frames, input=Input("pillow-grey", 1, size=size), device=torch.device(device))
+    assert found == expected
+    assert batch_size([], input=INPUT, device=CPU) == 8
 
 
 def test_a_network_without_feedback_has_one_round_whatever_is_asked() -> None:
