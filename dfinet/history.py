@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ KNOWN = 254
 
 UNKNOWN = 255
 """The byte of a pixel that no view has shown yet."""
+
+COMPRESSED = "zlib"
+"""Key of a state's compressed masks; those of states that are not compressed are image positions."""
 
 UNSEEN = -1.0
 """Marks the pixels of an image that a view does not show: no probability is negative."""
@@ -60,7 +64,7 @@ class History:
         """Replace the stored masks by the collected predictions if the epoch was a new best; else drop these."""
 
     def state(self) -> dict[str, Any]:
-        """The state kept between two epochs, as plain types and uint8 tensors."""
+        """The state kept between two epochs, as plain types and uint8 tensors on the CPU."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -84,21 +88,24 @@ class ReleasedHistory(History):
         self._collected: dict[int, Tensor] = {}
 
     def masks_for(self, batch: Batch) -> Tensor:
-        masks = super().masks_for(batch)
-        known = [row for row, index in enumerate(batch.index.tolist()) if index in self._masks]
+        masks, indices = super().masks_for(batch), batch.index.tolist()
+        known = [row for row, index in enumerate(indices) if index in self._masks]
         if not known:
             return masks
-        stored = [self._masks[index] for index in batch.index[known].tolist()]
-        shown = self._show(stored, batch.geometry, known, masks.device)
+        self._move_to(masks.device)
+        shown = self._show([self._masks[indices[row]] for row in known], batch.geometry, known)
         if shown.shape[-2:] != masks.shape[-2:]:
             raise RequestError(
-                f"history: the mask of image {batch.index[known[0]]} is {_by(shown)} pixels, the batch {_by(masks)}; "
+                f"history: the mask of image {indices[known[0]]} is {_by(shown)} pixels, the batch {_by(masks)}; "
                 "train on one size (recipe.patch or input.size)"
             )
-        rows = torch.tensor(known, device=masks.device)
+        if len(known) == len(indices):
+            return self._fill(masks, shown)
+        rows = torch.tensor(known).to(masks.device, non_blocking=True)
         return masks.index_copy(0, rows, self._fill(masks.index_select(0, rows), shown))
 
     def collect(self, batch: Batch, prob: Tensor) -> None:
+        self._move_to(prob.device)
         indices = batch.index.tolist()
         before = [self._masks.get(index) for index in indices]
         self._collected.update(zip(indices, self._keep(prob.detach().float(), before, batch.geometry), strict=True))
@@ -109,19 +116,26 @@ class ReleasedHistory(History):
         self._collected = {}
 
     def state(self) -> dict[str, Any]:
-        return {"masks": dict(self._masks)}
+        # Cloned, since planes of one batch share memory, and a file would hold all of it for each of them.
+        return {"masks": {index: mask.cpu().clone() for index, mask in self._masks.items()}}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        self._masks = {index: mask.cpu() for index, mask in state["masks"].items()}
+        self._masks = dict(state["masks"])
         self._collected = {}
 
-    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Augmented | None) -> Sequence[Tensor]:
-        """Predictions (B, 1, H, W) in their stored form: one (H, W) an image, on the CPU."""
-        return [plane.clone() for plane in pack(prob)[:, 0].cpu()]
+    def _move_to(self, device: torch.device) -> None:
+        """Bring the masks to the device that trains, once: none is copied to or from the host in a step."""
+        first = next(iter(self._masks.values()), None)
+        if first is not None and first.device != device:
+            self._masks = {index: mask.to(device) for index, mask in self._masks.items()}
 
-    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int], device: torch.device) -> Tensor:
+    def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Augmented | None) -> Sequence[Tensor]:
+        """Predictions (B, 1, H, W) in their stored form: one (H, W) an image, on their device."""
+        return pack(prob)[:, 0].unbind()
+
+    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int]) -> Tensor:
         """Stored masks of the images at `rows` as bytes (b, 1, H, W), seen through the views of the batch."""
-        return _stacked(stored, device)
+        return _stacked(stored)
 
     def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
         """Masks (b, 1, H, W) in [0, 1] from bytes, which replace the start masks."""
@@ -142,33 +156,70 @@ class AlignedHistory(ReleasedHistory):
 
     def _keep(self, prob: Tensor, before: Sequence[Tensor | None], views: Augmented | None) -> Sequence[Tensor]:
         if views is None:
-            return [plane.clone() for plane in pack(prob, KNOWN)[:, 0].cpu()]
+            return pack(prob, KNOWN)[:, 0].unbind()
         sizes = [views.resize] * len(prob) if views.resize is not None else views.source.tolist()
-        known = [_unknown(size) if one is None else one for one, size in zip(before, sizes, strict=True)]
-        stored = _stacked(known, prob.device)
+        stored = _stacked(
+            [_unknown(size, prob.device) if one is None else one for one, size in zip(before, sizes, strict=True)]
+        )
         seen = views.undo(prob, torch.full(stored.shape, UNSEEN, device=prob.device))
-        kept = torch.where(seen == UNSEEN, stored, pack(seen, KNOWN))[:, 0].cpu()
-        return [plane[:height, :width].clone() for plane, (height, width) in zip(kept, sizes, strict=True)]
+        kept = torch.where(seen == UNSEEN, stored, pack(seen, KNOWN))[:, 0]
+        whole = tuple(kept.shape[1:])
+        return [
+            plane if tuple(size) == whole else plane[: size[0], : size[1]].clone()
+            for plane, size in zip(kept.unbind(), sizes, strict=True)
+        ]
 
-    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int], device: torch.device) -> Tensor:
-        planes = _stacked(stored, device)
+    def _show(self, stored: Sequence[Tensor], views: Augmented | None, rows: list[int]) -> Tensor:
+        planes = _stacked(stored)
         return planes if views is None else views.take(np.array(rows)).apply(planes, "nearest")
 
     def _fill(self, start: Tensor, shown: Tensor) -> Tensor:
         return torch.where(shown == UNKNOWN, start, unpack(shown, KNOWN).to(start))
 
 
-def _unknown(size: Sequence[int]) -> Tensor:
-    return torch.full(tuple(size), UNKNOWN, dtype=torch.uint8)
+def _unknown(size: Sequence[int], device: torch.device) -> Tensor:
+    return torch.full(tuple(size), UNKNOWN, dtype=torch.uint8, device=device)
 
 
-def _stacked(masks: Sequence[Tensor], device: torch.device) -> Tensor:
+def _stacked(masks: Sequence[Tensor]) -> Tensor:
     """Masks (H, W) of several sizes as one tensor (B, 1, H, W), each at the top left."""
+    if all(mask.shape == masks[0].shape for mask in masks):
+        return torch.stack(list(masks))[:, None]
     height, width = (max(mask.shape[axis] for mask in masks) for axis in range(2))
-    stacked = torch.zeros((len(masks), 1, height, width), dtype=torch.uint8)
+    stacked = torch.zeros((len(masks), 1, height, width), dtype=torch.uint8, device=masks[0].device)
     for row, mask in enumerate(masks):
         stacked[row, 0, : mask.shape[0], : mask.shape[1]] = mask
-    return stacked.to(device)
+    return stacked
+
+
+def compress_masks(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A history's state with its masks, nearly all of which is zeros, as one compressed tensor of bytes."""
+    masks = state.get("masks")
+    if not masks:
+        return dict(state)
+    press = zlib.compressobj(level=1)
+    parts = [press.compress(mask.contiguous().numpy().tobytes()) for mask in masks.values()]
+    packed = bytearray(b"".join([*parts, press.flush()]))
+    sizes = torch.tensor([tuple(mask.shape) for mask in masks.values()])
+    return {**state, "masks": {COMPRESSED: torch.frombuffer(packed, dtype=torch.uint8), "sizes": sizes, "of": [*masks]}}
+
+
+def restore_masks(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state that `compress_masks` was given; one whose masks are not compressed, as it is.
+
+    Raises:
+        RequestError: when the bytes are not as many as the masks' sizes say.
+    """
+    stored = state.get("masks") or {}
+    if COMPRESSED not in stored:
+        return dict(state)
+    content = zlib.decompress(stored[COMPRESSED].cpu().numpy().tobytes())
+    sizes = stored["sizes"].tolist()
+    lengths = [height * width for height, width in sizes]
+    if len(content) != sum(lengths) or len(sizes) != len(stored["of"]):
+        raise RequestError(f"history: {len(content)} bytes of masks, expected {sum(lengths)} for {len(sizes)} images")
+    planes = torch.split(torch.frombuffer(bytearray(content), dtype=torch.uint8), lengths)
+    return {**state, "masks": {i: one.view(*size) for i, one, size in zip(stored["of"], planes, sizes, strict=True)}}
 
 
 HISTORIES: Mapping[str, Callable[[], History]] = {

@@ -66,7 +66,7 @@ class Batch:
         mask: (B, 1, H, W) in {0, 1}; in [0, 1] under a protocol that trains on soft masks; NaN where an image that is
             predicted has no mask.
         start: (B, 1, H, W) first feedback mask in [0, 1], or None for networks that do not ask for one.
-        index: (B,) position of each image in its list.
+        index: (B,) position of each image in its list, on the CPU, where reading it waits for no device.
         name: the images' names.
         size: each image's native (height, width) in pixels.
         geometry: the augmentation as records, one an image, that can be applied to other maps; None for whole images.
@@ -81,13 +81,12 @@ class Batch:
     geometry: Augmented | None
 
     def to(self, device: torch.device) -> Batch:
-        """The batch with its tensors on `device`."""
+        """The batch with its tensors on `device`, but for `index`."""
         return replace(
             self,
             image=self.image.to(device, non_blocking=True),
             mask=self.mask.to(device, non_blocking=True),
             start=None if self.start is None else self.start.to(device, non_blocking=True),
-            index=self.index.to(device, non_blocking=True),
         )
 
 

@@ -276,11 +276,14 @@ class _Run:
 
     def save(self) -> None:
         """Write `state.pt`, from which an interrupted training resumes, and `log.jsonl`."""
+        judged = self.judged.state_dict()
+        # Tensors that are named twice are written once: the best weights cost nothing in the epoch that they are of.
+        is_best = bool(self.best) and all(torch.equal(judged[name], best) for name, best in self.best.items())
         state = {
             "training": self.training.key,
             "network": self.network.state_dict(),
             "average": {} if self.average is None else self.average.state_dict(),
-            "best": self.best,
+            "best": judged if is_best else self.best,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
             "feedback": self.network.resume_state(),

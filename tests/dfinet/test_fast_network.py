@@ -174,7 +174,7 @@ def test_the_encoder_is_calculated_again_only_where_the_hard_mask_changes(settin
 
 def test_one_changed_pixel_of_one_image_has_the_encoder_of_the_batch_calculated() -> None:
     """The lower right pixel is the top left one of a cell at no other resolution than the image's own."""
-    fast, (image, start) = FastDFINet(network()), images(2, 64, 64)
+    fast, (_, start) = FastDFINet(network()), images(2, 64, 64)
     changed = start.clone()
     changed[1, 0, 63, 63] = 1 - changed[1, 0, 63, 63]
     before, after = fast.feedback_of(start), fast.feedback_of(changed)

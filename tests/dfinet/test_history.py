@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
-from dfinet.history import ReleasedHistory, pack, unpack
+from dfinet.history import AlignedHistory, ReleasedHistory, compress_masks, pack, restore_masks, unpack
 from dfinet.network import DFINet
 
 
@@ -116,6 +116,55 @@ def test_one_byte_a_pixel_is_held() -> None:
     for mask in history.state()["masks"].values():
         assert mask.dtype == torch.uint8
         assert mask.untyped_storage().nbytes() == 16
+
+
+def masks_of(sizes: list[tuple[int, int]]) -> dict[int, Tensor]:
+    """Masks of a training: a few pixels on, at positions that are not in order."""
+    masks = {}
+    for number, (height, width) in enumerate(sizes):
+        mask = torch.zeros(height, width, dtype=torch.uint8)
+        mask[height // 2, width // 3 :] = 200 + number
+        masks[7 * number % 5] = mask
+    return masks
+
+
+@pytest.mark.parametrize("sizes", [[(256, 256)] * 4, [(40, 60), (100, 20), (1, 1)]], ids=["one size", "several"])
+def test_compressed_masks_come_back_bit_for_bit_and_in_their_order(sizes: list[tuple[int, int]]) -> None:
+    masks = masks_of(sizes)
+    packed = compress_masks({"masks": masks})
+    file = io.BytesIO()
+    torch.save(packed, file)
+    assert file.tell() < 4000
+    file.seek(0)
+    found = restore_masks(torch.load(file, weights_only=True))["masks"]
+    assert list(found) == list(masks)
+    assert all(torch.equal(found[index], mask) for index, mask in masks.items())
+
+
+@pytest.mark.parametrize("state", [{}, {"masks": {}}, {"masks": masks_of([(4, 4), (4, 4)])}], ids=str)
+def test_a_state_without_compressed_masks_is_restored_as_it_is(state: dict[str, dict[int, Tensor]]) -> None:
+    assert restore_masks(state) == state
+    if not state.get("masks"):
+        assert compress_masks(state) == state
+
+
+def test_masks_cut_short_are_refused() -> None:
+    packed = compress_masks({"masks": masks_of([(4, 4), (4, 4)])})
+    packed["masks"]["sizes"][0, 0] = 5
+    with pytest.raises(ValueError, match="32 bytes of masks, expected 36 for 2 images"):
+        restore_masks(packed)
+
+
+@pytest.mark.parametrize("kind", [ReleasedHistory, AlignedHistory])
+def test_a_step_reads_no_value_from_the_device(kind: type[ReleasedHistory]) -> None:
+    """Tensors on the meta device have no values: whatever asked for one would fail."""
+    history = kind()
+    for step in range(3):
+        given_batch = batch(0, 1).to(torch.device("meta"))
+        assert history.masks_for(given_batch).device.type == "meta"
+        history.collect(given_batch, prob(0, 1).to("meta"))
+        history.epoch_ended(improved=step == 0)
+    assert history.masks_for(batch(1, 2).to(torch.device("meta"))).shape == (2, 1, 4, 4)
 
 
 def trained(network: DFINet, indices: tuple[int, ...] = (0, 1)) -> Tensor:

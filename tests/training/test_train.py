@@ -24,6 +24,7 @@ from bench.training.train import Trained, evaluate_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights.header import read_metadata
 from bench.weights.read_checkpoint import read_checkpoint
+from dfinet.history import restore_masks
 
 LAST = Selection("last")
 
@@ -172,8 +173,33 @@ def test_a_killed_dfinet_goes_on_with_its_history_masks(tmp_path: Path) -> None:
 
 def history_masks(folder: Path) -> dict[int, torch.Tensor]:
     """Position in the training list to the stored mask."""
-    masks: dict[int, torch.Tensor] = torch.load(folder / "state.pt", weights_only=True)["feedback"]["masks"]
+    state = restore_masks(torch.load(folder / "state.pt", weights_only=True)["feedback"])
+    masks: dict[int, torch.Tensor] = state["masks"]
     return masks
+
+
+def test_a_state_whose_masks_are_not_compressed_is_resumed_to_the_same_numbers(tmp_path: Path) -> None:
+    training = make_training("DFINet", selection=LAST, epochs=3)
+    run_training(training, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(training, tmp_path / "plain", progress=Watched(dies_in="epoch 3/3"))
+    file = tmp_path / "plain" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    torch.save(state | {"feedback": restore_masks(state["feedback"])}, file)
+    run_training(training, tmp_path / "plain")
+    assert_same(tmp_path / "whole", tmp_path / "plain")
+
+
+def test_the_best_weights_are_written_once_in_the_epoch_that_they_are_of(tmp_path: Path) -> None:
+    """Adam keeps two tensors for each weight that learns, so that the best ones are the fourth and last part."""
+    run_training(make_training("DFINet", epochs=1), tmp_path / "new")
+    state = torch.load(tmp_path / "new" / "state.pt", weights_only=True)
+    assert state["best"].keys() == state["network"].keys()
+    assert all(torch.equal(best, state["network"][name]) for name, best in state["best"].items())
+    state["best"] = {name: best.clone() for name, best in state["best"].items()}
+    torch.save(state, tmp_path / "twice.pt")
+    saved = (tmp_path / "twice.pt").stat().st_size - (tmp_path / "new" / "state.pt").stat().st_size
+    assert saved > sum(best.untyped_storage().nbytes() for best in state["best"].values())
 
 
 def test_a_training_told_from_its_files_tells_every_epoch_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import conv2d, pad
 
 from bench.arrays import BoolArray, FloatArray, IntArray
 from bench.data.batches.geometry import Views, change_chosen
+from bench.data.batches.resample import array_to_device
 from bench.data.images.frames import Frames
 from bench.errors import RequestError
 from bench.registry import Registry
@@ -216,7 +217,7 @@ def black_out(window: Tensor, holes: IntArray, corner: IntArray | None) -> Tenso
     def blacken(some: Tensor) -> Tensor:
         # A pixel is in hole k when its row and its column are: the product over k counts the holes that cover it.
         down, right = (
-            torch.from_numpy(_covered(begin[has, :, axis], end[has, :, axis], length)).to(some.device)
+            array_to_device(_covered(begin[has, :, axis], end[has, :, axis], length), some.device)
             for axis, length in enumerate(some.shape[-2:])
         )
         return some * (torch.bmm(down.transpose(1, 2), right) == 0)[:, None]
@@ -239,7 +240,7 @@ def blurred(images: Tensor, deviation: FloatArray) -> Tensor:
 
     def blur(some: Tensor) -> Tensor:
         count, channels, height, width = some.shape
-        kernel = torch.from_numpy(gaussians(deviation[has]).repeat(channels, axis=0)).to(some.device)
+        kernel = array_to_device(gaussians(deviation[has]).repeat(channels, axis=0), some.device)
         # Every image has a kernel of its own: images become channels, and a grouped convolution keeps them apart.
         flat = pad(some.float().view(1, -1, height, width), (kernel.shape[1] // 2,) * 4, mode="reflect")
         flat = conv2d(flat, kernel[:, None, :, None], groups=count * channels)

@@ -101,7 +101,7 @@ class Planes:
             parts.append(pad(rows.view(len(here), -1, own), (0, across - own)))
             places.append(here)
         order = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return torch.cat(parts).index_select(0, order.to(parts[0].device))
+        return torch.cat(parts).index_select(0, order.to(parts[0].device, non_blocking=True))
 
     def _gather(self, flat: Tensor, starts: IntArray, across: int) -> Tensor:
         index = torch.from_numpy(starts).to(flat.device, non_blocking=True)

@@ -222,7 +222,7 @@ class Views(Sequence[Geometry]):
         seen = _within(y, ends[:, 0]) & _within(x, ends[:, 1])
         y, x = _clamp(y, ends[:, 0]), _clamp(x, ends[:, 1])
         y, x = _flipped(y, frame[:, 0], self.flip_ud), _flipped(x, frame[:, 1], self.flip_lr)
-        turned = torch.from_numpy(self.transpose).to(y.device)[:, None, None]
+        turned = array_to_device(self.transpose, y.device)[:, None, None]
         y, x = torch.where(turned, x, y), torch.where(turned, y, x)
         shown = np.where(self.transpose[:, None], frame[:, ::-1], frame)
         if self.resize is not None:
@@ -449,7 +449,7 @@ def _clamp(at: Tensor, ends: IntArray) -> Tensor:
 
 
 def _flipped(at: Tensor, lengths: IntArray, flipped: BoolArray) -> Tensor:
-    chosen = torch.from_numpy(flipped).to(at.device)[:, None, None]
+    chosen = array_to_device(flipped, at.device)[:, None, None]
     return torch.where(chosen, _per_image(lengths - 1, at) - at, at)
 
 
@@ -460,7 +460,7 @@ def _rescaled(at: Tensor, lengths: IntArray, to: int) -> Tensor:
 
 
 def _per_image(values: IntArray | FloatArray, like: Tensor) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(like.device)[:, None, None]
+    return array_to_device(values.astype(np.float32), like.device)[:, None, None]
 
 
 def change_chosen(planes: Tensor, chosen: BoolArray, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -487,7 +487,7 @@ def together(others: Tensor | None, some: Tensor | None, chosen: BoolArray) -> T
 
 
 def _index(rows: IntArray, like: Tensor) -> Tensor:
-    return torch.from_numpy(rows).to(like.device)
+    return array_to_device(rows, like.device)
 
 
 def _largest(sizes: IntArray) -> Size:

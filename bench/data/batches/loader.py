@@ -87,7 +87,7 @@ class Feed:
             image=self._image(self._images.take(chosen), drawn),
             mask=self._mask(self._masks.take(chosen), views),
             start=None if self._starts is None else self._start(self._starts.take(chosen), views),
-            index=torch.from_numpy(chosen).to(self.device, non_blocking=True),
+            index=torch.from_numpy(chosen),
             name=[self.frames.names[row] for row in chosen],
             size=[(height, width) for height, width in views.source.tolist()],
             geometry=views,

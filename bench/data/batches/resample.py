@@ -132,7 +132,7 @@ def outer(down: FloatArray, right: FloatArray, device: torch.device) -> Tensor:
 
 
 def array_to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """Tensor of an array's values on a device."""
+    """Tensor of an array's values on a device; the copy does not wait for the device's work."""
     return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
 
 

@@ -1,0 +1,240 @@
+"""How long eight rounds of DFINet over a list take with all metrics, beside the released way; both print their parts.
+
+`OMP_NUM_THREADS=1 pytest -m speed --log-cli-level=INFO tests/speed/test_evaluation.py` prints seconds an image.
+
+The released way: the network as it is written, images one by one, every round from the image again, and the field's
+metrics of every image after every round: the map thresholded, pixels of intersection and union, components by
+scikit-image for Pd and Fa, per-image precision and recall, a ROC of eleven thresholds. Ours are the calls of
+`bench/run/experiment.py`: `predict`, and `RunAccumulator`, which counts every round, the last one under all named
+scorings and at all thresholds. `ends_early` is off: every round is calculated, all of it. With it on, as a run
+predicts, a round whose hard masks repeat takes over encoded features; how many encoders were calculated is printed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from skimage import measure
+
+from bench.data.batches.loader import evaluation_batches
+from bench.data.catalogue.splits import list_names
+from bench.data.images.frames import Frame, Frames, open_frames
+from bench.metrics.counting.levels import quantise
+from bench.prediction.predict import predict
+from bench.protocols.protocols import PROTOCOLS
+from bench.scoring.accumulator import RunAccumulator
+from bench.types import Input, Score
+from dfinet.fast_network import FastDFINet
+from dfinet.network import DFINet
+from tests.parity import rule
+from tests.speed.test_counting import clean
+
+log = logging.getLogger(__name__)
+
+ROUNDS, SIDE = 8, 256
+CPU = torch.device("cpu")
+INPUT = Input("pillow-grey", 3, mean=80.0, std=15.0, multiple=16)
+NATIVE = PROTOCOLS.get("native").scoring
+THRESHOLDS = np.arange(11) / 10
+BAR = 4.0
+"""Times as fast as the released way that eight rounds with all metrics have to be on a CPU."""
+
+
+@dataclass
+class Seconds:
+    """Seconds of one side."""
+
+    network: float = 0.0
+    scoring: float = 0.0
+
+    @property
+    def both(self) -> float:
+        return self.network + self.scoring
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        began = perf_counter()
+        yield
+        setattr(self, part, getattr(self, part) + perf_counter() - began)
+
+
+@dataclass
+class ReleasedMetrics:
+    """The field's sums over a list, for one round."""
+
+    intersection: int = 0
+    union: int = 0
+    image_ious: list[float] = field(default_factory=list)
+    precisions: list[float] = field(default_factory=list)
+    recalls: list[float] = field(default_factory=list)
+    targets: int = 0
+    matched: int = 0
+    false_area: int = 0
+    pixels: int = 0
+    roc: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4, len(THRESHOLDS)), np.int64))
+
+    def add(self, prob: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+        """Count one image's map (H, W)."""
+        predicted, actual = prob > 0.5, mask > 0
+        hits = int(np.logical_and(predicted, actual).sum())
+        union = int(np.logical_or(predicted, actual).sum())
+        self.intersection, self.union = self.intersection + hits, self.union + union
+        self.image_ious.append(hits / (union + np.spacing(1)))
+        self.precisions.append((hits + 1e-15) / (predicted.sum() + 1e-15))
+        self.recalls.append((hits + 1e-15) / (actual.sum() + 1e-15))
+        self._match(predicted, actual)
+        for place, threshold in enumerate(THRESHOLDS):
+            above = prob > threshold
+            self.roc[0, place] += (above & actual).sum()
+            self.roc[1, place] += (above & ~actual).sum()
+            self.roc[2, place] += (~above & ~actual).sum()
+            self.roc[3, place] += (~above & actual).sum()
+
+    def _match(self, predicted: NDArray[np.bool_], actual: NDArray[np.bool_]) -> None:
+        """Each target takes the first component, in raster order, that is nearer than 3 px and still free."""
+        free = measure.regionprops(measure.label(predicted.astype(np.int64), connectivity=2))
+        marked = measure.regionprops(measure.label(actual.astype(np.int64), connectivity=2))
+        self.targets += len(marked)
+        self.pixels += actual.size
+        for target in marked:
+            centre = np.array(target.centroid)
+            for number, component in enumerate(free):
+                if np.linalg.norm(np.array(component.centroid) - centre) < 3:
+                    self.matched += 1
+                    del free[number]
+                    break
+        self.false_area += sum(int(component.area) for component in free)
+
+    def scores(self) -> dict[str, float]:
+        """IoU, nIoU, Pd and Fa by the ids that this project has for them."""
+        return {
+            "IoU/pooled": self.intersection / self.union,
+            "nIoU/per-image": float(np.mean(self.image_ious)),
+            "Pd/centroid-3px": self.matched / self.targets,
+            "Fa/unmatched-area": self.false_area / self.pixels,
+        }
+
+
+@torch.no_grad()
+def the_released_way(network: DFINet, frames: Frames, seconds: Seconds) -> list[ReleasedMetrics]:
+    """Metrics of every round; the loop over rounds is the outer one, and masks are kept from round to round."""
+    counted, masks = [ReleasedMetrics() for _ in range(ROUNDS)], {}
+    for metrics in counted:
+        images = evaluation_batches(frames, input=INPUT, needs_start=True, batch=1)
+        for frame in frames:
+            with seconds.timed("network"):
+                one = next(images)
+                prob = torch.sigmoid(network.refine(one.image, masks.get(frame.name, one.start)))
+                masks[frame.name] = prob
+            with seconds.timed("scoring"):
+                metrics.add(prob[0, 0].numpy(), frame.binary_mask)
+    return counted
+
+
+def our_way(network: DFINet, frames: Frames, seconds: Seconds, folder: Path) -> dict[str, Score]:
+    """All scores of the last round, by the calls of `bench.run.experiment.predict_and_score`."""
+    counted = RunAccumulator(NATIVE)
+    predictions = predict(network, frames, input=INPUT, rounds=ROUNDS, device=CPU)
+    for frame in frames:
+        with seconds.timed("network"):
+            one = next(predictions)
+        with seconds.timed("scoring"):
+            counted.add(frame, one.rounds, faint=one.faint, start=one.start)
+    with seconds.timed("scoring"):
+        *_, last = counted.write(folder)
+    return last
+
+
+class Kept(DFINet):
+    """A DFINet whose predictor is kept, and asked for beforehand; as a run has it, made once."""
+
+    fast: FastDFINet
+
+    def predictor(self) -> FastDFINet:
+        return self.fast
+
+
+def make_network(width: int) -> Kept:
+    """DFINet under weights that keep activations near one, with a head of which few pixels are targets."""
+    network = Kept(channels=3, width=width)
+    rule.fill(network, gain=1.2)
+    network.eval()
+    network.fast = FastDFINet(network)
+    return network
+
+
+def mosaics(count: int) -> Frames:
+    """Generated frames of 256 x 256: four of the dataset's own each."""
+    names = list_names("synthetic", "bench", "test", 4 * count)
+    tiles = open_frames("synthetic", names, root=None, decoder="pillow-grey")
+    return Frames("mosaics", [mosaic([tiles[4 * n + k] for k in range(4)], f"mosaic-{n}") for n in range(count)])
+
+
+def mosaic(tiles: list[Frame], name: str) -> Frame:
+    def joined(planes: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        return np.vstack([np.hstack(planes[:2]), np.hstack(planes[2:])])
+
+    grey = joined([tile.grey for tile in tiles])
+    assert grey.shape == (SIDE, SIDE)
+    return Frame(name, grey, grey, joined([255 * tile.binary_mask for tile in tiles]))
+
+
+@pytest.mark.speed
+@pytest.mark.parametrize("ends_early", [False, True], ids=["every round whole", "as predicted"])
+@pytest.mark.parametrize(("width", "count"), [(8, 16), (32, 4)])
+def test_eight_rounds_with_all_metrics(
+    benchmark: Any, tmp_path: Path, width: int, count: int, ends_early: bool
+) -> None:
+    network, frames = make_network(width), mosaics(count)
+    network.fast.ends_early = ends_early
+    theirs, ours = [Seconds() for _ in range(2)], [Seconds() for _ in range(2)]
+
+    def turn(number: int) -> None:
+        the_released_way(network, frames, theirs[number])
+        our_way(network, frames, ours[number], tmp_path)
+
+    warm_up = mosaics(1)
+    the_released_way(network, warm_up, Seconds())
+    our_way(network, warm_up, Seconds(), tmp_path)  # compiles
+    network.fast.rounds_calculated = network.fast.encoders_calculated = 0
+    benchmark.pedantic(lambda: [turn(number) for number in range(2)], rounds=1)
+    slow, fast = min(theirs, key=lambda one: one.both), min(ours, key=lambda one: one.both)
+    log.info(
+        "width %d, seconds an image: released %.3f + %.3f, ours %.3f + %.3f (network + scoring); %.2f times "
+        "(network %.2f, scoring %.2f); of 8 rounds %.1f were calculated and %.1f encoders",
+        *(width, slow.network / count, slow.scoring / count, fast.network / count, fast.scoring / count),
+        *(slow.both / fast.both, slow.network / fast.network, slow.scoring / fast.scoring),
+        *(network.fast.rounds_calculated / count / 2, network.fast.encoders_calculated / count / 2),
+    )
+
+
+@pytest.mark.speed
+def test_both_ways_score_the_same_maps_alike(tmp_path: Path) -> None:
+    """Maps as a trained network makes them, the same for both."""
+    released, counted = ReleasedMetrics(), RunAccumulator(NATIVE)
+    for seed in range(16):
+        levels, mask = clean(np.random.default_rng(seed))
+        prob = ((levels - 0.5) / 65536).clip(0).astype(np.float32)
+        assert np.array_equal(quantise(prob), levels)
+        grey = np.full(mask.shape, 9, np.uint8)
+        counted.add(Frame(f"image-{seed}", grey, grey, 255 * mask), np.stack([levels] * ROUNDS))
+        released.add(prob, mask)
+    *_, ours = counted.write(tmp_path)
+    for name, value in released.scores().items():
+        assert ours[name].value is not None
+        assert ours[name].value * scale_of(ours[name]) == pytest.approx(value, rel=1e-12)  # sums in another order
+
+
+def scale_of(score: Score) -> float:
+    """The factor from a score's unit to a plain fraction."""
+    return 1e-6 if "1e-6" in score.unit else 1.0
