@@ -236,7 +236,7 @@ def test_a_store_takes_one_byte_for_every_pixel_of_the_images_and_never_more() -
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @every_policy
-def test_masks_are_kept_on_the_cpu_and_fed_on_the_batchs_device(name: str) -> None:
+def test_masks_are_fed_on_the_batchs_device_and_their_state_is_on_the_cpu(name: str) -> None:
     history, view = history_of(name), crop(3, 5, flip_ud=True)
     batch = batch_of(view).to(torch.device("cuda"))
     history.collect(batch, torch.ones(1, 1, 16, 16, device="cuda"))
