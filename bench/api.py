@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 __all__ = ["SuiteResult", "gate", "report", "run_suite", "score"]
 
 MLFLOW_OFF = "off"
+WORKERS = "DFINET_BENCH_WORKERS"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def run_suite(
     mlflow: str | None = MLFLOW_OFF,
     allow_leak: bool = False,
     budget: float | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> SuiteResult:
     """Train, predict, score and measure every experiment of a suite; finished ones are read from `runs`.
@@ -103,6 +105,9 @@ def run_suite(
         mlflow: URI of an MLflow store; None for the default store, "off" for none.
         allow_leak: run although test images were trained on; every table says so.
         budget: seconds after which no further experiment is begun.
+        workers: experiments that run at the same time, each in a process of its own with its share of the threads, and
+            whose costs are measured when all are scored; 1 for this process alone. Default $DFINET_BENCH_WORKERS, else
+            one for each processor on a CPU, and 1 on CUDA.
         progress: shown every long step.
 
     Raises:
@@ -134,6 +139,7 @@ def run_suite(
     check_jobs(jobs)
     sweep(Path(runs))
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
+    session.workers = worker_limit(workers)
     check_weights(jobs, session.workspace)
     check_datasets(jobs, session)
     read_images(jobs, session)
@@ -319,6 +325,24 @@ def open_device(name: str) -> torch.device:
     if name == "cuda":
         torch.backends.cudnn.deterministic = True
     return torch.device(name)
+
+
+def worker_limit(given: int | str | None) -> int | None:
+    """The number of workers: the given one, else $DFINET_BENCH_WORKERS; None to choose one by the machine.
+
+    Raises:
+        RequestError: for anything but a whole number of at least 1.
+    """
+    asked, name = (given, "--workers") if given is not None else (os.environ.get(WORKERS), WORKERS)
+    if asked is None or asked == "":
+        return None
+    try:
+        count = 0 if isinstance(asked, float | bool) else int(asked)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise RequestError(f"{name} {asked!r}: expected a whole number of at least 1")
+    return count
 
 
 def data_folder(given: Path | str | None) -> Path | None:

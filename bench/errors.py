@@ -54,6 +54,10 @@ class CostError(BenchError, RuntimeError):
     """The process that measured a network's cost ended before it answered."""
 
 
+class WorkerError(BenchError, RuntimeError):
+    """The process that ran an experiment ended before the experiment was done."""
+
+
 class RecordError(BenchError, ValueError):
     """Plain content that does not have the form of a record; the message names the field."""
 

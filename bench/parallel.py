@@ -17,8 +17,25 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
+THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"
+)  # fmt: skip
+"""Variables by which numerical libraries choose their number of threads when they are imported."""
+
+_limit: int | None = None
+"""Share of the processors that this process was given."""
+
+
+def limit_processors(count: int) -> None:
+    """Make `usable_processors` answer `count`: this process is one of several that share the machine."""
+    global _limit
+    _limit = count
+
+
 def usable_processors() -> int:
-    """Number of processors that this process may run on."""
+    """Number of processors that this process may run on, or its share of them."""
+    if _limit is not None:
+        return _limit
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -73,6 +90,26 @@ def process_pool(workers: int, **options: Any) -> Iterator[ProcessPoolExecutor]:
             for process in context.started:
                 process.kill()
             raise
+
+
+def start_process(target: Callable[..., None], *args: Any, threads: int) -> SpawnProcess:
+    """Start a fresh process that calls `target`, ends with this one, however it ends, and leaves Ctrl-C to it.
+
+    Args:
+        threads: of the numerical libraries in it.
+    """
+    process = _Worker(target=target, args=args)
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    try:
+        process.start()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return process
 
 
 class _Worker(SpawnProcess):

@@ -25,6 +25,13 @@ class Progress(Protocol):
         """The step is over."""
 
 
+class SeveralSteps(Progress, Protocol):
+    """Progress that can show further steps at the same time."""
+
+    def further(self) -> Progress:
+        """One more line, for the steps of one worker."""
+
+
 class Silent:
     """Discard all progress reports."""
 
@@ -36,6 +43,12 @@ class Silent:
 
     def end(self) -> None:
         """Show nothing."""
+
+
+def further_line(progress: Progress) -> Progress:
+    """A line for the steps of one worker; silent where the progress shows one step alone."""
+    line: Progress = getattr(progress, "further", Silent)()
+    return line
 
 
 def track(items: Iterable[T], what: str, *, total: int, progress: Progress) -> Iterator[T]:

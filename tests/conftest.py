@@ -7,6 +7,7 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: workers side by side that each take all processors wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["DFINET_BENCH_WORKERS"] = "1"  # networks that a test registers are known to its own process alone
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -19,21 +19,29 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 
 
-class ProgressBar:
-    """Progress bar with count, rate and time left; silent when standard error is no terminal."""
+def _new_display() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
 
-    def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
+
+class ProgressBar:
+    """Progress bar with count, rate and time left; silent when standard error is no terminal.
+
+    Args:
+        above: a bar that shows other steps at the same time.
+    """
+
+    def __init__(self, above: ProgressBar | None = None) -> None:
+        self._bar: Progress = _new_display() if above is None else above._bar
         self._task: TaskID | None = None
 
     def begin(self, what: str, total: int) -> None:
@@ -53,7 +61,12 @@ class ProgressBar:
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
-        self._bar.stop()
+        if not self._bar.tasks:
+            self._bar.stop()
+
+    def further(self) -> ProgressBar:
+        """One more bar, below."""
+        return ProgressBar(self)
 
 
 @contextmanager

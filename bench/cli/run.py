@@ -59,10 +59,18 @@ def run(
     budget: Annotated[
         float | None, typer.Option(help="Minutes after which no further experiment is begun.", min=0)
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Experiments at the same time, each in a process of its own with its share of the threads. "
+            "Default $DFINET_BENCH_WORKERS, else one for each processor on a CPU, 1 on CUDA.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, predict, score and measure every experiment of a suite; finished ones are kept."""
-    from bench.api import run_suite
+    from bench.api import run_suite, worker_limit
     from bench.protocols.resolve import parse_overrides
 
     outcome = run_suite(
@@ -81,6 +89,7 @@ def run(
         mlflow=mlflow,
         allow_leak=allow_leak,
         budget=None if budget is None else 60 * budget,
+        workers=worker_limit(workers),
         progress=ProgressBar(),
     )
     if outcome.unreached:

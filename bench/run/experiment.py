@@ -20,16 +20,24 @@ from bench.data.images.corrupted_frames import as_seen
 from bench.data.images.decode import resize_bilinear
 from bench.data.images.frames import Frame, Frames
 from bench.data.images.start_masks import OTSU
-from bench.errors import RequestError
+from bench.errors import RequestError, StoreError
 from bench.lock import waiting_lock
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, build_model, find_models
 from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.prediction.tune_threshold import tune
 from bench.progress import track
-from bench.run.workspace import Session
+from bench.run.workspace import Session, Workspace
 from bench.scoring.accumulator import RunAccumulator
-from bench.store.files import ArrayWriter, first_line, write_arrays, write_result
+from bench.store.files import (
+    SCORED_FILE,
+    ArrayWriter,
+    first_line,
+    read_without_cost,
+    write_arrays,
+    write_result,
+    write_without_cost,
+)
 from bench.suites.expand import Job
 from bench.training.train import Trained, train
 from bench.types import (
@@ -56,17 +64,33 @@ WAITING = "{}: another run works on this training; waiting for it to finish"
 
 
 def run_job(job: Job, session: Session) -> RunResult:
-    """Run one experiment and record its result.
+    """Run one experiment and record its result; one that is scored already is measured alone.
 
     Raises:
         NonFiniteLossError: when training diverges.
         RequestError: when weights or predictions are not usable.
     """
+    network, scored = score_job(job, session)
+    folder = session.workspace.result_folder(job.row.key)
+    result = replace(scored, costs=(measure_once(job, network, session),))
+    write_result(folder, result)
+    (folder / SCORED_FILE).unlink(missing_ok=True)
+    return result
+
+
+def score_job(job: Job, session: Session) -> tuple[Segmenter, RunResult]:
+    """The network of an experiment, and its result without a cost, which is recorded until there is one.
+
+    Raises:
+        NonFiniteLossError, RequestError: as `run_job`.
+    """
+    network, trained = obtain_weights(job, session)
+    known = scored_result(job, session.workspace)
+    if known is not None:
+        return network, known
     experiment = job.experiment
     frames = session.frames_of(experiment.images, decoder=experiment.input.decoder)
-    network, trained = obtain_weights(job, session)
     scored = predict_and_score(job, network, frames, session)
-    cost = measure_once(job, network, frames, session)
     times = {"train_s": trained.seconds if trained else 0.0, **scored.times}
     result = RunResult(
         key=job.row.key,
@@ -77,7 +101,6 @@ def run_job(job: Job, session: Session) -> RunResult:
         model=model_info(job),
         scores=scored.rounds[-1],
         rounds=scored.rounds,
-        costs=(cost,),
         epochs=trained.epochs if trained else 0,
         best_epoch=trained.best_epoch if trained else 0,
         optimistic=is_optimistic(job),
@@ -87,8 +110,17 @@ def run_job(job: Job, session: Session) -> RunResult:
         leaked=job.row.leaked,
         training=experiment.training_key,
     )
-    write_result(session.workspace.result_folder(job.row.key), result)
-    return result
+    write_without_cost(session.workspace.result_folder(job.row.key), result)
+    return network, result
+
+
+def scored_result(job: Job, workspace: Workspace) -> RunResult | None:
+    """The job's result on disk whose cost is still to be measured; None where there is none under the same scoring."""
+    try:
+        scored = read_without_cost(workspace.result_folder(job.row.key))
+    except StoreError:
+        return None
+    return scored if scored.scoring == job.row.scoring else None
 
 
 def obtain_weights(job: Job, session: Session) -> tuple[Segmenter, Trained | None]:
@@ -226,7 +258,7 @@ def example_arrays(examples: Sequence[tuple[Frame, Prediction]]) -> dict[str, ND
     return arrays
 
 
-def measure_once(job: Job, network: Segmenter, frames: Frames, session: Session) -> Cost:
+def measure_once(job: Job, network: Segmenter, session: Session) -> Cost:
     """The cost of one pass at a nominal size on the experiment's device.
 
     Measured once for all datasets, but once an experiment for a feedback network, which is timed on test images, too.
@@ -237,15 +269,16 @@ def measure_once(job: Job, network: Segmenter, frames: Frames, session: Session)
     what = experiment.key if has_feedback else (experiment.model, experiment.weights.config)
     key = (what, size, channels, experiment.rounds)
     if key not in session.costs:
-        images = list(timed_images(experiment, network, frames)) if has_feedback else []
+        images = list(timed_images(experiment, network, session)) if has_feedback else []
         session.costs[key] = measure_fresh(
             network, size=size, channels=channels, device=session.device, rounds=experiment.rounds, images=images
         )
     return session.costs[key]
 
 
-def timed_images(experiment: Experiment, network: Segmenter, frames: Frames) -> Iterator[ImageAndStart]:
+def timed_images(experiment: Experiment, network: Segmenter, session: Session) -> Iterator[ImageAndStart]:
     """Test images, spread evenly over the list, as the network sees them."""
+    frames = session.frames_of(experiment.images, decoder=experiment.input.decoder)
     positions = np.linspace(0, len(frames) - 1, min(TIMED_IMAGES, len(frames))).round().astype(int)
     seen = as_seen([frames[position] for position in positions], experiment.corruption)
     start = experiment.start or OTSU

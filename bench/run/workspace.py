@@ -60,6 +60,8 @@ class Session:
     Attributes:
         tracker: told of everything that happens.
         progress: shown every long step.
+        workers: experiments that run at the same time, in processes of their own; 1 for this process alone, None for
+            as many as there are processors.
         frames: decoded images by dataset, digest of the list, and decoder.
         digests: SHA-256 of each image's grey levels, by list.
         trainings: outcome of every training so far, by key.
@@ -69,6 +71,7 @@ class Session:
     workspace: Workspace
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
+    workers: int | None = 1
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
     digests: dict[ImageList, dict[str, str]] = field(default_factory=dict)
     trainings: dict[str, Trained] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
     runs/<experiment key>/       result.json, counts.npz, curves.npz, distances.npz, predictions.npz, examples.npz,
                                  scorings.json, and rounds.npz where a network gave several rounds
+    runs/<experiment key>/scored.json   in place of result.json, while the cost is still to be measured
     runs/trainings/<key>/        checkpoint.safetensors, state.pt, log.jsonl
     runs/suites/<suite>.json     which rows the suite's last run planned, by label and key
 
@@ -29,6 +30,11 @@ from bench.records import from_plain, to_plain
 from bench.types import SCHEMA_VERSION, Mixed, Row, RunResult
 
 RESULT_FILE, ERROR_LOG = "result.json", "error.log"
+SCORED_FILE = "scored.json"
+"""A result without its cost, from when it is scored until `result.json` is written."""
+
+NO_COST = "scored, but its cost is not measured yet; run the suite again"
+"""The reason that a folder with `scored.json` alone has no result."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -149,6 +155,11 @@ def write_result(folder: Path, result: RunResult) -> Path:
     return write_json(folder / RESULT_FILE, to_plain(result))
 
 
+def write_without_cost(folder: Path, result: RunResult) -> Path:
+    """Write `scored.json`: a result whose cost is still to be measured."""
+    return write_json(folder / SCORED_FILE, to_plain(result))
+
+
 def read_result(folder: Path) -> RunResult:
     """The result in a run's folder.
 
@@ -156,6 +167,21 @@ def read_result(folder: Path) -> RunResult:
         StoreError: when it is missing, broken or of another schema.
     """
     path = folder / RESULT_FILE
+    if not path.is_file() and (folder / SCORED_FILE).is_file():
+        raise StoreError(f"{path}: no such file ({NO_COST})")
+    return _read_record(path)
+
+
+def read_without_cost(folder: Path) -> RunResult:
+    """The result in a run's folder whose cost is still to be measured.
+
+    Raises:
+        StoreError: when it is missing, broken or of another schema.
+    """
+    return _read_record(folder / SCORED_FILE)
+
+
+def _read_record(path: Path) -> RunResult:
     content = read_json(path)
     found = content.get("schema") if isinstance(content, dict) else None
     if found != SCHEMA_VERSION:

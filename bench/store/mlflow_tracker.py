@@ -54,13 +54,19 @@ PATIENCE, SQLITE_PATIENCE = 9.0, 4.0
 
 
 class Tracker:
-    """Receives what happens in a suite, in this order. This one keeps nothing: the files under `runs/` are enough."""
+    """Receives what happens in a suite, in this order. This one keeps nothing: the files under `runs/` are enough.
+
+    Several experiments may be open at a time: epochs belong to the one that began, or was continued, last.
+    """
 
     def begin_suite(self, manifest: Manifest) -> None:
         """A suite starts or goes on."""
 
     def begin_experiment(self, row: Row) -> None:
         """One of its experiments starts or goes on."""
+
+    def continue_experiment(self, row: Row) -> None:
+        """An experiment that has begun, to which the next epochs belong."""
 
     def log_epoch(self, record: Mapping[str, float]) -> None:
         """An epoch of the experiment's training is over; one that goes on tells its earlier epochs again."""
@@ -146,6 +152,7 @@ class Mirror(Tracker):
 
     begin_suite = _forwarded("begin_suite")
     begin_experiment = _forwarded("begin_experiment")
+    continue_experiment = _forwarded("continue_experiment")
     log_epoch = _forwarded("log_epoch")
     end_experiment = _forwarded("end_experiment")
     log_stored = _forwarded("log_stored")
@@ -201,6 +208,7 @@ class MlflowTracker(Tracker):
             raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
         self._parent: Any = None
         self._child: Any = None
+        self._children: dict[str, Any] = {}
         self._left_out: set[str] = set()
 
     def _experiment_in(self, database: Path) -> str:
@@ -234,7 +242,11 @@ class MlflowTracker(Tracker):
         tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
         for earlier in self._find(tags):
             self._client.delete_run(earlier.info.run_id)
-        self._child = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
+        self._child = self._children[row.key] = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
+
+    def continue_experiment(self, row: Row) -> None:
+        """Go on with the child run of an experiment that has begun."""
+        self._child = self._children[row.key]
 
     @reaching
     def log_epoch(self, record: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.csv_cells import guard_cell
 from bench.errors import StoreError
 from bench.protocols.scorings import describe_scoring
-from bench.store.files import Manifest, read_manifest, read_result
+from bench.store.files import NO_COST, SCORED_FILE, Manifest, read_manifest, read_result
 from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def read_entry(folder: Path, row: Row, *, absent: str = "not run") -> Entry:
         absent: the reason where there is no result at all.
     """
     if not (folder / "result.json").is_file():
-        return Entry(row, folder, reason=absent)
+        return Entry(row, folder, reason=NO_COST if (folder / SCORED_FILE).is_file() else absent)
     try:
         result = read_result(folder)
     except StoreError as error:
