@@ -334,7 +334,7 @@ def worker_limit(given: int | str | None) -> int | None:
         RequestError: for anything but a whole number of at least 1.
     """
     asked, name = (given, "--workers") if given is not None else (os.environ.get(WORKERS), WORKERS)
-    if asked is None or asked == "":
+    if asked is None or (asked == "" and given is None):
         return None
     try:
         count = 0 if isinstance(asked, float | bool) else int(asked)

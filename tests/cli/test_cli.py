@@ -160,6 +160,8 @@ def assert_refused(answer: Answer, said: str) -> None:
         (("run", "loop.toml", "--set", "start=3"), "start is 3, expected text"),
         (("run", "mine.toml", "--limit", "train=none"), "--limit 'train=none': expected train=N,test=N"),
         (("run", "mine.toml", "--device", "tpu"), "--device 'tpu': expected cpu or cuda"),
+        (("run", "mine.toml", "--workers", "0"), "--workers '0': expected a whole number of at least 1"),
+        (("run", "mine.toml", "--workers", "two"), "--workers 'two': expected a whole number of at least 1"),
         (("run", "mine.toml", "--executor", "slurm"), "--executor 'slurm': expected local"),
         (("run", "mine.toml", "--plugin", "none.py"), "plugin none.py: no such file"),
         (("run", "mine.toml", "--mlflow", "nonsense://x"), "MLflow store nonsense://x: cannot be used"),

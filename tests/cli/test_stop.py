@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,26 @@ def test_a_stopped_run_says_where_and_goes_on_from_there(
     assert not any("Traceback" in line for line in lines)
     assert sorted(path.name for path in log.parent.iterdir()) == ["log.jsonl", "state.pt"]
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_workers_say_in_one_line_where_each_was(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFINET_BENCH_CACHE", str(tmp_path / "cache"))
+    found, lines = stopped(tmp_path, number, [*LONG, "--workers", "2"], at="runs/trainings/*/log.jsonl")
+    assert found == code
+    said = re.fullmatch(
+        r"stopped (after epoch \d+ of 400 )?\(DFINet \(width 8\) on synthetic\), "
+        r"(after epoch \d+ of 400 )?\(without DFFFM on synthetic\); the same command goes on",
+        lines[-1],
+    )
+    assert said, lines
+    epochs = sum(len(log.read_text().splitlines()) for log in tmp_path.glob("runs/trainings/*/log.jsonl"))
+    assert epochs == sum(int(words.split()[2]) for words in said.groups() if words)
+    assert not any("Traceback" in line for line in lines)
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.glob("runs/*/result.json"))
 
 
 SLEEPS = """

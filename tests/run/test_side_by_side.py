@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from bench.cost.measure import measure_cost
 from bench.errors import StoreError
+from bench.lock import free_lock
 from bench.models.network import MODELS, find_models
 from bench.registry import load_plugin
 from bench.run import side_by_side
@@ -241,3 +244,25 @@ def test_a_run_that_is_killed_before_its_costs_measures_them_alone(
     assert diary.told == {"Tiny on synthetic": ["begin", "epoch 1", "epoch 2", "end: limited"] * 2}
     assert states == [path.stat().st_mtime_ns for path in sorted((tmp_path / "runs").rglob("state.pt"))]
     assert not list(tmp_path.rglob("scored.json"))
+
+
+def test_an_experiment_of_another_run_is_left_to_it_and_no_worker_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    jobs = jobs_of(tmp_path, "Tiny", more="seeds = [1, 2]")
+    first, second = (tmp_path / "runs" / job.row.key for job in jobs)
+    held = threading.Event()
+
+    def other_run() -> None:
+        """Hold the first experiment until the second is scored here and this run waits."""
+        with free_lock(first / ".lock"):
+            held.set()
+            while not (second / "scored.json").exists() or "waiting for it to finish" not in caplog.text:
+                time.sleep(0.01)
+
+    threading.Thread(target=other_run, daemon=True).start()
+    assert held.wait(10)
+    results = run_all(jobs, session_of(tmp_path / "runs", 2))
+    assert [result and result.status for result in results] == ["limited", "limited"]
+    assert caplog.messages.count("Tiny on synthetic: another run works on it; going on with the next") == 1

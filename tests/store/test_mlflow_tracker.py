@@ -132,6 +132,19 @@ def test_the_note_of_a_run_says_how_many_test_images_it_learnt_from(tmp_path: Pa
     assert note == f"leak: 1 of {count} test images were in the training list"
 
 
+def test_experiments_that_run_at_the_same_time_have_their_own_epochs(tmp_path: Path, uri: str) -> None:
+    first, second = (job.row for job in make_jobs(tmp_path, "Dot", "Echo", rounds=2))
+    tracker = MlflowTracker(uri)
+    tracker.begin_suite(Manifest("fakes", "Fakes", (first, second)))
+    tracker.begin_experiment(first)
+    tracker.begin_experiment(second)
+    for row, epoch, loss in ((first, 1, 0.5), (second, 1, 0.25), (first, 2, 0.125)):
+        tracker.continue_experiment(row)
+        tracker.log_epoch({"epoch": epoch, "loss": loss})
+    losses = [metrics_of(uri, child_of(uri, row.key))["train/loss"] for row in (first, second)]
+    assert losses == [[(1, 0.5), (2, 0.125)], [(1, 0.25)]]
+
+
 def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, uri: str) -> None:
     jobs = make_jobs(tmp_path, "Dot", "Echo", rounds=2, recipe__epochs=2)
     run_suite(jobs, tmp_path, uri)
