@@ -25,13 +25,6 @@ class Progress(Protocol):
         """The step is over."""
 
 
-class SeveralSteps(Progress, Protocol):
-    """Progress that can show further steps at the same time."""
-
-    def further(self) -> Progress:
-        """One more line, for the steps of one worker."""
-
-
 class Silent:
     """Discard all progress reports."""
 
@@ -46,7 +39,7 @@ class Silent:
 
 
 def further_line(progress: Progress) -> Progress:
-    """A line for the steps of one worker; silent where the progress shows one step alone."""
+    """A line for the steps of one worker: `progress.further()`; silent where it has none and shows one step alone."""
     line: Progress = getattr(progress, "further", Silent)()
     return line
 
