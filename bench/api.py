@@ -91,6 +91,9 @@ def run_suite(
 ) -> SuiteResult:
     """Train, predict, score and measure every experiment of a suite; finished ones are read from `runs`.
 
+    In a script that torchrun starts in several processes the first one does so; the others join its trainings, and
+    their outcome has no results.
+
     Args:
         suite: a name, a TOML file, or a `Suite`.
         data: folder that holds <NAME>/images and <NAME>/masks; default ./data where there is one.
@@ -118,6 +121,7 @@ def run_suite(
     from bench.part_files import sweep
     from bench.run.executor import find_executor
     from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks
+    from bench.run.torchrun import Place, dismiss, follow, join
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mlflow_tracker import open_mirror
     from bench.suites.expand import expand, manifest_of
@@ -137,9 +141,13 @@ def run_suite(
         device="cuda" if on.type == "cuda" else "cpu",
     )
     check_jobs(jobs)
-    sweep(Path(runs))
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
-    session.workers = worker_limit(workers)
+    join(on)
+    if Place.given().is_follower:
+        follow(jobs, session)
+        return SuiteResult(described, tuple(jobs), (None,) * len(jobs), budget)
+    session.workers = 1 if Place.given().count > 1 else worker_limit(workers)
+    sweep(Path(runs))
     check_weights(jobs, session.workspace)
     check_datasets(jobs, session)
     read_images(jobs, session)
@@ -150,6 +158,7 @@ def run_suite(
         write_manifest(Path(runs), manifest)
         session.tracker.begin_suite(manifest)
     outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)), budget)
+    dismiss()
     session.tracker.end_suite(failed=bool(outcome.failed))
     unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
     write_manifest(Path(runs), replace(manifest, unreached=unreached | removed_results(outcome, Path(runs))))
@@ -318,13 +327,15 @@ def open_device(name: str) -> torch.device:
     """
     import torch
 
+    from bench.run.torchrun import own_device
+
     if name not in ("cpu", "cuda"):
         raise RequestError(f"--device {name!r}: expected cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise RequestError("--device cuda: torch finds no CUDA device here; use --device cpu")
     if name == "cuda":
         torch.backends.cudnn.deterministic = True
-    return torch.device(name)
+    return own_device(torch.device(name))
 
 
 def worker_limit(given: int | str | None) -> int | None:

@@ -92,3 +92,19 @@ class MixedRulesError(BenchError, ValueError):
 
 class LatexError(BenchError, RuntimeError):
     """pdflatex did not make the document."""
+
+
+class ProcessError(BenchError, RuntimeError):
+    """The first of the processes that share a training failed."""
+
+
+class BrokenGroupError(ProcessError):
+    """One of the processes that share a training failed alone or ended, so that the others cannot go on.
+
+    Attributes:
+        own: whether it is this process that failed.
+    """
+
+    def __init__(self, message: str, *, own: bool) -> None:
+        super().__init__(message)
+        self.own = own

@@ -24,7 +24,13 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
 
 
 class NarrowBatchNorm2d(nn.BatchNorm2d):
-    """torch's BatchNorm2d, equal but for rounding, with a faster training mode for few channels."""
+    """torch's BatchNorm2d, equal but for rounding, with a faster training mode for few channels.
+
+    Attributes:
+        equal_to: the layer of torch that may take its place.
+    """
+
+    equal_to = nn.BatchNorm2d
 
     def forward(self, x: Tensor) -> Tensor:
         is_pixel_by_pixel = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)

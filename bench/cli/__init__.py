@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 import tempfile
+import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,12 +39,16 @@ from bench.cli import (
 from bench.cli.console import err, out
 from bench.cli.options import FAILED, WRONG
 from bench.data.cache.folder import cache_folder
-from bench.errors import BenchError
+from bench.errors import BenchError, BrokenGroupError
+from bench.run.torchrun import Place
 from bench.stop import Stopped, describe_stop, raising_on_signals
 
 __all__ = ["app", "main"]
 
 log = logging.getLogger("bench")
+
+FIRST_FAILS_WITHIN = 60
+"""Seconds within which an error of all processes that torchrun started ends the first one, and torchrun the others."""
 
 app = typer.Typer(
     add_completion=False,
@@ -96,6 +101,8 @@ def main() -> None:
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
     )
     log.setLevel(logging.INFO)
+    if Place.given().is_follower:
+        let_first_speak()
     try:
         with raising_on_signals():
             app()
@@ -105,9 +112,25 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("DFINET_BENCH_TRACEBACK"):
             raise
+        if Place.given().is_follower:
+            wait_for_first(error)
         expected = isinstance(error, BenchError | OSError)
         err.print(f"error: {describe_error(error) if expected else report_bug(error)}", markup=False, soft_wrap=True)
         sys.exit(WRONG if expected else FAILED)
+
+
+def let_first_speak() -> None:
+    """Print nothing but errors of this process alone: the first of the processes that torchrun started reports."""
+    out.quiet = err.quiet = True
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", force=True)
+    log.setLevel(logging.ERROR)
+
+
+def wait_for_first(error: Exception) -> None:
+    """Leave an error that all processes run into to the first one: its end ends this one. Else it is this one's."""
+    if not isinstance(error, BrokenGroupError):  # which has been reported where it came up
+        time.sleep(FIRST_FAILS_WITHIN)
+        err.quiet = False
 
 
 def describe_error(error: Exception) -> str:

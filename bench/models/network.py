@@ -147,14 +147,22 @@ class Segmenter(nn.Module):
         return self
 
     def training_loss(self, batch: Batch, loss: Loss, *, epoch: int) -> Tensor:
-        """The scalar to minimise on a batch. Overridden for deep supervision and for history masks."""
+        """The scalar to minimise on a batch. Overridden for deep supervision and for history masks.
+
+        Where several processes train, each is given its images of a batch, and `loss` is taken over the images of all.
+        Terms beside `loss` have to be means over the images.
+        """
         return loss(self(batch.image), batch.mask)
 
     def epoch_ended(self, *, improved: bool) -> None:
         """Called after every epoch; `improved` says whether the selection criterion found a new best."""
 
     def resume_state(self) -> dict[str, Any]:
-        """State that training needs beside the weights to go on after a kill: tensors and plain types only."""
+        """State that training needs beside the weights to go on after a kill: tensors and plain types only.
+
+        Where several processes train, the entries of (nested) dictionaries that an epoch changed in one of them are
+        loaded in all, so that state about an image has to be an entry under the image's position or name.
+        """
         return {}
 
     def load_resume_state(self, state: Mapping[str, Any]) -> None:

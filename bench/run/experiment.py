@@ -27,6 +27,7 @@ from bench.models.network import Segmenter, build_model, find_models
 from bench.prediction.predict import Prediction, choose_examples, predict
 from bench.prediction.tune_threshold import tune
 from bench.progress import track
+from bench.run.torchrun import leading
 from bench.run.workspace import Session, Workspace
 from bench.scoring.accumulator import RunAccumulator
 from bench.store.files import (
@@ -152,7 +153,7 @@ def train_once(training: Training, session: Session) -> Trained:
     frames = session.frames_of(training.images, decoder=decoder)
     selection_frames = None if chosen is None else session.frames_of(chosen, decoder=decoder)
     folder = session.workspace.training_folder(training.key)
-    with waiting_lock(folder / LOCK_FILE, WAITING.format(folder)):
+    with waiting_lock(folder / LOCK_FILE, WAITING.format(folder)), leading(training.key):
         trained = train(
             training,
             frames,

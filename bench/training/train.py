@@ -31,6 +31,7 @@ from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
 from bench.training.averaging import average_of
 from bench.training.counts_on_device import counts_on
+from bench.training.distributed import failing_together, ranks
 from bench.training.execution import execution
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
@@ -70,6 +71,7 @@ class Trained:
     stretches: tuple[Stretch, ...] = ()
 
 
+@failing_together()
 def train(
     training: Training,
     frames: Frames,
@@ -86,6 +88,9 @@ def train(
     training gives the same numbers as an uninterrupted one. `state.pt` holds the complete state, the best weights so
     far included; the other two files are derived from it, so that they can never be of different epochs.
 
+    Where torch.distributed is initialised, all its processes share the training and call this with equal arguments; the
+    first one alone evaluates, writes and reports.
+
     Args:
         training: model, lists, rules and seed.
         frames: the images of the training list.
@@ -99,19 +104,21 @@ def train(
         NonFiniteLossError: naming the epoch, and the images of the batch.
         StoreError: when `state.pt` is broken or of another training.
         DataError: naming an image of either list that has no mask.
+        ProcessError: when another process that shares the training failed or ended.
     """
     run = _Run(training, frames, selection_frames, folder, device or torch.device("cpu"))
     run.resume()
-    tell = on_epoch or (lambda record: None)
+    tell, progress = (on_epoch, progress) if run.ranks.is_first else (None, None)
+    tell = tell or (lambda record: None)
     for earlier in run.state.log:
         tell(earlier)
     try:
         with run.execution():
             while run.state.epoch < training.recipe.epochs:
                 record = run.run_epoch(progress or Silent())
-                run.save()
+                run.ranks.first(run.save)
                 tell(record)
-        run.finish()
+        run.ranks.first(run.finish)
     except STOPS as stop:
         stop.add_note(f"after epoch {run.state.epoch} of {training.recipe.epochs}")
         raise
@@ -139,12 +146,15 @@ class _Run:
     ) -> None:
         self.training, self.frames, self.selection_frames = training, frames, selection_frames
         self.folder, self.device = folder, device
+        self.ranks = ranks()
+        self.ranks.check_batch(training.recipe.batch)
         if selection_frames is not None:
             selection_frames.require_masks()
         self.checkpoint = folder / "checkpoint.safetensors"
         torch.manual_seed(training.seed)
         network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))
         self.network = to_device(network, device)
+        self.ranks.prepare(self.network)
         self.feed = Feed(
             frames,
             input=training.input,
@@ -171,11 +181,11 @@ class _Run:
         epoch = self.state.epoch + 1
         rate = self.optimiser.param_groups[0]["lr"]
         # Seeded by epoch, not by history, so that a resumed training draws the same dropout masks.
-        torch.manual_seed(seed_of_epoch(self.training.seed, epoch))
+        torch.manual_seed(self.ranks.seed(seed_of_epoch(self.training.seed, epoch)))
         loss = self._train_batches(epoch, progress)
         record = {"epoch": epoch, "loss": loss, "lr": rate}
         improved = self._select(epoch, record)
-        self.network.epoch_ended(improved=improved)
+        self.ranks.epoch_ended(self.network, improved=improved)
         self._step_schedule(record)
         record["seconds"] = time.perf_counter() - began
         self.state.epoch = epoch
@@ -192,12 +202,14 @@ class _Run:
             raise RequestError(f"{len(self.frames)} training images make no batch of {recipe.batch}; use more images")
         progress.begin(f"epoch {epoch}/{recipe.epochs}", steps)
         try:
-            for batch in self.feed.epoch(epoch):
+            batches = self.feed.epoch(epoch, share=self.ranks.share)
+            for names, batch in zip(self.feed.names(epoch), batches, strict=True):
                 with self._arithmetic():
-                    loss = network.training_loss(batch, loss_of, epoch=epoch)
-                running.add(loss, batch.name)
+                    loss = self.ranks.training_loss(network, batch, loss_of, epoch=epoch, images=len(names))
+                running.add(self.ranks.total(loss), names)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
+                self.ranks.sum_gradients(network)
                 self.optimiser.step()
                 if self.average is not None:
                     self.average.update_parameters(network)
@@ -237,7 +249,8 @@ class _Run:
         selection = self.training.selection
         due = epoch % selection.every == 0 or epoch == self.training.recipe.epochs
         if self.selection_frames is not None and due:
-            evaluated = evaluate_epoch(self.judged, self.selection_frames, self.training, self.device)
+            frames = self.selection_frames
+            evaluated = self.ranks.first(lambda: evaluate_epoch(self.judged, frames, self.training, self.device))
             if not math.isfinite(evaluated["selection_loss"]):
                 found = evaluated["selection_loss"]
                 raise NonFiniteLossError(f"the loss is {found} after epoch {epoch} on the {selection.on} list")
@@ -312,8 +325,13 @@ class _Run:
             StoreError: when `state.pt` is broken or of another training.
         """
         path = self.folder / "state.pt"
-        if not path.is_file():
-            return
+        if path.is_file():
+            self._read(path)
+        self.ranks.agree(self.network, self.state.epoch)
+        if self.state.epoch:
+            self.ranks.first(self._tell_of_resuming)
+
+    def _read(self, path: Path) -> None:
         try:
             check_zip(path)
             state = torch.load(path, map_location=self.device, weights_only=True)
@@ -330,6 +348,8 @@ class _Run:
             raise StoreError(
                 f"{path}: does not fit this version ({first_line(error)}); delete it to train again"
             ) from error
+
+    def _tell_of_resuming(self) -> None:
         self._write_log()
         if self.state.epoch < self.training.recipe.epochs:
             log.info("training %s resumes after epoch %d", self.training.key, self.state.epoch)

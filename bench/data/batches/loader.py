@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,6 +29,39 @@ Floats32 = NDArray[np.float32]
 
 _ORDER, _IMAGES = 0, 1
 """Random streams: the order of the images in an epoch, and their augmentation."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several processes calculates: as many successive images as the others.
+
+    Shares of a batch that does not divide differ by one image. A batch of fewer images than processes is calculated
+    whole by each of them.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+    def counts(self, images: int) -> list[int]:
+        """The images of each process's part of a batch.
+
+        >>> Share(rank=0, processes=2).counts(5), Share(rank=0, processes=2).counts(1)
+        ([2, 3], [1, 1])
+        """
+        if images < self.processes:
+            return [images] * self.processes
+        ends = [images * rank // self.processes for rank in range(self.processes + 1)]
+        return [end - begin for begin, end in pairwise(ends)]
+
+    def rows(self, images: int) -> slice:
+        """The rows of this process's part of a batch."""
+        counts = self.counts(images)
+        first = sum(counts[: self.rank]) if images >= self.processes else 0
+        return slice(first, first + counts[self.rank])
+
+
+WHOLE = Share()
+"""The share of a process that trains alone."""
 
 
 class Feed:
@@ -65,8 +99,11 @@ class Feed:
         )
         self._starts = self._planes_of_starts() if needs_start else None
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, *, share: Share = WHOLE) -> Iterator[Batch]:
         """Yield the batches of one epoch; they depend on (seed, epoch) alone, not on earlier calls.
+
+        Args:
+            share: the part of each batch that is made; order and augmentation are those of the whole.
 
         Raises:
             UnknownNameError: with suggestions, when there is no augmentation of the recipe's name.
@@ -75,7 +112,13 @@ class Feed:
         generator = np.random.default_rng((self.seed, _IMAGES, epoch))
         drawn = draw(self.frames, input=self.input, recipe=self.recipe, generator=generator)
         for chosen in _epoch_batches(len(self.frames), recipe=self.recipe, seed=self.seed, epoch=epoch):
-            yield self._batch(chosen, drawn.take(chosen))
+            own = chosen[share.rows(len(chosen))]
+            yield self._batch(own, drawn.take(own))
+
+    def names(self, epoch: int) -> Iterator[list[str]]:
+        """Yield the names of the images of every whole batch of one epoch."""
+        for chosen in _epoch_batches(len(self.frames), recipe=self.recipe, seed=self.seed, epoch=epoch):
+            yield [self.frames.names[row] for row in chosen]
 
     def _planes_of_starts(self) -> Planes:
         starts = self.frames.starts(self.input.size)
