@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.errors import RequestError
 from bench.models.network import Batch, Loss, Segmenter, pad_to_multiple
 from dfinet.blocks import THRESHOLD, Feedback
-from dfinet.history import compress_masks, history_of, restore_masks
+from dfinet.history import history_of
 
 RESOLUTIONS = 4  # that blocks work at: the image's own, and three times halved
 STRIDE = 2**RESOLUTIONS  # the deepest encoder block halves once more
@@ -164,10 +164,10 @@ class FeedbackNetwork(RoundByRound):
         self.history.epoch_ended(improved=improved)
 
     def resume_state(self) -> dict[str, Any]:
-        return compress_masks(self.history.state())
+        return self.history.state()
 
     def load_resume_state(self, state: Mapping[str, Any]) -> None:
-        self.history.load(restore_masks(state))
+        self.history.load(state)
 
 
 class BinaryFeedbackNetwork(FeedbackNetwork):

@@ -7,7 +7,6 @@ nothing.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,9 +26,6 @@ KNOWN = 254
 
 UNKNOWN = 255
 """The byte of a pixel that no view has shown yet."""
-
-COMPRESSED = "zlib"
-"""Key of a state's compressed masks; those of states that are not compressed are image positions."""
 
 UNSEEN = -1.0
 """Marks the pixels of an image that a view does not show: no probability is negative."""
@@ -190,36 +186,6 @@ def _stacked(masks: Sequence[Tensor]) -> Tensor:
     for row, mask in enumerate(masks):
         stacked[row, 0, : mask.shape[0], : mask.shape[1]] = mask
     return stacked
-
-
-def compress_masks(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A history's state with its masks, nearly all of which is zeros, as one compressed tensor of bytes."""
-    masks = state.get("masks")
-    if not masks:
-        return dict(state)
-    press = zlib.compressobj(level=1)
-    parts = [press.compress(mask.contiguous().numpy().tobytes()) for mask in masks.values()]
-    packed = bytearray(b"".join([*parts, press.flush()]))
-    sizes = torch.tensor([tuple(mask.shape) for mask in masks.values()])
-    return {**state, "masks": {COMPRESSED: torch.frombuffer(packed, dtype=torch.uint8), "sizes": sizes, "of": [*masks]}}
-
-
-def restore_masks(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state that `compress_masks` was given; one whose masks are not compressed, as it is.
-
-    Raises:
-        RequestError: when the bytes are not as many as the masks' sizes say.
-    """
-    stored = state.get("masks") or {}
-    if COMPRESSED not in stored:
-        return dict(state)
-    content = zlib.decompress(stored[COMPRESSED].cpu().numpy().tobytes())
-    sizes = stored["sizes"].tolist()
-    lengths = [height * width for height, width in sizes]
-    if len(content) != sum(lengths) or len(sizes) != len(stored["of"]):
-        raise RequestError(f"history: {len(content)} bytes of masks, expected {sum(lengths)} for {len(sizes)} images")
-    planes = torch.split(torch.frombuffer(bytearray(content), dtype=torch.uint8), lengths)
-    return {**state, "masks": {i: one.view(*size) for i, one, size in zip(stored["of"], planes, sizes, strict=True)}}
 
 
 HISTORIES: Mapping[str, Callable[[], History]] = {

@@ -35,6 +35,7 @@ from bench.training.distributed import failing_together, ranks
 from bench.training.execution import execution
 from bench.training.optimisers import make_optimiser, make_schedule
 from bench.training.running_loss import RunningLoss
+from bench.training.stored_masks import compress_masks, restore_masks
 from bench.training.trained_with import Stretch, conditions, describe_changes, extend_stretches
 from bench.types import Training
 from bench.weights.load import save_weights
@@ -299,7 +300,7 @@ class _Run:
             "best": judged if is_best else self.best,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
-            "feedback": self.network.resume_state(),
+            "feedback": compress_masks(self.network.resume_state()),
             "done": {
                 "epoch": self.state.epoch,
                 "best_epoch": self.state.best_epoch,
@@ -371,7 +372,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-        self.network.load_resume_state(state["feedback"])
+        self.network.load_resume_state(restore_masks(state["feedback"]))
         self.state = EpochState(**state["done"])
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench.models.losses import dice_bce
 from bench.models.network import Batch
-from dfinet.history import AlignedHistory, ReleasedHistory, compress_masks, pack, restore_masks, unpack
+from bench.training.stored_masks import compress_masks, restore_masks
+from dfinet.history import AlignedHistory, ReleasedHistory, pack, unpack
 from dfinet.network import DFINet
 
 

@@ -20,11 +20,11 @@ from bench.data.images.frames import Frame, Frames
 from bench.errors import DataError, NonFiniteLossError, StoreError
 from bench.models.network import build_model
 from bench.progress import Silent
+from bench.training.stored_masks import restore_masks
 from bench.training.train import Trained, evaluate_epoch, seed_of_epoch, train
 from bench.types import Selection, Training
 from bench.weights.header import read_metadata
 from bench.weights.read_checkpoint import read_checkpoint
-from dfinet.history import restore_masks
 
 LAST = Selection("last")
 
