@@ -24,6 +24,7 @@ from bench.models.network import MODELS, find_models
 from bench.run.torchrun import Place, own_device
 from bench.store.files import read_result
 from bench.training.distributed import changed, updated
+from bench.training.stored_masks import restore_masks
 from bench.training.trained_with import describe_changes, extend_stretches
 from bench.weights.read_checkpoint import read_checkpoint
 
@@ -131,7 +132,7 @@ def test_two_processes_learn_what_one_does(model: str, tolerance: float, outcome
 def test_every_process_knows_the_history_masks_of_all_images(outcome: Outcome, tmp_path: Path) -> None:
     fit("Precise", tmp_path)
     masks, shared = (
-        torch.load(folder / "state.pt", weights_only=True)["feedback"]["masks"]
+        restore_masks(torch.load(folder / "state.pt", weights_only=True)["feedback"])["masks"]
         for folder in (tmp_path, outcome.folder / "train:Precise")
     )
     assert sorted(shared) == sorted(masks) == list(range(COUNT))
