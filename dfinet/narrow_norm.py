@@ -24,7 +24,7 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
 
 
 class NarrowBatchNorm2d(nn.BatchNorm2d):
-    """torch's BatchNorm2d, equal but for rounding, with a faster training mode for few channels.
+    """BatchNorm2d, equal to torch's but for rounding, with a faster training mode for few channels.
 
     Attributes:
         equal_to: the layer of torch that may take its place.
@@ -52,7 +52,7 @@ class NarrowBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Normalise(torch.autograd.Function):
-    """(B, C, H, W), channels last, and (C,) weight and bias, to the normalised map, its mean and its variance (C,)."""
+    """Normalised map (B, C, H, W), and mean and variance (C,), of a map whose channels lie last."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from bench.lock import free_lock, waiting_lock
 from bench.run.attempt import lock_of, name_of, run_one, waiting_for
 from bench.run.executor import executor
 from bench.run.preflight import is_done
-from bench.run.side_by_side import run_side_by_side, shares
+from bench.run.side_by_side import allot, run_side_by_side
 from bench.run.workspace import Session
 from bench.suites.expand import Job
 from bench.types import RunResult
@@ -30,7 +30,7 @@ def run_all(jobs: Sequence[Job], session: Session, *, budget: float | None = Non
     Args:
         budget: seconds after which no further experiment is begun; those it did not reach are None.
     """
-    if (share := shares(jobs, session)) is not None:
+    if (share := allot(jobs, session)) is not None:
         return run_side_by_side(jobs, session, share, budget=budget)
     began = time.monotonic()
     results: dict[int, RunResult | None] = {}

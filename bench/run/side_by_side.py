@@ -52,14 +52,14 @@ NAMED = 4
 
 
 @dataclass(frozen=True)
-class Share:
+class Allotment:
     """Number of workers at the same time, and of threads in each."""
 
     workers: int
     threads: int
 
 
-def shares(jobs: Sequence[Job], session: Session) -> Share | None:
+def allot(jobs: Sequence[Job], session: Session) -> Allotment | None:
     """The workers that the session asks for; None where the jobs are to run in this process."""
     workers = session.workers
     if workers is None:  # all jobs count, finished ones too, so that a run that goes on has as many threads as before
@@ -67,11 +67,11 @@ def shares(jobs: Sequence[Job], session: Session) -> Share | None:
     if workers < 2:
         return None
     # A user who allows this process fewer threads means it.
-    return Share(workers, max(1, min(usable_processors() // workers, torch.get_num_threads())))
+    return Allotment(workers, max(1, min(usable_processors() // workers, torch.get_num_threads())))
 
 
 def run_side_by_side(
-    jobs: Sequence[Job], session: Session, share: Share, *, budget: float | None = None
+    jobs: Sequence[Job], session: Session, share: Allotment, *, budget: float | None = None
 ) -> list[RunResult | None]:
     """The results of all jobs, in order, as those of the local executor."""
     with _Crew(jobs, session, share) as crew:
@@ -110,7 +110,7 @@ class _Crew:
         trained: keys of the trainings that are finished.
     """
 
-    def __init__(self, jobs: Sequence[Job], session: Session, share: Share) -> None:
+    def __init__(self, jobs: Sequence[Job], session: Session, share: Allotment) -> None:
         self.jobs, self.session, self._share = jobs, session, share
         self.results: dict[int, RunResult | None] = {}
         self.scored: list[int] = []
@@ -327,7 +327,7 @@ class _Worker(WorkerMessages):
         self._line.end()
 
 
-def _setup_of(session: Session, share: Share) -> WorkerSetup:
+def _setup_of(session: Session, share: Allotment) -> WorkerSetup:
     arithmetic = replace(Arithmetic.here(), threads=share.threads)
     levels = {name: logging.getLogger(name or None).level for name in ("", "bench")}
     return WorkerSetup(session.workspace, arithmetic, loaded_plugins(), levels)
