@@ -84,7 +84,7 @@ def damaged() -> Iterator[bytes]:
     yield b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n"
 
 
-@pytest.mark.parametrize("data", list(damaged()))
+@pytest.mark.parametrize("data", list(damaged()), ids=lambda data: f"{len(data)} bytes")  # a header holds the time
 def test_a_damaged_or_newer_mat_file_is_one_line(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(data)
