@@ -113,15 +113,17 @@ def train(
     tell = tell or (lambda record: None)
     for earlier in run.state.log:
         tell(earlier)
+    saved = run.state.epoch
     try:
         with run.execution():
             while run.state.epoch < training.recipe.epochs:
                 record = run.run_epoch(progress or Silent())
                 run.ranks.first(run.save)
+                saved = run.state.epoch
                 tell(record)
         run.ranks.first(run.finish)
     except STOPS as stop:
-        stop.add_note(f"after epoch {run.state.epoch} of {training.recipe.epochs}")
+        stop.add_note(f"after epoch {saved} of {training.recipe.epochs}")
         raise
     state = run.state
     return Trained(
