@@ -99,17 +99,24 @@ def start_process(target: Callable[..., None], *args: Any, threads: int) -> Spaw
         threads: of the numerical libraries in it.
     """
     process = _Worker(target=target, args=args)
+    with starting_with(threads):
+        process.start()
+    return process
+
+
+@contextmanager
+def starting_with(threads: int) -> Iterator[None]:
+    """Give the numerical libraries of processes that are started in this context so many threads."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     try:
-        process.start()
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return process
 
 
 class _Worker(SpawnProcess):

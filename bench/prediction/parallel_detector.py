@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench.models.detector import Detector, Grey, ScoreMap
-from bench.parallel import ordered_map, process_pool, usable_processors
+from bench.parallel import ordered_map, process_pool, starting_with, usable_processors
 from bench.registry import load_plugin, loaded_plugins
 
 WORTH_IT = 6.0
 """Seconds of work below which a single process finishes before others have started."""
-
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 _detector: Detector
 """Detector of a worker process."""
@@ -42,23 +39,8 @@ def score_maps(
     if workers < 2 or (time.perf_counter() - began) * (count - 1) < WORTH_IT:
         yield from map(detector.score, waiting)
         return
-    with one_thread_each(), _start(detector, workers) as executor:
+    with starting_with(threads=1), _start(detector, workers) as executor:
         yield from ordered_map(executor, _score, waiting, ahead=2 * workers)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Limit processes started in this context to one thread each, since there is one of them for every processor."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _start(detector: Detector, workers: int) -> AbstractContextManager[ProcessPoolExecutor]:
