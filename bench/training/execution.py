@@ -30,7 +30,7 @@ def execution(
     deterministic: bool,
     earlier: Sequence[Stretch],
     steps: int,
-    trial: Callable[[], None],
+    make_trial: Callable[[], Callable[[], None]],
 ) -> Iterator[None]:
     """Run a training on a fitting number of threads, and where asked with deterministic kernels; restore both after it.
 
@@ -39,13 +39,13 @@ def execution(
 
     Args:
         earlier: what finished epochs were trained with.
-        steps: of the whole training.
-        trial: one step, without effect on the training.
+        steps: that are still to be taken.
+        make_trial: makes what takes one step, without effect on the training; called where there is a choice.
     """
     threads, is_strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         if device.type == "cpu":
-            torch.set_num_threads(_threads(deterministic, earlier, steps, trial))
+            torch.set_num_threads(_threads(deterministic, earlier, steps, make_trial))
         elif deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
@@ -55,7 +55,9 @@ def execution(
         torch.use_deterministic_algorithms(is_strict)
 
 
-def _threads(deterministic: bool, earlier: Sequence[Stretch], steps: int, trial: Callable[[], None]) -> int:
+def _threads(
+    deterministic: bool, earlier: Sequence[Stretch], steps: int, make_trial: Callable[[], Callable[[], None]]
+) -> int:
     most = torch.get_num_threads()
     if deterministic:
         return 1
@@ -63,7 +65,7 @@ def _threads(deterministic: bool, earlier: Sequence[Stretch], steps: int, trial:
         return most
     if earlier and earlier[-1].get("threads", most + 1) <= most:
         return int(earlier[-1]["threads"])
-    return fastest_threads((1, most), trial) if steps >= LEAST_STEPS else most
+    return fastest_threads((1, most), make_trial()) if steps >= LEAST_STEPS else most
 
 
 def fastest_threads(counts: Sequence[int], trial: Callable[[], None]) -> int:

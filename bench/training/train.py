@@ -232,15 +232,21 @@ class _Run:
             deterministic=recipe.deterministic,
             earlier=self.state.stretches,
             steps=left * steps_per_epoch(self.frames, recipe),
-            trial=self._trial,
+            make_trial=self._make_trial,
         )
 
-    def _trial(self) -> None:
-        """One step of a copy of the network, which leaves no trace."""
+    def _make_trial(self) -> Callable[[], None]:
+        """A function that takes one step of a copy of the network, without effect on this one."""
         network, batch = deepcopy(self.network).train(), next(self.feed.epoch(1))
-        with torch.random.fork_rng(devices=[]):
-            loss = network.training_loss(batch, get_loss(self.training.recipe.loss), epoch=1)
-            torch.autograd.backward(loss)
+        loss_of = in_float32(get_loss(self.training.recipe.loss))
+
+        def trial() -> None:
+            with torch.random.fork_rng(devices=[]):
+                with self._arithmetic():
+                    loss = network.training_loss(batch, loss_of, epoch=1)
+                torch.autograd.backward(loss)
+
+        return trial
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         if self.training.recipe.precision == "float32":

@@ -35,7 +35,7 @@ def chosen(seconds: dict[int, float], monkeypatch: pytest.MonkeyPatch, **options
 
     monkeypatch.setattr("bench.training.execution.perf_counter", lambda: clock[0])
     settings = {"deterministic": False, "earlier": (), "steps": LEAST_STEPS} | options
-    with execution(device=CPU, trial=trial, **settings):
+    with execution(device=CPU, make_trial=lambda: trial, **settings):
         found = torch.get_num_threads()
     assert torch.get_num_threads() == 2
     return found
@@ -69,7 +69,8 @@ def test_a_number_of_the_user_and_a_short_training_are_left_alone(monkeypatch: p
 
 @pytest.mark.usefixtures("two_threads")
 def test_threads_come_back_after_an_error() -> None:
-    with pytest.raises(KeyError), execution(device=CPU, deterministic=True, earlier=(), steps=1, trial=lambda: None):
+    untried = {"earlier": (), "steps": 1, "make_trial": lambda: lambda: None}
+    with pytest.raises(KeyError), execution(device=CPU, deterministic=True, **untried):  # type: ignore[arg-type]
         raise KeyError
     assert torch.get_num_threads() == 2
 
