@@ -143,6 +143,8 @@ class Recipe:
             weights, optimiser and loss are always float32, and so is every prediction.
         average: the weights that are judged and kept are an exponential moving average over iterations with this decay
             (of the first n, at most n / (n + 9)); 0 keeps the trained weights themselves.
+        compiled: steps run through torch.compile, which makes kernels for the network and fuses its layers; needs a
+            C++ compiler, on a GPU Triton.
         deterministic: train on one thread of a CPU, and with deterministic kernels on a GPU, so that the weights are
             the same, bit for bit, however many threads there are.
         device: the kind of device that trained: `cpu` or `cuda`.
@@ -171,6 +173,7 @@ class Recipe:
     align_start: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
     average: float = 0.0
+    compiled: bool = False
     deterministic: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfinet.narrow_norm import NarrowBatchNorm2d, batch_norm
+from dfinet.remade import through_remade
 
 THETA = 0.7  # share of the central difference in a convolution, as released
 GAMMA = 0.5  # strength of DSFM's second path
@@ -107,7 +108,7 @@ class CoordinateAttention(nn.Module):
         hidden = F.hardswish(self.bn1(self.conv1(torch.cat([rows, columns], 2))))  # (B, hidden, H + W, 1)
         row_gate = torch.sigmoid(self.conv2(hidden[:, :, :H]))  # (B, C, H, 1)
         column_gate = torch.sigmoid(self.conv3(hidden[:, :, H:].transpose(2, 3)))  # (B, C, 1, W)
-        return x * column_gate * row_gate
+        return through_remade(lambda: x * column_gate, lambda gated: gated * row_gate)
 
 
 class MADRB(nn.Module):
@@ -130,8 +131,7 @@ class MADRB(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             self.observe_shortcut(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
+        x = self.bn2(norm_relu_conv(self.conv1(x), self.bn1, self.conv2))
         return F.relu(x + self.se(x))
 
     def observe_shortcut(self, x: Tensor) -> None:
@@ -157,6 +157,18 @@ class MADRB(nn.Module):
         bn.running_mean.lerp_(kernel @ (mean + pixels[0]) + self.conv3.bias, bn.momentum)
         bn.running_var.lerp_(variance, bn.momentum)
         bn.num_batches_tracked += 1
+
+
+def norm_relu_conv(x: Tensor, norm: nn.BatchNorm2d, conv: nn.Module) -> Tensor:
+    """Normalisation, ReLU and a convolution of a map; in training mode the map in between is not kept."""
+    if not norm.training or type(norm) is not nn.BatchNorm2d:
+        out: Tensor = conv(F.relu(norm(x)))
+        return out
+
+    def again() -> Tensor:
+        return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps).relu_()
+
+    return through_remade(lambda: F.relu(norm(x)), conv, again=again)
 
 
 class SqueezeExcitation(nn.Module):
@@ -195,8 +207,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.se(self.bn3(self.conv3(x)))
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
+        x = self.bn2(norm_relu_conv(self.conv1(x), self.bn1, self.conv2))
         return F.relu(x + shortcut)
 
 
@@ -237,7 +248,11 @@ class DFFFM(HardAttention):
         self.conv3 = normalised(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.ReLU())
 
     def forward(self, x: Tensor, feedback: Feedback) -> Tensor:
-        fused: Tensor = self.conv3(torch.cat([x * self.mask(x, feedback), x], 1))  # (B, 2C, H, W) -> (B, C, H, W)
+        mask, (conv, *after) = self.mask(x, feedback), self.conv3
+        # (B, 2C, H, W) -> (B, C, H, W)
+        fused = through_remade(lambda: torch.cat([x * mask, x], 1), conv)
+        for layer in after:
+            fused = layer(fused)
         return fused
 
 

@@ -30,6 +30,7 @@ from bench.stop import STOPS
 from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
 from bench.training.averaging import average_of
+from bench.training.compiler import through_compiler
 from bench.training.counts_on_device import counts_on
 from bench.training.distributed import failing_together, ranks
 from bench.training.execution import execution
@@ -158,6 +159,8 @@ class _Run:
         network = build_model(training.model, channels=training.input.channels, settings=dict(training.config))
         self.network = to_device(network, device)
         self.ranks.prepare(self.network)
+        loss_of_batch = self.ranks.training_loss
+        self.loss_of_batch = through_compiler(loss_of_batch) if training.recipe.compiled else loss_of_batch
         self.feed = Feed(
             frames,
             input=training.input,
@@ -208,7 +211,7 @@ class _Run:
             batches = self.feed.epoch(epoch, share=self.ranks.share)
             for names, batch in zip(self.feed.names(epoch), batches, strict=True):
                 with self._arithmetic():
-                    loss = self.ranks.training_loss(network, batch, loss_of, epoch=epoch, images=len(names))
+                    loss = self.loss_of_batch(network, batch, loss_of, epoch=epoch, images=len(names))
                 running.add(self.ranks.total(loss), names)
                 self.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)

@@ -316,13 +316,29 @@ def test_a_variant_that_repeats_its_mask_is_timed_with_all_its_rounds(monkeypatc
 
 
 def test_disturbed_times_are_taken_again_and_marked_if_they_stay_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = iter([0.5, 0.02, 0.5, 0.5, 0.5])
+    # In turns of a series of passes and of the pause behind it.
+    shares = iter([0.5, 0.02, 0.02, 0.5, 0.02, 0.5, 0.02, 0.5, 0.02])
     monkeypatch.setattr(measure.OtherWork, "share", lambda self: next(shares))
     monkeypatch.setattr(measure, "time_passes", lambda *_, **__: [0.001, 0.001, 0.001])
     found = [measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU) for _ in range(2)]
     assert [one.others_busy for one in found] == [0.02, 0.5]
     assert found[0].disturbance == ""
     assert found[1].disturbance == "other work took over 10% of the processors while it was timed"
+
+
+def test_disturbed_times_are_not_taken_again_while_other_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure.OtherWork, "share", lambda self: 0.5)
+    series: list[int] = []
+
+    def passes(*_: object, **__: object) -> list[float]:
+        series.append(1)
+        return [0.001, 0.001, 0.001]
+
+    monkeypatch.setattr(measure, "time_passes", passes)
+    found = measure_cost(OneConv(), size=(8, 6), channels=2, device=CPU)
+    assert len(series) == 1
+    assert found.others_busy == 0.5
+    assert found.disturbance
 
 
 def test_passes_that_differ_widely_are_doubtful() -> None:

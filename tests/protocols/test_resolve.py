@@ -64,6 +64,7 @@ NEW_VALUES: dict[str, tuple[Any, Any]] = {
     "recipe.align_start": (False, False),
     "recipe.precision": ("bfloat16", "bfloat16"),
     "recipe.average": (0.99, 0.99),
+    "recipe.compiled": (True, True),
     "recipe.deterministic": (True, True),
     "selection.rule": ("last", "last"),
     "selection.criterion": ("loss", "loss"),

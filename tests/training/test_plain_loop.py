@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fakes import INPUT, RECIPE, synthetic_frames
+from plain_dfinet import PLAIN
 from torch import Tensor, nn
 
 from bench.data.batches.loader import Feed
@@ -19,7 +20,6 @@ from bench.models.network import Batch, Loss, Segmenter, build_model, to_device
 from bench.training.running_loss import RunningLoss
 from bench.training.train import seed_of_epoch, train
 from bench.types import Selection, Setting, Training, freeze_config
-from dfinet.blocks import DSFM, GAMMA, MADRB, CentralDifferenceConv, Feedback
 
 IMAGES, BATCH, EPOCHS = 20, 4, 10
 
@@ -28,25 +28,6 @@ def training_of(model: str, **config: Setting) -> Training:
     recipe = replace(RECIPE, epochs=EPOCHS, batch=BATCH, lr=2e-4, loss="dice-bce", patch=48)
     images = image_list("synthetic", "bench", "fit", limit=IMAGES)
     return Training(model, images, INPUT, recipe, Selection("last"), seed=1, config=freeze_config(config))
-
-
-def difference(self: CentralDifferenceConv, x: Tensor) -> Tensor:
-    centre = self.conv.weight.sum((2, 3), keepdim=True)
-    plain: Tensor = self.conv(x) - self.theta * F.conv2d(x, centre)
-    return plain
-
-
-def shortcut(self: MADRB, x: Tensor) -> None:
-    self.bn3(self.conv3(x))
-
-
-def fused(self: DSFM, low: Tensor, high: Tensor, feedback: Feedback) -> Tensor:
-    mask = feedback.soft
-    unsure = 1 - 2 * (mask - 0.5).abs()
-    first, second = 1 + mask, 1 + GAMMA * unsure * (mask - 0.5)
-    share = self.alpha.softmax(0)
-    paths = [self.fuse(low * weight, high * weight) for weight in (first, second)]
-    return share[0] * paths[0] + share[1] * paths[1]
 
 
 def in_float64(network: Segmenter) -> Segmenter:
@@ -65,9 +46,8 @@ def in_float64(network: Segmenter) -> Segmenter:
 
 def plain_losses(training: Training, patch: pytest.MonkeyPatch) -> list[float]:
     """The loss of every step of a plain loop: layers as written, and torch's optimiser parameter by parameter."""
-    patch.setattr(CentralDifferenceConv, "forward", difference)
-    patch.setattr(MADRB, "observe_shortcut", shortcut)
-    patch.setattr(DSFM, "forward", fused)
+    for kind, name, function in PLAIN:
+        patch.setattr(kind, name, function)
     torch.manual_seed(training.seed)
     network = build_model(training.model, channels=training.input.channels, settings=dict(training.config)).train()
     # Channels last as well: dropout draws its numbers in the order of memory.
