@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,25 @@ class CoordinateAttention(nn.Module):
         hidden = F.hardswish(self.bn1(self.conv1(torch.cat([rows, columns], 2))))  # (B, hidden, H + W, 1)
         row_gate = torch.sigmoid(self.conv2(hidden[:, :, :H]))  # (B, C, H, 1)
         column_gate = torch.sigmoid(self.conv3(hidden[:, :, H:].transpose(2, 3)))  # (B, C, 1, W)
-        return through_remade(lambda: x * column_gate, lambda gated: gated * row_gate)
+        gated: Tensor = _Gated.apply(x, row_gate, column_gate)  # type: ignore[no-untyped-call]
+        return gated
+
+
+class _Gated(torch.autograd.Function):
+    """A map (B, C, H, W) times gates of rows (B, C, H, 1) and columns (B, C, 1, W); no product is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(x, rows, columns)
+        return (x * columns).mul_(rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, rows, columns = ctx.saved_tensors
+        both = grad * x
+        of_rows = (both * columns).sum(3, keepdim=True)
+        of_columns = both.mul_(rows).sum(2, keepdim=True)
+        return (grad * columns).mul_(rows), of_rows, of_columns
 
 
 class MADRB(nn.Module):
@@ -131,8 +150,8 @@ class MADRB(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             self.observe_shortcut(x)
-        x = self.bn2(norm_relu_conv(self.conv1(x), self.bn1, self.conv2))
-        return F.relu(x + self.se(x))
+        x = through_norm(self.conv1(x), self.bn1, self.conv2, after=F.relu)
+        return through_norm(x, self.bn2, lambda x: F.relu(x + self.se(x)))
 
     def observe_shortcut(self, x: Tensor) -> None:
         """Run the dead shortcut; in training mode update its running statistics without calculating its map.
@@ -159,16 +178,22 @@ class MADRB(nn.Module):
         bn.num_batches_tracked += 1
 
 
-def norm_relu_conv(x: Tensor, norm: nn.BatchNorm2d, conv: nn.Module) -> Tensor:
-    """Normalisation, ReLU and a convolution of a map; in training mode the map in between is not kept."""
+def through_norm(
+    x: Tensor, norm: nn.BatchNorm2d, use: Callable[[Tensor], Tensor], *, after: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """A use of a normalised map; in training mode that map is not kept for the backward pass.
+
+    Args:
+        after: what follows the normalisation, such as ReLU.
+    """
+    finish = after or (lambda normalised: normalised)
     if not norm.training or type(norm) is not nn.BatchNorm2d:
-        out: Tensor = conv(F.relu(norm(x)))
-        return out
+        return use(finish(norm(x)))
 
     def again() -> Tensor:
-        return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps).relu_()
+        return finish(F.batch_norm(x, None, None, norm.weight, norm.bias, training=True, eps=norm.eps))
 
-    return through_remade(lambda: F.relu(norm(x)), conv, again=again)
+    return through_remade(lambda: finish(norm(x)), use, again=again)
 
 
 class SqueezeExcitation(nn.Module):
@@ -206,8 +231,8 @@ class ResidualBlock(nn.Module):
         self.se = SqueezeExcitation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = self.se(self.bn3(self.conv3(x)))
-        x = self.bn2(norm_relu_conv(self.conv1(x), self.bn1, self.conv2))
+        shortcut = through_norm(self.conv3(x), self.bn3, self.se)
+        x = self.bn2(through_norm(self.conv1(x), self.bn1, self.conv2, after=F.relu))
         return F.relu(x + shortcut)
 
 
@@ -373,7 +398,8 @@ def fuse_paths(
     shared = paths * share[None, :, None]
     of_low = torch.bmm(shared.transpose(1, 2), chosen)  # (B, HW, C)
     high, low = as_pixels(high), as_pixels(low)
-    fused = torch.addcmul(high * shared.sum(1)[..., None], of_low, low - high)  # (B, HW, C)
+    of_both = high * shared.sum(1)[..., None]
+    fused = through_remade(lambda: low - high, lambda x: torch.addcmul(of_both, of_low, x))  # (B, HW, C)
     return fused.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
