@@ -25,14 +25,14 @@ datasets = ["synthetic"]
 seeds = [1, 2, 3, 4]
 
 [set]
-"recipe.epochs" = 4
+"recipe.epochs" = 12
 "recipe.batch" = 4
 "recipe.patch" = 128
 
 [[row]]
 model = "ACM"
 """
-TURNS = 3
+TURNS = 2
 
 
 def seconds_of_run(folder: Path, *, workers: int, turn: int) -> float:
