@@ -66,7 +66,7 @@ class SuiteResult:
     @property
     def unreached_reason(self) -> str:
         """The reason that `unreached` jobs have no result, to go behind their names."""
-        return f"not reached within the time budget of {(self.budget or 0) / 60:g} min"
+        return f"not reached within the time budget of {(self.budget or 0) / 60:.3g} min"
 
 
 def run_suite(
@@ -82,6 +82,7 @@ def run_suite(
     datasets: Sequence[str] = (),
     corruptions: Sequence[str] = (),
     trained_on: Sequence[str] = (),
+    seeds: Sequence[int] = (),
     plugins: Iterable[Path | str] = (),
     mlflow: str | None = MLFLOW_OFF,
     allow_leak: bool = False,
@@ -103,7 +104,7 @@ def run_suite(
         executor: the name of a registered executor.
         overrides: fields by path, as `{"recipe.epochs": 40, "settings.width": 8}`; they win over the suite's own.
         limit: shortens the lists for a trial, as `"train=32,test=32"`; results are marked as limited.
-        datasets, corruptions, trained_on: replace the suite's own.
+        datasets, corruptions, trained_on, seeds: replace the suite's own.
         plugins: Python files that register models or metrics, beside those that the suite names.
         mlflow: URI of an MLflow store; None for the default store, "off" for none.
         allow_leak: run although test images were trained on; every table says so.
@@ -131,7 +132,7 @@ def run_suite(
     execute = find_executor(executor)
     on = open_device(device)
     described = suite if isinstance(suite, Suite) else load_suite(str(suite))
-    described = restricted(described, datasets=datasets, corruptions=corruptions, trained_on=trained_on)
+    described = restricted(described, datasets=datasets, corruptions=corruptions, trained_on=trained_on, seeds=seeds)
     described = replace(described, allow_leak=described.allow_leak or allow_leak)
     jobs = expand(
         described,

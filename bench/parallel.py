@@ -22,6 +22,9 @@ THREADS = (
 )  # fmt: skip
 """Variables by which numerical libraries choose their number of threads when they are imported."""
 
+LOWEST_PRIORITY = 19
+"""The highest nice value: the process runs where no other one wants to."""
+
 _limit: int | None = None
 """Share of the processors that this process was given."""
 
@@ -30,6 +33,17 @@ def limit_processors(count: int) -> None:
     """Make `usable_processors` answer `count`: this process is one of several that share the machine."""
     global _limit
     _limit = count
+
+
+def give_way() -> None:
+    """Leave the machine to others: one thread for this process and those it starts, and the lowest priority.
+
+    To be called before the numerical libraries are imported.
+    """
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    limit_processors(1)
+    if hasattr(os, "nice"):
+        os.nice(LOWEST_PRIORITY)
 
 
 def usable_processors() -> int:

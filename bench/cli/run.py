@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +17,7 @@ from bench.cli.console import ProgressBar, err, format_score, out
 from bench.cli.options import (
     DEFAULT_RUNS,
     FAILED,
+    WRONG,
     DataOption,
     JsonOption,
     PluginOption,
@@ -21,14 +25,17 @@ from bench.cli.options import (
     UriOption,
     WeightsOption,
 )
+from bench.errors import BenchError, RequestError
+from bench.parallel import give_way
 
 if TYPE_CHECKING:
+    from bench.api import SuiteResult
     from bench.suites.expand import Job
     from bench.types import RunResult
 
 
 def run(
-    suite: Annotated[str, typer.Argument(help="A suite's name, or a TOML file.")],
+    suite: Annotated[list[str], typer.Argument(help="Names of suites, or TOML files; run in this order.")],
     data: DataOption = None,
     weights: WeightsOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -50,6 +57,9 @@ def run(
             help="Train on this dataset; repeatable. Default --dataset, where the suite says what to train on."
         ),
     ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Train with this seed instead of the suite's own; repeatable.")
+    ] = None,
     plugin: PluginOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     mlflow: UriOption = None,
@@ -67,14 +77,22 @@ def run(
             "Default $DFINET_BENCH_WORKERS, else one for each processor on a CPU, 1 on CUDA.",
         ),
     ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="One experiment at a time, on one thread, at the lowest priority.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, predict, score and measure every experiment of a suite; finished ones are kept."""
+    """Train, predict, score and measure every experiment of one or several suites; finished ones are kept."""
+    if background:
+        if workers is not None:
+            raise RequestError("--background runs one experiment at a time; leave out --workers")
+        give_way()
+        workers = "1"
     from bench.api import run_suite, worker_limit
     from bench.protocols.resolve import parse_overrides
 
-    outcome = run_suite(
-        suite,
+    run_one = partial(
+        run_suite,
         data=data,
         weights=weights,
         runs=runs,
@@ -85,32 +103,67 @@ def run(
         datasets=dataset or (),
         corruptions=corruption or (),
         trained_on=trained_on or (),
+        seeds=seed or (),
         plugins=plugin or (),
         mlflow=mlflow,
         allow_leak=allow_leak,
-        budget=None if budget is None else 60 * budget,
         workers=worker_limit(workers),
         progress=ProgressBar(),
     )
-    if outcome.unreached:
-        count = f"{len(outcome.unreached)} of {len(outcome.jobs)} rows"
-        err.print(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")
-    show_results(outcome.jobs, outcome.results, as_json=as_json)
-    if outcome.failed:
+    outcomes, wrong = run_in_order(suite, run_one, budget=None if budget is None else 60 * budget, show=not as_json)
+    if as_json:
+        out.print_json(json.dumps({"results": [row for outcome in outcomes for row in plain_results(outcome)]}))
+    if wrong:
+        raise typer.Exit(WRONG)
+    if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 
-def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None], *, as_json: bool) -> None:
-    """Print one line for each experiment, or all results as one JSON object with null where none was reached."""
-    from bench.protocols.scorings import prints_of
+def run_in_order(
+    suites: Sequence[str], run_one: partial[SuiteResult], *, budget: float | None, show: bool
+) -> tuple[list[SuiteResult], bool]:
+    """Run suites one after the other within one budget (seconds); their outcomes, and whether a request was wrong.
+
+    All names and files are read before the first one begins. Of several suites one that cannot run is told of, and the
+    others run.
+    """
+    from bench.suites.suite import load_suite
+
+    for name in suites:
+        load_suite(name)
+    outcomes: list[SuiteResult] = []
+    began, wrong = time.monotonic(), False
+    for name in suites:
+        left = None if budget is None else max(0.0, budget - (time.monotonic() - began))
+        try:
+            outcome = replace(run_one(name, budget=left), budget=budget)
+        except BenchError as error:
+            if len(suites) == 1:
+                raise
+            err.print(f"error: {name}: {error}", markup=False, soft_wrap=True)
+            wrong = True
+            continue
+        outcomes.append(outcome)
+        if outcome.unreached:
+            count = f"{len(outcome.unreached)} of {len(outcome.jobs)} rows"
+            err.print(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")
+        if show:
+            show_results(outcome.jobs, outcome.results)
+    return outcomes, wrong
+
+
+def plain_results(outcome: SuiteResult) -> list[dict[str, Any]]:
+    """Rows and results of a suite in plain types, with null where none was reached."""
     from bench.records import to_plain
 
-    if as_json:
-        rows = [
-            {"row": to_plain(job.row), "result": to_plain(result)} for job, result in zip(jobs, results, strict=True)
-        ]
-        out.print_json(json.dumps({"results": rows}))
-        return
+    pairs = zip(outcome.jobs, outcome.results, strict=True)
+    return [{"row": to_plain(job.row), "result": to_plain(result)} for job, result in pairs]
+
+
+def show_results(jobs: Sequence[Job], results: Sequence[RunResult | None]) -> None:
+    """Print one line for each experiment."""
+    from bench.protocols.scorings import prints_of
+
     printed = [prints_of(job.row.scoring) for job in jobs]
     names = list(dict.fromkeys(name for ids in printed for name in ids))
     table = Table("method", "dataset", *names, "rounds", Column("run", overflow="fold", min_width=12))

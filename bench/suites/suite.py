@@ -253,9 +253,12 @@ def read_settings(row: Mapping[str, Any]) -> dict[str, Setting]:
 
 
 def _seeds(content: Mapping[str, Any]) -> tuple[int, ...]:
-    seeds = _items(content, "seeds", int, default=[42])
+    return _in_range(_items(content, "seeds", int, default=[42]), "'seeds'")
+
+
+def _in_range(seeds: tuple[int, ...], name: str) -> tuple[int, ...]:
     if min(seeds) < 0 or max(seeds) >= 2**32:
-        raise SuiteError(f"'seeds' is {list(seeds)}, expected whole numbers from 0 to 4294967295")
+        raise SuiteError(f"{name} is {list(seeds)}, expected whole numbers from 0 to 4294967295")
     return seeds
 
 
@@ -297,14 +300,16 @@ def restricted(
     datasets: Sequence[str] = (),
     corruptions: Sequence[str] = (),
     trained_on: Sequence[str] = (),
+    seeds: Sequence[int] = (),
 ) -> Suite:
-    """The suite on other datasets, corruptions and training sets than its own, where any are given.
+    """The suite on other datasets, corruptions, training sets and seeds than its own, where any are given.
 
     Of a suite with training sets, other datasets become these as well, unless others are given. Rows that have
     datasets of their own keep those that are left, and rows without any are left out.
 
     Raises:
-        SuiteError: with suggestions, when there is no such corruption; or when no row is left.
+        SuiteError: with suggestions, when there is no such corruption; when a seed is out of range; or when no row is
+            left.
     """
     sources = trained_on or (datasets if suite.trained_on else ()) or suite.trained_on
     try:
@@ -324,6 +329,7 @@ def restricted(
         datasets=tuple(dict.fromkeys(datasets or suite.datasets)),
         corruptions=names,
         trained_on=tuple(dict.fromkeys(sources)),
+        seeds=_in_range(tuple(dict.fromkeys(seeds)), "--seed") if seeds else suite.seeds,
     )
 
 
