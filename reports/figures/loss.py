@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.errors import StoreError
+from bench.models.published_curves import published_losses
+from bench.protocols.recipes import RECIPES
 from bench.store.files import read_log
 from bench.types import Training
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset
@@ -17,11 +19,17 @@ CAPTION = (
     "Training loss of every epoch, each training once, by test set. Markers: the epoch whose weights were kept. "
     "Losses of different kinds cannot be compared."
 )
+CAPTION_PUBLISHED = (
+    " Published: BasicIRSTD's logs of 2023 of the same recipe and list, each point the mean of ten epochs."
+)
+SAME = ("optimiser", "lr", "schedule", "milestones", "gamma", "batch", "loss", "augmentation", "patch", "positive_crop")
+"""Fields of a recipe that have to be BasicIRSTD's, so that its curve is one of the same training."""
 
 
 def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """Training loss over epochs, one curve for every training with a log."""
     panels: dict[str, list[LossCurve]] = {}
+    published: dict[str, dict[str, LossCurve]] = {}
     seen: set[tuple[str, str]] = set()
     for dataset, members in by_dataset(entries).items():
         for entry in members:
@@ -36,8 +44,11 @@ def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 continue
             if curve is not None:
                 panels.setdefault(dataset, []).append(curve)
+                published.setdefault(dataset, {}).update(published_curves(entry))
     if panels:
-        yield CaptionedFigure("loss", loss_figure(panels), CAPTION)
+        caption = CAPTION + (CAPTION_PUBLISHED if any(published.values()) else "")
+        drawn = {dataset: [*curves, *published[dataset].values()] for dataset, curves in panels.items()}
+        yield CaptionedFigure("loss", loss_figure(drawn), caption)
 
 
 def _training_key(entry: Entry) -> str:
@@ -62,3 +73,20 @@ def read_loss(entry: Entry) -> LossCurve | None:
     kept = entry.result.best_epoch if entry.result else 0
     epochs, losses = (np.array([record[name] for record in records]) for name in ("epoch", "loss"))
     return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
+
+
+def published_curves(entry: Entry) -> dict[str, LossCurve]:
+    """The published curve of an entry's training by its label, as far as the entry's epochs go; empty without one."""
+    training = entry.result.experiment.weights if entry.result else None
+    if not isinstance(training, Training) or training.images.split != "basicirstd" or training.images.limit:
+        return {}
+    theirs = RECIPES.get("basicirstd")
+    if any(getattr(training.recipe, name) != getattr(theirs, name) for name in SAME):
+        return {}
+    found = published_losses(training.model, training.images.dataset)
+    if found is None:
+        return {}
+    reached = [epoch <= training.recipe.epochs for epoch in found.epochs]
+    label = f"{training.model}, published"
+    epochs, losses = (np.array(column)[reached] for column in (found.epochs, found.losses))
+    return {label: LossCurve(label, epochs, losses)} if any(reached) else {}

@@ -9,6 +9,7 @@ looked up one by one on the host and kept there again; torch's optimiser as it c
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,14 +26,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.data.images.frames import open_frames
 from bench.models.losses import get_loss
-from bench.models.network import build_model
+from bench.models.network import Batch, build_model
 from bench.training.train import train
 from bench.types import Config, Selection, freeze_config
 from tests.speed.test_feeding import CASES, Case, Usual, one_thread
 
 MOST_EPOCHS = 100
-CASE_OF = {"DFINet": "dfinet", "ACM": "basicirstd"}
-SETTINGS: Mapping[str, Config] = {"DFINet": freeze_config({"width": 8, "history": "released"}), "ACM": ()}
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+SETTINGS: Mapping[str, Config] = {"DFINet": freeze_config({"width": 8, "history": "released"})}
+"""Of networks that have any; all but DFINet learn by BasicIRSTD's recipe."""
 
 Ended = Callable[[], None]
 """Called after every epoch: tells its seconds, and waits for the next line."""
@@ -63,21 +65,27 @@ def field(model: str, case: Case, root: Path, names: list[str], ended: Ended) ->
         num_workers=2,
         persistent_workers=True,
         worker_init_fn=one_thread,
+        pin_memory=DEVICE.type == "cuda",
     )
-    network = build_model(model, channels=case.input.channels, settings=dict(SETTINGS[model])).train()
+    network = build_model(model, channels=case.input.channels, settings=dict(SETTINGS.get(model, ())))
+    network.to(DEVICE).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=case.recipe.lr)
     loss_of = get_loss(case.recipe.loss)
     stored: dict[int, NDArray[np.float32]] = {}
     for _ in range(MOST_EPOCHS):
-        for image, mask, numbers in loader:
+        for on_host, mask_on_host, numbers in loader:
+            image, mask = (each.to(DEVICE, non_blocking=True) for each in (on_host, mask_on_host))
             if network.needs_start:
                 empty = np.zeros(mask.shape[1:], np.float32)
-                logits = network.refine(image, torch.from_numpy(np.stack([stored.get(int(n), empty) for n in numbers])))
+                fed = torch.from_numpy(np.stack([stored.get(int(number), empty) for number in numbers]))
+                logits = network.refine(image, fed.to(DEVICE))
                 for number, prob in zip(numbers, torch.sigmoid(logits).detach().cpu().numpy(), strict=True):
                     stored[int(number)] = prob
+                loss = loss_of(logits, mask)
             else:
-                logits = network(image)
-            loss = loss_of(logits, mask)
+                sizes = [(mask.shape[2], mask.shape[3])] * len(numbers)
+                batch = Batch(image, mask, None, numbers, [str(int(n)) for n in numbers], sizes, None)
+                loss = network.training_loss(batch, loss_of, epoch=1)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -92,9 +100,10 @@ def here(model: str, case: Case, root: Path, names: list[str], ended: Ended) -> 
         make_training(model, selection=Selection("last")),
         input=case.input,
         recipe=replace(case.recipe, epochs=MOST_EPOCHS, align_start=case.input.size is None),
-        config=SETTINGS[model],
+        config=SETTINGS.get(model, ()),
     )
-    train(training, frames, folder=root.parent / f"training-{id(frames)}", on_epoch=lambda record: ended())
+    folder = root.parent / f"training-{os.getpid()}"
+    train(training, frames, folder=folder, device=DEVICE, on_epoch=lambda record: ended())
 
 
 def main(kind: str, model: str, threads: int, folder: Path, count: int) -> None:
@@ -112,7 +121,8 @@ def main(kind: str, model: str, threads: int, folder: Path, count: int) -> None:
         began = perf_counter()
 
     train_as = {"field": field, "here": here}[kind]
-    train_as(model, CASES[CASE_OF[model]], folder / "IRSTD-1k", [f"XDU{n}" for n in range(count)], ended)
+    case = CASES["dfinet" if model == "DFINet" else "basicirstd"]
+    train_as(model, case, folder / "IRSTD-1k", [f"XDU{n}" for n in range(count)], ended)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.parallel import THREADS, usable_processors
 from tests.speed.test_feeding import write_scenes
@@ -67,6 +68,7 @@ def images_a_second(*sides: Side) -> float:
 
 
 @pytest.mark.speed
+@pytest.mark.skipif(torch.cuda.is_available(), reason="both sides would take the CUDA device")
 @pytest.mark.skipif(usable_processors() < 2, reason="needs two processors")
 @pytest.mark.parametrize("model", ["DFINet", "ACM"])
 def test_training_beside_the_loop_of_the_field(model: str, tmp_path: Path) -> None:
@@ -83,3 +85,18 @@ def test_training_beside_the_loop_of_the_field(model: str, tmp_path: Path) -> No
         *(model, theirs, one, one / theirs, two, two / theirs),
     )
     assert two > theirs
+
+
+@pytest.mark.speed
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("model", ["DFINet", "DNANet", "UIU-Net", "ACM"])
+def test_training_on_a_gpu_beside_the_loop_of_the_field(model: str, tmp_path: Path) -> None:
+    """One training on either side; DFINet of width 8."""
+    write_scenes(tmp_path, IMAGES)
+    with ExitStack() as stack:
+        sides = [Side(stack, kind, model, tmp_path, threads=usable_processors()) for kind in ("field", "here")]
+        rates = [[images_a_second(side) for side in sides] for _ in range(TURNS)]
+    theirs, here = (statistics.median(each) for each in zip(*rates, strict=True))
+    log.info("%s: images/s %.1f in the field's loop, %.1f here (%.2f times)", model, theirs, here, here / theirs)
+    assert here > theirs

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
 
+from bench.data.catalogue.splits import image_list
 from bench.errors import StoreError
 from bench.metrics.counting.levels import LEVELS
 from bench.metrics.curves import CurveCounts
+from bench.protocols.recipes import RECIPES
 from bench.store.files import write_arrays
 from bench.types import Scoring, Training
 from reports.figures.curves import iou_curve, pd_fa_curve, precision_recall_curve, roc_curve, thin
 from reports.figures.examples import read_examples, read_pictures
-from reports.figures.loss import read_loss
+from reports.figures.loss import published_curves, read_loss
 from reports.plots.curves import (
     Curve,
     LossCurve,
@@ -372,3 +374,26 @@ def test_examples_give_early_rounds_and_the_last(tmp_path: Path, rounds: int, sh
     write_arrays(entry.folder / "examples.npz", {"names": np.array(["a"])})
     with pytest.raises(ValueError, match=r"examples.npz: no array 'rounds_0'"):
         read_examples(entry)
+
+
+def test_the_published_curve_stands_beside_a_training_by_the_same_recipe(tmp_path: Path):
+    entry = entry_in(tmp_path, best_epoch=2)
+    assert entry.result is not None
+    training = entry.result.experiment.weights
+    assert isinstance(training, Training)
+    images = image_list("NUAA-SIRST", "basicirstd", "train")
+    recipe = replace(RECIPES.get("basicirstd"), epochs=25)
+    same = replace(training, model="ACM", images=images, recipe=recipe)
+
+    def curves(weights: Training) -> dict[str, LossCurve]:
+        assert entry.result is not None
+        experiment = replace(entry.result.experiment, weights=weights)
+        return published_curves(replace(entry, result=replace(entry.result, experiment=experiment)))
+
+    (label, curve), *others = curves(same).items()
+    assert not others
+    assert (label, curve.epoch.tolist()) == ("ACM, published", [10, 20])
+    assert curves(replace(same, model="DFINet")) == {}
+    assert curves(replace(same, recipe=replace(recipe, lr=1e-3))) == {}
+    assert curves(replace(same, recipe=replace(recipe, epochs=9))) == {}
+    assert curves(replace(same, images=replace(images, limit=20))) == {}
