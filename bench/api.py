@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -46,12 +46,14 @@ class SuiteResult:
         jobs: every row of the suite with its experiment, in order.
         results: of each job; None for those that the time budget did not reach.
         budget: the time budget, seconds; None without one.
+        absent: by the row's key, why a job was left out whose images are not there.
     """
 
     suite: Suite
     jobs: tuple[Job, ...]
     results: tuple[RunResult | None, ...]
     budget: float | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[RunResult, ...]:
@@ -61,7 +63,8 @@ class SuiteResult:
     @property
     def unreached(self) -> tuple[Job, ...]:
         """The jobs that the time budget did not reach."""
-        return tuple(job for job, result in zip(self.jobs, self.results, strict=True) if result is None)
+        pairs = zip(self.jobs, self.results, strict=True)
+        return tuple(job for job, result in pairs if result is None and job.row.key not in self.absent)
 
     @property
     def unreached_reason(self) -> str:
@@ -121,7 +124,7 @@ def run_suite(
     from bench.lock import waiting_lock
     from bench.part_files import sweep
     from bench.run.executor import find_executor
-    from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks
+    from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks, without_images
     from bench.run.torchrun import Place, dismiss, follow, join
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mlflow_tracker import open_mirror
@@ -149,20 +152,28 @@ def run_suite(
         return SuiteResult(described, tuple(jobs), (None,) * len(jobs), budget)
     session.workers = 1 if Place.given().count > 1 else worker_limit(workers)
     sweep(Path(runs))
-    check_weights(jobs, session.workspace)
-    check_datasets(jobs, session)
-    read_images(jobs, session)
-    jobs = with_leaks(jobs, session, allowed=described.allow_leak)
+    absent = without_images(jobs, session) if described.absent == "leave-out" else {}
+    present = [place for place, job in enumerate(jobs) if job.row.key not in absent]
+    here = [jobs[place] for place in present]
+    check_weights(here, session.workspace)
+    check_datasets(here, session)
+    read_images(here, session)
+    here = with_leaks(here, session, allowed=described.allow_leak)
+    for place, job in zip(present, here, strict=True):
+        jobs[place] = job
     session.tracker = open_mirror(mlflow)
     manifest = manifest_of(described, jobs)
     with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
         write_manifest(Path(runs), manifest)
         session.tracker.begin_suite(manifest)
-    outcome = SuiteResult(described, tuple(jobs), tuple(execute(jobs, session, budget=budget)), budget)
+    found = dict(zip(present, execute(here, session, budget=budget), strict=True))
+    results = tuple(found.get(place) for place in range(len(jobs)))
+    outcome = SuiteResult(described, tuple(jobs), results, budget, absent)
     dismiss()
     session.tracker.end_suite(failed=bool(outcome.failed))
     unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
-    write_manifest(Path(runs), replace(manifest, unreached=unreached | removed_results(outcome, Path(runs))))
+    reasons = {**unreached, **absent, **removed_results(outcome, Path(runs))}
+    write_manifest(Path(runs), replace(manifest, unreached=reasons))
     return outcome
 
 

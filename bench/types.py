@@ -28,6 +28,9 @@ Config = tuple[tuple[str, Setting], ...]
 Mixed = Literal["refuse", "mark"]
 """What becomes of a table that would mix rules on one dataset: none is made, or each of its rows is marked."""
 
+Absent = Literal["refuse", "leave-out"]
+"""What becomes of a suite of which a dataset's images are not there: it does not run, or runs without their rows."""
+
 SCHEMA_VERSION = 1
 
 TUNED = "best"

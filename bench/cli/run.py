@@ -144,6 +144,9 @@ def run_in_order(
             wrong = True
             continue
         outcomes.append(outcome)
+        for reason in dict.fromkeys(outcome.absent.values()):
+            rows = sum(each == reason for each in outcome.absent.values())
+            err.print(f"note: {rows} of {len(outcome.jobs)} rows left out: {reason}", markup=False, soft_wrap=True)
         if outcome.unreached:
             count = f"{len(outcome.unreached)} of {len(outcome.jobs)} rows"
             err.print(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")

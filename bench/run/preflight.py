@@ -104,15 +104,36 @@ def check_datasets(jobs: Sequence[Job], session: Session) -> None:
     Raises:
         DataError: naming the first that is not; and how to run the other datasets, where there are any.
     """
-    waiting = [job for job in jobs if not is_done(job, session.workspace)]
-    needed = {name for job in waiting for name in _datasets_of(job)}
-    absent = {name: error for name in sorted(needed) if (error := _absence(name, session.workspace.data))}
+    absent = _absent(jobs, session)
     if absent:
         tested = dict.fromkeys(job.row.dataset for job in jobs)
         left_out = {job.row.dataset for job in jobs if absent.keys() & _datasets_of(job)}
         rest = " ".join(f"--dataset {name}" for name in tested if name not in left_out)
         said = str(next(iter(absent.values())))
         raise DataError(f"{said}; or run the others alone with {rest}" if rest else said)
+
+
+def without_images(jobs: Sequence[Job], session: Session) -> dict[str, str]:
+    """The reason by key of each unfinished job that needs a dataset that is not there.
+
+    Raises:
+        DataError: naming the first such dataset, when nothing is left to run.
+    """
+    absent, reasons = _absent(jobs, session), {}
+    for job in jobs:
+        missing = [absent[name] for name in sorted(_datasets_of(job)) if name in absent]
+        if missing and not is_done(job, session.workspace):
+            reasons[job.row.key] = str(missing[0])
+    if absent and all(job.row.key in reasons for job in jobs):
+        raise next(iter(absent.values()))
+    return reasons
+
+
+def _absent(jobs: Sequence[Job], session: Session) -> dict[str, DataError]:
+    """The datasets that unfinished jobs need and that are not there, with the errors about them."""
+    waiting = [job for job in jobs if not is_done(job, session.workspace)]
+    needed = {name for job in waiting for name in _datasets_of(job)}
+    return {name: error for name in sorted(needed) if (error := _absence(name, session.workspace.data))}
 
 
 def _datasets_of(job: Job) -> set[str]:

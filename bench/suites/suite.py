@@ -8,6 +8,7 @@ allow_leak = true                      # run although test images are learnt fro
 corruptions = ["drift", "defocus@3"]     # test images corrupted, too: kinds (all five levels), `kind@level`, or "all"
 columns = ["IoU/pooled", "AP/pixels"]   # metric ids of the tables' columns; default IoU, nIoU, F1, Pd and Fa
 mixed = "mark"                         # tables hold rows under different rules, each marked; default "refuse"
+absent = "leave-out"                   # rows of datasets whose images are not there get a dash; default "refuse"
 splits = { NUAA-SIRST = "sirst-v1" }   # other splits than the protocol's
 plugins = ["my_net.py"]                # Python files that register models or metrics, relative to the suite's file
 trained_on = ["synthetic-sky"]         # every row learns from each of these and is tested on every dataset
@@ -42,7 +43,7 @@ from bench.errors import BenchError, RecordError, SuiteError, UnknownNameError
 from bench.input_files import parse_toml, read_utf8, whole_number
 from bench.records import fits, show_value
 from bench.registry import unknown
-from bench.types import Mixed, Setting
+from bench.types import Absent, Mixed, Setting
 from bench.weights.catalogue import PublishedWeights, weights_catalogue
 
 SUITE_FIELDS = (
@@ -55,6 +56,7 @@ SUITE_FIELDS = (
     "trained_on",
     "columns",
     "mixed",
+    "absent",
     "plugins",
     "splits",
     "set",
@@ -103,6 +105,7 @@ class Suite:
             own training list.
         columns: metric ids of the tables' columns; empty for the default ones.
         mixed: what a report does with a table that would mix rules on one dataset.
+        absent: what a run does about a dataset whose images are not there: nothing of the suite runs, or all the rest.
         plugins: Python files that register what it names.
         splits: dataset to split, where it is not the protocol's.
     """
@@ -119,6 +122,7 @@ class Suite:
     trained_on: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     mixed: Mixed = "refuse"
+    absent: Absent = "refuse"
     plugins: tuple[Path, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
 
@@ -182,7 +186,8 @@ def _suite_from(content: Mapping[str, Any], *, path: Path) -> Suite:
         corruptions=_corruptions(content),
         trained_on=_items(content, "trained_on", str) if "trained_on" in content else (),
         columns=_items(content, "columns", str) if "columns" in content else (),
-        mixed=_mixed(content),
+        mixed=_choice(content, "mixed", Mixed),
+        absent=_choice(content, "absent", Absent),
         plugins=tuple(path.parent / each for each in _items(content, "plugins", str)) if "plugins" in content else (),
         splits=_splits(content),
     )
@@ -236,12 +241,11 @@ def _splits(content: Mapping[str, Any]) -> dict[str, str]:
     return splits
 
 
-def _mixed(content: Mapping[str, Any]) -> Mixed:
-    found = content.get("mixed", "refuse")
-    if not fits(found, Mixed):
-        raise SuiteError(f"'mixed' is {found!r}, expected {' or '.join(get_args(Mixed))}")
-    word: Mixed = found
-    return word
+def _choice(content: Mapping[str, Any], name: str, words: Any) -> Any:
+    found = content.get(name, "refuse")
+    if not fits(found, words):
+        raise SuiteError(f"{name!r} is {found!r}, expected {' or '.join(get_args(words))}")
+    return found
 
 
 def read_settings(row: Mapping[str, Any]) -> dict[str, Setting]:

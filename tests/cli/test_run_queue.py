@@ -1,4 +1,4 @@
-"""`run` with several suites, one seed of them, and in the background."""
+"""`run` with several suites, one seed of them, in the background, and without the datasets that are not there."""
 
 from __future__ import annotations
 
@@ -76,6 +76,32 @@ def test_a_seed_replaces_those_of_a_suite(call: Call) -> None:
     refused = call("run", "first.toml", *SMALL, "--seed", "-1")
     assert refused.code == 2
     assert "--seed is [-1], expected whole numbers from 0 to 4294967295" in refused.err
+
+
+def test_rows_of_absent_datasets_are_dashes_where_a_suite_says_so(call: Call) -> None:
+    both = DOT.replace('"synthetic"', '"synthetic", "NUAA-SIRST"').replace("1, 2", "1")
+    Path("both.toml").write_text('absent = "leave-out"\n' + both)
+    answer = call("run", "both.toml", *SMALL)
+    assert answer.code == 0, answer.err
+    assert answer.err.count("note: 1 of 2 rows left out: ") == 1
+    manifest = read_manifest(Path("runs"), "both")
+    (reason,) = manifest.unreached.values()
+    assert "NUAA-SIRST" in reason
+    assert "not reached within the time budget" not in answer.err
+    made = call("report", "both", "--mlflow", "off")
+    assert made.code == 0, made.err
+    table = Path("reports-out/both/table.md").read_text()
+    assert "—" in table
+    assert reason in table + made.err
+
+
+def test_a_suite_of_absent_datasets_alone_is_refused(call: Call) -> None:
+    Path("absent.toml").write_text('absent = "leave-out"\n' + ABSENT)
+    refused = call("run", "absent.toml", *SMALL)
+    assert refused.code == 2
+    assert "NUAA-SIRST" in refused.err
+    Path("absent.toml").write_text('absent = "skip"\n' + ABSENT)
+    assert "'absent' is 'skip', expected refuse or leave-out" in call("run", "absent.toml", *SMALL).err
 
 
 def test_background_takes_no_workers(call: Call) -> None:
