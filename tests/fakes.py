@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -21,6 +21,7 @@ from bench.models.detector import Detector, Grey, ScoreMap
 from bench.models.network import MODELS, Batch, Loss, ModelEntry, Segmenter, find_models
 from bench.suites.expand import Job, expand
 from bench.suites.suite import Limit, load_suite
+from bench.training.running_loss import RunningLoss
 from bench.types import Input, ModelInfo, Recipe, Selection, Training, freeze_config
 
 INPUT = Input("pillow-grey", 1, mean=91.4875, std=18.10938, multiple=32)
@@ -189,6 +190,19 @@ def register_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
             config=freeze_config({"rule": "share-of-max", "level": 0.5} if name == "Bright" else {}),
         )
         monkeypatch.setitem(MODELS._entries, name, ModelEntry(info, network))
+
+
+def record_losses(patch: pytest.MonkeyPatch) -> list[float]:
+    """A list to which every training step appends its loss from now on."""
+    losses: list[float] = []
+
+    class Recorded(RunningLoss):
+        def add(self, loss: Tensor, names: Sequence[str]) -> None:
+            losses.append(loss.item())
+            super().add(loss, names)
+
+    patch.setattr("bench.training.train.RunningLoss", Recorded)
+    return losses
 
 
 @cache

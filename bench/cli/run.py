@@ -129,14 +129,13 @@ def run_in_order(
     """
     from bench.suites.suite import load_suite
 
-    for name in suites:
-        load_suite(name)
+    described = [load_suite(name) for name in suites]
     outcomes: list[SuiteResult] = []
     began, wrong = time.monotonic(), False
-    for name in suites:
+    for name, each in zip(suites, described, strict=True):
         left = None if budget is None else max(0.0, budget - (time.monotonic() - began))
         try:
-            outcome = replace(run_one(name, budget=left), budget=budget)
+            outcome = replace(run_one(each, budget=left), budget=budget)
         except BenchError as error:
             if len(suites) == 1:
                 raise

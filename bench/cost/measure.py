@@ -7,12 +7,12 @@ import gc
 import importlib.util
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from bench.errors import UnknownNameError
 from bench.models.detector import Detector
 from bench.models.network import Segmenter, parameter_count, to_device
 from bench.types import BUSY, Cost, EarlyEnd, doubt_of_times
+
+T = TypeVar("T")
 
 LEAST_REPEATS = 3
 WARM_UP = 0.2  # seconds
@@ -261,21 +263,35 @@ class TimedPasses:
 def time_undisturbed(
     network: Segmenter, image: Tensor, start: Tensor | None, *, rounds: int, repeats: int, budget: float
 ) -> TimedPasses:
-    """The first series of passes that nothing disturbed, or of `ATTEMPTS` series the one with the least median.
+    """The first series of passes that nothing disturbed, or of several series the one with the least median."""
 
-    While other work goes on, it would disturb a further series as well, and none is begun.
-    """
-    tried: list[TimedPasses] = []
-    for _ in range(ATTEMPTS):
+    def series() -> tuple[TimedPasses, bool]:
         others = OtherWork()
         warm_up(network, image, start)
         seconds = time_passes(network, image, start, rounds=rounds, repeats=repeats, budget=budget)
-        tried.append(TimedPasses(seconds, others.share()))
-        if not tried[-1].is_disturbed:
-            return tried[-1]
-        if others_are_at_work():
+        passes = TimedPasses(seconds, others.share())
+        return passes, passes.is_disturbed
+
+    return undisturbed(series, time_of=lambda passes: passes.milliseconds(50))
+
+
+def undisturbed(series: Callable[[], tuple[T, bool]], *, time_of: Callable[[T], float]) -> T:
+    """The first outcome of a series that nothing disturbed, or of `ATTEMPTS` series the one with the least time.
+
+    While other work goes on, it would disturb a further series as well, and none is begun.
+
+    Args:
+        series: gives an outcome, and whether it was disturbed.
+    """
+    tried: list[T] = []
+    for attempt in range(1, ATTEMPTS + 1):
+        outcome, is_disturbed = series()
+        if not is_disturbed:
+            return outcome
+        tried.append(outcome)
+        if attempt < ATTEMPTS and others_are_at_work():
             break
-    return min(tried, key=lambda passes: passes.milliseconds(50))
+    return min(tried, key=time_of)
 
 
 def others_are_at_work() -> bool:
@@ -302,16 +318,14 @@ def time_passes(
 def time_images_undisturbed(
     network: Segmenter, images: Sequence[ImageAndStart], *, rounds: int, budget: float
 ) -> EarlyEnd:
-    """`time_images` that nothing disturbed, or of `ATTEMPTS` the fastest; no further one while other work goes on."""
-    tried: list[EarlyEnd] = []
-    for _ in range(ATTEMPTS):
+    """`time_images` that nothing disturbed, or the fastest of several."""
+
+    def series() -> tuple[EarlyEnd, bool]:
         others = OtherWork()
-        tried.append(time_images(network, images, rounds=rounds, budget=budget))
-        if (others.share() or 0.0) <= BUSY:
-            return tried[-1]
-        if others_are_at_work():
-            break
-    return max(tried, key=lambda one: one.images_per_s)
+        taken = time_images(network, images, rounds=rounds, budget=budget)
+        return taken, (others.share() or 0.0) > BUSY
+
+    return undisturbed(series, time_of=lambda taken: -taken.images_per_s)
 
 
 def time_images(network: Segmenter, images: Sequence[ImageAndStart], *, rounds: int, budget: float) -> EarlyEnd:

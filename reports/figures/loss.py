@@ -29,7 +29,7 @@ SAME = ("optimiser", "lr", "schedule", "milestones", "gamma", "batch", "loss", "
 def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
     """Training loss over epochs, one curve for every training with a log."""
     panels: dict[str, list[LossCurve]] = {}
-    published: dict[str, dict[str, LossCurve]] = {}
+    published: dict[str, list[LossCurve]] = {}
     seen: set[tuple[str, str]] = set()
     for dataset, members in by_dataset(entries).items():
         for entry in members:
@@ -44,11 +44,14 @@ def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
                 continue
             if curve is not None:
                 panels.setdefault(dataset, []).append(curve)
-                published.setdefault(dataset, {}).update(published_curves(entry))
+                theirs = published_curve(entry)
+                drawn = published.setdefault(dataset, [])
+                if theirs is not None and theirs.label not in [each.label for each in drawn]:
+                    drawn.append(theirs)
     if panels:
         caption = CAPTION + (CAPTION_PUBLISHED if any(published.values()) else "")
-        drawn = {dataset: [*curves, *published[dataset].values()] for dataset, curves in panels.items()}
-        yield CaptionedFigure("loss", loss_figure(drawn), caption)
+        both = {dataset: [*curves, *published[dataset]] for dataset, curves in panels.items()}
+        yield CaptionedFigure("loss", loss_figure(both), caption)
 
 
 def _training_key(entry: Entry) -> str:
@@ -75,18 +78,17 @@ def read_loss(entry: Entry) -> LossCurve | None:
     return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
 
 
-def published_curves(entry: Entry) -> dict[str, LossCurve]:
-    """The published curve of an entry's training by its label, as far as the entry's epochs go; empty without one."""
+def published_curve(entry: Entry) -> LossCurve | None:
+    """The published curve of an entry's training, as far as its epochs go; None without one."""
     training = entry.result.experiment.weights if entry.result else None
     if not isinstance(training, Training) or training.images.split != "basicirstd" or training.images.limit:
-        return {}
+        return None
     theirs = RECIPES.get("basicirstd")
     if any(getattr(training.recipe, name) != getattr(theirs, name) for name in SAME):
-        return {}
+        return None
     found = published_losses(training.model, training.images.dataset)
     if found is None:
-        return {}
+        return None
     reached = [epoch <= training.recipe.epochs for epoch in found.epochs]
-    label = f"{training.model}, published"
     epochs, losses = (np.array(column)[reached] for column in (found.epochs, found.losses))
-    return {label: LossCurve(label, epochs, losses)} if any(reached) else {}
+    return LossCurve(f"{training.model}, published", epochs, losses) if any(reached) else None

@@ -99,7 +99,7 @@ def here(model: str, case: Case, root: Path, names: list[str], ended: Ended) -> 
     training = replace(
         make_training(model, selection=Selection("last")),
         input=case.input,
-        recipe=replace(case.recipe, epochs=MOST_EPOCHS, align_start=case.input.size is None),
+        recipe=replace(case.recipe, epochs=MOST_EPOCHS),
         config=SETTINGS.get(model, ()),
     )
     folder = root.parent / f"training-{os.getpid()}"

@@ -7,19 +7,16 @@ of one thread, as `run` starts them, and one alone.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import statistics
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.parallel import THREADS, usable_processors
+from bench.parallel import usable_processors
+from tests.speed.sides import Side
 from tests.speed.test_feeding import write_scenes
 
 log = logging.getLogger(__name__)
@@ -29,42 +26,20 @@ TURNS = 3
 IMAGES = 40
 
 
-class Side:
-    """A process that trains; the seconds of its epochs, one at a time."""
-
-    def __init__(self, stack: ExitStack, kind: str, model: str, folder: Path, *, threads: int) -> None:
-        words = [kind, model, str(threads), str(folder), str(IMAGES)]
-        environment = {name: value for name, value in os.environ.items() if name not in THREADS}
-        if threads == 1:
-            environment |= dict.fromkeys(THREADS, "1")
-        path = os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests")))
-        self.process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "tests/speed/epochs_side.py"), *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**environment, "PYTHONPATH": path},
-        )
-        stack.callback(self.process.wait)
-        stack.callback(self.process.stdin.close)  # type: ignore[union-attr]
-        self.ended()
-
-    def begin(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def ended(self) -> float:
-        """Seconds of the epoch that runs."""
-        assert self.process.stdout is not None
-        return float(json.loads(self.process.stdout.readline()))
+def side(stack: ExitStack, kind: str, model: str, folder: Path, *, threads: int) -> Side:
+    """A process that trains; it answers with the seconds of an epoch, and has one behind it."""
+    words = (kind, model, threads, folder, IMAGES)
+    path = (REPOSITORY, REPOSITORY / "tests")
+    made = Side(stack, "epochs_side.py", *words, path=path, threads=1 if threads == 1 else None)
+    made.answer()
+    return made
 
 
 def images_a_second(*sides: Side) -> float:
     """Of an epoch of all sides at the same time."""
-    for side in sides:
-        side.begin()
-    return sum(IMAGES / side.ended() for side in sides)
+    for each in sides:
+        each.begin()
+    return sum(IMAGES / each.answer() for each in sides)
 
 
 @pytest.mark.speed
@@ -75,9 +50,9 @@ def test_training_beside_the_loop_of_the_field(model: str, tmp_path: Path) -> No
     """DFINet of width 8 by its own recipe, ACM by BasicIRSTD's, on images of 256 x 256."""
     write_scenes(tmp_path, IMAGES)
     with ExitStack() as stack:
-        field = Side(stack, "field", model, tmp_path, threads=usable_processors())
-        alone = Side(stack, "here", model, tmp_path, threads=usable_processors())
-        pair = [Side(stack, "here", model, tmp_path, threads=1) for _ in range(2)]
+        field = side(stack, "field", model, tmp_path, threads=usable_processors())
+        alone = side(stack, "here", model, tmp_path, threads=usable_processors())
+        pair = [side(stack, "here", model, tmp_path, threads=1) for _ in range(2)]
         rates = [[images_a_second(*sides) for sides in ([field], [alone], pair)] for _ in range(TURNS)]
     theirs, one, two = (statistics.median(each) for each in zip(*rates, strict=True))
     log.info(
@@ -95,8 +70,8 @@ def test_training_on_a_gpu_beside_the_loop_of_the_field(model: str, tmp_path: Pa
     """One training on either side; DFINet of width 8."""
     write_scenes(tmp_path, IMAGES)
     with ExitStack() as stack:
-        sides = [Side(stack, kind, model, tmp_path, threads=usable_processors()) for kind in ("field", "here")]
-        rates = [[images_a_second(side) for side in sides] for _ in range(TURNS)]
+        sides = [side(stack, kind, model, tmp_path, threads=usable_processors()) for kind in ("field", "here")]
+        rates = [[images_a_second(each) for each in sides] for _ in range(TURNS)]
     theirs, here = (statistics.median(each) for each in zip(*rates, strict=True))
     log.info("%s: images/s %.1f in the field's loop, %.1f here (%.2f times)", model, theirs, here, here / theirs)
     assert here > theirs

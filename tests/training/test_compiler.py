@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from fakes import make_training, synthetic_frames
+from fakes import make_training, record_losses, synthetic_frames
 from torch import Tensor, nn
 
 from bench.errors import RequestError
 from bench.models.network import ModelEntry, Segmenter, find_models
-from bench.training.running_loss import RunningLoss
 from bench.training.train import train
 from bench.types import Config, ModelInfo, Selection, freeze_config
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script_method`")  # in torch's compiler itself
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script_method`"),  # in torch's compiler itself
     pytest.mark.filterwarnings("ignore:<class 'torch.autograd.function.Function'> should not be instantiated"),
@@ -42,14 +39,7 @@ def losses_of(
     model: str, config: Config, device: str, folder: Path, patch: pytest.MonkeyPatch, *, compiled: bool
 ) -> list[float]:
     """The losses of all steps of two epochs; the last batch of each is smaller."""
-    losses: list[float] = []
-
-    class Recorded(RunningLoss):
-        def add(self, loss: Tensor, names: Sequence[str]) -> None:
-            losses.append(loss.item())
-            super().add(loss, names)
-
-    patch.setattr("bench.training.train.RunningLoss", Recorded)
+    losses = record_losses(patch)
     training = make_training(
         model, selection=Selection("last"), epochs=2, batch=4, lr=1e-4, compiled=compiled, device=device
     )

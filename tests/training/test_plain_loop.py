@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from fakes import INPUT, RECIPE, synthetic_frames
+from fakes import INPUT, RECIPE, record_losses, synthetic_frames
 from plain_dfinet import PLAIN
 from torch import Tensor, nn
 
@@ -17,7 +16,6 @@ from bench.data.batches.loader import Feed
 from bench.data.catalogue.splits import image_list
 from bench.models.losses import get_loss
 from bench.models.network import Batch, Loss, Segmenter, build_model, to_device
-from bench.training.running_loss import RunningLoss
 from bench.training.train import seed_of_epoch, train
 from bench.types import Selection, Setting, Training, freeze_config
 
@@ -87,15 +85,8 @@ def test_fifty_steps_have_the_losses_of_the_plain_loop(
         monkeypatch.setattr(F, "relu", F.softplus)
         monkeypatch.setattr(F, "hardswish", F.silu)
         monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: F.softplus(x))
-    losses: list[float] = []
-
-    class Recorded(RunningLoss):
-        def add(self, loss: Tensor, names: Sequence[str]) -> None:
-            losses.append(loss.item())
-            super().add(loss, names)
-
     with monkeypatch.context() as patch:
-        patch.setattr("bench.training.train.RunningLoss", Recorded)
+        losses = record_losses(patch)
         patch.setattr("bench.training.train.build_model", lambda *args, **kw: in_float64(build_model(*args, **kw)))
         train(training, synthetic_frames("fit", IMAGES), folder=tmp_path)
     with monkeypatch.context() as patch:
