@@ -15,6 +15,9 @@ from functools import cache
 from bench.models.published_numbers import FOLDER
 
 CURVES = FOLDER / "curves/basicirstd_loss_curves_2023.csv"
+STRETCH = 10
+"""Epochs that a published loss is the mean of."""
+
 OUR_NAMES = {"UIUNet": "UIU-Net", "IRSTD-1K": "IRSTD-1k"}
 
 

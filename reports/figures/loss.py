@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.errors import StoreError
-from bench.models.published_curves import published_losses
+from bench.models.published_curves import STRETCH, published_losses
 from bench.protocols.recipes import RECIPES
 from bench.store.files import read_log
 from bench.types import Training
@@ -20,7 +20,7 @@ CAPTION = (
     "Losses of different kinds cannot be compared."
 )
 CAPTION_PUBLISHED = (
-    " Published: BasicIRSTD's logs of 2023 of the same recipe and list, each point the mean of ten epochs."
+    " Published: BasicIRSTD's logs of 2023 of the same recipe and list, means of ten epochs, at their middle."
 )
 SAME = ("optimiser", "lr", "schedule", "milestones", "gamma", "batch", "loss", "augmentation", "patch", "positive_crop")
 """Fields of a recipe that have to be BasicIRSTD's, so that its curve is one of the same training."""
@@ -90,5 +90,6 @@ def published_curve(entry: Entry) -> LossCurve | None:
     if found is None:
         return None
     reached = [epoch <= training.recipe.epochs for epoch in found.epochs]
-    epochs, losses = (np.array(column)[reached] for column in (found.epochs, found.losses))
+    middles = np.array(found.epochs) - (STRETCH - 1) / 2
+    epochs, losses = (column[reached] for column in (middles, np.array(found.losses)))
     return LossCurve(f"{training.model}, published", epochs, losses) if any(reached) else None
