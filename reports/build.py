@@ -33,6 +33,7 @@ from reports.tables.rounds import rounds_table
 from reports.tables.scorings import broken_records, scorings_tables, unrecorded
 from reports.tables.significance import compare_with_best
 from reports.tables.strata import strata_tables
+from reports.tables.training_losses import training_losses_table
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def build_report(
     tables = [
         *_matrix_tables(entries, metrics, title=title, mixed=mixed),
         *_own_tables(plain, counted, metrics, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
-        *_published_tables(plain),
+        *_published_tables(plain, title=title),
     ]
     figures, not_drawn = _draw(entries, plain, mixed=mixed, is_limited=manifest.limited)
     paths = [write_text(out / "results.csv", results_csv(entries))]
@@ -169,11 +170,13 @@ def _own_tables(
     ]
 
 
-def _published_tables(entries: Sequence[Entry]) -> list[TableFile]:
-    """The tables of the numbers published for the suite's networks, those beside ours first."""
+def _published_tables(entries: Sequence[Entry], *, title: str) -> list[TableFile]:
+    """The tables of the numbers and training losses published for the suite's networks, those beside ours first."""
     comparisons = compare_published(entries)
+    losses = training_losses_table(entries, title=title)
     return [
         *_single("Published numbers beside ours", "published", published_table(comparisons)),
+        *_single("Training losses beside the published ones", "training-losses", losses),
         *_by_dataset("Published under other rules", "published-elsewhere", elsewhere_tables(comparisons).items()),
     ]
 

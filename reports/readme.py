@@ -1,4 +1,4 @@
-"""Tables and pictures of the README and of results/README.md, from `results/`: `python -m reports.readme` writes them.
+"""Tables and pictures of README, results/README.md and docs, from `results/`: `python -m reports.readme` writes them.
 
 A page marks a table by its kind and suite, and of kinds that make one for each dataset, by the dataset:
 
@@ -30,12 +30,13 @@ from reports.tables.published import published_table
 from reports.tables.published_matching import compare_published
 from reports.tables.scorings import scorings_tables
 from reports.tables.significance import compare_with_best
+from reports.tables.training_losses import training_losses_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "results/README.md")
+PAGES = (ROOT / "README.md", ROOT / "results/README.md", ROOT / "docs/reproduction.md")
 MARKED = re.compile(
     r"(<!-- (?P<kind>\w+): (?P<suite>[\w.-]+)(?: (?P<dataset>[\w.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -62,6 +63,11 @@ def _published(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     return {"": table} if table else {}
 
 
+def _losses(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
+    table = training_losses_table(entries, title=manifest.title)
+    return {"": table} if table else {}
+
+
 def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     return dict(scorings_tables(entries, title=manifest.title, mixed=manifest.mixed))
 
@@ -72,7 +78,13 @@ def _intervals(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
 
 
 KINDS: Mapping[str, Callable[[Manifest, tuple[Entry, ...]], Tables]] = MappingProxyType(
-    {"table": _comparison, "published": _published, "scorings": _scorings, "intervals": _intervals}
+    {
+        "table": _comparison,
+        "published": _published,
+        "losses": _losses,
+        "scorings": _scorings,
+        "intervals": _intervals,
+    }
 )
 
 
@@ -128,10 +140,27 @@ def draw_pd_fa(results: Path, suite: str = "table-published-native") -> Figure:
     raise StoreError(f"suite {suite}: no curves to draw")
 
 
+def draw_losses(results: Path, suite: str = "table-basicirstd") -> Figure:
+    """Draw the training losses of a suite beside the published ones.
+
+    Raises:
+        StoreError: if the suite has no manifest among the results, or its trainings stored no log.
+    """
+    from reports.figures.figure import CaptionedFigure
+    from reports.figures.loss import loss_figures
+
+    _, entries = read_suite(results, suite)
+    for drawn in loss_figures(plain_entries(entries)):
+        if isinstance(drawn, CaptionedFigure):
+            return drawn.figure
+    raise StoreError(f"suite {suite}: no log of a training to draw")
+
+
 PICTURES: Mapping[Path, Callable[[Path], Figure]] = MappingProxyType(
     {
         ROOT / "docs/images/quick-feedback.png": draw_feedback,
         ROOT / "docs/images/published-pd-fa.png": draw_pd_fa,
+        ROOT / "docs/images/training-losses.png": draw_losses,
     }
 )
 

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bench.errors import StoreError
-from bench.models.published_curves import STRETCH, published_losses
-from bench.protocols.recipes import RECIPES
-from bench.store.files import read_log
-from bench.types import Training
+from bench.models.published_curves import STRETCH
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset
 from reports.plots.curves import LossCurve, loss_figure
 from reports.results.entries import Entry, one_line
+from reports.results.training_losses import published_for, read_losses, training_of
 
 CAPTION = (
     "Training loss of every epoch, each training once, by test set. Markers: the epoch whose weights were kept. "
@@ -22,8 +20,6 @@ CAPTION = (
 CAPTION_PUBLISHED = (
     " Published: BasicIRSTD's logs of 2023 of the same recipe and list, means of ten epochs, at their middle."
 )
-SAME = ("optimiser", "lr", "schedule", "milestones", "gamma", "batch", "loss", "augmentation", "patch", "positive_crop")
-"""Fields of a recipe that have to be BasicIRSTD's, so that its curve is one of the same training."""
 
 
 def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
@@ -56,8 +52,8 @@ def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
 def _training_key(entry: Entry) -> str:
     """Key of the training that made an entry's weights; the entry's own key if they were not trained here."""
-    weights = entry.result.experiment.weights if entry.result else None
-    return weights.key if isinstance(weights, Training) else entry.row.key
+    training = training_of(entry)
+    return training.key if training else entry.row.key
 
 
 def read_loss(entry: Entry) -> LossCurve | None:
@@ -66,28 +62,15 @@ def read_loss(entry: Entry) -> LossCurve | None:
     Raises:
         StoreError: if the log is broken.
     """
-    weights = entry.result.experiment.weights if entry.result else None
-    if not isinstance(weights, Training):
-        return None
-    path = entry.folder.parent / "trainings" / weights.key / "log.jsonl"
-    if not path.is_file():
-        return None
-    records = read_log(path)
+    log = read_losses(entry)
     kept = entry.result.best_epoch if entry.result else 0
-    epochs, losses = (np.array([record[name] for record in records]) for name in ("epoch", "loss"))
-    return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
+    return LossCurve(entry.row.label, log.epochs, log.losses, kept or None) if log else None
 
 
 def published_curve(entry: Entry) -> LossCurve | None:
     """The published curve of an entry's training, as far as its epochs go; None without one."""
-    training = entry.result.experiment.weights if entry.result else None
-    if not isinstance(training, Training) or training.images.split != "basicirstd" or training.images.limit:
-        return None
-    theirs = RECIPES.get("basicirstd")
-    if any(getattr(training.recipe, name) != getattr(theirs, name) for name in SAME):
-        return None
-    found = published_losses(training.model, training.images.dataset)
-    if found is None:
+    training, found = training_of(entry), published_for(entry)
+    if training is None or found is None:
         return None
     reached = [epoch <= training.recipe.epochs for epoch in found.epochs]
     middles = np.array(found.epochs) - (STRETCH - 1) / 2

@@ -68,7 +68,9 @@ def _find_parts(card: Card, root: Path) -> Files:
 
 def no_folder(name: str, root: Path | None) -> str:
     """The sentence about a dataset that is not where it was looked for, with what lies there under another spelling."""
-    pass_it = f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA"
+    pass_it = (
+        f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA, or see dfinet-bench data fetch {name}"
+    )
     if root is None:
         return f"{name}: no data folder was given; {pass_it}"
     alike = [path for path in _folders(root) if plain(path.name) == plain(name) and path.name != name]

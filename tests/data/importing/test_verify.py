@@ -299,7 +299,10 @@ def test_a_folder_without_masks_is_named_once_for_itself(card: Card, folder: Pat
 
 
 def test_the_wrong_root_is_one_finding(tmp_path: Path) -> None:
-    pass_it = "pass the folder that holds NUDT-SIRST with --data DIR or DFINET_BENCH_DATA"
+    pass_it = (
+        "pass the folder that holds NUDT-SIRST with --data DIR or DFINET_BENCH_DATA, or see dfinet-bench data fetch "
+        "NUDT-SIRST"
+    )
     assert verify_dataset("NUDT-SIRST", tmp_path).problems == (
         f"{tmp_path}/NUDT-SIRST: no such folder, expected NUDT-SIRST/images and NUDT-SIRST/masks; {pass_it}",
     )
