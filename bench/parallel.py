@@ -8,9 +8,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -21,6 +22,9 @@ THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"
 )  # fmt: skip
 """Variables by which numerical libraries choose their number of threads when they are imported."""
+
+AUTOGROUP = Path("/proc/self/autogroup")
+"""Priority of this process's session where Linux shares processors among sessions; elsewhere there is no such file."""
 
 LOWEST_PRIORITY = 19
 """The highest nice value: the process runs where no other one wants to."""
@@ -38,12 +42,17 @@ def limit_processors(count: int) -> None:
 def give_way() -> None:
     """Leave the machine to others: one thread for this process and those it starts, and the lowest priority.
 
-    To be called before the numerical libraries are imported.
+    To be called before the numerical libraries are imported. Linux may share processors among sessions first and weigh
+    priorities within each (autogroup); a process that leads its session, as one started by `setsid` does, lowers that
+    of the whole session.
     """
     os.environ.update(dict.fromkeys(THREADS, "1"))
     limit_processors(1)
     if hasattr(os, "nice"):
         os.nice(LOWEST_PRIORITY)
+    if hasattr(os, "getsid") and os.getsid(0) == os.getpid() and AUTOGROUP.exists():
+        with suppress(OSError):  # a kernel that has the file and does not allow it
+            AUTOGROUP.write_text(str(LOWEST_PRIORITY))
 
 
 def usable_processors() -> int:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from bench.parallel import ordered_map
+from bench.parallel import AUTOGROUP, LOWEST_PRIORITY, ordered_map
 
 
 @pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
@@ -55,3 +57,15 @@ def test_what_waits_is_cancelled_when_the_consumer_stops() -> None:
             break
         go_on.set()
     assert begun in ([0], [0, 1])
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not share processors among sessions")
+@pytest.mark.parametrize("leads", [True, False], ids=["leader", "member"])
+def test_work_that_gives_way_lowers_its_session_only_where_it_leads_it(leads: bool) -> None:
+    program = f"from bench.parallel import give_way; give_way(); print(open('{AUTOGROUP}').read())"
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, start_new_session=leads, capture_output=True, text=True, check=True)
+    ours = AUTOGROUP.read_text().split()
+    group, _, nice = ran.stdout.split()
+    assert (group != ours[0]) == leads
+    assert nice == (str(LOWEST_PRIORITY) if leads else ours[2])
