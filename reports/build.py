@@ -25,10 +25,11 @@ from reports.tables.ablation import ablation_tables
 from reports.tables.comparison import comparison_table
 from reports.tables.cross_dataset import cross_table
 from reports.tables.errors import errors_table
-from reports.tables.intervals import interval_tables
+from reports.tables.intervals import change_tables, interval_tables
 from reports.tables.published import elsewhere_tables, published_table
 from reports.tables.published_matching import compare_published
 from reports.tables.robustness import robustness_tables
+from reports.tables.round_gains import round_gain_tables
 from reports.tables.rounds import rounds_table
 from reports.tables.scorings import broken_records, scorings_tables, unrecorded
 from reports.tables.significance import compare_with_best
@@ -159,8 +160,13 @@ def _own_tables(
             TableFile(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
             for number, (model, table) in enumerate(ablations)
         ),
+        *(
+            TableFile(f"Differences to the full {model}: {dataset}", f"changes-{words_of(f'{model} {dataset}')}", table)
+            for model, dataset, table in change_tables(entries, title=title, mixed=mixed, metrics=metrics)
+        ),
         *_single("Errors by cause", "errors", errors_table(entries, title=title, mixed=mixed)),
         *_single("Feedback rounds", "rounds", rounds_table(entries, title=title, mixed=mixed)),
+        *_by_dataset("Gains of feedback rounds", "round-gains", round_gain_tables(entries, title=title, mixed=mixed)),
         *_by_dataset("Strata", "strata", strata_tables(counted, title=title)),
         *_by_dataset(
             "The same predictions under other scorings",

@@ -25,9 +25,10 @@ from reports.results.entries import Entry, plain_entries, read_suite
 from reports.results.image_counts import read_counted
 from reports.table import Table
 from reports.tables.comparison import comparison_table
-from reports.tables.intervals import interval_tables
+from reports.tables.intervals import change_tables, interval_tables
 from reports.tables.published import published_table
 from reports.tables.published_matching import compare_published
+from reports.tables.round_gains import round_gain_tables
 from reports.tables.scorings import scorings_tables
 from reports.tables.significance import compare_with_best
 from reports.tables.training_losses import training_losses_table
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "results/README.md", ROOT / "docs/reproduction.md")
+PAGES = tuple(
+    ROOT / name for name in ("README.md", "results/README.md", "docs/reproduction.md", "docs/dfinet-study.md")
+)
 MARKED = re.compile(
     r"(<!-- (?P<kind>\w+): (?P<suite>[\w.-]+)(?: (?P<dataset>[\w.-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -68,6 +71,15 @@ def _losses(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     return {"": table} if table else {}
 
 
+def _changes(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
+    found = change_tables(entries, title=manifest.title, mixed=manifest.mixed, metrics=_metrics(manifest, entries))
+    return {dataset: table for _, dataset, table in found}
+
+
+def _gains(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
+    return dict(round_gain_tables(entries, title=manifest.title, mixed=manifest.mixed))
+
+
 def _scorings(manifest: Manifest, entries: tuple[Entry, ...]) -> Tables:
     return dict(scorings_tables(entries, title=manifest.title, mixed=manifest.mixed))
 
@@ -82,6 +94,8 @@ KINDS: Mapping[str, Callable[[Manifest, tuple[Entry, ...]], Tables]] = MappingPr
         "table": _comparison,
         "published": _published,
         "losses": _losses,
+        "gains": _gains,
+        "changes": _changes,
         "scorings": _scorings,
         "intervals": _intervals,
     }

@@ -8,7 +8,7 @@ be told is None with a reason, never NaN. N images, R resamples, S seeds, K term
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -60,14 +60,16 @@ class Bootstrap:
         draws: (R,) the value in every resample, NaN where undefined.
         left_out: per sample that was drawn from (images; seeds, where there are several), the (N,) or (S,) values
             without each of its members; of a difference, the seeds of both methods.
+        shares_seeds: True where its seeds were drawn together with those of the other values of its call.
     """
 
     value: float | None
     draws: FloatArray
     left_out: tuple[FloatArray, ...]
+    shares_seeds: bool = False
 
     def minus(self, other: Bootstrap) -> Bootstrap:
-        """The difference to another value, resample by resample; images are paired, seeds are not.
+        """The difference to another value, resample by resample; images are paired, and seeds where they are shared.
 
         Raises:
             RequestError: when the two were not drawn together.
@@ -79,10 +81,13 @@ class Bootstrap:
                 f"{len(theirs)}, expected the same; draw both in one call"
             )
         undefined = self.value is None or other.value is None
+        shares_seeds = self.shares_seeds and other.shares_seeds
+        both = [mine - its for mine, its in zip(seeds, other_seeds, strict=True)] if shares_seeds else []
         return Bootstrap(
             value=None if undefined else (self.value or 0.0) - (other.value or 0.0),
             draws=self.draws - other.draws,
-            left_out=(images - theirs, *seeds, *(-values for values in other_seeds)),
+            left_out=(images - theirs, *(both or (*seeds, *(-values for values in other_seeds)))),
+            shares_seeds=shares_seeds,
         )
 
     @property
@@ -169,7 +174,11 @@ def _acceleration(left_out: Sequence[FloatArray]) -> float:
 
 
 def bootstrap(
-    groups: Sequence[Seeds], *, generator: np.random.Generator, resamples: int = RESAMPLES
+    groups: Sequence[Seeds],
+    *,
+    generator: np.random.Generator,
+    resamples: int = RESAMPLES,
+    share_seeds: bool = False,
 ) -> list[Bootstrap]:
     """The values of all groups under the same resamples of the images.
 
@@ -180,8 +189,13 @@ def bootstrap(
     Source: B. Efron, Annals of Statistics 7(1), 1979; for crossed samples A. B. Owen, "The pigeonhole bootstrap",
     Annals of Applied Statistics 1(2), 2007.
 
+    Args:
+        share_seeds: the groups are of the same trainings in the same order, as the rounds of one network are: what is
+            drawn of the seeds is the same for all groups.
+
     Raises:
-        RequestError: when lists of images differ in length, a group is empty, or there is no resample.
+        RequestError: when lists of images differ in length, a group is empty, there is no resample, or groups that
+            share their seeds have different numbers of them.
 
     >>> from bench.metrics.statistic import Ratio
     >>> found, = bootstrap([[Ratio.of([0, 1, 1, 1, 0, 1, 1, 1], 1)]], generator=np.random.default_rng(0))
@@ -191,14 +205,19 @@ def bootstrap(
     images = _common_length(groups)
     if resamples < 1:
         raise RequestError(f"resamples is {resamples}, expected at least 1; {RESAMPLES} are usual")
+    if share_seeds and len({len(seeds) for seeds in groups}) > 1:
+        raise RequestError(f"statistics: {[len(seeds) for seeds in groups]} seeds in groups of the same trainings")
     if not images:
         return [Bootstrap(None, np.full(resamples, np.nan), (np.zeros(0),)) for _ in groups]
     (of_seeds,) = generator.spawn(1)
+    start = of_seeds.bit_generator.state
     every = [statistic for seeds in groups for statistic in seeds]
     drawn = _weighted(every, _image_weights(images, resamples, generator), rows=resamples)
     found, first = [], 0
     for seeds in groups:
-        found.append(_over_seeds(seeds, drawn[first : first + len(seeds)], of_seeds))
+        if share_seeds:
+            of_seeds.bit_generator.state = start
+        found.append(replace(_over_seeds(seeds, drawn[first : first + len(seeds)], of_seeds), shares_seeds=share_seeds))
         first += len(seeds)
     return found
 

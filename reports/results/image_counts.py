@@ -132,6 +132,29 @@ def _read_method(line: CountedLine, metrics: Sequence[MetricInfo]) -> CountedLin
     return replace(line, names=tables[0].names, seeds=seeds)
 
 
+def read_rounds(group: Group) -> list[list[Counts]]:
+    """Counts of every round and seed of a group with scores, on the same images in the same order; rounds first.
+
+    Raises:
+        StoreError: when counts are missing or broken, or the seeds' images, targets or rounds differ.
+    """
+    tables = [_read_table(entry, ()) for entry in group.scored]
+    if not tables:
+        return []
+    first = tables[0]
+    if len({(frozenset(table.names), table.rounds) for table in tables}) > 1:
+        raise StoreError("its seeds were tested on different images, or in different numbers of rounds")
+    places = [{name: place for place, name in enumerate(table.names)} for table in tables]
+    orders = [[place[name] for name in first.names] for place in places]
+    found = [
+        [table.round(number).take(order) for table, order in zip(tables, orders, strict=True)]
+        for number in range(first.rounds)
+    ]
+    if not _is_alike(found[0][0], found[0]):
+        raise StoreError("its seeds counted different targets in images of the same names")
+    return found
+
+
 def _is_alike(truth: Counts, seeds: Sequence[Counts]) -> bool:
     """True where all seeds counted those images with those targets."""
     return all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -32,6 +32,9 @@ ALIKE_AS_METHOD = (
 
 SeedStatistics = tuple[Statistic, ...]
 
+Choose = Callable[[Counted, MetricInfo], CountedLine | None]
+"""The line that the others of a column are compared with."""
+
 
 @dataclass(frozen=True)
 class ComparedValue:
@@ -39,16 +42,17 @@ class ComparedValue:
 
     Attributes:
         interval: of the value.
-        is_best: whether it is the one that others of its column are compared with.
-        difference: to the best, with its interval; None where it is not compared.
-        p: of the permutation test against the best, corrected over the table.
-        detectable: the smallest difference to the best that could have been told.
-        has_seeds: whether it or the best is a mean over several seeds, which the interval resamples and p does not.
+        is_reference: whether it is the one that others of its column are compared with, as a rule the best.
+        difference: to the reference, with its interval; None where it is not compared.
+        p: of the permutation test against the reference, corrected over the table.
+        detectable: the smallest difference to the reference that could have been told.
+        has_seeds: whether it or the reference is a mean over several seeds, which the interval resamples, and p does
+            not.
         reason: why it is not compared; empty where it is, and for the best.
     """
 
     interval: Interval
-    is_best: bool = False
+    is_reference: bool = False
     difference: Interval | None = None
     p: float | None = None
     detectable: float | None = None
@@ -105,12 +109,21 @@ def compare_with_best(counted: Sequence[Counted]) -> ComparedTable:
     leaks are never the best and never compared. The draws come from one seed, so that the same results give the same
     numbers.
     """
+    return _compare(counted, _best)
+
+
+def compare_with_line(counted: Sequence[Counted], label: str) -> ComparedTable:
+    """Intervals of all values, and tests of all values against those of the line with that label."""
+    return _compare(counted, lambda each, _: next((m for m in each.methods if m.row.label == label), None))
+
+
+def _compare(counted: Sequence[Counted], choose: Choose) -> ComparedTable:
     found: dict[str, dict[CellKey, ComparedValue]] = {}
     tests: list[_PendingTest] = []
     for each in counted:
         found[each.dataset] = {}
         for metric in each.metrics:
-            values, opened = _compare_column(each, metric)
+            values, opened = _compare_column(each, metric, choose)
             found[each.dataset] |= values
             tests += opened
     flips = max(RESAMPLES, FLIPS_A_TEST * len(tests))
@@ -125,11 +138,13 @@ def _tested(tests: Sequence[_PendingTest], flips: int) -> list[float | None]:
     return [found.p for found in permutation_tests(pairs, generator=np.random.default_rng(SEED), flips=flips)]
 
 
-def _compare_column(each: Counted, metric: MetricInfo) -> tuple[dict[CellKey, ComparedValue], list[_PendingTest]]:
+def _compare_column(
+    each: Counted, metric: MetricInfo, choose: Choose
+) -> tuple[dict[CellKey, ComparedValue], list[_PendingTest]]:
     """One metric on one dataset, and the comparisons in it."""
     terms = {m.position: own for m in each.methods if (own := statistics_of(m, metric)[0])}
     drawn = _drawn(each, terms)
-    best = _best(each, metric) if each.has_one_rule else None
+    best = choose(each, metric) if each.has_one_rule else None
     obstacle = _obstacle(each, best, drawn)
     values: dict[CellKey, ComparedValue] = {}
     tests = []
@@ -140,7 +155,7 @@ def _compare_column(each: Counted, metric: MetricInfo) -> tuple[dict[CellKey, Co
         interval = drawn[key].interval()
         reason = obstacle or _why_not_compared(each, method)
         if method is best:
-            values[place] = ComparedValue(interval, is_best=True)
+            values[place] = ComparedValue(interval, is_reference=True)
         elif reason or best is None:
             values[place] = ComparedValue(interval, reason=reason)
         else:
@@ -184,9 +199,9 @@ def _obstacle(each: Counted, best: CountedLine | None, drawn: Mapping[int, Boots
     if best is None:
         return "not compared: nothing to compare with"
     if best.position not in drawn:
-        return f"not compared: the best, {best.row.label}, has no counts of its images"
+        return f"not compared: {best.row.label} has no counts of its images"
     if not each.is_on_list(best):
-        return f"not compared: the best, {best.row.label}, was tested on other images than most"
+        return f"not compared: {best.row.label} was tested on other images than most"
     return ""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.errors import RequestError
 from bench.metrics import significance
 from bench.metrics.counting.counts import Counts, CountsWriter, CountTable, count_masks, join_counts
 from bench.metrics.registry import Metric, find_metrics, ordered_metrics
@@ -136,6 +137,23 @@ def test_a_difference_with_several_seeds_has_images_and_both_methods_seeds_as_sa
     assert [len(sample) for sample in difference.left_out] == [40, 2, 3]
     assert difference.value == pytest.approx(values[:2].mean() - values[2:].mean(), rel=1e-12)
     assert other.minus(one).interval().low == pytest.approx(-(difference.interval().high or 0), abs=0.02)
+
+
+def test_seeds_that_are_shared_are_drawn_together_and_their_own_level_leaves_a_difference() -> None:
+    """Two rounds of the same five trainings: the second is better by 0.1 in each, however good the training is."""
+    levels, of_image = 0.2 * rng(1).random((5, 1)), rng(2).random((1, 40)) / 10
+    rounds = [[Ratio.of(row, 1) for row in levels + of_image * (1 + number) + 0.1 * number] for number in (0, 1)]
+    shared, apart = (
+        late.minus(early).interval()
+        for share in (True, False)
+        for early, late in [bootstrap(rounds, generator=rng(), resamples=2000, share_seeds=share)]
+    )
+    assert shared.value == apart.value == pytest.approx(0.1 + of_image.mean(), rel=1e-12)
+    images = one_bootstrap(Ratio.of(of_image[0] + 0.1, 1)).interval()
+    assert (shared.low, shared.high) == pytest.approx((images.low, images.high), rel=1e-9), "images alone are left"
+    assert (apart.high or 0) - (apart.low or 0) > 3 * ((shared.high or 0) - (shared.low or 0))
+    with pytest.raises(RequestError, match=r"\[2, 3\] seeds in groups of the same trainings"):
+        bootstrap([rounds[0][:2], rounds[1][:3]], generator=rng(), share_seeds=True)
 
 
 def swapped_everywhere(one: Counts, other: Counts, metric: str) -> float:

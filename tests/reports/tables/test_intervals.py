@@ -215,7 +215,7 @@ def test_where_the_best_has_no_counts_nothing_of_its_column_is_compared(tmp_path
     _, table, compared = tables_of(entries_of(tmp_path, rows))
     for line in table.lines[1:]:
         assert line.cells[0].limits
-        assert texts(table, line.cells[1].marks) == "not compared: the best, unknown, has no counts of its images"
+        assert texts(table, line.cells[1].marks) == "not compared: unknown has no counts of its images"
     assert compared.tests == 4, "nIoU, F1, Pd and Fa have a best with counts"
 
 
