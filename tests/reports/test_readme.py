@@ -18,6 +18,7 @@ from bench.types import Weights
 from reports.readme import MARKED, PAGES, PICTURE_DPI, PICTURES, ROOT, draw_feedback, draw_pd_fa, with_tables
 
 RESULTS = ROOT / "results"
+IN_TRAINING = ("table-basicirstd", "table-narrow")
 SUITES = sorted(path.stem for path in (RESULTS / "suites").glob("*.json"))
 
 
@@ -68,8 +69,12 @@ def test_a_row_without_examples_or_curves_is_an_error(tmp_path: Path) -> None:
 def test_every_stored_suite_is_explained_and_every_stored_result_is_of_one() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{suite}` |" in page for suite in SUITES)
-    rows = [row for suite in SUITES for row in read_manifest(RESULTS, suite).rows]
-    assert {path.parent.name for path in RESULTS.glob("*/result.json")} == {row.key for row in rows}
+    stored = {path.parent.name for path in RESULTS.glob("*/result.json")}
+    keys = {suite: {row.key for row in read_manifest(RESULTS, suite).rows} for suite in SUITES}
+    assert stored <= set().union(*keys.values()), "no result without a suite"
+    for suite, rows in keys.items():
+        # The queue of long trainings is open: its rows that wait stand in the tables as dashes.
+        assert rows & stored if suite in IN_TRAINING else rows <= stored, suite
 
 
 def test_no_stored_result_is_a_trial_or_has_learnt_nothing() -> None:
