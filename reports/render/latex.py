@@ -14,8 +14,8 @@ from reports.render.templates import latex_templates
 from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
 
 ARROWS = {"higher": r"\,$\uparrow$", "lower": r"\,$\downarrow$"}
-LABEL_WIDTH = 30
-"""Characters of the longest label that is not broken into lines."""
+LABEL_WIDTH, NARROW_LABEL_WIDTH = 30, 20
+"""Characters of the longest label that is not broken into lines; with the second, columns fit the width that would not."""
 
 LOOSE = 5
 """A panel of fewer columns than these, of several panels, is set at the left instead of filling the text width."""
@@ -28,6 +28,9 @@ TEXT_POINTS, SPREAD_POINTS, CHANGE_POINTS, GAP_POINTS = 4.3, 3.2, 3.7, 6
 
 LINES_PER_PAGE, HEAD_LINES, LETTERS_PER_LINE = 66, 5, 125
 """Lines of 8-point text on a page, lines that head and rules of a panel take, and letters across both columns."""
+
+NUMBER = re.compile(r"(\D*?)([+−-]?\d+(?:\.\d+)?)(.*)")
+"""Text of a cell around the number that siunitx aligns: `≥ `, `24.28` and ` × 4`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Tabular:
 
 
 def table_to_latex(table: Table) -> str:
-    """Render a table as one `table*` per page; a document needs the packages booktabs, threeparttable and pifont."""
+    """Render a table as one `table*` per page; its first line names the packages that a document needs."""
     pages = _pages(table, list(_spans(table)))
     return "\n".join(_environment(part, spans, is_first=index == 0) for index, (part, spans) in enumerate(pages))
 
@@ -61,6 +64,7 @@ def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str
             panels=[_tabular(table, span) for span in spans],
             notice=escape(LIMITED_NOTICE) if table.limited else "",
             notes=[_note(note) for note in table.notes],
+            width=f"{PANEL_POINTS:.0f}pt",
         )
     )
     letters = letters_beyond_pdflatex(source)
@@ -103,7 +107,7 @@ def _part(table: Table, lines: tuple[Line, ...], spans: Sequence[range]) -> Tabl
 
 def _spans(table: Table) -> Iterator[range]:
     """Ranges of columns that fit side by side; a group of columns is split only if it alone is wider than the page."""
-    room = PANEL_POINTS - _label_points(table)
+    room = PANEL_POINTS - _label_points(table, NARROW_LABEL_WIDTH)
     start, used = 0, 0.0
     for block in _blocks(table, room):
         need = sum(_points(table, i) for i in block)
@@ -127,7 +131,8 @@ def _blocks(table: Table, room: float) -> Iterator[Sequence[int]]:
 def _points(table: Table, index: int) -> float:
     """Estimated width of a column, points."""
     column = table.columns[index]
-    head = TEXT_POINTS * max(len(column.head) + len(column.marks) + 1.5 * (column.better is not None), len(column.unit))
+    unit = 5.5 if unit_latex(column.unit) else len(column.unit) + 2 * bool(column.unit)
+    head = TEXT_POINTS * max(len(column.head) + len(column.marks) + 1.5 * (column.better is not None), unit)
     cells = [line.cells[index] for line in table.lines]
     return max([head, *map(_cell_points, cells)]) + _change_points(table, index) + GAP_POINTS
 
@@ -140,20 +145,37 @@ def _change_points(table: Table, index: int) -> float:
 
 def _cell_points(cell: Cell) -> float:
     """Estimated width of a cell, points; marks do not count, because those of numbers overlap the next column."""
-    small = len(cell.spread) + 1.5 * bool(cell.spread) + len(cell.interval)
-    sign = 2 * bool(SIGNS[cell.badge])  # as wide as two characters
-    return TEXT_POINTS * (len(cell.text) + sign) + SPREAD_POINTS * small
+    number = NUMBER.fullmatch(cell.text)
+    return TEXT_POINTS * len(number[1] + number[2] if number else cell.text) + _small_points(cell)
 
 
-def _label_points(table: Table) -> float:
-    longest = max(len(line.label) + len(line.marks) for line in table.lines)
-    return TEXT_POINTS * min(LABEL_WIDTH, longest) + GAP_POINTS
+def _small_points(cell: Cell) -> float:
+    """Estimated width of everything that follows the number of a cell but its difference, points."""
+    number = NUMBER.fullmatch(cell.text)
+    spread, interval = 1.5 * bool(cell.spread) + _length(cell.spread), _length(cell.interval)
+    sign = {"": 0.0, "✓": 2.1, "✗": 2.0}[SIGNS[cell.badge]]  # about as wide as two characters
+    return TEXT_POINTS * (_length(number[3] if number else "") + sign) + SPREAD_POINTS * (spread + interval)
+
+
+def _length(text: str) -> float:
+    """Characters of a text; mathematical signs count as more than one."""
+    return len(text) + 0.6 * sum(letter in "−+×≥±" for letter in text)
+
+
+def _label_points(table: Table, most: int) -> float:
+    """Width of the labels, points, the longest broken into lines of at most so many characters."""
+    return TEXT_POINTS * min(most, _longest_label(table)) + GAP_POINTS
+
+
+def _longest_label(table: Table) -> int:
+    return max(len(line.label) + len(line.marks) for line in table.lines)
 
 
 def _tabular(table: Table, span: range) -> Tabular:
     columns = [table.columns[i] for i in span]
-    first = f"p{{{LABEL_WIDTH * TEXT_POINTS:.0f}pt}}" if _is_wide(table) else "l"
-    spec = "".join("c" if column.is_centred else "l" if column.is_text else "r" for column in columns)
+    labels = _label_width(table, span)
+    first = f"p{{{labels * TEXT_POINTS:.0f}pt}}" if labels < _longest_label(table) else "l"
+    spec = "".join(_spec(table, i) for i in span)
     is_loose = len(columns) < LOOSE and len(columns) < len(table.columns)
     fill = r"\extracolsep{14pt}" if is_loose else r"\extracolsep{\fill}"
     last = r"@{\extracolsep{\fill}}l@{}" if is_loose else "@{}"
@@ -167,6 +189,25 @@ def _tabular(table: Table, span: range) -> Tabular:
         units=" & ".join(["", *(_unit(column) for column in columns)]) if any(c.unit for c in columns) else "",
         rows=tuple(_row(table, line, span) for line in table.lines),
     )
+
+
+def _spec(table: Table, index: int) -> str:
+    """The letter of a column of words; of numbers an S with the digits of its widest one and room for what follows."""
+    column, cells = table.columns[index], [line.cells[index] for line in table.lines]
+    if column.is_text:
+        return "c" if column.is_centred else "l"
+    numbers = [found for cell in cells if (found := NUMBER.fullmatch(cell.text))]
+    if not numbers:
+        return "r"
+    parts = [found[2].lstrip("+−-").partition(".") for found in numbers]
+    sign = "-" if any(found[2][0] in "+−-" for found in numbers) else ""
+    whole, decimals = max(len(part[0]) for part in parts), max(len(part[2]) for part in parts)
+    before = max((found[1] for found in numbers), key=len)
+    change = _change_points(table, index)
+    after = _after(max(cells, key=_small_points), change)
+    room = rf",table-space-text-pre={{{escape(before)}}}" if before else ""
+    room += rf",table-space-text-post={{{after}}}" if after else ""
+    return rf"S[table-format={sign}{whole}.{decimals}{room}]"
 
 
 def _group_heads(columns: Sequence[Column]) -> tuple[str, str]:
@@ -193,7 +234,7 @@ def _unit(column: Column) -> str:
 
 def _row(table: Table, line: Line, span: range) -> str:
     label = "{}" + escape(line.label) + _marks(line.marks)
-    if _is_wide(table):
+    if _label_width(table, span) < _longest_label(table):
         label = r"\raggedright\hspace{0pt}" + label
     cells = (
         _cell(line.cells[i], is_text=table.columns[i].is_text, change_points=_change_points(table, i)) for i in span
@@ -201,21 +242,40 @@ def _row(table: Table, line: Line, span: range) -> str:
     return " & ".join([label, *cells])
 
 
-def _is_wide(table: Table) -> bool:
-    """Return whether labels have to be broken into lines."""
-    return max(len(line.label) for line in table.lines) > LABEL_WIDTH
+def _label_width(table: Table, span: range) -> int:
+    """Characters of a line of a label: of the longest label, or as many as the columns of a panel leave room for."""
+    room = PANEL_POINTS - sum(_points(table, i) for i in span) - GAP_POINTS
+    return max(NARROW_LABEL_WIDTH, min(LABEL_WIDTH, int(room / TEXT_POINTS), _longest_label(table)))
 
 
 def _cell(cell: Cell, *, is_text: bool, change_points: float) -> str:
-    """One cell; the marks of a number take no width, so that numbers stay aligned."""
-    text = escape(cell.text or "—")
-    styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
-    spread = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
-    spread += rf"{{\scriptsize\,{escape(cell.interval.strip())}}}" if cell.limits else ""
-    sign = rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
-    change = rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else ""
-    marks = _marks(cell.marks)
-    return styled + spread + sign + change + (marks if is_text or not marks else rf"\rlap{{{marks}}}")
+    """One cell; the marks of a number take no width, so that numbers stay aligned.
+
+    In a column of siunitx everything but the number stands in braces, and an underline is laid below the number.
+    """
+    marks, number = _marks(cell.marks), NUMBER.fullmatch(cell.text)
+    if is_text:
+        text = escape(cell.text or "—")
+        styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
+        return styled + _after(cell, change_points) + marks
+    small = _after(cell, change_points) + (rf"\rlap{{{marks}}}" if marks else "")
+    if number is None:
+        return f"{{{escape(cell.text or '—')}{small}}}"
+    before, digits = escape(number[1]), number[2].replace("−", "-")
+    if cell.rank == "second":
+        before += rf"\rlap{{\underline{{\phantom{{{digits}}}}}}}"
+    bold, plain = (r"\bfseries ", r"\mdseries ") if cell.rank == "best" else ("", "")
+    return bold + (f"{{{before}}}" if before else "") + digits + (f"{{{plain}{small}}}" if small else "")
+
+
+def _after(cell: Cell, change_points: float) -> str:
+    """Everything that follows the number of a cell but its marks."""
+    number = NUMBER.fullmatch(cell.text)
+    text = escape(number[3]) if number else ""
+    text += rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
+    text += rf"{{\scriptsize\,{escape(cell.interval.strip())}}}" if cell.limits else ""
+    text += rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
+    return text + (rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else "")
 
 
 def _marks(marks: Sequence[str]) -> str:
