@@ -19,6 +19,7 @@ CAPTION = (
     "Training loss of every epoch, each training once, by test set. Markers: the epoch whose weights were kept. "
     "Losses of different kinds cannot be compared."
 )
+CAPTION_CHECKED = " Thin: the loss on the list that weights are selected on, where it was evaluated."
 CAPTION_PUBLISHED = (
     " Published: BasicIRSTD's logs of 2023 of the same recipe and list, means of ten epochs, at their middle."
 )
@@ -50,6 +51,7 @@ def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
                     drawn.append(theirs)
     if panels:
         caption = CAPTION + (CAPTION_PUBLISHED if any(published.values()) else "")
+        caption += CAPTION_CHECKED if any(curve.checked for curves in panels.values() for curve in curves) else ""
         both = {dataset: [*curves, *published[dataset]] for dataset, curves in panels.items()}
         yield CaptionedFigure("loss", loss_figure(both), caption)
 
@@ -61,7 +63,7 @@ def _training_key(entry: Entry) -> str:
 
 
 def read_loss(entry: Entry) -> LossCurve | None:
-    """Read the training loss of every epoch; None for weights not trained here or without a log.
+    """Read the losses of training and selection list by epoch; None for weights not trained here or without a log.
 
     Raises:
         StoreError: if the log is broken.
@@ -75,7 +77,9 @@ def read_loss(entry: Entry) -> LossCurve | None:
     records = read_log(path)
     kept = entry.result.best_epoch if entry.result else 0
     epochs, losses = (np.array([record[name] for record in records]) for name in ("epoch", "loss"))
-    return LossCurve(entry.row.label, epochs, losses, kept or None) if records else None
+    checked = [(record["epoch"], record["selection_loss"]) for record in records if "selection_loss" in record]
+    evaluated = (np.array(checked).T[0], np.array(checked).T[1]) if checked else None
+    return LossCurve(entry.row.label, epochs, losses, kept or None, evaluated) if records else None
 
 
 def published_curve(entry: Entry) -> LossCurve | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -27,7 +26,10 @@ COLUMN = 3.5
 PAGE = 7.16
 """Width of both columns, inches."""
 
-PALETTE = tuple(seaborn.color_palette("colorblind").as_hex())
+PALETTE = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"
+)  # fmt: skip
+"""The colour-blind palette of seaborn 0.13."""
 
 DASHES: tuple[LineStyleType, ...] = (
     "-",
@@ -134,7 +136,7 @@ def house_style() -> Iterator[None]:
 LEFT, RIGHT, BELOW, ABOVE = 0.58, 0.1, 0.38, 0.22
 """Room around a panel for its labels and title, inches."""
 
-LEGEND_LINE = 0.17
+LEGEND_LINE = 0.145
 
 
 def panel_axes(count: int, *, height: float, legend_rows: int = 0, most: int = 2) -> tuple[Figure, list[Axes]]:

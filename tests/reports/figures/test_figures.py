@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from bench.data.catalogue.splits import image_list
@@ -26,12 +28,14 @@ from reports.figures.loss import published_curve, read_loss
 from reports.plots.curves import (
     Curve,
     LossCurve,
+    Panels,
+    iou_figure,
     loss_figure,
     pd_fa_figure,
-    power_of_ten,
     precision_recall_figure,
     roc_figure,
 )
+from reports.plots.decades import decade_words
 from reports.plots.examples import Picture, ProbabilityMap, picture_figure
 from reports.plots.style import (
     COLUMN,
@@ -62,37 +66,65 @@ def test_a_roc_panel_has_the_curve_and_its_operating_point():
     figure = roc_figure({"NUDT-SIRST": [A, B]})
     (axes,) = figure.axes
     curve, point, *_ = axes.lines
-    assert np.asarray(curve.get_xdata()).tolist() == [1e-6, 1e-4, 1.0]
-    assert np.asarray(curve.get_ydata()).tolist() == [0.0, 0.5, 1.0]
-    assert (list(point.get_xdata()), list(point.get_ydata())) == ([1e-4], [0.5])
+    assert np.asarray(curve.get_xdata())[1:].tolist() == pytest.approx([100, 1e6])
+    assert np.asarray(curve.get_ydata()).tolist() == [0, 50, 100]
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([100], [50])
     assert axes.get_xscale() == "log"
-    assert axes.get_xlim() == (1e-6, 1.0)
+    assert axes.get_xlim()[1] == 1e6
     assert axes.get_title() == "NUDT-SIRST"
 
 
-def test_false_alarms_are_drawn_in_units_of_a_millionth():
-    figure = pd_fa_figure({"X": [A]})
-    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == pytest.approx([1.0, 100.0, 1e6])
-    assert figure.axes[0].get_xlim() == (1.0, 1e4)
-    assert "10⁻⁶" in figure.axes[0].get_xlabel()
+def test_every_rate_is_drawn_in_the_unit_of_the_tables():
+    labels = [draw({"X": [A]}).axes[0] for draw in (roc_figure, precision_recall_figure, iou_figure, pd_fa_figure)]
+    assert [axes.get_ylabel().rpartition("(")[2] for axes in labels] == ["×10⁻²)"] * 4
+    assert labels[0].get_xlabel().endswith("(×10⁻⁶)")
+    assert labels[3].get_xlabel().endswith("(×10⁻⁶)")
+    assert np.asarray(labels[3].lines[0].get_xdata())[1:].tolist() == pytest.approx([100.0, 1e6])
+
+
+def test_detections_against_false_alarms_are_steps_over_the_decades_that_occur():
+    found = Curve("A", np.array([2e-5, 3e-4, 2e-3]), np.array([0.6, 0.8, 0.7]), at=(3e-4, 0.8))
+    axes = pd_fa_figure({"X": [found]}).axes[0]
+    assert axes.lines[0].get_drawstyle() == "steps-post"
+    assert axes.get_xlim() == (10, 1000)  # from the least rate to that of the highest Pd
+    assert list(axes.get_xticks()) == [10, 100, 1000]
 
 
 def test_an_operating_point_beyond_the_usual_axis_is_still_inside():
     far = replace(A, at=(0.2, 0.5))
-    assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 4e5
+    assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 1e6
 
 
-def test_an_operating_point_without_false_alarms_lies_on_the_left_edge():
-    for draw, edge in ((roc_figure, 1e-6), (pd_fa_figure, 1.0)):
-        curve, point = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0].lines
-        assert (np.asarray(point.get_xdata()).tolist(), list(point.get_ydata())) == ([edge], [0.5])
-        assert np.asarray(curve.get_xdata())[0] == edge
+@pytest.mark.parametrize("draw", [roc_figure, pd_fa_figure])
+def test_an_operating_point_without_false_alarms_lies_in_a_strip_named_zero(draw: Callable[[Panels], Figure]):
+    axes = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0]
+    curve, point = axes.lines[:2]
+    (place,) = point.get_xdata()
+    low, *_ = axes.get_xticks()[1:]
+    assert axes.get_xticks()[0] == place == np.asarray(curve.get_xdata())[0]
+    assert [text.get_text() for text in axes.get_xticklabels()][:2] == ["0", "10²"]
+    assert axes.get_xlim()[0] < place < low
+    (strip,) = axes.patches
+    assert strip.get_extents().transformed(axes.transData.inverted()).x1 == pytest.approx(low)
 
 
-def test_precision_recall_shows_the_whole_square():
-    axes = precision_recall_figure({"X": [A]}).axes[0]
-    assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 1.02), (0.0, 1.02))
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Recall of pixels", "Precision of pixels")
+def test_an_axis_without_zeros_has_no_strip():
+    axes = roc_figure({"X": [replace(A, x=np.array([1e-5, 1e-4, 1.0]))]}).axes[0]
+    assert not axes.patches
+    assert axes.get_xlim() == (10, 1e6)
+
+
+def test_precision_and_recall_are_fitted_to_points_near_the_best_iou():
+    useless = Curve("A", np.array([0.61, 0.7, 0.99]), np.array([0.93, 0.8, 0.01]), at=(0.7, 0.8))
+    axes = precision_recall_figure({"X": [useless]}).axes[0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((49.6, 70.4), (79.6, 100.4))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Recall of pixels (×10⁻²)", "Precision of pixels (×10⁻²)")
+
+
+def test_the_axis_of_iou_is_fitted_to_the_inner_thresholds():
+    steep = Curve("A", np.array([0.99999, 0.99, 0.5, 0.01]), np.array([0.0, 0.71, 0.68, 0.66]), at=(0.5, 0.68))
+    axes = iou_figure({"X": [steep]}).axes[0]
+    assert axes.get_ylim() == (59.6, 80.4)
 
 
 def test_one_panel_is_a_column_wide_and_two_are_a_page_wide():
@@ -206,9 +238,11 @@ def test_chinese_is_drawn_where_the_font_that_the_documentation_names_is_install
     assert b"/Type3" not in pdf.read_bytes()
 
 
-@pytest.mark.parametrize(("value", "text"), [(1e-6, "10⁻⁶"), (0.1, "0.1"), (1.0, "1"), (1000.0, "1000"), (1e4, "10⁴")])
-def test_ticks_are_written_without_markup(value: float, text: str):
-    assert power_of_ten(value) == text
+@pytest.mark.parametrize(
+    ("ticks", "words"), [([1e-6, 1.0], "10⁻⁶ 10⁰"), ([0.1, 1.0, 1000.0], "0.1 1 1000"), ([1000.0, 1e4], "10³ 10⁴")]
+)
+def test_powers_of_ten_are_written_without_markup_and_all_alike(ticks: list[float], words: str):
+    assert " ".join(decade_words(ticks)) == words
 
 
 def test_curves_and_operating_points_come_from_the_counts():
@@ -218,7 +252,10 @@ def test_curves_and_operating_points_come_from_the_counts():
     counts.add(q, mask)
     roc = roc_curve("A", counts, SCORING)
     assert roc.at == (2 / 6, 1 / 2)
-    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+    assert (roc.x[0], roc.y[0]) == (0, 1 / 2)  # a target's pixel at 60000, the highest level
+    assert (roc.x[-1], roc.y[-1]) == (3 / 6, 1)  # all above 0; at 0 every pixel is predicted
+    recall = precision_recall_curve("A", counts, SCORING)
+    assert (recall.x[-1], recall.y[-1]) == (1, 2 / 5)
     assert precision_recall_curve("A", counts, SCORING).at == (1 / 2, 1 / 3)
     iou = iou_curve("A", counts, SCORING)
     assert (iou.x * 65536).tolist() == [65535, 59999, 49999, 39999, 19999, 99]
@@ -229,6 +266,15 @@ def test_curves_and_operating_points_come_from_the_counts():
     assert curve.y.tolist() == [1 / 2, 1 / 2, 1 / 2]
     assert curve.at == (1 / 8, 1 / 2)
     assert pd_fa_curve("A", counts, replace(SCORING, threshold=0.95)).at == (0, 0)
+
+
+def test_a_threshold_below_every_pixel_is_not_drawn():
+    counts = CurveCounts(SCORING)
+    counts.add(np.array([[60000, 40000, 300, 300]], np.uint16), np.array([[1, 0, 0, 0]], np.uint8))
+    roc = roc_curve("A", counts, SCORING)
+    assert (roc.x.tolist(), roc.y.tolist()) == ([0, 1 / 3], [1, 1])
+    assert (iou_curve("A", counts, SCORING).x * 65536).tolist() == [65535, 59999, 39999]
+    assert pd_fa_curve("A", counts, SCORING).x.tolist() == [0, 0]  # the neighbour at 40000 belongs to the target
 
 
 def test_without_targets_there_is_no_operating_point():
@@ -265,6 +311,14 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
     line, point = loss_figure({"X": [curve]}).axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.9, 0.5, 0.4]
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [0.5])
+    log.write_text(json.dumps({"epoch": 1, "loss": 0.9, "selection_loss": 0.8}) + "\n")
+    curve = read_loss(entry)
+    assert curve is not None
+    assert curve.checked is not None
+    assert [column.tolist() for column in curve.checked] == [[1], [0.8]]
+    (axes,) = loss_figure({"X": [curve]}).axes
+    assert axes.lines[1].get_linewidth() < axes.lines[0].get_linewidth()
+    assert axes.get_ylabel() == "Loss (thin: selection list)"
     for broken, said in (
         (b"{}\n", "line 1: expected an object of numbers with epoch and loss"),
         (b"\xff\n", "not UTF-8"),
