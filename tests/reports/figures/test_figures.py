@@ -36,7 +36,7 @@ from reports.plots.curves import (
     roc_figure,
 )
 from reports.plots.decades import decade_words
-from reports.plots.examples import Picture, ProbabilityMap, picture_figure
+from reports.plots.examples import ALARM, FOUND, MISSED, Picture, ProbabilityMap, picture_figure, telling_target
 from reports.plots.style import (
     COLUMN,
     PAGE,
@@ -44,9 +44,10 @@ from reports.plots.style import (
     SETTINGS,
     drawable,
     font_families,
-    letters_not_drawn,
+    letters_without_font,
     mark_limited,
     stroke,
+    words_without_font,
     write_figure,
 )
 from reports.results.entries import Entry, entry_of
@@ -222,8 +223,10 @@ def test_hostile_labels_are_drawn_letter_by_letter(tmp_path: Path):
 
 def test_a_letter_that_no_font_has_is_a_code_point_and_told(tmp_path: Path):
     figure = roc_figure({"X": [replace(A, label="\U00013000")]})
-    assert letters_not_drawn([figure]).startswith("figures show code points for \U00013000 (U+13000): no font here")
-    assert letters_not_drawn([roc_figure({"X": [A]})]) == ""
+    assert words_without_font(letters_without_font(figure)).startswith(
+        "figures show code points for \U00013000 (U+13000): no font here"
+    )
+    assert words_without_font(letters_without_font(roc_figure({"X": [A]}))) == ""
 
 
 def test_chinese_is_drawn_where_the_font_that_the_documentation_names_is_installed(tmp_path: Path):
@@ -328,6 +331,9 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
             read_loss(entry)
 
 
+WHITE = "#ffffff"
+
+
 def picture(*, found: bool, alarm: bool, rounds: int = 1) -> Picture:
     mask = np.zeros((64, 80), np.uint8)
     mask[30:33, 20:23] = 1
@@ -349,22 +355,54 @@ def marks(figure_of: Picture) -> tuple[list[str], list[str]]:
     return circles, boxes
 
 
-GREEN, ORANGE, RED = PALETTE[2], PALETTE[1], PALETTE[3]
-
-
 @pytest.mark.parametrize(
     ("found", "alarm", "expected"),
     [
-        (True, False, ([GREEN] * 3, [])),
-        (False, False, ([GREEN, GREEN, ORANGE], [])),
-        (True, True, ([GREEN] * 3, [RED])),
-        (False, True, ([GREEN, GREEN, ORANGE], [RED])),
+        (True, False, ([WHITE, WHITE, FOUND], [])),
+        (False, False, ([WHITE, WHITE, MISSED], [])),
+        (True, True, ([WHITE, WHITE, FOUND], [ALARM])),
+        (False, True, ([WHITE, WHITE, MISSED], [ALARM])),
     ],
 )
 def test_found_and_missed_targets_and_false_alarms_are_marked(
     found: bool, alarm: bool, expected: tuple[list[str], list[str]]
 ):
     assert marks(picture(found=found, alarm=alarm)) == expected
+
+
+def test_hits_misses_and_alarms_differ_in_grey_and_in_their_outline():
+    def luminance(colour: str) -> float:
+        return float(np.dot(mpl.colors.to_rgb(colour), (0.2126, 0.7152, 0.0722)))
+
+    assert luminance(MISSED) - luminance(FOUND) > 0.2
+    assert luminance(FOUND) - luminance(ALARM) > 0.2
+    figure = picture_figure([picture(found=True, alarm=True), picture(found=False, alarm=True)], scoring=SCORING)
+    outlines = {mpl.colors.to_hex(p.get_edgecolor()): (type(p), p.get_linestyle()) for p in figure.axes[0].patches}
+    assert (outlines[FOUND], outlines[MISSED]) == ((Circle, "-"), (Circle, ":"))
+    assert outlines[ALARM] == (Rectangle, "--")
+
+
+def test_a_false_alarm_at_the_border_is_framed_inside_its_map():
+    corner = picture(found=True, alarm=False)
+    q = corner.predictions[0].q.copy()
+    q[0, 79] = 65535
+    figure = picture_figure([replace(corner, predictions=(ProbabilityMap("A", q),))], scoring=SCORING)
+    (box,) = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_linestyle() == "--"]
+    left, right, bottom, top = figure.axes[0].images[4].get_extent()
+    assert left <= box.get_x() < box.get_x() + box.get_width() <= right + 1e-9
+    assert bottom <= box.get_y() < box.get_y() + box.get_height() <= top + 1e-9
+
+
+def test_the_telling_target_is_the_one_that_half_of_the_maps_find():
+    agreed, split = picture(found=True, alarm=False), picture(found=True, alarm=False)
+    split = replace(
+        split, name="2", predictions=(split.predictions[0], picture(found=False, alarm=False).predictions[0])
+    )
+    both = replace(agreed, predictions=agreed.predictions * 2)
+    found = telling_target([both, split], SCORING)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("2", (31, 21))
+    assert telling_target([replace(both, mask=np.zeros_like(both.mask))], SCORING) is None
 
 
 def test_a_picture_row_shows_image_mask_and_probabilities():
@@ -397,7 +435,7 @@ def test_an_image_without_targets_has_no_inset():
     empty = picture(found=False, alarm=True)
     empty = replace(empty, mask=np.zeros_like(empty.mask))
     assert len(picture_figure([empty], scoring=SCORING).axes[0].images) == 3
-    assert marks(empty) == ([], [RED])
+    assert marks(empty) == ([], [ALARM])
 
 
 @pytest.mark.parametrize(
