@@ -86,8 +86,8 @@ def draw_labels(axes: Axes, anchors: Sequence[Anchor], *, size: float) -> list[T
     extents = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width, box.height) for box in extents]) / scale + 2 * PAD
     bounds = np.array(axes.get_window_extent().extents) / scale + np.array([1, 1, -1, -1]) * MARGIN
-    ends = [axes.transData.transform([(a.x, end) for end in a.bar or (a.y, a.y)]) / scale for a in anchors]
-    bars = np.array([(low[0] - BAR, low[1], high[0] + BAR, high[1]) for low, high in ends]).reshape(-1, 4)
+    tips = [axes.transData.transform([(a.x, end) for end in a.bar or (a.y, a.y)]) / scale for a in anchors]
+    bars = np.array([(low[0] - BAR, low[1], high[0] + BAR, high[1]) for low, high in tips]).reshape(-1, 4)
     layout = LabelLayout(centres, np.array([a.radius for a in anchors]), sizes, bounds, bars=bars)
     to_data = axes.transData.inverted()
     for text, box, anchor, centre in zip(texts, layout.place(), anchors, centres, strict=True):

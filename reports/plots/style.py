@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
-from fontTools.ttLib import TTFont
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -175,7 +175,7 @@ def house_style() -> Iterator[None]:
         yield
 
 
-LEFT, RIGHT, BELOW, ABOVE = 0.58, 0.1, 0.38, 0.22
+LEFT, RIGHT, BELOW, ABOVE = 0.58, 0.15, 0.38, 0.22
 """Room around a panel for its labels and title, inches."""
 
 LEGEND_LINE = 0.145

@@ -59,7 +59,9 @@ def _draw(axes: Axes, values: FloatArray, *, middle: float, size: float) -> None
     depth = np.add.outer(np.arange(quads.shape[0]), np.arange(quads.shape[1]))
     order = np.argsort(depth.ravel(), kind="stable")
     faces = mpl.colormaps["viridis"](heights.ravel()[order])
-    relief = PolyCollection(quads.reshape(-1, 4, 2)[order], facecolors=faces, edgecolors=(0, 0, 0, 0.35), linewidth=0.2)
+    relief = PolyCollection(
+        list(quads.reshape(-1, 4, 2)[order]), facecolors=faces, edgecolors=(0, 0, 0, 0.35), linewidth=0.2
+    )
     axes.add_collection(relief, autolim=False)
     left = middle - size / 2
     ground = BELOW + DEPTH * size / 2
