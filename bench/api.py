@@ -300,6 +300,8 @@ def report(
     mixed: str = "",
     columns: Sequence[str] = (),
     plugins: Iterable[Path | str] = (),
+    images: Sequence[str] = (),
+    data: Path | str | None = None,
     mlflow: str | None = MLFLOW_OFF,
 ) -> Report:
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
@@ -311,6 +313,8 @@ def report(
         mixed: "refuse" or "mark" tables that would mix splits or scorings; default as the suite says.
         columns: metric ids of the tables' columns; default those of the suite.
         plugins: Python files that register metrics.
+        images: names of those that methods are shown side by side on; default by rule.
+        data: folder of datasets, from which such images are taken; default the runs' examples.
         mlflow: as in `run_suite`.
 
     Raises:
@@ -326,7 +330,9 @@ def report(
     for path in (*plugins, *own):
         load_plugin(Path(path))
     folder = Path(out) if out is not None else Path("reports-out") / name
-    made = build_report(Path(source), name, out=folder, mixed=mixed, columns=columns)
+    made = build_report(
+        Path(source), name, out=folder, mixed=mixed, columns=columns, images=images, data=data_folder(data)
+    )
     open_mirror(mlflow).log_report(read_manifest(Path(source), name), folder)
     return made
 

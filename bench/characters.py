@@ -54,7 +54,7 @@ def show_steering(text: str) -> str:
     >>> show_steering("a\\u202eb\\tc")
     'a[U+202E]b c'
     """
-    if not any(map(is_steering, text)):
+    if text.isprintable() or not any(map(is_steering, text)):  # the first is quick, and true of a picture's base64
         return text
     shown = (" " if letter.isspace() else f"[U+{ord(letter):04X}]" for letter in text)
     return "".join(new if is_steering(old) else old for old, new in zip(text, shown, strict=True))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard, get_args
+from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from bench.errors import LatexError, RequestError
 from bench.metrics.registry import MetricInfo
 from bench.store.files import Manifest, write_text
 from bench.types import Mixed
 from reports.columns import chosen_metrics
-from reports.figures.figure import CaptionedFigure, words_of
+from reports.figures.figure import Drawing, NotDrawn, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
 from reports.render.latex import table_to_latex
@@ -35,6 +36,9 @@ from reports.tables.scorings import broken_records, scorings_tables, unrecorded
 from reports.tables.significance import compare_with_best
 from reports.tables.strata import strata_tables
 from reports.tables.training_losses import training_losses_table
+
+if TYPE_CHECKING:
+    from reports.figures.write import FigureFiles, FigureWriter
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,16 @@ class TableFile:
     table: Table
 
 
-@dataclass(frozen=True)
-class FigureFiles:
-    """A figure and the files that it is written to."""
-
-    figure: CaptionedFigure
-    pdf: Path
-    png: Path
-
-
 def build_report(
-    root: Path, suite: str, *, out: Path, compile_pdf: bool = True, mixed: str = "", columns: Sequence[str] = ()
+    root: Path,
+    suite: str,
+    *,
+    out: Path,
+    compile_pdf: bool = True,
+    mixed: str = "",
+    columns: Sequence[str] = (),
+    images: Sequence[str] = (),
+    data: Path | None = None,
 ) -> Report:
     """Write the report of a suite's last run.
 
@@ -79,9 +82,11 @@ def build_report(
         compile_pdf: whether to run pdflatex, if it is installed.
         mixed: `refuse` or `mark`: what to do with a table that would mix rules on one dataset; default the suite's.
         columns: metric ids of the tables' columns; default those of the suite.
+        images: names of those that methods are shown side by side on; default by rule.
+        data: folder of datasets, from which such images are taken; default the runs' examples.
 
     Raises:
-        RequestError, UnknownNameError: if a column is named twice, or there is no such metric.
+        RequestError, UnknownNameError: if a column is named twice, or there is no such metric or image.
         StoreError: if the suite has not been run there.
         MixedRulesError: if a table would mix rules on one dataset and `mixed` is `refuse`.
         TableError: if one label stands for several experiments.
@@ -94,15 +99,18 @@ def build_report(
     scores = [entry.scored.scores for entry in entries if entry.scored]
     metrics = chosen_metrics(tuple(columns) or manifest.columns, scores)
     counted, title = read_counted(plain, mixed=mixed, metrics=metrics), manifest.title or suite
-    tables = [
-        *_matrix_tables(entries, metrics, title=title, mixed=mixed),
-        *_own_tables(plain, counted, metrics, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
-        *_published_tables(plain, title=title),
-    ]
-    figures, not_drawn = _draw(entries, plain, mixed=mixed, is_limited=manifest.limited)
-    paths = [write_text(out / "results.csv", results_csv(entries))]
-    paths += [path for table in tables for path in write_table(table.table, out / table.stem)]
-    files = [FigureFiles(figure, *_write_figure(figure, out)) for figure in figures]
+    with _drawn_beside(out / "figures") as writer:
+        is_limited = manifest.limited or any(entry.is_limited for entry in entries)
+        drawings = _drawings(entries, plain, mixed=mixed, images=images, data=data)
+        not_drawn = _draw(drawings, writer, is_limited=is_limited)
+        tables = [
+            *_matrix_tables(entries, metrics, title=title, mixed=mixed),
+            *_own_tables(plain, counted, metrics, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
+            *_published_tables(plain, title=title),
+        ]
+        paths = [write_text(out / "results.csv", results_csv(entries))]
+        paths += [path for table in tables for path in write_table(table.table, out / table.stem)]
+    files = writer.files
     paths += [path for each in files for path in (each.pdf, each.png)]
     sources, not_compiled = _write_document(manifest, tables, files, out, compile_pdf=compile_pdf)
     index = page(
@@ -214,27 +222,38 @@ def write_table(table: Table, stem: Path) -> list[Path]:
     ]
 
 
-def _draw(
-    entries: Sequence[Entry], plain: Sequence[Entry], *, mixed: Mixed, is_limited: bool
-) -> tuple[list[CaptionedFigure], tuple[str, ...]]:
-    """Every figure, with a watermark if the suite is limited, and sentences about those that could not be drawn."""
-    from reports.figures.all import draw_figures  # matplotlib, slow to import, is loaded only to draw
+def _drawn_beside(folder: Path) -> AbstractContextManager[FigureWriter]:
+    from reports.figures.write import figure_writer  # matplotlib, slow to import, is loaded only to draw
+
+    return figure_writer(folder)
+
+
+def _drawings(
+    entries: Sequence[Entry], plain: Sequence[Entry], *, mixed: Mixed, images: Sequence[str], data: Path | None
+) -> Iterator[Drawing]:
+    """Every figure that the files allow, one by one, and the reasons why others could not be drawn."""
+    from reports.figures.all import iterate_figures
     from reports.figures.by_condition import matrix_figures
-    from reports.plots.style import letters_not_drawn, mark_limited
 
-    own = draw_figures(plain)
-    figures = [*matrix_figures(entries, mixed=mixed), *own.figures]
-    if is_limited or any(entry.is_limited for entry in entries):
-        for each in figures:
+    yield from matrix_figures(entries, mixed=mixed)
+    yield from iterate_figures(plain, images=images, data=data)
+
+
+def _draw(drawings: Iterable[Drawing], writer: FigureWriter, *, is_limited: bool) -> list[str]:
+    """Draw and write every figure, with a watermark if the suite is limited; sentences about what is not drawn."""
+    from reports.plots.style import letters_without_font, mark_limited, words_without_font
+
+    notes: list[str] = []
+    missing: dict[str, None] = {}
+    for each in drawings:
+        if isinstance(each, NotDrawn):
+            notes.append(each.reason)
+            continue
+        if is_limited:
             mark_limited(each.figure)
-    missing = letters_not_drawn(each.figure for each in figures)
-    return figures, (*own.notes, *filter(None, [missing]))
-
-
-def _write_figure(figure: CaptionedFigure, out: Path) -> tuple[Path, Path]:
-    from reports.plots.style import write_figure
-
-    return write_figure(figure.figure, out / "figures" / figure.name)
+        missing |= letters_without_font(each.figure)
+        writer.write(each)
+    return [*notes, *filter(None, [words_without_font(missing)])]
 
 
 def _write_document(

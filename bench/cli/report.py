@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.console import err, out
-from bench.cli.options import DEFAULT_RUNS, ColumnsOption, PluginOption, UriOption, split_names
+from bench.cli.options import DEFAULT_RUNS, ColumnsOption, DataOption, PluginOption, UriOption, split_names
 
 
 def report_command(
@@ -19,6 +19,10 @@ def report_command(
         str, typer.Option(help="refuse or mark a table that would mix splits or scorings; default as the suite says.")
     ] = "",
     columns: ColumnsOption = None,
+    images: Annotated[
+        str | None, typer.Option(help="Test images to show methods side by side on, as NAME,NAME; default by rule.")
+    ] = None,
+    data: DataOption = None,
     plugin: PluginOption = None,
     mlflow: UriOption = None,
 ) -> None:
@@ -32,6 +36,8 @@ def report_command(
         mixed=mixed,
         columns=split_names(columns),
         plugins=plugin or (),
+        images=split_names(images),
+        data=data,
         mlflow=mlflow,
     )
     for note in made.notes:

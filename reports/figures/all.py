@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from reports.figures.curves import curve_figures
 from reports.figures.distances import distance_figure
@@ -13,6 +14,7 @@ from reports.figures.feedback import feedback_figures
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn
 from reports.figures.loss import loss_figures
 from reports.figures.select import without_ablations
+from reports.figures.side_by_side import run_figures
 from reports.figures.start_masks import start_figures
 from reports.figures.strata import strata_figures
 from reports.figures.tradeoff import tradeoff_figures
@@ -40,26 +42,40 @@ class Figures:
     notes: tuple[str, ...]
 
 
-def draw_figures(entries: Sequence[Entry]) -> Figures:
-    """Draw every figure that the files of a suite allow.
-
-    Of many methods, ablations are drawn beside their full network alone, in a figure of their own.
-    """
-    if not entries:
-        return Figures((), ())
-    shown = without_ablations(entries)
-    made = [drawing for make in MAKERS for drawing in make(shown.entries)]
-    if shown.left_out:
-        made = [_with_words(drawing, shown.left_out) for drawing in made]
-        made.append(
-            NotDrawn(f"figures of so many methods show no ablations but in figures/rounds-ablation. {shown.left_out}")
-        )
-        made += variant_figures(entries)
-    made += example_figures(shown.entries)
+def draw_figures(entries: Sequence[Entry], *, images: Sequence[str] = (), data: Path | None = None) -> Figures:
+    """Draw every figure that the files of a suite allow, as `iterate_figures` does."""
+    made = list(iterate_figures(entries, images=images, data=data))
     return Figures(
         tuple(drawing for drawing in made if isinstance(drawing, CaptionedFigure)),
         tuple(drawing.reason for drawing in made if isinstance(drawing, NotDrawn)),
     )
+
+
+def iterate_figures(
+    entries: Sequence[Entry], *, images: Sequence[str] = (), data: Path | None = None
+) -> Iterator[Drawing]:
+    """Draw every figure that the files of a suite allow, one by one.
+
+    Of many methods, ablations are drawn beside their full network alone, in a figure of their own.
+
+    Args:
+        images: names of those that methods are shown side by side on; default by rule.
+        data: folder of datasets.
+
+    Raises:
+        RequestError: if an image to show is on no test list of the suite.
+    """
+    if not entries:
+        return
+    shown = without_ablations(entries)
+    for make in MAKERS:
+        for drawing in make(shown.entries):
+            yield _with_words(drawing, shown.left_out) if shown.left_out else drawing
+    if shown.left_out:
+        yield NotDrawn(f"figures of so many methods show no ablations but in figures/rounds-ablation. {shown.left_out}")
+        yield from variant_figures(entries)
+    yield from run_figures(shown.entries, images=images, data=data)
+    yield from example_figures(shown.entries)
 
 
 def _with_words(drawing: Drawing, words: str) -> Drawing:

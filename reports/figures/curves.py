@@ -15,7 +15,8 @@ from bench.metrics.curves import CurveCounts, levels_used, pd_fa, pd_fa_at, pool
 from bench.types import Scoring
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, by_dataset, read_stored, rules_words
 from reports.plots.curves import (
-    LOWEST_RATE,
+    INNER,
+    USEFUL,
     Curve,
     iou_figure,
     pd_fa_figure,
@@ -24,8 +25,10 @@ from reports.plots.curves import (
 )
 from reports.results.entries import Entry, one_line
 
-BENDS = 201
-"""Points added to the sides of a ROC polygon: 33 per decade."""
+LOWEST_RATE = 1e-7
+"""Left end of the logarithmic axes along which points are thinned: less than one pixel in a hundred frames."""
+
+ZERO = "Grey strip, if any: rates of zero, which a logarithmic axis lacks."
 
 RESOLUTION = 2000
 """Steps of a 3.5 inch axis that a reader can tell apart, generously."""
@@ -54,13 +57,26 @@ def curve_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
 
     threshold = " and ".join(dict.fromkeys(f"{entry.row.scoring.threshold:g}" for entry in entries))
     rules = f"Markers: operating point at probability > {threshold}. {rules_words(entries)}"
-    yield CaptionedFigure("roc", roc_figure(panels(roc_curve)), f"ROC of pixels. {rules}")
+    words = (
+        f"ROC of pixels, from the highest level of the maps to the lowest at which not every pixel is predicted. {ZERO}"
+    )
+    yield CaptionedFigure("roc", roc_figure(panels(roc_curve)), f"{words} {rules}")
+    words = (
+        "Precision and recall of pixels at every threshold that not every pixel exceeds; cut off where the IoU of a "
+        f"curve is below {USEFUL:.0%} of its best."
+    )
     figure = precision_recall_figure(panels(precision_recall_curve))
-    yield CaptionedFigure("precision-recall", figure, f"Precision and recall of pixels. {rules}")
+    yield CaptionedFigure("precision-recall", figure, f"{words} {rules}")
     if all(entry.row.scoring.ground_truth == "binary" for some in counted.values() for entry, _ in some):
-        words = "Pooled IoU over the threshold of probability: how far a method depends on that of its scoring."
+        words = (
+            "Pooled IoU over the threshold of probability: how far a method depends on that of its scoring. The axis "
+            f"is fitted to thresholds from {INNER[0]:g} to {INNER[1]:g}."
+        )
         yield CaptionedFigure("iou-threshold", iou_figure(panels(iou_curve)), f"{words} {rules}")
-    words = "Detection of targets against false alarms at every threshold, from the highest level on."
+    words = (
+        f"Detection of targets against false alarms at every threshold, from the highest level on. {ZERO} The axis "
+        "ends after the highest Pd of every curve."
+    )
     yield CaptionedFigure("pd-fa", pd_fa_figure(panels(pd_fa_curve)), f"{words} {rules}")
 
 
@@ -74,30 +90,14 @@ def read_curves(entry: Entry) -> CurveCounts:
 
 
 def roc_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
-    """The ROC curve with its point at the scoring's threshold."""
+    """The ROC curve from the highest level to the last threshold that not every pixel exceeds, with its point."""
     found = roc(counts)
     above = threshold_level(scoring.threshold) + 1
     true, false = counts.target_levels, counts.other_levels
     at = (_share(false[above:], false), _share(true[above:], true))
-    keep = thin(np.log10(np.maximum(found.fpr, LOWEST_RATE)) / -np.log10(LOWEST_RATE), found.tpr)
-    fpr, tpr = bent(found.fpr[keep], found.tpr[keep])
-    return Curve(label, fpr, tpr, at=_known(at))
-
-
-def bent(fpr: FloatArray, tpr: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A ROC polygon with points put into its sides, which are straight over the rate and bent over its logarithm.
-
-    Args:
-        fpr, tpr: (K,) rates, neither ever falling.
-
-    >>> x, y = bent(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
-    >>> bool(np.allclose(x, y)), len(x)
-    (True, 202)
-    """
-    between = np.setdiff1d(np.geomspace(LOWEST_RATE, 1.0, BENDS), fpr)
-    x, y = np.concatenate([fpr, between]), np.concatenate([tpr, np.interp(between, fpr, tpr)])
-    order = np.lexsort((y, x))
-    return x[order], y[order]
+    fpr, tpr = found.fpr[1:-1], found.tpr[1:-1]  # the first point is of no threshold, the last of one below all pixels
+    keep = thin(np.log10(np.maximum(fpr, LOWEST_RATE)) / -np.log10(LOWEST_RATE), tpr)
+    return Curve(label, fpr[keep], tpr[keep], at=_known(at))
 
 
 def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
@@ -107,13 +107,14 @@ def precision_recall_curve(label: str, counts: CurveCounts, scoring: Scoring) ->
     true, false = counts.target_levels, counts.other_levels
     hits, alarms = int(true[above:].sum()), int(false[above:].sum())
     at = (_share(true[above:], true), hits / (hits + alarms) if hits + alarms else float("nan"))
-    keep = thin(found.recall, found.precision)
-    return Curve(label, found.recall[keep], found.precision[keep], at=_known(at))
+    recall, precision = found.recall[:-1], found.precision[:-1]  # at the last threshold every pixel is predicted
+    keep = thin(recall, precision)
+    return Curve(label, recall[keep], precision[keep], at=_known(at))
 
 
 def iou_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
     """Pooled IoU over the threshold, at every one that makes a difference, with the point at the scoring's."""
-    levels = levels_used(counts)
+    levels = _choosing(counts, levels_used(counts))
     threshold, iou = levels / LEVELS, pooled_iou(counts, levels)
     keep = thin(threshold, iou)
     at = (scoring.threshold, float(pooled_iou(counts, np.array([threshold_level(scoring.threshold)]))[0]))
@@ -127,9 +128,15 @@ def pd_fa_curve(label: str, counts: CurveCounts, scoring: Scoring) -> Curve:
     begins there; a line from the origin would show rates that nobody can have.
     """
     found = pd_fa(counts)
-    fa, pd = found.fa[1:], found.pd[1:]
+    fa, pd = (_choosing(counts, column)[1:] for column in (found.fa, found.pd))
     keep = thin(np.log10(np.maximum(fa, LOWEST_RATE)) / -np.log10(LOWEST_RATE), pd)
     return Curve(label, fa[keep], pd[keep], at=_known(pd_fa_at(counts, scoring.threshold)))
+
+
+def _choosing(counts: CurveCounts, by_threshold: NDArray[Any]) -> NDArray[Any]:
+    """The values by threshold without that of the last one if every pixel of the list is above it."""
+    is_all = not counts.target_levels[0] + counts.other_levels[0]
+    return by_threshold[:-1] if is_all else by_threshold
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> float:

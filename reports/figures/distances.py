@@ -23,7 +23,7 @@ def distance_figure(entries: Sequence[Entry]) -> Iterator[Drawing]:
         own = " and ".join(dict.fromkeys(f"{entry.row.scoring.distance:g} px" for entry in entries))
         caption = (
             "Detections and false alarms when a target counts as found with a component's centroid nearer than 1 to "
-            f"10 px; the tables use {own}. An Fa of zero lies on the lower edge. {rules_words(entries)}"
+            f"10 px; the tables use {own}. An Fa of zero lies in the grey strip. {rules_words(entries)}"
         )
         yield CaptionedFigure("distances", rounds_figure(panels, most=2, x="Distance of centroids (px)"), caption)
 

@@ -37,8 +37,8 @@ def feedback_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
         return
     if panels:
         sentences = [
-            "Left: pixels in which the binary mask differs from the round before, mean over images; zero lies on the "
-            "lower edge. Right: images whose mask no later round changes.",
+            "Left: pixels in which the binary mask differs from the round before, mean over images; zero lies in the "
+            "grey strip. Right: images whose mask no later round changes.",
             shown.left_out,
             rules_words(shown.entries),
         ]

@@ -17,6 +17,7 @@ CAPTION = (
     "Training loss of every epoch, each training once, by test set. Markers: the epoch whose weights were kept. "
     "Losses of different kinds cannot be compared."
 )
+CAPTION_CHECKED = " Thin: the loss on the list that weights are selected on, where it was evaluated."
 CAPTION_PUBLISHED = (
     " Published: BasicIRSTD's logs of 2023 of the same recipe and list, means of ten epochs, at their middle."
 )
@@ -46,6 +47,7 @@ def loss_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
                     drawn.append(theirs)
     if panels:
         caption = CAPTION + (CAPTION_PUBLISHED if any(published.values()) else "")
+        caption += CAPTION_CHECKED if any(curve.checked for curves in panels.values() for curve in curves) else ""
         both = {dataset: [*curves, *published[dataset]] for dataset, curves in panels.items()}
         yield CaptionedFigure("loss", loss_figure(both), caption)
 
@@ -57,14 +59,14 @@ def _training_key(entry: Entry) -> str:
 
 
 def read_loss(entry: Entry) -> LossCurve | None:
-    """Read the training loss of every epoch; None for weights not trained here or without a log.
+    """Read the losses of training and selection list by epoch; None for weights not trained here or without a log.
 
     Raises:
         StoreError: if the log is broken.
     """
     log = read_losses(entry)
     kept = entry.result.best_epoch if entry.result else 0
-    return LossCurve(entry.row.label, log.epochs, log.losses, kept or None) if log else None
+    return LossCurve(entry.row.label, log.epochs, log.losses, kept or None, log.checked) if log else None
 
 
 def published_curve(entry: Entry) -> LossCurve | None:

@@ -8,7 +8,7 @@ from bench.metrics.significance import LEVEL
 from bench.metrics.strata import KINDS, detection_strata
 from reports.figures.figure import CaptionedFigure, rules_words, words_of
 from reports.figures.select import MOST
-from reports.plots.strata import strata_figure
+from reports.plots.strata import LEAST, strata_figure
 from reports.results.entries import Entry
 from reports.results.image_counts import Counted, CountedLine, read_counted
 
@@ -17,7 +17,7 @@ def strata_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
     """A figure for each dataset with targets, a panel for each kind of stratum, of the first `MOST` methods."""
     for each in read_counted(entries, mixed="mark"):
         methods = [method for method in each.methods if each.is_on_list(method)]
-        if methods and any(counts.targets.sum() for counts in methods[0].seeds):
+        if methods and any(s.targets >= LEAST for s in detection_strata(methods[0].seeds)):
             yield _figure(each, methods)
 
 
@@ -32,6 +32,9 @@ def _figure(each: Counted, methods: Sequence[CountedLine]) -> CaptionedFigure:
     ]
     if others:
         caption.append(f"Not drawn: {', '.join(map(_name, others))}.")
+    counted = [s for s in found[_name(shown[0])] if 0 < s.targets < LEAST]
+    if few := [f"{stratum.kind.lower()} {stratum.band} ({stratum.targets})" for stratum in counted]:
+        caption.append(f"Hidden, for fewer than {LEAST} targets: {', '.join(few)}.")
     units = {kind.name: kind.unit for kind in KINDS}
     return CaptionedFigure(
         f"strata-{words_of(each.dataset)}", strata_figure(each.dataset, found, units=units), " ".join(caption)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
 
 from bench.metrics.registry import MetricInfo
+from bench.metrics.significance import LEVEL, Interval, bootstrap
 from bench.types import Cost
 from reports.columns import metrics_shown
 from reports.figures.figure import CaptionedFigure, rules_words
 from reports.plots.tradeoff import MethodKind, Point, tradeoff_figure
 from reports.results.entries import Entry, choose_cost, is_of
+from reports.results.image_counts import read_counted, statistics_of
 from reports.results.same_rules import distinct_rules, rules_of
+from reports.tables.significance import SEED
 
 PAPER = "DFINet"
 """The network this project is about; its variants' names begin with it."""
@@ -55,8 +61,10 @@ class CostPoints:
 def tradeoff_figures(entries: Sequence[Entry]) -> Iterator[CaptionedFigure]:
     """Accuracy against MACs and against latency, of all results with costs."""
     metric = metrics_shown(entry.scored.scores for entry in entries if entry.scored)[0]
-    for axis in cost_axes(entries):
-        found = cost_points(entries, axis, metric)
+    axes = list(cost_axes(entries))
+    intervals = single_seed_intervals(entries, metric) if axes else {}
+    for axis in axes:
+        found = cost_points(entries, axis, metric, intervals)
         if not found.panels:
             continue
         figure = tradeoff_figure(found.panels, x=axis.head, y=f"{metric.head} ({metric.unit_text})")
@@ -103,15 +111,25 @@ def cost_axes(entries: Sequence[Entry]) -> Iterator[CostAxis]:
     )
 
 
-def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: MetricInfo) -> CostPoints:
-    """A point for every method with a value and a cost, by dataset, under the first set of rules of each dataset."""
+def cost_points(
+    entries: Sequence[Entry],
+    axis: CostAxis,
+    metric: MetricInfo,
+    intervals: Mapping[tuple[str, str], Interval] = MappingProxyType({}),
+) -> CostPoints:
+    """A point for every method with a value and a cost, by dataset, under the first set of rules of each dataset.
+
+    Args:
+        intervals: of the values of one seed, by label and dataset.
+    """
     found = CostPoints()
     for dataset in dict.fromkeys(entry.dataset for entry in entries):
         mine = [entry for entry in entries if entry.dataset == dataset]
         rules = distinct_rules(mine)[0]
         for label in dict.fromkeys(entry.row.label for entry in mine):
             rows = [entry for entry in mine if entry.row.label == label]
-            point = _point(label, [row for row in rows if rules_of(row).agrees(rules)], axis, metric)
+            own = intervals.get((label, dataset))
+            point = _point(label, [row for row in rows if rules_of(row).agrees(rules)], axis, metric, own)
             if isinstance(point, Point):
                 found.panels.setdefault(dataset, []).append(point)
             else:
@@ -119,7 +137,27 @@ def cost_points(entries: Sequence[Entry], axis: CostAxis, metric: MetricInfo) ->
     return found
 
 
-def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: MetricInfo) -> Point | str:
+def single_seed_intervals(entries: Sequence[Entry], metric: MetricInfo) -> dict[tuple[str, str], Interval]:
+    """The bootstrap interval over test images by label and dataset, of those with one seed."""
+    found = {}
+    for each in read_counted(entries, mixed="mark", metrics=(metric,)):
+        for method in each.methods:
+            terms, _ = statistics_of(method, metric)
+            if len(terms) == 1:
+                (drawn,) = bootstrap([terms], generator=np.random.default_rng(SEED))
+                found[method.row.label, each.dataset] = drawn.interval()
+    return found
+
+
+def _reach(interval: Interval | None, metric: MetricInfo) -> tuple[float, float]:
+    if interval is None or interval.value is None or interval.low is None or interval.high is None:
+        return 0.0, 0.0
+    return metric.factor * (interval.value - interval.low), metric.factor * (interval.high - interval.value)
+
+
+def _point(
+    label: str, rows: Sequence[Entry], axis: CostAxis, metric: MetricInfo, interval: Interval | None
+) -> Point | str:
     """The mean over a method's seeds at its first cost that fits, or the reason why there is none."""
     if not rows:
         return "made under other rules"
@@ -142,7 +180,7 @@ def _point(label: str, rows: Sequence[Entry], axis: CostAxis, metric: MetricInfo
         label,
         value,
         statistics.fmean(values),
-        spread,
+        (spread, spread) if spread else _reach(interval, metric),
         cost.parameters,
         _kind(scored[0].model.name, cost),
         is_doubtful=axis.is_doubtful(cost),
@@ -182,8 +220,11 @@ def _explain(points: Sequence[Point]) -> list[str]:
         sentences.append("Bold: DFINet and its variants.")
     if "classical" in kinds:
         sentences.append("Diamonds: classical detectors, which have no parameters.")
-    if any(point.spread for point in points):
-        sentences.append("Bars: sample standard deviation over seeds.")
+    if any(any(point.reach) for point in points):
+        sentences.append(
+            f"Bars: sample standard deviation over seeds; of one seed, the {LEVEL:.0%} bootstrap interval over test "
+            "images."
+        )
     if doubtful := list(dict.fromkeys(point.label for point in points if point.is_doubtful)):
         sentences.append(f"Timed while other work disturbed, or with rounds left out: {', '.join(doubtful)}.")
     return [*sentences, "Grey line: no method drawn is better at the same cost or less."]

@@ -12,17 +12,17 @@ from matplotlib.patches import Patch
 from reports.plots.legend import draw_samples
 from reports.plots.style import LEGEND_LINE, PAGE, PALETTE, add_panel, drawable, empty_figure, house_style
 
-COLOURS = {
-    "IoU": PALETTE[0],
-    "S2M": PALETTE[8],
-    "M2S": PALETTE[1],
-    "MRG": PALETTE[4],
-    "ITF": PALETTE[3],
-    "PCP": "0.72",
+PARTS = {
+    "IoU": (PALETTE[0], "", "correct"),
+    "S2M": (PALETTE[8], "", "targets that share a component"),
+    "M2S": (PALETTE[1], "....", "components that share a target"),
+    "MRG": (PALETTE[4], "----", "on other targets"),
+    "ITF": (PALETTE[3], "////", "where no target is"),
+    "PCP": ("0.78", "", "not seen"),
 }
-"""Colour of every part, the same in both panels."""
+"""Colour, hatch and words of every part, the same in both panels; hatches tell them apart in grey."""
 
-RIGHT, BELOW, ABOVE, GAP = 0.5, 0.34, 0.24, 0.26
+RIGHT, BELOW, ABOVE, GAP = 0.55, 0.34, 0.24, 0.26
 """Room for hIoU, for the axis, for titles, and between the panels, inches."""
 
 LETTER, LETTERS = 0.062, 26
@@ -30,6 +30,11 @@ LETTER, LETTERS = 0.062, 26
 
 BAR, THICKNESS = 0.19, 0.78
 """Height of a method's slot, inches, and the share of it that the bar takes."""
+
+MOST_SAMPLES = 3
+"""Parts in a line of the legend."""
+
+TITLES = ("Locating targets", "Segmenting matched targets")
 
 LEAST_WRITTEN = 12
 """Least percentage that is written into its part of a bar."""
@@ -54,28 +59,32 @@ class ErrorShares:
 def errors_figure(bars: Sequence[ErrorShares]) -> Figure:
     """Two panels of stacked bars with a row for each method; hIoU stands at the right."""
     names = [drawable(bar.label, limit=LETTERS) for bar in bars]
+    located, segmented = [bar.locating for bar in bars], [bar.segmenting for bar in bars]
+    occurring = [name for name in PARTS if any(parts.get(name) for parts in (*located, *segmented))]
     with house_style():
-        figure, panels = _panels(len(bars), left=0.2 + LETTER * max(map(len, names)))
-        for axes, title, kind in zip(panels, ("Locating", "Segmenting"), ("locating", "segmenting"), strict=True):
-            for place, bar in enumerate(bars):
-                _draw(axes, place, getattr(bar, kind))
+        figure, panels = _panels(len(bars), left=0.2 + LETTER * max(map(len, names)), samples=len(occurring))
+        for axes, title, shares in zip(panels, TITLES, (located, segmented), strict=True):
+            for place, parts in enumerate(shares):
+                _draw(axes, place, parts)
             _dress(axes, title, len(bars))
         panels[0].set_yticks(range(len(bars)), names)
         panels[1].set_yticks([])
-        panels[1].text(1.03, 1.0, "hIoU", transform=panels[1].transAxes, fontsize=7, va="bottom", fontweight="bold")
+        head = panels[1].text(1.03, 1.0, "hIoU\n(×10⁻²)", transform=panels[1].transAxes, fontsize=6.5, va="bottom")
+        head.set(fontweight="bold", linespacing=1.1)
         for place, bar in enumerate(bars):
             panels[1].text(103, place, f"{bar.hiou:.1f}", fontsize=7, va="center", fontweight="bold")
-        _legend(figure)
+        _legend(figure, occurring)
     return figure
 
 
-def _panels(count: int, *, left: float) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, *, left: float, samples: int) -> tuple[Figure, list[Axes]]:
     """Two axes side by side.
 
     Args:
         left: room for names, inches.
+        samples: in the legend.
     """
-    room = LEGEND_LINE + 0.1
+    room = LEGEND_LINE * -(-samples // MOST_SAMPLES) + 0.1
     total = ABOVE + count * BAR + BELOW + room
     figure = empty_figure(PAGE, total)
     width = (PAGE - left - RIGHT - GAP) / 2
@@ -93,10 +102,13 @@ def _draw(axes: Axes, place: int, parts: Mapping[str, float]) -> None:
         return
     start = 0.0
     for name, value in parts.items():
-        axes.barh(place, value, THICKNESS, left=start, color=COLOURS[name], edgecolor="white", linewidth=0.4)
+        colour, hatch, _ = PARTS[name]
+        axes.barh(place, value, THICKNESS, left=start, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4)
         if value >= LEAST_WRITTEN:
             ink = "black" if name in ("PCP", "M2S", "S2M", "MRG") else "white"
-            axes.text(start + value / 2, place, f"{value:.0f}", fontsize=6, ha="center", va="center", color=ink)
+            paper = {"facecolor": colour, "linewidth": 0, "pad": 0.8} if hatch else None
+            number = axes.text(start + value / 2, place, f"{value:.0f}", fontsize=6, ha="center", va="center")
+            number.set(color=ink, bbox=paper)
         start += value
 
 
@@ -111,6 +123,11 @@ def _dress(axes: Axes, title: str, count: int) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _legend(figure: Figure) -> None:
-    samples = [Patch(facecolor=colour, label=name) for name, colour in COLOURS.items()]
-    draw_samples(figure, samples, columns=len(samples), handlelength=1.2, columnspacing=1.6)
+def _legend(figure: Figure, names: Sequence[str]) -> None:
+    """Draw the legend of the parts that occur."""
+    samples = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=f"{words} ({name})")
+        for name, (colour, hatch, words) in PARTS.items()
+        if name in names
+    ]
+    draw_samples(figure, samples, columns=MOST_SAMPLES, handlelength=1.6, handleheight=1.0, columnspacing=1.6)

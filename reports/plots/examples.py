@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.legend_handler import HandlerPatch
+from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from bench.arrays import Points
@@ -18,15 +19,23 @@ from bench.data.images.decode import Pixels
 from bench.errors import RequestError
 from bench.metrics.counting.components import Components, find_components
 from bench.metrics.counting.levels import LEVELS, threshold_level
-from bench.metrics.counting.matching import match_targets
+from bench.metrics.counting.matching import Matches, match_targets
 from bench.types import Scoring
 from reports.plots.style import COLUMN, PAGE, drawable, empty_figure, house_style
 
-FOUND, MISSED, ALARM, INSET = "#029e73", "#de8f05", "#d55e00", "#56b4e9"
-"""Green, orange, red and blue of the colour-blind palette; shapes and dashes tell them apart as well."""
+FOUND, MISSED, ALARM = "#56b4e9", "#f0e442", "#d55e00"
+"""Blue, yellow and vermilion of Okabe and Ito's palette, of a luminance each; shapes and dashes differ as well."""
+
+TARGET, INSET = "white", "0.75"
+
+HALO = [withStroke(linewidth=1.9, foreground="black", alpha=0.75)]
+"""Dark edge, by which a mark shows on bright ground."""
 
 GAP, ABOVE, BELOW = 0.04, 0.2, 0.22
 """Between maps, above and below all rows, inches."""
+
+SIDE, LETTER = 0.16, 0.044
+"""Room for the names of rows at the left, and width of a letter of a name, inches."""
 
 ZOOM = 4
 """Least magnification of a target in its inset, if there is room."""
@@ -51,19 +60,21 @@ class Picture:
 
     Attributes:
         name: of the image.
-        image: (H, W) grey levels, 0 to 255.
+        image: (H, W) grey levels, 0 to 255; None for a row without this column.
         mask: (H, W) in {0, 1}.
         predictions: every row of a figure has the same heads.
+        words: why it is shown.
     """
 
     name: str
-    image: Pixels
+    image: Pixels | None
     mask: Pixels
     predictions: tuple[ProbabilityMap, ...]
+    words: str = ""
 
 
 def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
-    """Rows of image, mask and maps; each target is circled and enlarged in a corner.
+    """Rows of image, mask and maps; each target is circled, and one is enlarged in a corner.
 
     Found and missed targets and false alarms are told apart by the scoring's own matching rule.
 
@@ -72,20 +83,25 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
     """
     heads = _heads(pictures)
     width = COLUMN if len(heads) <= 4 else PAGE
-    side = width / len(heads)
-    heights = [(side - GAP) * p.image.shape[0] / p.image.shape[1] + GAP for p in pictures]
+    side = (width - SIDE) / len(heads)
+    heights = [(side - GAP) * p.mask.shape[0] / p.mask.shape[1] + GAP for p in pictures]
     total = sum(heights) + ABOVE + BELOW
     with house_style():
         figure = empty_figure(width, total)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0.0, width), ylim=(0.0, total))
         axes.set_axis_off()
         for column, head in enumerate(heads):
-            axes.text((column + 0.5) * side, total - ABOVE + 0.05, head, ha="center", va="bottom")
+            text = drawable(head, limit=max(8, int(side / 0.055)))
+            axes.text(SIDE + (column + 0.5) * side, total - ABOVE + 0.05, text, ha="center", va="bottom", fontsize=7)
         top = total - ABOVE
         for picture, height in zip(pictures, heights, strict=True):
-            scale = (side - GAP) / picture.image.shape[1]
+            row = _Row(picture, scoring)
+            scale = (side - GAP) / picture.mask.shape[1]
             for column in range(len(heads)):
-                _draw(MapArea(axes, column * side + GAP / 2, top - GAP / 2, scale), picture, column, scoring)
+                row.draw(MapArea(axes, SIDE + column * side + GAP / 2, top - GAP / 2, scale), column)
+            words = f"{picture.words}: {picture.name}" if picture.words else picture.name
+            name = axes.text(SIDE - 0.02, top - height / 2, drawable(words, limit=max(8, int(height / LETTER))))
+            name.set(rotation=90, ha="right", va="center", fontsize=6)
             top -= height
         _legend(axes)
         axes.set(xlim=(0.0, width), ylim=(0.0, total))
@@ -95,13 +111,18 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
 def _heads(pictures: Sequence[Picture]) -> list[str]:
     if not pictures:
         raise RequestError("picture figure: found no pictures, expected at least one")
-    heads = [prediction.head for prediction in pictures[0].predictions]
+    heads = _heads_of(pictures[0])
     for picture in pictures:
-        if [prediction.head for prediction in picture.predictions] != heads:
+        if _heads_of(picture) != heads:
             raise RequestError(
                 f"picture {picture.name!r}: its columns differ from {heads}; draw it in a figure of its own"
             )
-    return ["Image", "Mask", *map(drawable, heads)]
+    return heads
+
+
+def _heads_of(picture: Picture) -> list[str]:
+    first = ["Mask"] if picture.image is None else ["Image", "Mask"]
+    return [*first, *(prediction.head for prediction in picture.predictions)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,140 +156,173 @@ class MapArea:
             aspect="auto",
         )
 
-    def frame(self, rows: slice, cols: slice, *, colour: str, dashes: str = "-", width: float = 0.9) -> None:
+    def frame(
+        self, rows: slice, cols: slice, *, colour: str, dashes: str = "-", width: float = 0.9, has_halo: bool = False
+    ) -> None:
         """Draw the border of a window, in pixels."""
         corner = self.at(rows.stop, cols.start)
         size = ((cols.stop - cols.start) * self.scale, (rows.stop - rows.start) * self.scale)
-        self.axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes))
+        self.mark(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes), has_halo)
+
+    def mark(self, patch: Patch, has_halo: bool = True) -> None:
+        """Draw the outline of a patch."""
+        patch.set_path_effects([*HALO] if has_halo else [])
+        self.axes.add_artist(patch)  # add_patch would fit limits that are fixed
 
 
-def _draw(area: MapArea, picture: Picture, column: int, scoring: Scoring) -> None:
-    """Draw one map with its marks: the image, the mask, or a probability map matched as the scoring matches it."""
-    targets = find_components(picture.mask > 0, connectivity=scoring.connectivity)
-    shown, limits = _map(picture, column)
-    area.show(shown, limits)
-    if column < 2:
-        for target in range(len(targets)):
-            _circle(area, targets, target, colour=FOUND)
-    else:
-        _mark_matches(area, picture.predictions[column - 2].q, picture.mask > 0, targets, scoring)
-    if len(targets):
-        _inset(area, shown, limits, targets=targets, avoid=_marked(picture, targets, scoring))
-    if column == 0:
-        paper = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.0}
-        across, up = area.at(picture.image.shape[0], 0)
-        area.axes.text(
-            across + 0.03,
-            up + 0.03,
-            drawable(picture.name, limit=24),
-            color="white",
-            fontsize=5.5,
-            bbox=paper,
-            zorder=6,
-        )
+class _Row:
+    """One row while it is drawn: its targets and every map's matches, found once."""
+
+    def __init__(self, picture: Picture, scoring: Scoring) -> None:
+        self.picture, self.mask = picture, picture.mask > 0
+        self.targets = find_components(self.mask, connectivity=scoring.connectivity)
+        self.matches = [self._match(each.q, scoring) for each in picture.predictions]
+        self.focus = focus_of(self.targets, [match.is_found for match, _ in self.matches])
+
+    def _match(self, q: NDArray[np.uint16], scoring: Scoring) -> tuple[Matches, Components]:
+        prediction = q > threshold_level(scoring.threshold)
+        found = find_components(prediction, connectivity=scoring.connectivity)
+        return match_targets(self.mask, self.targets, prediction, found, scoring), found
+
+    def draw(self, area: MapArea, column: int) -> None:
+        """Draw one map with its marks: the image, the mask, or a probability map matched as the scoring matches it."""
+        first = 1 if self.picture.image is None else 2
+        shown, limits = self._map(column - first)
+        area.show(shown, limits)
+        if self.focus is not None:
+            _inset(area, shown, limits, window=zoom_window(self.targets, self.focus, shown.shape), avoid=self._marked())
+        if column < first:
+            for target in range(len(self.targets)):
+                _circle(area, self.targets, target, colour=TARGET, width=0.6)
+        else:
+            self._mark_matches(area, *self.matches[column - first])
+
+    def _map(self, place: int) -> tuple[NDArray[Any], tuple[float, float]]:
+        """The pixels of a prediction, of the mask at -1 or of the image at -2, with the values of black and white."""
+        if place >= 0:
+            return self.picture.predictions[place].q / LEVELS, (0.0, 1.0)
+        if place == -1 or self.picture.image is None:
+            return self.picture.mask, (0.0, 1.0)
+        low, high = np.percentile(self.picture.image, (0.5, 99.9))
+        return self.picture.image, (float(low), max(float(high), float(low) + 1))
+
+    def _marked(self) -> Points:
+        """(M, 2) row and column of every target, and of every predicted component in any map of the row."""
+        return np.concatenate([self.targets.centroids, *(found.centroids for _, found in self.matches)])
+
+    def _mark_matches(self, area: MapArea, verdict: Matches, found: Components) -> None:
+        """Circle found and missed targets and box every false alarm, as the scoring counts them."""
+        for target, is_found in enumerate(verdict.is_found):
+            _circle(area, self.targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
+        for alarm in np.flatnonzero(verdict.is_alarm):
+            mine = found.owner == alarm
+            rows = _extent(found.rows[mine], area, self.mask.shape[0])
+            cols = _extent(found.cols[mine], area, self.mask.shape[1])
+            area.frame(rows, cols, colour=ALARM, dashes="--", has_halo=True)
 
 
-def _map(picture: Picture, column: int) -> tuple[NDArray[Any], tuple[float, float]]:
-    """The pixels that a column shows, with the values of black and white."""
-    if column == 0:
-        low, high = np.percentile(picture.image, (0.5, 99.9))
-        return picture.image, (float(low), max(float(high), float(low) + 1))
-    if column == 1:
-        return picture.mask, (0.0, 1.0)
-    return picture.predictions[column - 2].q / LEVELS, (0.0, 1.0)
+def focus_of(targets: Components, found: Sequence[NDArray[np.bool_]]) -> int | None:
+    """The target that is enlarged: the one that fewest maps find, of several the largest; None without targets."""
+    if not len(targets):
+        return None
+    hits = np.sum(list(found), axis=0) if found else np.zeros(len(targets))
+    return int(np.lexsort((-np.asarray(targets.areas), hits))[0])
 
 
-def _mark_matches(
-    area: MapArea, q: NDArray[np.uint16], mask: NDArray[np.bool_], targets: Components, scoring: Scoring
+def telling_target(pictures: Sequence[Picture], scoring: Scoring) -> tuple[Picture, tuple[float, float]] | None:
+    """The target that most nearly half of the maps find, of several the first and largest, as its picture and centre.
+
+    None if no picture has a target.
+    """
+    rows = [_Row(picture, scoring) for picture in pictures]
+    found = [
+        (abs(2 * sum(match.is_found[target] for match, _ in row.matches) - len(row.matches)), place, -area, target)
+        for place, row in enumerate(rows)
+        for target, area in enumerate(row.targets.areas)
+    ]
+    if not found:
+        return None
+    _, place, _, target = min(found)
+    down, across = rows[place].targets.centroids[target]
+    return pictures[place], (float(down), float(across))
+
+
+def _extent(pixels: NDArray[np.int64], area: MapArea, end: int) -> slice:
+    """First and last pixel with a margin that is 0.03 inches wide in print, at least two pixels, inside the map."""
+    margin = max(2, round(0.03 / area.scale))
+    return slice(max(0, int(pixels.min()) - margin), min(end, int(pixels.max()) + 1 + margin))
+
+
+def _circle(
+    area: MapArea, components: Components, index: int, *, colour: str, dashes: str = "-", width: float = 1.0
 ) -> None:
-    """Circle found and missed targets and box every false alarm, as the scoring counts them."""
-    prediction = q > threshold_level(scoring.threshold)
-    found = find_components(prediction, connectivity=scoring.connectivity)
-    verdict = match_targets(mask, targets, prediction, found, scoring)
-    for target, is_found in enumerate(verdict.is_found):
-        _circle(area, targets, target, colour=FOUND if is_found else MISSED, dashes="-" if is_found else ":")
-    for alarm in np.flatnonzero(verdict.is_alarm):
-        mine = found.owner == alarm
-        rows, cols = _extent(found.rows[mine], area), _extent(found.cols[mine], area)
-        area.frame(rows, cols, colour=ALARM, dashes="--")
-
-
-def _extent(pixels: NDArray[np.int64], area: MapArea) -> slice:
-    """First and last pixel with a margin that is 0.04 inches wide in print, at least two pixels."""
-    margin = max(2, round(0.04 / area.scale))
-    return slice(int(pixels.min()) - margin, int(pixels.max()) + 1 + margin)
-
-
-def _circle(area: MapArea, components: Components, index: int, *, colour: str, dashes: str = "-") -> None:
     row, col = components.centroids[index]
     own = float(np.sqrt(components.areas[index] / np.pi)) * area.scale
     radius = max(0.05, 1.6 * own + 0.02)
     middle = area.at(row + 0.5, col + 0.5)
-    patch = Circle(middle, radius, fill=False, edgecolor=colour, linewidth=0.9, linestyle=dashes)
-    area.axes.add_patch(patch)
-
-
-def _marked(picture: Picture, targets: Components, scoring: Scoring) -> Points:
-    """(M, 2) row and column of every target, and of every predicted component in any map of the row."""
-    level = threshold_level(scoring.threshold)
-    found = [find_components(p.q > level, connectivity=scoring.connectivity) for p in picture.predictions]
-    return np.concatenate([targets.centroids, *(components.centroids for components in found)])
+    area.mark(Circle(middle, radius, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes))
 
 
 def _inset(
-    area: MapArea, shown: NDArray[Any], limits: tuple[float, float], *, targets: Components, avoid: Points
+    area: MapArea, shown: NDArray[Any], limits: tuple[float, float], *, window: tuple[slice, slice], avoid: Points
 ) -> None:
-    """Enlarge the largest target in the corner farthest from all marks, and frame it in the map."""
-    rows, cols = zoom_window(targets, shown.shape)
+    """Enlarge a window in the corner farthest from all marks, and frame it in the map."""
+    rows, cols = window
     side = rows.stop - rows.start
     wide = min(0.4 * min(shown.shape), ZOOM * side)
     top, left = farthest_corner(avoid, shown.shape, side=wide)
     enlarged = MapArea(area.axes, *area.at(top, left), area.scale * wide / side)
     enlarged.show(shown[rows, cols], limits)
     enlarged.frame(slice(0, side), slice(0, side), colour=INSET, width=0.8)
-    area.frame(rows, cols, colour=INSET, width=0.4)
+    area.frame(rows, cols, colour=INSET, width=0.5)
 
 
-def zoom_window(targets: Components, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The square around the largest target, inside the image: at least 16 pixels and twice the target's extent."""
-    mine = targets.owner == int(np.argmax(targets.areas))
+def zoom_window(targets: Components, index: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The square around a target, inside the image: at least 16 pixels and twice the target's extent."""
+    mine = targets.owner == index
     rows, cols = targets.rows[mine], targets.cols[mine]
     side = min(max(16, 2 * int(max(np.ptp(rows), np.ptp(cols)) + 1)), *shape[:2])
-    centre = targets.centroids[int(np.argmax(targets.areas))]
+    centre = targets.centroids[index]
     top, left = (int(np.clip(round(c - side / 2), 0, n - side)) for c, n in zip(centre, shape, strict=True))
     return slice(top, top + side), slice(left, left + side)
 
 
 def farthest_corner(marked: Points, shape: tuple[int, ...], *, side: float) -> tuple[float, float]:
-    """Top and left, in pixels, of the square of that side in the corner whose centre is farthest from any marked place.
-
-    The bottom left corner, where the image's name stands, is taken last.
-    """
+    """Top and left, in pixels, of the square of that side in the corner farthest from any marked place."""
     bottom, right = shape[0] - side, shape[1] - side
     corners = [(0.0, 0.0), (0.0, right), (bottom, right), (bottom, 0.0)]
 
     def distance(corner: tuple[float, float]) -> float:
         return float(np.min(np.linalg.norm(marked - (np.array(corner) + side / 2), axis=1)))
 
-    free = [corner for corner in corners[:3] if distance(corner) > side]
-    return max(free or corners, key=distance)
+    return max(corners, key=distance)
 
 
 def _legend(axes: Axes) -> None:
     """Draw the legend of circles, boxes and frames below the rows."""
-    style: dict[str, Any] = {"linestyle": "none", "fillstyle": "none", "markersize": 6}
+    style: dict[str, Any] = {"fill": False, "linewidth": 1.0, "path_effects": HALO}
     samples = [
-        Line2D([], [], marker="o", markeredgecolor=FOUND, label="target, found", **style),
-        Line2D([], [], marker="o", markeredgecolor=MISSED, label="missed", **style),
-        Line2D([], [], marker="s", markeredgecolor=ALARM, label="false alarm", **style),
-        Line2D([], [], marker="s", markeredgecolor=INSET, label="enlarged", **style),
+        Circle((0, 0), edgecolor=TARGET, label="target", **style),
+        Circle((0, 0), edgecolor=FOUND, label="found", **style),
+        Circle((0, 0), edgecolor=MISSED, linestyle=":", label="missed", **style),
+        Rectangle((0, 0), 1, 1, edgecolor=ALARM, linestyle="--", label="false alarm", **style),
+        Rectangle((0, 0), 1, 1, edgecolor="0.5", label="enlarged", fill=False, linewidth=0.8),
     ]
     axes.legend(
         handles=samples,
         loc="lower center",
-        ncols=4,
+        ncols=5,
+        handler_map={Circle: HandlerPatch(_ring), Rectangle: HandlerPatch(_box)},
         frameon=False,
         borderaxespad=0.1,
         handletextpad=0.1,
         columnspacing=1.2,
     )
+
+
+def _ring(*, width: float, height: float, **_: Any) -> Patch:
+    return Circle((width / 2, height / 2), 0.65 * height)
+
+
+def _box(*, width: float, height: float, **_: Any) -> Patch:
+    return Rectangle((width / 2 - 0.6 * height, -0.1 * height), 1.2 * height, 1.2 * height)

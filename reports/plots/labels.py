@@ -25,6 +25,9 @@ OVER_NAME, OVER_POINT, ACROSS_NAME, ACROSS_POINT, ACROSS_LINE, NEARER = 60.0, 40
 """Costs, in points of distance: of a square point of a name or a marker that a name covers; of a name, a marker or a
 line that its line crosses; of each point by which another marker is nearer to a name than its own."""
 
+OVER_BAR, BAR = 4.0, 0.7
+"""Cost of a square point of a bar that a name covers, and half the width of a bar, points."""
+
 SWEEPS, CROWD = 6, 60.0
 """Passes in which every name may move again, and distance within which markers crowd each other, points."""
 
@@ -45,6 +48,7 @@ class Anchor:
         text: the name.
         colour: of the name.
         weight: `normal` or `bold`.
+        bar: lower and upper end of a vertical bar through the point, in data coordinates, or None.
     """
 
     x: float
@@ -53,6 +57,7 @@ class Anchor:
     text: str
     colour: str
     weight: str = "normal"
+    bar: tuple[float, float] | None = None
 
 
 def draw_labels(axes: Axes, anchors: Sequence[Anchor], *, size: float) -> list[Text]:
@@ -81,7 +86,9 @@ def draw_labels(axes: Axes, anchors: Sequence[Anchor], *, size: float) -> list[T
     extents = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width, box.height) for box in extents]) / scale + 2 * PAD
     bounds = np.array(axes.get_window_extent().extents) / scale + np.array([1, 1, -1, -1]) * MARGIN
-    layout = LabelLayout(centres, np.array([a.radius for a in anchors]), sizes, bounds)
+    tips = [axes.transData.transform([(a.x, end) for end in a.bar or (a.y, a.y)]) / scale for a in anchors]
+    bars = np.array([(low[0] - BAR, low[1], high[0] + BAR, high[1]) for low, high in tips]).reshape(-1, 4)
+    layout = LabelLayout(centres, np.array([a.radius for a in anchors]), sizes, bounds, bars=bars)
     to_data = axes.transData.inverted()
     for text, box, anchor, centre in zip(texts, layout.place(), anchors, centres, strict=True):
         across, up = to_data.transform((box[:2] + box[2:]) / 2 * scale)
@@ -101,10 +108,20 @@ class LabelLayout:
         radii: (N,) of the markers, points.
         sizes: (N, 2) width and height of the names, points.
         bounds: left, bottom, right and top that no name may leave.
+        bars: (M, 4) left, bottom, right and top of further places to keep free.
     """
 
-    def __init__(self, centres: FloatArray, radii: FloatArray, sizes: FloatArray, bounds: FloatArray) -> None:
+    def __init__(
+        self,
+        centres: FloatArray,
+        radii: FloatArray,
+        sizes: FloatArray,
+        bounds: FloatArray,
+        *,
+        bars: FloatArray | None = None,
+    ) -> None:
         self.centres, self.radii, self.sizes, self.bounds = centres, radii, sizes, bounds
+        self.bars = np.zeros((0, 4)) if bars is None else bars
         self.markers = np.hstack([centres - radii[:, None], centres + radii[:, None]])  # (N, 4)
 
     def place(self) -> FloatArray:
@@ -139,6 +156,7 @@ class LabelLayout:
         length = np.maximum(np.hypot(*(ends - starts).T) - self.radii[index], 0)
         cost = length + OVER_NAME * _overlap(candidates, boxes[placed]).sum(1)
         cost += OVER_POINT * _overlap(candidates, self.markers).sum(1)
+        cost += OVER_BAR * _overlap(candidates, self.bars).sum(1)
         cost += NEARER * np.maximum(length[:, None] + 1 - self._gaps(candidates)[:, others], 0).sum(1)
         has_line = length > LINE_FROM
         lines = np.clip(self.centres[placed], boxes[placed, :2], boxes[placed, 2:])  # (P, 2)

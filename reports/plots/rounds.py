@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from reports.plots.curves import Curve, power_of_ten
+from reports.plots.curves import TICKS, Curve
+from reports.plots.decades import draw_decades, whole_decades
 from reports.plots.legend import draw_legend, legend_rows
 from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
@@ -32,7 +33,7 @@ class CurvePanel:
         title: the dataset.
         y: label of the axis of values.
         curves: over rounds, values as printed.
-        is_logarithmic: whether the axis of values is; zero then lies on its lower edge.
+        is_logarithmic: whether the axis of values is; zero then lies in a strip below it.
         ceiling: highest possible value.
     """
 
@@ -60,6 +61,9 @@ def rounds_figure(panels: Sequence[CurvePanel], *, most: int, x: str = "Feedback
             for curve in panel.curves:
                 _draw(axes, curve, labels.index(curve.label))
             _dress(axes, panel, x=x)
+        limits = [axes.get_xlim() for axes in every]
+        for axes in every:
+            axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
         draw_legend(figure, names)
     return figure
 
@@ -74,6 +78,7 @@ def _dress(axes: Axes, panel: CurvePanel, *, x: str) -> None:
     axes.set_xlabel(x, labelpad=2)
     axes.set_ylabel(panel.y, labelpad=2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICKS))
     axes.margins(x=0.05, y=0.08)
     if panel.is_logarithmic:
         _dress_logarithm(axes)
@@ -93,18 +98,9 @@ def widen(axes: Axes, *, ceiling: float) -> None:
 
 
 def _dress_logarithm(axes: Axes) -> None:
-    """Show whole decades around the values above zero, and zero at the lower edge; stay linear if all are zero."""
-    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
-    positive = drawn[drawn > 0]
-    if not len(positive):
+    """Show whole decades around the values above zero; stay linear if all are zero."""
+    decades = whole_decades(np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]))
+    if decades is None:
         axes.set_ylim(0.0, 1.0)
-        return
-    least, most = positive.min(), positive.max()
-    low, high = 10.0 ** np.floor(np.log10(least * 0.999)), 10.0 ** np.ceil(np.log10(most * 1.001))
-    for line in axes.lines:
-        line.set_ydata(np.maximum(np.asarray(line.get_ydata(), dtype=float), low))
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(LogLocator(base=10, numticks=8))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
-    axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        draw_decades(axes, "y", *decades)

@@ -14,24 +14,27 @@ from bench.metrics.strata import Stratum
 from reports.plots.legend import draw_samples, even_columns, legend_rows
 from reports.plots.style import draw_grid, drawable, house_style, panel_axes, stroke
 
+LEAST = 5
+"""Targets of a stratum that is drawn: of fewer, an interval covers nearly everything."""
+
 PANEL_HEIGHT = 2.05
 SPREAD, STEP = 0.72, 0.15
 """Most of a band's width that all its methods take, and that one takes."""
 
 
 def strata_figure(dataset: str, found: Mapping[str, Sequence[Stratum]], *, units: Mapping[str, str]) -> Figure:
-    """Pd of every stratum with targets, a colour for each method.
+    """Pd of every stratum of at least `LEAST` targets, a colour for each method.
 
     Args:
         found: method to its strata, the same ones for all.
         units: kind of stratum to the unit of its bands, or nothing.
     """
-    kinds = list(dict.fromkeys(s.kind for strata in found.values() for s in strata if s.targets))
+    kinds = list(dict.fromkeys(s.kind for strata in found.values() for s in strata if s.targets >= LEAST))
     names = [drawable(name) for name in found]
     with house_style():
         figure, every = panel_axes(len(kinds), height=PANEL_HEIGHT, legend_rows=legend_rows(names, len(kinds)), most=2)
         for axes, kind in zip(every, kinds, strict=True):
-            of_kind = [[s for s in strata if s.kind == kind and s.targets] for strata in found.values()]
+            of_kind = [[s for s in strata if s.kind == kind and s.targets >= LEAST] for strata in found.values()]
             for index, strata in enumerate(of_kind):
                 _draw(axes, strata, index, among=len(found))
             unit = f" ({units[kind]})" if units.get(kind) else ""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from reports.plots.curves import power_of_ten
+from reports.plots.decades import decade_words
 from reports.plots.labels import Anchor, draw_labels
 from reports.plots.legend import draw_samples
 from reports.plots.style import PALETTE, draw_grid, drawable, house_style, panel_axes
@@ -23,7 +23,11 @@ MethodKind = Literal["ours", "network", "classical"]
 COLOURS: dict[MethodKind, str] = {"ours": "#c04f00", "network": PALETTE[0], "classical": "#5a5a5a"}
 """Darker orange, blue and grey of the colour-blind palette, in which names are legible."""
 
-WORDS: dict[MethodKind, str] = {"ours": "DFINet", "network": "other networks", "classical": "classical detectors"}
+WORDS: dict[MethodKind, str] = {
+    "ours": "DFINet and variants",
+    "network": "other networks",
+    "classical": "classical detectors",
+}
 
 SAMPLES = (0.1, 1.0, 10.0, 50.0)
 """Million parameters of the legend's markers."""
@@ -34,8 +38,9 @@ LABEL_SIZE = 6.5
 BREAK, LEAST_PART = 0.3, 3
 """Least share of the axis of values for a gap to be cut out, and least number of points on either side of it."""
 
-LEAST_DECADES, BETWEEN = 2, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-"""Least number of powers of ten on an axis of costs labelled by them alone, and ticks of an axis with fewer."""
+BETWEEN = {1: (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), 2: (1.0, 2.0, 5.0), 3: (1.0, 3.0)}
+"""First digits of the labels of an axis of costs, by the most powers of ten that it spans; of a longer one these alone
+are labelled."""
 
 BREAK_GAP = 0.07
 """Between the parts of a broken axis, inches."""
@@ -49,7 +54,7 @@ class Point:
         label: of the method.
         cost: in the unit of the axis.
         value: of the metric as printed, the mean over seeds.
-        spread: sample standard deviation over seeds; 0 for one.
+        reach: of its bar below and above the value; zeros for none.
         parameters: of the network; 0 for a classical detector.
         kind: determines its look.
         is_doubtful: whether other work may have disturbed the measurement of its cost.
@@ -58,7 +63,7 @@ class Point:
     label: str
     cost: float
     value: float
-    spread: float
+    reach: tuple[float, float]
     parameters: int
     kind: MethodKind
     is_doubtful: bool = False
@@ -77,7 +82,8 @@ def tradeoff_figure(panels: Mapping[str, Sequence[Point]], *, x: str, y: str) ->
         for axes, (dataset, points) in zip(every, panels.items(), strict=True):
             axes.set_title(drawable(dataset), pad=4)
             _draw_panel(figure, axes, points, x=x, y=y)
-        _legend(figure, kinds, columns=99 if len(panels) > 1 else 4)
+        largest = max(point.parameters for points in panels.values() for point in points)
+        _legend(figure, kinds, columns=99 if len(panels) > 1 else 3, most=largest)
     return figure
 
 
@@ -99,7 +105,7 @@ def broken(points: Sequence[Point]) -> list[list[Point]]:
     """Split the points at the widest gap between their values if it is worth a break, the higher part first.
 
     >>> values = (95, 90, 85, 12, 11, 10)
-    >>> [[p.value for p in part] for part in broken([Point("", 1, v, 0, 0, "network") for v in values])]
+    >>> [[p.value for p in part] for part in broken([Point("", 1, v, (0, 0), 0, "network") for v in values])]
     [[95, 90, 85], [12, 11, 10]]
     """
     ordered = sorted(points, key=lambda p: -p.value)
@@ -159,13 +165,13 @@ def _draw(axes: Axes, point: Point) -> None:
     axes.errorbar(
         [point.cost],
         [point.value],
-        yerr=[point.spread] if point.spread else None,
+        yerr=[[reach] for reach in point.reach] if any(point.reach) else None,
         marker="D" if point.kind == "classical" else "o",
         markersize=_size(point),
         markerfacecolor="white" if point.kind == "classical" else (colour, 0.45),
-        markeredgecolor=colour,
+        markeredgecolor=(colour, 0.55),
         markeredgewidth=0.7,
-        ecolor=colour,
+        ecolor=(colour, 0.55),
         elinewidth=0.7,
         linestyle="none",
         zorder=4,
@@ -197,11 +203,12 @@ def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> 
     """Set a logarithmic axis of costs, and an axis of values that extends a little beyond the points."""
     axes.set_xscale("log")
     axes.set_xlim(limits)
-    decades = np.floor(np.log10(limits[1])) - np.ceil(np.log10(limits[0])) + 1
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if decades >= LEAST_DECADES else BETWEEN, numticks=12))
+    span = np.log10(limits[1] / limits[0])
+    digits = next((digits for most, digits in BETWEEN.items() if span <= most), (1.0,))
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=digits, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _cost_words(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = min(p.value for p in points), max(p.value for p in points)
+    low, high = min(p.value - p.reach[0] for p in points), max(p.value + p.reach[1] for p in points)
     room = max(1.0, 0.1 * (high - low))
     axes.set_ylim(max(low - room, -2.0), min(high + room, 102.0))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
@@ -209,21 +216,28 @@ def _dress(axes: Axes, points: Sequence[Point], limits: tuple[float, float]) -> 
 
 
 def _cost_words(value: float) -> str:
-    """A power of ten, or a plain number between two."""
-    return power_of_ten(value) if float(np.log10(value)).is_integer() else f"{value:g}"
+    """A plain number, or a power of ten far from 1."""
+    return f"{value:g}" if 0.0009 < value < 99000 else decade_words([value])[0]
 
 
 def _anchor(point: Point) -> Anchor:
     weight = "bold" if point.kind == "ours" else "normal"
     text = drawable(point.label, limit=28)
-    return Anchor(point.cost, point.value, _size(point) / 2, text, COLOURS[point.kind], weight)
+    below, above = point.reach
+    bar = (point.value - below, point.value + above) if any(point.reach) else None
+    return Anchor(point.cost, point.value, _size(point) / 2, text, COLOURS[point.kind], weight, bar)
 
 
-def _legend(figure: Figure, kinds: Sequence[MethodKind], *, columns: int) -> None:
-    """Draw the legend of the kinds of method, and of the markers of round numbers of parameters."""
+def _legend(figure: Figure, kinds: Sequence[MethodKind], *, columns: int, most: int) -> None:
+    """Draw the legend of the kinds of method, and of the markers of round numbers of parameters.
+
+    Args:
+        most: parameters of the largest network.
+    """
     samples = [_sample(WORDS[kind], kind, 6.0 if kind != "classical" else 4.5) for kind in kinds]
-    if set(kinds) - {"classical"}:
-        samples += [_sample(f"{millions:g} M", "network", diameter(1e6 * millions)) for millions in SAMPLES]
+    if most:
+        needed = 1 + next((place for place, millions in enumerate(SAMPLES) if 1e6 * millions >= most), len(SAMPLES))
+        samples += [_sample(f"{millions:g} M", "network", diameter(1e6 * millions)) for millions in SAMPLES[:needed]]
     spacing = {"borderaxespad": 1.0, "labelspacing": 0.5, "handletextpad": 0.5}
     draw_samples(figure, samples, columns=min(columns, len(samples)), **spacing)
 
@@ -237,7 +251,7 @@ def _sample(text: str, kind: MethodKind, size: float) -> Line2D:
         marker="D" if kind == "classical" else "o",
         markersize=size,
         markerfacecolor="white" if kind == "classical" else (colour, 0.45),
-        markeredgecolor=colour,
+        markeredgecolor=(colour, 0.55),
         markeredgewidth=0.7,
         label=text,
     )

@@ -275,7 +275,9 @@ def _after(cell: Cell, change_points: float) -> str:
     text += rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
     text += rf"{{\scriptsize\,{escape(cell.interval.strip())}}}" if cell.limits else ""
     text += rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
-    return text + (rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else "")
+    return text + (
+        rf"{{\scriptsize\makebox[{change_points:.1f}pt][r]{{{escape(cell.change)}}}}}" if change_points else ""
+    )
 
 
 def _marks(marks: Sequence[str]) -> str:

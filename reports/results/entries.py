@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -272,12 +274,28 @@ def to_frame(entries: tuple[Entry, ...]) -> pd.DataFrame:
 
 
 def results_csv(entries: tuple[Entry, ...]) -> str:
-    """The frame as CSV; no text in it is a spreadsheet's formula."""
-    frame = to_frame(entries).rename(columns=guard_cell)
-    text: str = frame.map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell).to_csv(
-        index=False, lineterminator="\n"
-    )
-    return text
+    """The lines of `to_frame` as its `to_csv` writes them, without pandas; no text is a spreadsheet's formula."""
+    place = choose_cost(entries)
+    lines = [_line(entry, place) for entry in entries]
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    columns = [_column([line.get(name) for line in lines]) for name in names]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([guard_cell(name) for name in names])
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _column(values: Sequence[Any]) -> list[Any]:
+    """Cells of a column; whole numbers beside missing ones or fractions are written as fractions, too."""
+    has_fractions = None in values or any(isinstance(value, float) for value in values)
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, str):
+            return guard_cell(value)
+        return float(value) if has_fractions and isinstance(value, int) and not isinstance(value, bool) else value
+
+    return [cell(value) for value in values]
 
 
 def _line(entry: Entry, place: tuple[str, str] | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +25,12 @@ class LossLog:
     Attributes:
         epochs: (E,), whole numbers from 1.
         losses: (E,), mean over the batches of each epoch.
+        checked: epochs (C,) and the losses (C,) of the list that weights are selected on; None where it had none.
     """
 
     epochs: NDArray[np.float64]
     losses: NDArray[np.float64]
+    checked: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def mean_until(self, epoch: int, stretch: int) -> float | None:
         """Mean of the `stretch` epochs that end with `epoch`; None if the log does not hold all of them."""
@@ -52,8 +55,15 @@ def read_losses(entry: Entry) -> LossLog | None:
     if path is None or not path.is_file():
         return None
     records = read_log(path)
-    epochs = np.array([record["epoch"] for record in records])
-    return LossLog(epochs, np.array([record["loss"] for record in records])) if records else None
+    if not records:
+        return None
+    found = [record for record in records if "selection_loss" in record]
+    checked = (_column(found, "epoch"), _column(found, "selection_loss")) if found else None
+    return LossLog(_column(records, "epoch"), _column(records, "loss"), checked)
+
+
+def _column(records: Sequence[Mapping[str, float]], name: str) -> NDArray[np.float64]:
+    return np.array([record[name] for record in records], np.float64)
 
 
 def published_for(entry: Entry) -> PublishedLosses | None:

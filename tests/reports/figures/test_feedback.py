@@ -61,14 +61,18 @@ def test_an_axis_has_no_tick_above_what_a_metric_can_reach():
     assert 100.0 < axes.get_ylim()[1] < 101.0
 
 
-def test_changes_lie_on_a_logarithm_with_zero_on_its_edge(tmp_path: Path):
+def test_changes_lie_on_a_logarithm_with_zero_in_a_strip_below_it(tmp_path: Path):
     arrays = {**MADE_TWICE, "changed": np.array([[4, 6], [0, 0]])}
     write_arrays(tmp_path / FULL_RUN.key / "rounds.npz", arrays)
     changed, settled = change_panels([entry(FULL_RUN, tmp_path)])
     assert changed.curves[0].y.tolist() == [5.0, 0.0]
     figure = rounds_figure([changed, settled], most=2)
-    assert points(figure, 0) == ([2, 3], [5.0, 1.0])
-    assert figure.axes[0].get_ylim() == (1.0, 10.0)
+    rounds, (changed_first, nothing) = points(figure, 0)
+    assert (rounds, changed_first) == ([2, 3], 5.0)
+    assert figure.axes[0].get_ylim()[0] < nothing < 1.0
+    assert figure.axes[0].get_ylim()[1] == 10.0
+    assert figure.axes[0].get_yticks()[0] == nothing
+    assert figure.axes[0].yaxis.get_ticklabels()[0].get_text() == "0"
     assert points(figure, 1) == ([1, 2], [0.0, 100.0])
     assert change_panels([entry(FULL_RUN)]) == []
 

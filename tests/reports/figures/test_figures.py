@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from bench.data.catalogue.splits import image_list
@@ -26,13 +28,15 @@ from reports.figures.loss import published_curve, read_loss
 from reports.plots.curves import (
     Curve,
     LossCurve,
+    Panels,
+    iou_figure,
     loss_figure,
     pd_fa_figure,
-    power_of_ten,
     precision_recall_figure,
     roc_figure,
 )
-from reports.plots.examples import Picture, ProbabilityMap, picture_figure
+from reports.plots.decades import decade_words
+from reports.plots.examples import ALARM, FOUND, MISSED, Picture, ProbabilityMap, picture_figure, telling_target
 from reports.plots.style import (
     COLUMN,
     PAGE,
@@ -40,9 +44,10 @@ from reports.plots.style import (
     SETTINGS,
     drawable,
     font_families,
-    letters_not_drawn,
+    letters_without_font,
     mark_limited,
     stroke,
+    words_without_font,
     write_figure,
 )
 from reports.results.entries import Entry, entry_of
@@ -62,37 +67,65 @@ def test_a_roc_panel_has_the_curve_and_its_operating_point():
     figure = roc_figure({"NUDT-SIRST": [A, B]})
     (axes,) = figure.axes
     curve, point, *_ = axes.lines
-    assert np.asarray(curve.get_xdata()).tolist() == [1e-6, 1e-4, 1.0]
-    assert np.asarray(curve.get_ydata()).tolist() == [0.0, 0.5, 1.0]
-    assert (list(point.get_xdata()), list(point.get_ydata())) == ([1e-4], [0.5])
+    assert np.asarray(curve.get_xdata())[1:].tolist() == pytest.approx([100, 1e6])
+    assert np.asarray(curve.get_ydata()).tolist() == [0, 50, 100]
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([100], [50])
     assert axes.get_xscale() == "log"
-    assert axes.get_xlim() == (1e-6, 1.0)
+    assert axes.get_xlim()[1] == 1e6
     assert axes.get_title() == "NUDT-SIRST"
 
 
-def test_false_alarms_are_drawn_in_units_of_a_millionth():
-    figure = pd_fa_figure({"X": [A]})
-    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == pytest.approx([1.0, 100.0, 1e6])
-    assert figure.axes[0].get_xlim() == (1.0, 1e4)
-    assert "10⁻⁶" in figure.axes[0].get_xlabel()
+def test_every_rate_is_drawn_in_the_unit_of_the_tables():
+    labels = [draw({"X": [A]}).axes[0] for draw in (roc_figure, precision_recall_figure, iou_figure, pd_fa_figure)]
+    assert [axes.get_ylabel().rpartition("(")[2] for axes in labels] == ["×10⁻²)"] * 4
+    assert labels[0].get_xlabel().endswith("(×10⁻⁶)")
+    assert labels[3].get_xlabel().endswith("(×10⁻⁶)")
+    assert np.asarray(labels[3].lines[0].get_xdata())[1:].tolist() == pytest.approx([100.0, 1e6])
+
+
+def test_detections_against_false_alarms_are_steps_over_the_decades_that_occur():
+    found = Curve("A", np.array([2e-5, 3e-4, 2e-3]), np.array([0.6, 0.8, 0.7]), at=(3e-4, 0.8))
+    axes = pd_fa_figure({"X": [found]}).axes[0]
+    assert axes.lines[0].get_drawstyle() == "steps-post"
+    assert axes.get_xlim() == (10, 1000)  # from the least rate to that of the highest Pd
+    assert list(axes.get_xticks()) == [10, 100, 1000]
 
 
 def test_an_operating_point_beyond_the_usual_axis_is_still_inside():
     far = replace(A, at=(0.2, 0.5))
-    assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 4e5
+    assert pd_fa_figure({"X": [far]}).axes[0].get_xlim()[1] == 1e6
 
 
-def test_an_operating_point_without_false_alarms_lies_on_the_left_edge():
-    for draw, edge in ((roc_figure, 1e-6), (pd_fa_figure, 1.0)):
-        curve, point = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0].lines
-        assert (np.asarray(point.get_xdata()).tolist(), list(point.get_ydata())) == ([edge], [0.5])
-        assert np.asarray(curve.get_xdata())[0] == edge
+@pytest.mark.parametrize("draw", [roc_figure, pd_fa_figure])
+def test_an_operating_point_without_false_alarms_lies_in_a_strip_named_zero(draw: Callable[[Panels], Figure]):
+    axes = draw({"X": [replace(A, at=(0.0, 0.5))]}).axes[0]
+    curve, point = axes.lines[:2]
+    (place,) = point.get_xdata()
+    low, *_ = axes.get_xticks()[1:]
+    assert axes.get_xticks()[0] == place == np.asarray(curve.get_xdata())[0]
+    assert [text.get_text() for text in axes.get_xticklabels()][:2] == ["0", "10²"]
+    assert axes.get_xlim()[0] < place < low
+    (strip,) = axes.patches
+    assert strip.get_extents().transformed(axes.transData.inverted()).x1 == pytest.approx(low)
 
 
-def test_precision_recall_shows_the_whole_square():
-    axes = precision_recall_figure({"X": [A]}).axes[0]
-    assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, 1.02), (0.0, 1.02))
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Recall of pixels", "Precision of pixels")
+def test_an_axis_without_zeros_has_no_strip():
+    axes = roc_figure({"X": [replace(A, x=np.array([1e-5, 1e-4, 1.0]))]}).axes[0]
+    assert not axes.patches
+    assert axes.get_xlim() == (10, 1e6)
+
+
+def test_precision_and_recall_are_fitted_to_points_near_the_best_iou():
+    useless = Curve("A", np.array([0.61, 0.7, 0.99]), np.array([0.93, 0.8, 0.01]), at=(0.7, 0.8))
+    axes = precision_recall_figure({"X": [useless]}).axes[0]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((49.6, 70.4), (79.6, 100.4))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Recall of pixels (×10⁻²)", "Precision of pixels (×10⁻²)")
+
+
+def test_the_axis_of_iou_is_fitted_to_the_inner_thresholds():
+    steep = Curve("A", np.array([0.99999, 0.99, 0.5, 0.01]), np.array([0.0, 0.71, 0.68, 0.66]), at=(0.5, 0.68))
+    axes = iou_figure({"X": [steep]}).axes[0]
+    assert axes.get_ylim() == (59.6, 80.4)
 
 
 def test_one_panel_is_a_column_wide_and_two_are_a_page_wide():
@@ -190,8 +223,10 @@ def test_hostile_labels_are_drawn_letter_by_letter(tmp_path: Path):
 
 def test_a_letter_that_no_font_has_is_a_code_point_and_told(tmp_path: Path):
     figure = roc_figure({"X": [replace(A, label="\U00013000")]})
-    assert letters_not_drawn([figure]).startswith("figures show code points for \U00013000 (U+13000): no font here")
-    assert letters_not_drawn([roc_figure({"X": [A]})]) == ""
+    assert words_without_font(letters_without_font(figure)).startswith(
+        "figures show code points for \U00013000 (U+13000): no font here"
+    )
+    assert words_without_font(letters_without_font(roc_figure({"X": [A]}))) == ""
 
 
 def test_chinese_is_drawn_where_the_font_that_the_documentation_names_is_installed(tmp_path: Path):
@@ -206,9 +241,11 @@ def test_chinese_is_drawn_where_the_font_that_the_documentation_names_is_install
     assert b"/Type3" not in pdf.read_bytes()
 
 
-@pytest.mark.parametrize(("value", "text"), [(1e-6, "10⁻⁶"), (0.1, "0.1"), (1.0, "1"), (1000.0, "1000"), (1e4, "10⁴")])
-def test_ticks_are_written_without_markup(value: float, text: str):
-    assert power_of_ten(value) == text
+@pytest.mark.parametrize(
+    ("ticks", "words"), [([1e-6, 1.0], "10⁻⁶ 10⁰"), ([0.1, 1.0, 1000.0], "0.1 1 1000"), ([1000.0, 1e4], "10³ 10⁴")]
+)
+def test_powers_of_ten_are_written_without_markup_and_all_alike(ticks: list[float], words: str):
+    assert " ".join(decade_words(ticks)) == words
 
 
 def test_curves_and_operating_points_come_from_the_counts():
@@ -218,7 +255,10 @@ def test_curves_and_operating_points_come_from_the_counts():
     counts.add(q, mask)
     roc = roc_curve("A", counts, SCORING)
     assert roc.at == (2 / 6, 1 / 2)
-    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+    assert (roc.x[0], roc.y[0]) == (0, 1 / 2)  # a target's pixel at 60000, the highest level
+    assert (roc.x[-1], roc.y[-1]) == (3 / 6, 1)  # all above 0; at 0 every pixel is predicted
+    recall = precision_recall_curve("A", counts, SCORING)
+    assert (recall.x[-1], recall.y[-1]) == (1, 2 / 5)
     assert precision_recall_curve("A", counts, SCORING).at == (1 / 2, 1 / 3)
     iou = iou_curve("A", counts, SCORING)
     assert (iou.x * 65536).tolist() == [65535, 59999, 49999, 39999, 19999, 99]
@@ -229,6 +269,15 @@ def test_curves_and_operating_points_come_from_the_counts():
     assert curve.y.tolist() == [1 / 2, 1 / 2, 1 / 2]
     assert curve.at == (1 / 8, 1 / 2)
     assert pd_fa_curve("A", counts, replace(SCORING, threshold=0.95)).at == (0, 0)
+
+
+def test_a_threshold_below_every_pixel_is_not_drawn():
+    counts = CurveCounts(SCORING)
+    counts.add(np.array([[60000, 40000, 300, 300]], np.uint16), np.array([[1, 0, 0, 0]], np.uint8))
+    roc = roc_curve("A", counts, SCORING)
+    assert (roc.x.tolist(), roc.y.tolist()) == ([0, 1 / 3], [1, 1])
+    assert (iou_curve("A", counts, SCORING).x * 65536).tolist() == [65535, 59999, 39999]
+    assert pd_fa_curve("A", counts, SCORING).x.tolist() == [0, 0]  # the neighbour at 40000 belongs to the target
 
 
 def test_without_targets_there_is_no_operating_point():
@@ -265,6 +314,14 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
     line, point = loss_figure({"X": [curve]}).axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.9, 0.5, 0.4]
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [0.5])
+    log.write_text(json.dumps({"epoch": 1, "loss": 0.9, "selection_loss": 0.8}) + "\n")
+    curve = read_loss(entry)
+    assert curve is not None
+    assert curve.checked is not None
+    assert [column.tolist() for column in curve.checked] == [[1], [0.8]]
+    (axes,) = loss_figure({"X": [curve]}).axes
+    assert axes.lines[1].get_linewidth() < axes.lines[0].get_linewidth()
+    assert axes.get_ylabel() == "Loss (thin: selection list)"
     for broken, said in (
         (b"{}\n", "line 1: expected an object of numbers with epoch and loss"),
         (b"\xff\n", "not UTF-8"),
@@ -272,6 +329,9 @@ def test_the_loss_comes_from_the_log_and_marks_the_kept_epoch(tmp_path: Path):
         log.write_bytes(broken)
         with pytest.raises(StoreError, match=rf"log\.jsonl: {said}"):
             read_loss(entry)
+
+
+WHITE = "#ffffff"
 
 
 def picture(*, found: bool, alarm: bool, rounds: int = 1) -> Picture:
@@ -295,22 +355,54 @@ def marks(figure_of: Picture) -> tuple[list[str], list[str]]:
     return circles, boxes
 
 
-GREEN, ORANGE, RED = PALETTE[2], PALETTE[1], PALETTE[3]
-
-
 @pytest.mark.parametrize(
     ("found", "alarm", "expected"),
     [
-        (True, False, ([GREEN] * 3, [])),
-        (False, False, ([GREEN, GREEN, ORANGE], [])),
-        (True, True, ([GREEN] * 3, [RED])),
-        (False, True, ([GREEN, GREEN, ORANGE], [RED])),
+        (True, False, ([WHITE, WHITE, FOUND], [])),
+        (False, False, ([WHITE, WHITE, MISSED], [])),
+        (True, True, ([WHITE, WHITE, FOUND], [ALARM])),
+        (False, True, ([WHITE, WHITE, MISSED], [ALARM])),
     ],
 )
 def test_found_and_missed_targets_and_false_alarms_are_marked(
     found: bool, alarm: bool, expected: tuple[list[str], list[str]]
 ):
     assert marks(picture(found=found, alarm=alarm)) == expected
+
+
+def test_hits_misses_and_alarms_differ_in_grey_and_in_their_outline():
+    def luminance(colour: str) -> float:
+        return float(np.dot(mpl.colors.to_rgb(colour), (0.2126, 0.7152, 0.0722)))
+
+    assert luminance(MISSED) - luminance(FOUND) > 0.2
+    assert luminance(FOUND) - luminance(ALARM) > 0.2
+    figure = picture_figure([picture(found=True, alarm=True), picture(found=False, alarm=True)], scoring=SCORING)
+    outlines = {mpl.colors.to_hex(p.get_edgecolor()): (type(p), p.get_linestyle()) for p in figure.axes[0].patches}
+    assert (outlines[FOUND], outlines[MISSED]) == ((Circle, "-"), (Circle, ":"))
+    assert outlines[ALARM] == (Rectangle, "--")
+
+
+def test_a_false_alarm_at_the_border_is_framed_inside_its_map():
+    corner = picture(found=True, alarm=False)
+    q = corner.predictions[0].q.copy()
+    q[0, 79] = 65535
+    figure = picture_figure([replace(corner, predictions=(ProbabilityMap("A", q),))], scoring=SCORING)
+    (box,) = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_linestyle() == "--"]
+    left, right, bottom, top = figure.axes[0].images[4].get_extent()
+    assert left <= box.get_x() < box.get_x() + box.get_width() <= right + 1e-9
+    assert bottom <= box.get_y() < box.get_y() + box.get_height() <= top + 1e-9
+
+
+def test_the_telling_target_is_the_one_that_half_of_the_maps_find():
+    agreed, split = picture(found=True, alarm=False), picture(found=True, alarm=False)
+    split = replace(
+        split, name="2", predictions=(split.predictions[0], picture(found=False, alarm=False).predictions[0])
+    )
+    both = replace(agreed, predictions=agreed.predictions * 2)
+    found = telling_target([both, split], SCORING)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("2", (31, 21))
+    assert telling_target([replace(both, mask=np.zeros_like(both.mask))], SCORING) is None
 
 
 def test_a_picture_row_shows_image_mask_and_probabilities():
@@ -343,7 +435,7 @@ def test_an_image_without_targets_has_no_inset():
     empty = picture(found=False, alarm=True)
     empty = replace(empty, mask=np.zeros_like(empty.mask))
     assert len(picture_figure([empty], scoring=SCORING).axes[0].images) == 3
-    assert marks(empty) == ([], [RED])
+    assert marks(empty) == ([], [ALARM])
 
 
 @pytest.mark.parametrize(

@@ -128,4 +128,11 @@ def test_bars_are_as_long_as_their_parts_and_say_what_is_undefined() -> None:
     assert [patch.get_width() for patch in left.patches] == pytest.approx(list(parts.values()))  # type: ignore[attr-defined]
     assert [patch.get_x() for patch in left.patches] == pytest.approx([0, 75, 80, 80, 95])  # type: ignore[attr-defined]
     assert [text.get_text() for text in left.texts] == ["75", "15"], "small parts have no number"
-    assert {text.get_text() for text in right.texts} == {"undefined", "hIoU", "37.5"}
+    assert {text.get_text() for text in right.texts} == {"undefined", "hIoU\n(×10⁻²)", "37.5"}
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == [
+        "correct (IoU)",
+        "targets that share a component (S2M)",
+        "where no target is (ITF)",
+        "not seen (PCP)",
+    ]

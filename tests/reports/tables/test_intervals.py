@@ -384,4 +384,14 @@ def test_the_figure_draws_every_stratum_of_every_method_and_says_whom_it_leaves_
     assert [label.get_text() for label in border.get_xticklabels()] == ["0–9\nn = 20", "10–29\nn = 20"]
     assert len(border.containers) == 7
     assert drawn.caption.endswith("Not drawn: method 7, method 8.")
+    assert "Hidden" not in drawn.caption
     assert "Wilson's 95% intervals" in drawn.caption
+
+
+def test_strata_of_fewer_than_five_targets_are_hidden_and_named(tmp_path: Path):
+    (drawn,) = strata_figures(
+        entries_of(tmp_path, [method(tmp_path, "A", counted_table(0.9, seed=7, names=NAMES[:9]))])
+    )
+    assert "Hidden, for fewer than 5 targets: distance to border 10–29 (3)." in drawn.caption
+    border = drawn.figure.axes[2]
+    assert [label.get_text() for label in border.get_xticklabels()] == ["0–9\nn = 6"]

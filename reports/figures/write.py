@@ -1,0 +1,96 @@
+"""Figures written to files by processes beside, while the next ones are drawn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from bench.parallel import usable_processors
+from reports.figures.figure import CaptionedFigure
+from reports.plots.style import write_figure
+
+
+@dataclass(frozen=True)
+class FigureWords:
+    """A figure without its drawing: the stem of its files, its caption, and whether it needs both columns of a page."""
+
+    name: str
+    caption: str
+    is_wide: bool
+
+
+@dataclass(frozen=True)
+class FigureFiles:
+    """A figure and the files that it is written to."""
+
+    figure: FigureWords
+    pdf: Path
+    png: Path
+
+
+@dataclass
+class FigureWriter:
+    """Writes every figure it is given into a folder; the files are complete once the writer is closed.
+
+    A forked process writes each, as many at a time as there are processors: it has the drawing already, and whatever
+    was imported. Where processes cannot be forked, the figure is written at once.
+    """
+
+    folder: Path
+    files: list[FigureFiles] = field(default_factory=list)
+    _running: list[tuple[BaseProcess, CaptionedFigure]] = field(default_factory=list)
+
+    def write(self, drawn: CaptionedFigure) -> None:
+        """Write a figure as PDF and PNG, now or beside."""
+        stem = self.folder / drawn.name
+        words = FigureWords(drawn.name, drawn.caption, drawn.is_wide)
+        self.files.append(FigureFiles(words, stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")))
+        if usable_processors() == 1 or not CAN_FORK:
+            write_figure(drawn.figure, stem)
+            return
+        while len(self._running) >= usable_processors():
+            self._wait_for_first()
+        process = multiprocessing.get_context("fork").Process(target=write_figure, args=(drawn.figure, stem))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which the child uses none
+            process.start()
+        self._running.append((process, drawn))
+
+    def close(self) -> None:
+        """Wait until every file is written."""
+        while self._running:
+            self._wait_for_first()
+
+    def stop(self) -> None:
+        """End the processes beside."""
+        for process, _ in self._running:
+            process.terminate()
+            process.join()
+        self._running.clear()
+
+    def _wait_for_first(self) -> None:
+        process, drawn = self._running.pop(0)
+        process.join()
+        if process.exitcode:  # here the same error is raised, for whoever called
+            write_figure(drawn.figure, self.folder / drawn.name)
+
+
+CAN_FORK = sys.platform == "linux"
+"""Other systems lack it, or their libraries do not stand it."""
+
+
+@contextmanager
+def figure_writer(folder: Path) -> Iterator[FigureWriter]:
+    """A writer whose processes end with the block, in whatever way that is left."""
+    writer = FigureWriter(folder)
+    try:
+        yield writer
+        writer.close()
+    finally:
+        writer.stop()
