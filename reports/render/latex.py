@@ -23,6 +23,9 @@ LOOSE = 5
 PANEL_POINTS = 516.0
 """Text width of IEEEtran's two columns, points."""
 
+DIGIT_POINTS = 4.0
+"""Width of a digit of Times at 8 points; text and spreads in a wider font are as much wider as its bold digits."""
+
 TEXT_POINTS, SPREAD_POINTS, CHANGE_POINTS, GAP_POINTS = 4.3, 3.2, 3.7, 6
 """Width of a character of 8-point text, of a spread or interval, and of a difference; room between columns, points."""
 
@@ -64,7 +67,7 @@ def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str
             panels=[_tabular(table, span) for span in spans],
             notice=escape(LIMITED_NOTICE) if table.limited else "",
             notes=[_note(note) for note in table.notes],
-            width=f"{PANEL_POINTS:.0f}pt",
+            digits=round(PANEL_POINTS / DIGIT_POINTS),
         )
     )
     letters = letters_beyond_pdflatex(source)
