@@ -67,7 +67,7 @@ class MethodMaps:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class ShownImage:
     """An image to show.
 
     Attributes:
@@ -201,7 +201,7 @@ def read_values(maps: Maps, name: str) -> NDArray[Any]:
     return found.values if found.kind == "float" else levels_of(found)
 
 
-Opener = Callable[[str, str], Scene]
+Opener = Callable[[str, str], ShownImage]
 """Opens an image to show by its name, with the words on why."""
 
 
@@ -209,7 +209,7 @@ def _opener(shown: Sequence[_Source], data: Path | None, names: Iterable[str]) -
     """Opens the images from the runs' examples, or from the dataset; None if some are in neither."""
     stored = {name: picture for source in reversed(shown) for name, picture in source.examples.items()}
     if all(name in stored for name in names):
-        return lambda name, words: Scene(name, stored[name].image, stored[name].mask, words)
+        return lambda name, words: ShownImage(name, stored[name].image, stored[name].mask, words)
     experiment = shown[0].entry.result.experiment if shown[0].entry.result else None
     if experiment is None:
         return None
@@ -220,10 +220,10 @@ def _opener(shown: Sequence[_Source], data: Path | None, names: Iterable[str]) -
         return None
     scoring = shown[0].entry.row.scoring
 
-    def open_scene(name: str, words: str) -> Scene:
+    def open_scene(name: str, words: str) -> ShownImage:
         frame = found[name]
         size = aligned_size(shown[0].read(name), frame, scoring)
-        return Scene(name, resize_bilinear(frame.grey, size), frame.binary_at(size), words)
+        return ShownImage(name, resize_bilinear(frame.grey, size), frame.binary_at(size), words)
 
     return open_scene
 
@@ -264,7 +264,7 @@ def folder_figures(
         greys = stack.enter_context(open_maps(images)) if images else None
         pairs = match_names(common, truths.names)
         scenes = [
-            Scene(
+            ShownImage(
                 name, _grey_of(greys, common, name), (mask_of(truths.read(pairs[name])) > 127).astype(np.uint8), words
             )
             for name, words in chosen.items()
@@ -295,7 +295,7 @@ def _grey_of(greys: Maps | None, names: Sequence[str], name: str) -> Pixels | No
 
 
 def figures_of(
-    title: str, scenes: Sequence[Scene], methods: Sequence[MethodMaps], *, scoring: Scoring, rule: str, words: str
+    title: str, scenes: Sequence[ShownImage], methods: Sequence[MethodMaps], *, scoring: Scoring, rule: str, words: str
 ) -> Iterator[CaptionedFigure]:
     """The figure of rows of images, and of the relief around a target of the first image that has one.
 
@@ -321,7 +321,7 @@ def figures_of(
         yield CaptionedFigure(f"surface-{stem}", surface_figure(_surfaces(shown, centre)), caption)
 
 
-def _picture(scene: Scene, methods: Sequence[MethodMaps], scoring: Scoring) -> Picture:
+def _picture(scene: ShownImage, methods: Sequence[MethodMaps], scoring: Scoring) -> Picture:
     """The row of an image; every map is brought to the mask's size."""
     size = (scene.mask.shape[0], scene.mask.shape[1])
     maps = [ProbabilityMap(each.label, align_map(each.read(scene.name), scoring, size=size)) for each in methods]

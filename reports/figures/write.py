@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import sys
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from bench.parallel import usable_processors
 from reports.figures.figure import CaptionedFigure
-from reports.plots.style import write_figure
+from reports.plots.style import add_panel, empty_figure, house_style, write_figure
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,22 @@ CAN_FORK = sys.platform == "linux"
 @contextmanager
 def figure_writer(folder: Path) -> Iterator[FigureWriter]:
     """A writer whose processes end with the block, in whatever way that is left."""
+    if CAN_FORK and usable_processors() > 1:
+        _load_all()
     writer = FigureWriter(folder)
     try:
         yield writer
         writer.close()
     finally:
         writer.stop()
+
+
+def _load_all() -> None:
+    """Import and cache what a figure's files take, which every forked process would do again by itself."""
+    with house_style():
+        figure = empty_figure(1.0, 1.0)
+        axes = add_panel(figure, 0.2, 0.2, 0.6, 0.6)
+        axes.plot([0.0, 1.0], label="0")
+        axes.set_title("A", fontweight="bold")
+        for kind in ("pdf", "png"):
+            figure.savefig(io.BytesIO(), format=kind)

@@ -48,8 +48,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     failed = result(replace(DFINET, name="U-Net"), status="failed", reason=f"boom {EVIL}", scores={})
     rows: list[tuple[str, RunResult | None, object]] = [
-        ("DFINet", measured(result(DFINET), root, skill=0.9, frames=3), None),
-        (EVIL, measured(result(ACM), root, skill=0.5, frames=3), None),
+        ("DFINet", measured(result(DFINET), root, skill=0.9, frames=8), None),
+        (EVIL, measured(result(ACM), root, skill=0.5, frames=8), None),
         ("U-Net", failed, None),
         ("RDIAN", None, row_of(result(replace(ACM, name="RDIAN")))),
     ]
@@ -84,6 +84,8 @@ def test_every_file_of_the_report_is_there_and_listed(made: tuple[Path, Report])
         "iou-threshold",
         "pd-fa",
         "strata-nudt-sirst",
+        "side-by-side-nudt-sirst",
+        "surface-nudt-sirst",
         "rounds",
         "mask-changes",
         "loss",
@@ -125,7 +127,7 @@ def test_the_page_holds_everything_and_runs_nothing(out: Path):
         for name in ("src", "href", "action"):
             assert (attributes.get(name) or "data:").startswith("data:"), tag
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 14
+    assert len(images) == 16
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
     assert not re.search(r"url\(|@import", text)
 
@@ -173,7 +175,7 @@ def test_every_figure_of_a_limited_suite_is_watermarked(tmp_path: Path):
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, limit in (("whole", None), ("limited", 3)):
         root = tmp_path / name
-        made = measured(result(DFINET, limit=limit), root, skill=0.9, frames=3)
+        made = measured(result(DFINET, limit=limit), root, skill=0.9, frames=8)
         write_suite(root, [("DFINet", made, None)])
         build_report(root, "trial", out=root / "out", compile_pdf=False)
         pictures = (root / "out" / "figures").glob("*.png")
