@@ -399,8 +399,18 @@ def _power_lack(metric: Metric, counts: Counts, expected: Expected, *, tests: in
 def find_nothing(counts: Counts) -> Counts:
     """The counts of a network that predicts no pixel on the same masks."""
     none = np.zeros_like(counts.predicted)
-    names = ("intersection", "predicted", "hits", "matched", "components", "unmatched", "unmatched_area", "equal_area")
-    return replace(counts, **dict.fromkeys(names, none), target_matched=np.zeros_like(counts.target_matched))
+    return replace(
+        counts,
+        intersection=none,
+        predicted=none,
+        hits=none,
+        matched=none,
+        components=none,
+        unmatched=none,
+        unmatched_area=none,
+        equal_area=none,
+        target_matched=np.zeros_like(counts.target_matched),
+    )
 
 
 def find_everything(counts: Counts) -> Counts:

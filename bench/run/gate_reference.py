@@ -195,7 +195,7 @@ def pack_counts(table: CountTable) -> str:
     """The last round's counts as short text."""
     last = {name: array[-1:] if name in _ROUNDS else array for name, array in table.to_arrays().items()}
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **last)  # type: ignore[arg-type]
+    np.savez(file, allow_pickle=False, **last)
     return pack_text(file.getvalue())
 
 
@@ -299,7 +299,8 @@ def previous_reference(path: Path) -> Reference | None:
     except FileNotFoundError:
         return None
     except (BenchError, OSError) as error:
-        log.warning("%s; it is replaced, its history and margins are not kept", error)
+        reason = str(error).partition("; ")[0]
+        log.warning("%s; it is replaced, its history and margins are not kept", reason)
         return None
 
 
