@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,6 +24,7 @@ from bench.cost.measure import WARM_UP, evaluating, one_pass
 from bench.errors import RequestError
 from bench.input_files import parse_json
 from bench.models.network import Segmenter
+from bench.types import BUSY
 
 LEAST_PAIRS = 9
 MOST_STORED = 4096
@@ -204,8 +206,8 @@ def _numbers_in(value: Any) -> Iterator[int]:
 def time_beside(run: Callable[[], object], plain: Callable[[], object], *, budget: float = 3.0) -> TimeRatio:
     """Time two functions in turns, each first in every other pair, for `budget` seconds but nine pairs at least.
 
-    What other processes take falls on both sides of a pair alike, so that its ratio stays; the median over pairs leaves
-    out the pairs of which one side alone was held up.
+    Where other processes take much of the processors, a side's time is that of the processor that it took itself: it
+    leaves out the time that others held it up for. On an idle machine it is that of the clock, which sees waiting, too.
     """
     end = time.perf_counter() + WARM_UP
     while True:
@@ -214,17 +216,23 @@ def time_beside(run: Callable[[], object], plain: Callable[[], object], *, budge
         if time.perf_counter() >= end:
             break
     others = OtherWork()
-    ratios: list[float] = []
+    pairs: list[NDArray[np.float64]] = []
     began = time.perf_counter()
-    while len(ratios) < LEAST_PAIRS or time.perf_counter() - began < budget:
-        sides = (run, plain) if len(ratios) % 2 else (plain, run)
-        seconds = {}
-        for side in sides:
-            start = time.perf_counter()
-            side()
-            seconds[side] = time.perf_counter() - start
-        ratios.append(seconds[run] / seconds[plain])
-    return TimeRatio(float(np.median(ratios)), float(np.quantile(ratios, 0.25)), len(ratios), others.share())
+    while len(pairs) < LEAST_PAIRS or time.perf_counter() - began < budget:
+        sides = (run, plain) if len(pairs) % 2 else (plain, run)
+        seconds = {side: _seconds(side) for side in sides}
+        pairs.append(seconds[run] / seconds[plain])
+    busy = others.share()
+    is_disturbed = busy is not None and busy > BUSY
+    ratios = np.array(pairs)[:, 1 if is_disturbed else 0]
+    return TimeRatio(float(np.median(ratios)), float(np.quantile(ratios, 0.25)), len(ratios), busy)
+
+
+def _seconds(side: Callable[[], object]) -> NDArray[np.float64]:
+    """(2,) seconds of one pass, by the clock and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    side()
+    return np.array([time.perf_counter() - clock, time.process_time() - processor])
 
 
 def least_ratio(series: Callable[[], TimeRatio], *, limit: float, attempts: int) -> TimeRatio:

@@ -30,7 +30,7 @@ from bench.types import Cost, RunResult, Weights
 
 
 def measure_rows(jobs: Sequence[Job], session: Session, reference: Reference | None) -> Measured:
-    """What every row gives, by its title and test set.
+    """Measure every row, by its title and test set.
 
     Args:
         reference: has the plain forms that times are taken beside; None to record new ones.

@@ -72,13 +72,14 @@ def test_a_network_that_takes_what_has_no_text_cannot_be_recorded() -> None:
 
 
 class Clock:
-    """A clock that only sides move, some of whose passes are held up by other work."""
+    """Two clocks that only sides move, that of the wall also where other work holds them up."""
 
     def __init__(self, held_up: Iterator[float]) -> None:
-        self.now, self.held_up = 0.0, held_up
+        self.now, self.own, self.held_up = 0.0, 0.0, held_up
 
     def side(self, seconds: float) -> Callable[[], None]:
         def run() -> None:
+            self.own += seconds
             self.now += seconds + next(self.held_up)
 
         return run
@@ -91,10 +92,18 @@ def seconds_lost(seed: int, *, share: float, longest: float) -> Iterator[float]:
         yield float(generator.uniform(0, longest)) if generator.random() < share else 0.0
 
 
-def ratio_of(slower: float, seed: int, monkeypatch: pytest.MonkeyPatch, *, share: float = 0.0) -> TimeRatio:
-    """The least ratio of a side to one of 50 ms, with the gate's limit, under a load of processes beside."""
+def ratio_of(
+    slower: float, seed: int, monkeypatch: pytest.MonkeyPatch, *, share: float = 0.0, busy: float | None = None
+) -> TimeRatio:
+    """The least ratio of a side to one of 50 ms, with the gate's limit, under a load of processes beside.
+
+    Args:
+        busy: the part of the processors that others take, as the system counts it.
+    """
     clock = Clock(seconds_lost(seed, share=share, longest=0.1))
     monkeypatch.setattr("bench.cost.plain_form.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("bench.cost.plain_form.time.process_time", lambda: clock.own)
+    monkeypatch.setattr("bench.cost.plain_form.OtherWork.share", lambda others: busy)
     run, plain = clock.side(0.05 * slower), clock.side(0.05)
     return least_ratio(lambda: time_beside(run, plain), limit=1.15, attempts=3)
 
@@ -114,6 +123,11 @@ def test_passes_that_other_work_holds_up_are_no_slowdown(seed: int, monkeypatch:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_slowdown_of_30_percent_shows_beside_some_other_work(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ratio_of(1.3, seed, monkeypatch, share=0.1).low > 1.15
+
+
+def test_on_a_busy_machine_a_side_is_timed_by_the_processor_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ratio_of(1.3, 0, monkeypatch, share=0.9, busy=0.9).low == pytest.approx(1.3)
+    assert ratio_of(1.0, 0, monkeypatch, share=0.9, busy=0.9).value == pytest.approx(1.0)
 
 
 def test_recording_leaves_the_network_as_it_was() -> None:

@@ -41,8 +41,8 @@ def failures(report: GateReport) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_planted_loss_of_two_points_is_caught(suite: Path) -> None:
-    """Images are normalised as those of another camera would be: darker and with less contrast."""
-    report = compared(suite, overrides={"input.std": 24.0})
+    """Images are normalised as those of another camera would be: with a quarter of the contrast."""
+    report = compared(suite, overrides={"input.std": 60.0})
     (iou,) = (check for check in report.checks if check.metric == "IoU/pooled")
     assert iou.moved is not None
     assert iou.moved < -0.02
@@ -54,10 +54,10 @@ def test_a_planted_slowdown_of_30_percent_is_caught(suite: Path, monkeypatch: py
     plain = ACM.forward
 
     def slower(network: ACM, image: Tensor, start: Tensor | None = None) -> Tensor:
-        began = time.perf_counter()
+        began = time.process_time()
         found = plain(network, image, start)
-        end = began + 1.3 * (time.perf_counter() - began)
-        while time.perf_counter() < end:
+        end = began + 1.3 * (time.process_time() - began)
+        while time.process_time() < end:
             pass
         return found
 
