@@ -18,6 +18,7 @@ from bench.registry import unknown
 
 STRIDE = 16
 WIDTHS = (16, 32, 64, 128, 256)  # channels of the nodes at 1/1, 1/2, 1/4, 1/8 and 1/16 of the image
+LEAST_WIDTH = 16  # of which channel attention takes a sixteenth
 BLOCKS = {"resnet-10": (1, 1, 1, 1), "resnet-18": (2, 2, 2, 2), "resnet-34": (3, 4, 6, 3)}
 """Blocks of a node at 1/2, 1/4, 1/8 and 1/16 of the image; nodes at full size always have one."""
 
@@ -102,11 +103,13 @@ class DNANet(Segmenter):
 
     official_keys = (("model.", ""),)
 
-    def __init__(self, *, channels: int = 3, backbone: str = "resnet-18") -> None:
+    def __init__(self, *, channels: int = 3, backbone: str = "resnet-18", widest: int = WIDTHS[-1]) -> None:
         super().__init__()
         if backbone not in BLOCKS:
             raise RequestError(f"DNANet: {unknown('backbone', backbone, BLOCKS)}")
-        c0, c1, c2, c3, c4 = WIDTHS
+        if widest < LEAST_WIDTH:
+            raise RequestError(f"DNANet: widest is {widest}, expected at least {LEAST_WIDTH} channels")
+        c0, c1, c2, c3, c4 = (min(width, widest) for width in WIDTHS)
         n1, n2, n3, n4 = BLOCKS[backbone]
         self.conv0_0 = res_cbams(channels, c0, blocks=1)
         self.conv1_0 = res_cbams(c0, c1, blocks=n1)
@@ -199,6 +202,9 @@ class DNANet(Segmenter):
     config={"backbone": "resnet-18"},
     reported=reported("DNANet"),
 )
-def build(*, channels: int, backbone: str) -> DNANet:
-    """DNANet with the blocks of a ResNet-18, the form its authors publish numbers of."""
-    return DNANet(channels=channels, backbone=backbone)
+def build(*, channels: int, backbone: str, widest: int = WIDTHS[-1]) -> DNANet:
+    """DNANet with the blocks of a ResNet-18, the form its authors publish numbers of.
+
+    `widest` makes small ones for tests: no node has more channels.
+    """
+    return DNANet(channels=channels, backbone=backbone, widest=widest)

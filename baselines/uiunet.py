@@ -11,8 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from bench.models.network import Batch, Loss, Segmenter, model
 from bench.models.published_numbers import reported
+
+WIDTH = 64  # channels of the first stage as released
 
 
 def halved(x: Tensor) -> Tensor:
@@ -148,30 +151,33 @@ class UIUNet(Segmenter):
 
     official_keys = (("model.", ""),)  # BasicIRSTD's
 
-    def __init__(self, *, channels: int = 3) -> None:
+    def __init__(self, *, channels: int = 3, width: int = WIDTH) -> None:
         super().__init__()
-        self.stage1 = RSU(channels, 32, 64, levels=7)
-        self.stage2 = RSU(64, 32, 128, levels=6)
-        self.stage3 = RSU(128, 64, 256, levels=5)
-        self.stage4 = RSU(256, 128, 512, levels=4)
-        self.stage5 = DilatedRSU(512, 256, 512)
-        self.stage6 = DilatedRSU(512, 256, 512)
-        self.stage5d = DilatedRSU(2 * 512, 256, 512)
-        self.stage4d = RSU(2 * 512, 128, 256, levels=4)
-        self.stage3d = RSU(2 * 256, 64, 128, levels=5)
-        self.stage2d = RSU(2 * 128, 32, 64, levels=6)
-        self.stage1d = RSU(2 * 64, 16, 64, levels=7)
-        self.side1 = nn.Conv2d(64, 1, 3, padding=1)
-        self.side2 = nn.Conv2d(64, 1, 3, padding=1)
-        self.side3 = nn.Conv2d(128, 1, 3, padding=1)
-        self.side4 = nn.Conv2d(256, 1, 3, padding=1)
-        self.side5 = nn.Conv2d(512, 1, 3, padding=1)
-        self.side6 = nn.Conv2d(512, 1, 3, padding=1)
+        if width < 4 or width % 4:
+            raise RequestError(f"UIU-Net: width is {width}, expected a multiple of 4 channels")
+        w = width
+        self.stage1 = RSU(channels, w // 2, w, levels=7)
+        self.stage2 = RSU(w, w // 2, 2 * w, levels=6)
+        self.stage3 = RSU(2 * w, w, 4 * w, levels=5)
+        self.stage4 = RSU(4 * w, 2 * w, 8 * w, levels=4)
+        self.stage5 = DilatedRSU(8 * w, 4 * w, 8 * w)
+        self.stage6 = DilatedRSU(8 * w, 4 * w, 8 * w)
+        self.stage5d = DilatedRSU(16 * w, 4 * w, 8 * w)
+        self.stage4d = RSU(16 * w, 2 * w, 4 * w, levels=4)
+        self.stage3d = RSU(8 * w, w, 2 * w, levels=5)
+        self.stage2d = RSU(4 * w, w // 2, w, levels=6)
+        self.stage1d = RSU(2 * w, w // 4, w, levels=7)
+        self.side1 = nn.Conv2d(w, 1, 3, padding=1)
+        self.side2 = nn.Conv2d(w, 1, 3, padding=1)
+        self.side3 = nn.Conv2d(2 * w, 1, 3, padding=1)
+        self.side4 = nn.Conv2d(4 * w, 1, 3, padding=1)
+        self.side5 = nn.Conv2d(8 * w, 1, 3, padding=1)
+        self.side6 = nn.Conv2d(8 * w, 1, 3, padding=1)
         self.outconv = nn.Conv2d(6, 1, 1)
-        self.fuse5 = InteractiveCrossAttention(512)
-        self.fuse4 = InteractiveCrossAttention(512)
-        self.fuse3 = InteractiveCrossAttention(256)
-        self.fuse2 = InteractiveCrossAttention(128)
+        self.fuse5 = InteractiveCrossAttention(8 * w)
+        self.fuse4 = InteractiveCrossAttention(8 * w)
+        self.fuse3 = InteractiveCrossAttention(4 * w)
+        self.fuse2 = InteractiveCrossAttention(2 * w)
 
     def forward(self, image: Tensor, start: Tensor | None = None) -> Tensor:
         return self.heads(image)[0]
@@ -208,6 +214,9 @@ class UIUNet(Segmenter):
     channels=3,
     reported=reported("UIU-Net"),
 )
-def build(*, channels: int) -> UIUNet:
-    """UIU-Net as released."""
-    return UIUNet(channels=channels)
+def build(*, channels: int, width: int = WIDTH) -> UIUNet:
+    """UIU-Net as released.
+
+    `width` makes small ones for tests: the channels of the first stage, to which all others are in proportion.
+    """
+    return UIUNet(channels=channels, width=width)

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.run.gate import GateReport
+    from bench.run.gate_reference import Reference
     from bench.run.workspace import Session
     from bench.scoring.score import Scored
     from bench.suites.expand import Job
@@ -245,28 +247,35 @@ def gate(
     *,
     data: Path | str | None = None,
     weights: Path | str | None = None,
+    device: str = "cpu",
+    overrides: Mapping[str, Any] | None = None,
+    limit: Limit | str = "",
     plugins: Iterable[Path | str] = (),
     update: bool = False,
+    reason: str = "",
     progress: Progress | None = None,
 ) -> GateReport | None:
-    """Compare a suite's scores with stored ones.
+    """Compare what a suite gives with a stored reference: scores, images, rules, cost and time.
 
     Args:
-        reference: file of stored scores with their margins.
+        reference: file of stored rows with their margins.
         data, weights: as in `run_suite`; a published checkpoint that is missing is an error here.
-        update: store the present scores as the reference instead; None is returned.
+        device, overrides, limit: as in `run_suite`; of a limited list the reference's counts of the same images count.
+        update: store what the suite gives now as the reference instead; None is returned.
+        reason: why the reference is updated; stored with the date and the commit.
 
     Raises:
-        BenchError: when the suite or the reference is not usable.
+        BenchError: when the suite or the reference is not usable, or a score of the reference could not fail.
     """
-    from bench.run.gate import compare, read_reference, write_reference
-    from bench.run.local import run_all
+    from bench.run.gate import compare, refuse_powerless
+    from bench.run.gate_measure import measure_rows
+    from bench.run.gate_reference import ReferenceChange, make_reference, previous_reference, write_reference
     from bench.run.preflight import check_jobs, read_images, require_weights
     from bench.suites.expand import expand
-    from bench.suites.suite import load_suite
+    from bench.suites.suite import load_suite, parse_limit
 
-    data = data_folder(data)
-    stored = None if update else read_reference(Path(reference))
+    data, path = data_folder(data), Path(reference)
+    stored = None if update else _reference_for(path)
     described = load_suite(str(suite))
     if len(described.seeds) > 1:
         raise RequestError(f"gate: suite {described.name} has seeds {list(described.seeds)}, expected one")
@@ -275,21 +284,43 @@ def gate(
             f"gate: suite {described.name} has allow_leak = true, expected false: scores on images that were trained "
             "on prove nothing; remove it"
         )
-    jobs = expand(described, info_of=info_lookup((*plugins, *described.plugins)))
+    on = open_device(device)
+    jobs = expand(
+        described,
+        info_of=info_lookup((*plugins, *described.plugins)),
+        overrides=overrides,
+        limit=parse_limit(limit) if isinstance(limit, str) else limit,
+        device="cuda" if on.type == "cuda" else "cpu",
+    )
     check_jobs(jobs)
     with TemporaryDirectory() as runs:
-        session = open_session(Path(runs), data, weights=weights, device=open_device("cpu"), progress=progress)
+        session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
         require_weights(jobs, session.workspace.weights)
+        before = previous_reference(path) if update else None
+        if update and not reason.strip():
+            raise RequestError(
+                "gate: --update without --reason TEXT, expected why the reference changes; it is stored with the date"
+            )
         read_images(jobs, session)
-        results = {
-            f"{job.row.title} on {job.row.test_set}": result.scores
-            for job, result in zip(jobs, run_all(jobs, session), strict=True)
-            if result is not None
-        }
-    if stored is None:
-        write_reference(results, Path(reference), suite=described.name)
-        return None
-    return compare(results, stored)
+        measured = measure_rows(jobs, session, stored)
+        environment = session.workspace.environment
+    if stored is not None:
+        return compare(measured, stored)
+    change = ReferenceChange(datetime.now(UTC).date().isoformat(), reason.strip(), environment.get("commit"))
+    made = make_reference(measured, suite=described.name, change=change, before=before, environment=environment)
+    refuse_powerless(made, measured=measured)
+    write_reference(made, path)
+    return None
+
+
+def _reference_for(path: Path) -> Reference:
+    """The stored reference, checked before anything runs."""
+    from bench.run.gate import refuse_powerless
+    from bench.run.gate_reference import read_reference
+
+    stored = read_reference(path)
+    refuse_powerless(stored)
+    return stored
 
 
 def report(

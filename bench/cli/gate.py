@@ -1,4 +1,4 @@
-"""The command `gate`: compare a suite's scores with stored ones."""
+"""The command `gate`: compare a suite with a stored reference."""
 
 from __future__ import annotations
 
@@ -21,31 +21,45 @@ if TYPE_CHECKING:
 
 def gate_command(
     suite: Annotated[str, typer.Argument(help="A suite of given weights, as a rule.")],
-    reference: Annotated[Path | None, typer.Option(help="Stored scores with their margins.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Stored rows with their margins.")] = None,
     data: DataOption = None,
     weights: WeightsOption = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="settings.width=8, start=zeros and the like; repeatable.")
+    ] = None,
+    limit: Annotated[str, typer.Option(help="test=32: compare on the first images alone.")] = "",
     plugin: PluginOption = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file, too.")] = None,
-    update: Annotated[bool, typer.Option("--update", help="Store the present scores as the reference.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request, too.")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Store what the suite gives now as the reference.")] = False,
+    reason: Annotated[str, typer.Option(help="Why the reference is updated; stored with date and commit.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a suite's scores with stored ones; print every change; exit code 1 when accuracy was lost."""
+    """Compare a suite with a stored reference: accuracy, images, rules, cost, time; exit code 1 when any was lost."""
     from bench import api
-    from bench.run.gate import to_junit
+    from bench.protocols.resolve import parse_overrides
+    from bench.run.gate_text import to_junit, to_markdown
     from bench.store.files import write_text
 
     if reference is None:
         raise RequestError(
-            "gate: no --reference FILE, expected stored scores to compare with; the same command with "
-            "--reference FILE --update stores them first"
+            "gate: no --reference FILE, expected stored rows to compare with; the same command with "
+            "--reference FILE --update --reason TEXT stores them first"
         )
+    if reason and not update:
+        raise RequestError("gate: --reason without --update, expected both; nothing is stored without --update")
     verdict = api.gate(
         suite,
         reference,
         data=data,
         weights=weights,
+        device=device,
+        overrides=parse_overrides(set_ or []),
+        limit=limit,
         plugins=plugin or (),
         update=update,
+        reason=reason,
         progress=ProgressBar(),
     )
     if verdict is None:
@@ -53,6 +67,8 @@ def gate_command(
         return
     if junit is not None:
         write_text(junit, to_junit(verdict))
+    if markdown is not None:
+        write_text(markdown, to_markdown(verdict))
     if as_json:
         out.print_json(json.dumps(asdict(verdict)))
     else:
@@ -62,18 +78,18 @@ def gate_command(
 
 
 def show_gate(verdict: GateReport) -> None:
-    """Print every compared score and the verdict."""
-    table = Table("row", "metric", "reference", "margin", "measured", "moved", "verdict")
-    for one in verdict.checks:
-        measured, moved = ("—", "—") if one.value is None else (f"{one.value:.6g}", f"{one.moved:+.3g}")
-        table.add_row(
-            escape(one.row), one.metric, f"{one.reference:.6g}", f"{one.margin:.3g}", measured, moved, one.verdict
-        )
+    """Print every check and the verdict."""
+    from bench.run.gate_text import HEADS, cells_of
+
+    table = Table(*HEADS)
+    for check in verdict.checks:
+        table.add_row(*map(escape, cells_of(check)))
     out.print(table)
-    for failure in verdict.failures:
-        out.print(failure.sentence(), markup=False, soft_wrap=True)
+    for check in verdict.checks:
+        if check.verdict != "kept":
+            out.print(check.sentence(), markup=False, soft_wrap=True)
     for row in verdict.unknown_rows:
-        out.print(f"{row}: not in the reference, not judged", markup=False, soft_wrap=True)
-    for sentence in verdict.powerless:
+        out.print(f"{row}: not in the reference, not compared", markup=False, soft_wrap=True)
+    for sentence in verdict.notes:
         out.print(sentence, markup=False, soft_wrap=True)
     out.print("gate: passed" if verdict.passed else "gate: failed")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.dnanet import DNANet
-from bench.models.network import Batch
+from bench.errors import RequestError
+from bench.models.network import Batch, build_model, parameter_count
 from bench.weights.load import load_model
 from tests.parity import rule
 
@@ -82,3 +83,12 @@ def test_a_checkpoint_of_basicirstd_fits_with_its_one_channel(tmp_path: Path) ->
     torch.save({"epoch": 400, "state_dict": state}, tmp_path / "DNANet.pth.tar")
     with torch.no_grad():
         assert torch.equal(load_model("DNANet", tmp_path / "DNANet.pth.tar")(image), network(image))
+
+
+def test_a_narrow_network_has_no_wider_node_and_the_widest_is_the_published_one() -> None:
+    narrow = build_model("DNANet", channels=1, settings={"backbone": "resnet-10", "widest": 16})
+    assert {module.out_channels for module in narrow.modules() if isinstance(module, nn.Conv2d)} == {1, 16}
+    full, same = build_model("DNANet", channels=3), build_model("DNANet", channels=3, settings={"widest": 256})
+    assert parameter_count(full) == parameter_count(same)
+    with pytest.raises(RequestError, match="widest is 8, expected at least 16 channels"):
+        build_model("DNANet", channels=1, settings={"widest": 8})

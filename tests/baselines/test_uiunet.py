@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.uiunet import RSU, ConvNormReLU, DilatedRSU, InteractiveCrossAttention, UIUNet
+from bench.errors import RequestError
 from bench.models.losses import cross_entropy
-from bench.models.network import Batch
+from bench.models.network import Batch, build_model, parameter_count
 from tests.parity import rule
 
 
@@ -93,3 +94,11 @@ def test_the_judged_output_comes_first_and_is_made_of_the_sides_logits(network: 
 def test_a_batch_of_one_cannot_be_trained_on(network: UIUNet) -> None:
     with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
         network.train().training_loss(batch_of(1, side=64), cross_entropy, epoch=1)
+
+
+def test_a_narrow_network_is_the_published_one_in_proportion() -> None:
+    narrow = build_model("UIU-Net", channels=1, settings={"width": 4}).eval()
+    assert parameter_count(narrow) == 201_749
+    assert narrow(torch.zeros(1, 1, 70, 90)).shape == (1, 1, 70, 90)
+    with pytest.raises(RequestError, match="width is 6, expected a multiple of 4 channels"):
+        build_model("UIU-Net", channels=1, settings={"width": 6})

@@ -457,23 +457,50 @@ def test_hostile_reasons_are_printed_as_they_are(call: Call, monkeypatch: pytest
     assert read_result(Path("runs") / row.key).reason == "RuntimeError: [/red] said so"
 
 
+BRIGHT = 'datasets = ["synthetic"]\n[[row]]\nmodel = "Bright"\n'
+TWENTY = ("--reference", "reference.json", "--limit", "test=20")
+
+
 def test_a_gate_passes_its_own_reference_and_fails_a_better_one(call: Call) -> None:
-    text = 'datasets = ["synthetic"]\n[set]\n"recipe.epochs" = 1\n"recipe.patch" = 32\n[[row]]\nmodel = "Ages"\n'
-    suite = write_suite(text)
-    made = call("gate", suite, "--reference", "reference.json", "--update")
+    suite = write_suite(BRIGHT)
+    made = call("gate", suite, *TWENTY, "--update", "--reason", "the first")
     assert made.code == 0, made.err
-    kept = call("gate", suite, "--reference", "reference.json", "--json")
-    assert kept.code == 0
+    kept = call("gate", suite, *TWENTY, "--json")
+    assert kept.code == 0, kept.err
     assert json.loads(kept.out)["checks"][0]["verdict"] == "kept"
-    stored = json.loads(Path("reference.json").read_text())
-    (row,) = stored["rows"]
-    stored["rows"][row]["IoU/pooled"]["value"] += 0.5
-    Path("reference.json").write_text(json.dumps(stored))
-    lost = call("gate", suite, "--reference", "reference.json", "--junit", "junit.xml")
+    (change,) = json.loads(Path("reference.json").read_text())["history"]
+    assert change["reason"] == "the first"
+    worse = ("--set", "settings.level=0.99", "--junit", "junit.xml", "--markdown", "gate.md")
+    lost = call("gate", suite, *TWENTY, *worse)
     assert lost.code == 1
     assert "gate: failed" in lost.out
+    assert "Bright on synthetic: IoU/pooled is 0." in lost.out
     assert Path("junit.xml").is_file()
+    assert Path("gate.md").read_text().startswith("### Gate mine: failed\n")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--update",), "gate: --update without --reason TEXT, expected why the reference changes"),
+        (("--reason", "why"), "gate: --reason without --update, expected both"),
+        (("--update", "--reason", "r", "--limit", "test=3"), "3 images are too few to tell even the worst predictions"),
+        (("--limit", "tset=3"), "--limit 'tset=3': expected train=N,test=N"),
+        (("--device", "tpu"), "--device 'tpu': expected cpu or cuda"),
+        (("--set", "scoring.treshold=0.4"), "did you mean"),
+    ],
+)
+def test_a_wrong_request_of_the_gate_is_answered_in_one_line(words: tuple[str, ...], said: str, call: Call) -> None:
+    suite = write_suite(BRIGHT)
+    if "--update" not in words:
+        assert call("gate", suite, *TWENTY, "--update", "--reason", "the first").code == 0
+    stored = Path("reference.json").read_text() if Path("reference.json").is_file() else ""
+    answer = call("gate", suite, "--reference", "reference.json", *words)
+    assert answer.code == 2
+    assert said in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert (Path("reference.json").read_text() if stored else "") == stored
 
 
 def test_a_gate_over_several_seeds_is_refused(call: Call) -> None:

@@ -23,7 +23,7 @@ from bench.errors import BenchError, CheckpointError, DataError, RequestError, R
 from bench.input_files import DEEPEST, parse_json, parse_toml, whole_number
 from bench.protocols.resolve import parse_overrides
 from bench.registry import load_plugin
-from bench.run.gate import read_reference
+from bench.run.gate_reference import read_reference
 from bench.scoring.read_map import read_map
 from bench.store.files import load_arrays, read_json
 from bench.suites.suite import load_suite, parse_limit

@@ -1,34 +1,66 @@
-"""The gate: it closes when a score drops, is null or is missing, and stays open otherwise."""
+"""The gate: it closes when a score drops, is null or is missing, or cost, time or images change; else it stays open."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bench.errors import RequestError
-from bench.run.gate import Expected, Outcome, Reference, compare, read_reference, to_junit, write_reference
-from bench.types import Better, Score
+from bench.metrics.counting.counts import CountsWriter, CountTable
+from bench.metrics.registry import score_rounds
+from bench.records import from_plain, to_plain
+from bench.run.gate import GateReport, Outcome, compare, refuse_powerless
+from bench.run.gate_reference import (
+    Expected,
+    GateCost,
+    Measured,
+    MeasuredRow,
+    MeasuredTime,
+    Reference,
+    ReferenceChange,
+    StoredRow,
+    make_reference,
+    previous_reference,
+    read_reference,
+    write_reference,
+)
+from bench.run.gate_text import to_junit, to_markdown
+from bench.types import Better, Score, Scoring
 
 ROW = "DFINet (width 8) on synthetic"
 REFERENCE = Reference(
     "gate",
-    {ROW: {"IoU/pooled": Expected(0.75, 0.125), "Fa/unmatched-area": Expected(0.25, 0.125)}},
+    {ROW: StoredRow({"IoU/pooled": Expected(0.75, 0.125), "Fa/unmatched-area": Expected(0.25, 0.125)})},
 )
 
 
-def measured(iou: float | None, fa: float | None = 0.25) -> dict[str, dict[str, Score]]:
+def measured(iou: float | None, fa: float | None = 0.25) -> dict[str, MeasuredRow]:
     """Results of one row."""
 
     def score(value: float | None, better: Better) -> Score:
         return Score(value, unit="fraction", better=better, reason="" if value is not None else "no images in the list")
 
-    return {ROW: {"IoU/pooled": score(iou, "higher"), "Fa/unmatched-area": score(fa, "lower")}}
+    return {ROW: MeasuredRow({"IoU/pooled": score(iou, "higher"), "Fa/unmatched-area": score(fa, "lower")})}
+
+
+def store(results: Measured, path: Path, *, margins: dict[str, float], reason: str = "a test") -> Reference:
+    """Make a reference of the results in place of the one at `path`, and write it."""
+    change = ReferenceChange("2026-01-02", reason, "c0ffee")
+    made = make_reference(results, suite="gate", change=change, before=previous_reference(path), margins=margins)
+    refuse_powerless(made, measured=results)
+    write_reference(made, path)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -65,21 +97,20 @@ def test_a_missing_row_closes_the_gate() -> None:
 
 
 def test_a_missing_metric_closes_the_gate() -> None:
-    report = compare({ROW: {"IoU/pooled": measured(0.75)[ROW]["IoU/pooled"]}}, REFERENCE)
+    report = compare({ROW: MeasuredRow({"IoU/pooled": measured(0.75)[ROW].scores["IoU/pooled"]})}, REFERENCE)
     assert [(check.metric, check.verdict) for check in report.failures] == [("Fa/unmatched-area", "missing")]
     assert "the row has IoU/pooled" in report.failures[0].sentence()
 
 
 def test_a_row_the_reference_does_not_know_is_named_and_not_judged() -> None:
-    report = compare({**measured(0.75), "ACM on synthetic": {}}, REFERENCE)
+    report = compare({**measured(0.75), "ACM on synthetic": MeasuredRow({})}, REFERENCE)
     assert report.passed
     assert report.unknown_rows == ("ACM on synthetic",)
 
 
 def test_metrics_the_reference_does_not_name_are_not_judged() -> None:
-    results = measured(0.75)
-    results[ROW]["F1/pooled"] = Score(0.0, unit="fraction", better="higher")
-    report = compare(results, REFERENCE)
+    scores = {**measured(0.75)[ROW].scores, "F1/pooled": Score(0.0, unit="fraction", better="higher")}
+    report = compare({ROW: MeasuredRow(scores)}, REFERENCE)
     assert report.passed
     assert len(report.checks) == 2
 
@@ -96,12 +127,16 @@ def test_a_report_says_how_far_a_value_moved() -> None:
 
 def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
     row = 'A <b> & "c" on synthetic'
-    reference = Reference("gate", {row: {"IoU/pooled": Expected(0.75, 0.0), "F1/pooled": Expected(0.5, 0.0)}})
+    reference = Reference(
+        "gate", {row: StoredRow({"IoU/pooled": Expected(0.75, 0.0), "F1/pooled": Expected(0.5, 0.0)})}
+    )
     results = {
-        row: {
-            "IoU/pooled": Score(0.5, unit="fraction", better="higher"),
-            "F1/pooled": Score(0.5, unit="fraction", better="higher"),
-        }
+        row: MeasuredRow(
+            {
+                "IoU/pooled": Score(0.5, unit="fraction", better="higher"),
+                "F1/pooled": Score(0.5, unit="fraction", better="higher"),
+            }
+        )
     }
     suite = ElementTree.fromstring(to_junit(compare(results, reference)).encode())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
@@ -117,32 +152,40 @@ def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
 def test_a_written_reference_comes_back_and_accepts_its_own_results(tmp_path: Path) -> None:
     path = tmp_path / "reference.json"
     results = measured(0.7123456789012345, 2.27e-5)
-    written = write_reference(results, path, margins={"IoU/pooled": 0.01, "Fa/unmatched-area": 1e-6})
+    written = store(results, path, margins={"IoU/pooled": 0.01, "Fa/unmatched-area": 1e-6})
     assert read_reference(path) == written
     assert compare(results, read_reference(path)).passed
     assert not compare(measured(0.70, 2.27e-5), read_reference(path)).passed
-    assert json.loads(path.read_text()) == {
-        "schema": 1,
-        "suite": "gate",
-        "rows": {
-            ROW: {
-                "IoU/pooled": {"value": 0.7123456789012345, "margin": 0.01},
-                "Fa/unmatched-area": {"value": 2.27e-05, "margin": 1e-06},
-            }
-        },
+    content = json.loads(path.read_text())
+    assert (content["schema"], content["suite"]) == (2, "gate")
+    assert content["history"] == [{"date": "2026-01-02", "reason": "a test", "commit": "c0ffee"}]
+    assert content["rows"][ROW]["metrics"] == {
+        "IoU/pooled": {"value": 0.7123456789012345, "margin": 0.01},
+        "Fa/unmatched-area": {"value": 2.27e-05, "margin": 1e-06},
     }
     assert [file.name for file in tmp_path.iterdir()] == ["reference.json"]
 
 
-def test_margins_that_were_edited_in_a_reference_outlast_its_update(tmp_path: Path) -> None:
+def test_margins_that_were_edited_in_a_reference_and_its_history_outlast_its_update(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "reference.json"
     margins = {"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6}
-    write_reference(measured(0.7, 2e-5), path, margins=margins)
+    store(measured(0.7, 2e-5), path, margins=margins, reason="first")
     path.write_text(path.read_text().replace("0.005", "0.0005"))
-    kept = write_reference(measured(0.71, 3e-5), path, margins=margins).rows[ROW]
-    assert kept == {"IoU/pooled": Expected(0.71, 0.0005), "Fa/unmatched-area": Expected(3e-5, 5e-6)}
+    made = store(measured(0.71, 3e-5), path, margins=margins, reason="learnt more")
+    assert made.rows[ROW].metrics == {"IoU/pooled": Expected(0.71, 0.0005), "Fa/unmatched-area": Expected(3e-5, 5e-6)}
+    assert [change.reason for change in read_reference(path).history] == ["first", "learnt more"]
     path.write_text("damaged")
-    assert write_reference(measured(0.71, 3e-5), path, margins=margins).rows[ROW]["IoU/pooled"].margin == 0.005
+    assert store(measured(0.71, 3e-5), path, margins=margins).rows[ROW].metrics["IoU/pooled"].margin == 0.005
+    assert "its history and margins are not kept" in caplog.text
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\x1b[31m"])
+def test_an_update_without_a_reason_is_refused(reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="reason"):
+        store(measured(0.7), tmp_path / "reference.json", margins={"IoU/pooled": 0.005}, reason=reason)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -155,17 +198,21 @@ def test_margins_that_were_edited_in_a_reference_outlast_its_update(tmp_path: Pa
         (0.7, 0.0, []),
     ],
 )
-def test_a_check_that_nothing_could_fail_is_said_when_it_is_written_and_at_every_run(
-    iou: float, fa: float, named: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_reference_with_a_score_that_could_not_fail_is_neither_written_nor_compared_with(
+    iou: float, fa: float, named: list[str], tmp_path: Path
 ) -> None:
-    results = measured(iou, fa)
-    path = tmp_path / "reference.json"
-    written = write_reference(results, path, margins={"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6})
-    report = compare(results, read_reference(path))
-    assert [sentence.partition(" cannot fail")[0] for sentence in report.powerless] == [f"{ROW}: {m}" for m in named]
-    assert caplog.messages == list(report.powerless)
-    worst = compare(measured(0.0, 1.0), written)
-    assert [check.metric for check in worst.checks if check.passes] == named
+    results, path = measured(iou, fa), tmp_path / "reference.json"
+    margins = {"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6}
+    stored = {name: Expected(results[ROW].scores[name].value or 0.0, margin) for name, margin in margins.items()}
+    reference = Reference("gate", {ROW: StoredRow(stored)})
+    if not named:
+        store(results, path, margins=margins)
+        assert not compare(measured(0.0, 1.0), reference).checks[0].passes
+        return
+    for attempt in (lambda: store(results, path, margins=margins), lambda: compare(results, reference)):
+        with pytest.raises(RequestError, match=f"reference: .*: {named[0]} cannot fail: [01] is within the margin"):
+            attempt()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -180,10 +227,10 @@ def test_a_check_that_nothing_could_fail_is_said_when_it_is_written_and_at_every
     ],
 )
 def test_a_reference_that_could_not_hold_anything_is_not_written(
-    results: dict[str, dict[str, Score]], margins: dict[str, float], message: str, tmp_path: Path
+    results: dict[str, MeasuredRow], margins: dict[str, float], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        write_reference(results, tmp_path / "reference.json", margins=margins)
+        store(results, tmp_path / "reference.json", margins=margins)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -197,25 +244,38 @@ def test_a_reference_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     [
         ("{", "Expecting property name"),
         ("[]", "found list, expected an object with schema, suite and rows"),
-        ('{"schema": 2, "suite": "gate", "rows": {}}', "schema is 2, expected 1"),
-        ('{"suite": "gate"}', "schema is None, expected 1"),
-        ('{"schema": 1, "rows": {}}', "suite is None, expected a name"),
-        ('{"schema": 1, "suite": "gate"}', "rows: found NoneType, expected an object"),
-        ('{"schema": 1, "suite": "gate", "rows": {}}', "reference has no rows"),
-        ('{"schema": 1, "suite": "gate", "rows": {"a": {}}}', "reference row 'a' has no metrics"),
-        ('{"schema": 1, "suite": "gate", "rows": {"a": {"m": 3}}}', "a: m: found int, expected an object"),
-        ('{"schema": 1, "suite": "gate", "rows": {"a": {"m": {"value": 1}}}}', "a: m: margin is None, expected a num"),
         (
-            '{"schema": 1, "suite": "gate", "rows": {"a": {"m": {"value": "1", "margin": 0}}}}',
-            "a: m: value is '1', expected a number",
+            '{"schema": 1, "suite": "gate", "rows": {}}',
+            "schema is 1, expected 2; write the reference again with --update",
+        ),
+        ('{"suite": "gate"}', "schema is None, expected 2"),
+        ('{"schema": 2, "rows": {}}', "suite is None, expected text"),
+        ('{"schema": 2, "suite": "gate"}', "rows is None, expected an object"),
+        (
+            '{"schema": 2, "suite": "g", "rows": {"a": {"metrics": {"m": {"value": 1, "margin": 0}}, "counts": "?"}}}',
+            "counts are damaged",
+        ),
+        ('{"schema": 2, "suite": "gate", "rows": {}}', "reference has no rows"),
+        ('{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {}}}}', "reference row 'a' has no metrics"),
+        (
+            '{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {"m": 3}}}}',
+            "a: metrics: m: found int, expected an object",
         ),
         (
-            '{"schema": 1, "suite": "gate", "rows": {"a": {"m": {"value": NaN, "margin": 0}}}}',
-            "a: m: value is nan, expected a number",
+            '{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {"m": {"value": 1}}}}}',
+            "a: metrics: m: margin is None, expected a num",
         ),
         (
-            '{"schema": 1, "suite": "gate", "rows": {"a": {"m": {"value": 1, "margin": -1}}}}',
-            "a: m: margin is -1.0, expected 0 or a positive number",
+            '{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {"m": {"value": "1", "margin": 0}}}}}',
+            "a: metrics: m: value is '1', expected a number",
+        ),
+        (
+            '{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {"m": {"value": NaN, "margin": 0}}}}}',
+            "a: metrics: m: value is nan, expected a number",
+        ),
+        (
+            '{"schema": 2, "suite": "gate", "rows": {"a": {"metrics": {"m": {"value": 1, "margin": -1}}}}}',
+            "a: metrics: m: margin is -1.0, expected 0 or a positive number",
         ),
     ],
 )
@@ -233,7 +293,8 @@ def test_a_report_without_comparisons_does_not_pass() -> None:
 
 
 def test_the_gate_and_the_metrics_need_no_torch() -> None:
-    code = "import sys, bench.run.gate, bench.metrics.registry as s, bench.metrics.curves; s.find_metrics()"
+    modules = "bench.run.gate, bench.run.gate_text, bench.metrics.registry as s, bench.metrics.curves"
+    code = f"import sys, {modules}; s.find_metrics()"
     found = subprocess.run(
         [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"],
         cwd=Path(__file__).parents[2],
@@ -246,5 +307,210 @@ def test_the_gate_and_the_metrics_need_no_torch() -> None:
 
 def test_a_row_that_failed_is_not_stored_as_a_reference(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="synthetic: no scores to store; mend what its run failed of"):
-        write_reference({ROW: {}}, tmp_path / "reference.json")
+        store({ROW: MeasuredRow({})}, tmp_path / "reference.json", margins={"IoU/pooled": 0.1})
     assert not (tmp_path / "reference.json").exists()
+
+
+TARGET, IMAGES = 100, 80
+"""Pixels of the target of each image, and images."""
+
+MARGINS = {"IoU/pooled": 0.005, "Pd/centroid-3px": 0.01}
+
+
+def counted(found: Sequence[int], *, rows: int = 20) -> CountTable:
+    """Counts of images with a target of 10 x 10 pixels each, of which so many are found."""
+    writer = CountsWriter(Scoring("native"))
+    mask = np.zeros((rows, 20), np.uint8)
+    mask[5:15, 5:15] = 1
+    places = np.flatnonzero(mask)
+    for number, pixels in enumerate(found):
+        levels = np.zeros(mask.shape, np.uint16)
+        levels.flat[places[:pixels]] = 65535
+        writer.add(f"{number}.png", [levels], truth=mask)
+    return writer.table()
+
+
+def row_of(table: CountTable, **fields: Any) -> dict[str, MeasuredRow]:
+    """A measured row of such counts, with its scores."""
+    scoring = Scoring("native")
+    scores = score_rounds(table, scoring)[-1]
+    given = {"scoring": scoring, "dataset_digest": "d", "images_digest": "i", "cost": GateCost(7, 10**9, (256, 256))}
+    return {ROW: MeasuredRow(scores, counts=table, **{**given, **fields})}
+
+
+def usual(seed: int = 0) -> NDArray[np.int64]:
+    """Pixels found of each target by a network of about 0.8 IoU."""
+    return np.random.default_rng(seed).integers(70, 90, IMAGES)
+
+
+def reference_of(measured: dict[str, MeasuredRow], margins: dict[str, float] | None = None) -> Reference:
+    """A reference of a measured row, as it is read back from its file."""
+    change = ReferenceChange("2026-01-02", "a test")
+    made = make_reference(measured, suite="gate", change=change, margins=margins or MARGINS)
+    read: Reference = from_plain(Reference, json.loads(json.dumps(to_plain(made))))
+    return read
+
+
+def verdicts(report: GateReport) -> dict[str, str]:
+    """Verdicts that are not `kept`, by the check's name."""
+    return {check.metric: check.verdict for check in report.checks if check.verdict != "kept"}
+
+
+def test_a_loss_of_two_points_over_the_images_is_caught_and_its_size_said() -> None:
+    reference = reference_of(row_of(counted(usual())))
+    report = compare(row_of(counted(usual() - 2)), reference)
+    assert verdicts(report) == {"IoU/pooled": "worse"}
+    (failure,) = report.failures
+    assert failure.moved == pytest.approx(-0.02, abs=1e-12)
+    assert failure.p is not None
+    assert failure.p < 0.001
+    assert re.search(
+        r"IoU/pooled is 0\.\d+, -0\.02 from the reference 0\.\d+ \(margin 0\.005\), p = 0\.0", failure.sentence()
+    )
+
+
+def test_a_loss_beyond_the_margin_that_one_image_alone_makes_is_within_chance() -> None:
+    found = usual()
+    reference = reference_of(row_of(counted(found)), {"IoU/pooled": 0.005})
+    found[3] = 0
+    report = compare(row_of(counted(found)), reference)
+    assert verdicts(report) == {"IoU/pooled": "chance"}
+    assert report.passed
+    assert report.checks[2].sentence().endswith("p = 1; within chance")
+
+
+def test_a_real_loss_within_the_margin_is_kept() -> None:
+    reference = reference_of(row_of(counted(usual())), {"IoU/pooled": 0.03})
+    report = compare(row_of(counted(usual() - 2)), reference)
+    assert verdicts(report) == {}
+    assert report.checks[2].p is not None
+    assert report.checks[2].p < 0.001
+
+
+def test_twenty_honest_reruns_raise_nothing() -> None:
+    """Other processors flip a pixel here and there: two images of eighty, a pixel each."""
+    reference = reference_of(row_of(counted(usual())))
+    for seed in range(20):
+        flips = np.zeros(IMAGES, np.int64)
+        generator = np.random.default_rng(seed)
+        flips[generator.integers(0, IMAGES, 2)] = generator.choice([-1, 1], 2)
+        assert verdicts(compare(row_of(counted(usual() + flips)), reference)) == {}
+
+
+def test_networks_that_differ_by_chance_alone_seldom_fail() -> None:
+    """Twenty networks trained alike on other seeds: at most one fails, for the chance of any false alarm is 0.05."""
+    reference = reference_of(row_of(counted(usual())), {"IoU/pooled": 0.0})
+    failed = [not compare(row_of(counted(usual(seed))), reference).passed for seed in range(1, 21)]
+    assert sum(failed) <= 1
+
+
+def test_on_a_limited_list_the_reference_is_that_of_the_same_images() -> None:
+    found = usual()
+    reference = reference_of(row_of(counted(found)))
+    report = compare(row_of(counted(found[:40]), images_digest="of forty"), reference)
+    assert verdicts(report) == {}
+    assert report.checks[2].reference == pytest.approx(found[:40].sum() / (40 * TARGET))
+    assert report.notes == (f"{ROW}: compared on 40 of the reference's 80 images",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "check", "said"),
+    [
+        ({"images_digest": "other"}, "images", "are other files than those of the reference"),
+        ({"dataset_digest": "other"}, "images", "are of a dataset whose card has changed"),
+        ({"scoring": Scoring("native", threshold=0.4)}, "scoring", "has threshold 0.4 in place of 0.5, so that"),
+        ({"cost": GateCost(8, 10**9, (256, 256))}, "parameters", "parameters is 8, +1 from the reference 7; changed"),
+        (
+            {"cost": GateCost(7, 10**9 + 1, (256, 256))},
+            "MACs",
+            "MACs is 1000000001, +1 from the reference 1e+09; changed",
+        ),
+        ({"cost": None}, "parameters", "is not measured, expected as in the reference"),
+    ],
+)
+def test_a_change_of_what_may_not_differ_is_caught_and_named(fields: dict[str, Any], check: str, said: str) -> None:
+    reference = reference_of(row_of(counted(usual())))
+    report = compare(row_of(counted(usual()), **fields), reference)
+    assert not report.passed
+    assert report.failures[0].metric == check
+    assert said in report.failures[0].sentence()
+
+
+def test_other_masks_are_told_from_a_loss() -> None:
+    reference = reference_of(row_of(counted(usual())))
+    report = compare(row_of(counted(usual(), rows=21)), reference)
+    assert "have other masks" in report.failures[0].sentence()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "verdict"),
+    [(1.0, 0.98, {}), (1.3, 1.28, {"time": "slower"}), (1.3, 1.1, {}), (0.7, 0.6, {"time": "improved"})],
+)
+def test_time_fails_where_most_pairs_of_passes_are_slower_than_the_plain_form_allows(
+    ratio: float, low: float, verdict: dict[str, str]
+) -> None:
+    def timed(ratio: float, low: float) -> dict[str, MeasuredRow]:
+        return row_of(counted(usual()), time=MeasuredTime(ratio, low, "cpu", "plain"))
+
+    report = compare(timed(ratio, low), reference_of(timed(1.0, 0.99)))
+    assert verdicts(report) == verdict
+
+
+def test_time_that_cannot_be_compared_is_skipped_with_the_reason() -> None:
+    reference = reference_of(row_of(counted(usual()), time=MeasuredTime(1.0, 0.99, "cpu", "plain")))
+    report = compare(row_of(counted(usual()), untimed="timed on cuda"), reference)
+    assert verdicts(report) == {"time": "skipped"}
+    assert report.checks[-1].sentence() == f"{ROW}: time not compared: timed on cuda"
+    assert report.passed
+    assert ElementTree.fromstring(to_junit(report).encode()).get("skipped") == "1"
+
+
+def test_a_failed_row_says_why() -> None:
+    reference = reference_of(row_of(counted(usual())))
+    report = compare({ROW: MeasuredRow({}, failure="RuntimeError: no memory")}, reference)
+    assert report.failures[0].sentence().endswith("; its run failed (RuntimeError: no memory)")
+
+
+@pytest.mark.parametrize(
+    ("found", "margins", "said"),
+    [
+        (usual()[:4], {"IoU/pooled": 0.005}, "4 images are too few to tell even the worst predictions from chance"),
+        (usual(), {"IoU/pooled": 0.9}, r"even the worst predictions lose 0\.\d+, within the margin 0\.9"),
+        (usual(), {"Fa/unmatched-area": 1.0}, "even the worst predictions lose 1, within the margin 1"),
+        (usual() * 0, {"IoU/pooled": 0.005}, r"even the worst predictions lose 0, within the margin 0\.005"),
+    ],
+)
+def test_a_reference_that_no_prediction_of_its_images_could_fail_is_refused(
+    found: NDArray[np.int64], margins: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match=f"cannot fail: {said}"):
+        store(row_of(counted(found)), tmp_path / "reference.json", margins=margins)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_images_of_a_limited_list_are_refused() -> None:
+    reference = reference_of(row_of(counted(usual())))
+    with pytest.raises(RequestError, match="IoU/pooled cannot fail: 3 images are too few"):
+        compare(row_of(counted(usual()[:3])), reference)
+
+
+def test_a_value_that_is_not_that_of_its_counts_is_refused() -> None:
+    made = reference_of(row_of(counted(usual())))
+    edited = {**made.rows[ROW].metrics, "IoU/pooled": Expected(0.5, 0.005)}
+    reference = dataclasses.replace(made, rows={ROW: dataclasses.replace(made.rows[ROW], metrics=edited)})
+    with pytest.raises(
+        RequestError, match=r"IoU/pooled is 0\.5, but its counts give 0\.\d+; write it again with --update"
+    ):
+        compare(row_of(counted(usual())), reference)
+
+
+def test_markdown_leads_with_what_failed_and_escapes_what_it_prints() -> None:
+    reference = reference_of(row_of(counted(usual())))
+    renamed = dataclasses.replace(reference, rows={"A|<b>": reference.rows[ROW]})
+    text = to_markdown(compare({"A|<b>": row_of(counted(usual() - 2))[ROW]}, renamed))
+    lines = text.splitlines()
+    assert lines[0] == "### Gate gate: failed"
+    assert lines[2] == "6 checks, 1 failed."
+    assert lines[4].startswith("- ✗ A\\|&lt;b&gt;: IoU/pooled is 0.")
+    assert "<details><summary>5 checks kept</summary>" in text
+    assert to_markdown(compare(row_of(counted(usual())), reference)).startswith("### Gate gate: passed")

@@ -15,7 +15,7 @@ from commands import caller
 
 from bench.errors import BenchError
 from bench.protocols.scorings import read_records
-from bench.run.gate import read_reference
+from bench.run.gate_reference import read_reference
 from bench.store.files import load_arrays, read_manifest, read_result
 from reports.figures.curves import read_curves
 from reports.figures.distances import read_distances

@@ -20,13 +20,12 @@ from bench.cli import describe_error
 from bench.data.importing.importer import ImportRequest
 from bench.data.importing.new_dataset import NewRequest, make_dataset
 from bench.errors import WriteError
-from bench.run.gate import write_reference
+from bench.run.gate_reference import Expected, Reference, StoredRow, write_reference
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store.collect import _copy
 from bench.store.files import write_arrays, write_text
 from bench.training.train import train
-from bench.types import Score
 from bench.weights.safetensors_file import write_tensors
 from reports.plots.style import write_figure
 
@@ -58,8 +57,8 @@ def weights(path: Path) -> None:
 
 
 def reference(path: Path) -> None:
-    rows = {f"row {number}": {"IoU/pooled": Score(0.5, "fraction", "higher")} for number in range(100)}
-    write_reference(rows, path, margins={"IoU/pooled": 0.01})
+    rows = {f"row {number}": StoredRow({"IoU/pooled": Expected(0.5, 0.01)}) for number in range(100)}
+    write_reference(Reference("gate", rows), path)
 
 
 @pytest.mark.parametrize("write", [noise, text, weights, reference])
