@@ -1,4 +1,4 @@
-"""The commands as Python functions: run a suite, score predictions, hold scores to a reference, make a report.
+"""The commands as Python functions: run a suite, score or compare predictions, hold scores to a reference, report.
 
 `bench` exports them; they print nothing. Heavy libraries are imported when a function that needs them is called.
 """
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from bench.run.gate import GateReport
     from bench.run.workspace import Session
     from bench.scoring.score import Scored
+    from bench.store.files import Manifest
     from bench.suites.expand import Job
     from bench.suites.suite import Limit, Suite
     from bench.types import ModelInfo, RunResult
     from reports.build import Report
+    from reports.tables.compared_values import ComparedNumber
 
 log = logging.getLogger(__name__)
 
-__all__ = ["SuiteResult", "gate", "report", "run_suite", "score"]
+__all__ = ["ComparisonResult", "SuiteResult", "compare", "gate", "report", "run_suite", "score"]
 
 MLFLOW_OFF = "off"
 WORKERS = "DFINET_BENCH_WORKERS"
@@ -70,6 +72,23 @@ class SuiteResult:
     def unreached_reason(self) -> str:
         """The reason that `unreached` jobs have no result, to go behind their names."""
         return f"not reached within the time budget of {(self.budget or 0) / 60:.3g} min"
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """The outcome of a comparison.
+
+    Attributes:
+        manifest: the methods, in order.
+        numbers: every metric of every method, with intervals and tests against the best.
+        notes: what the reader should know of how files were read, as sentences.
+        report: the files of the report; None where none was asked for.
+    """
+
+    manifest: Manifest
+    numbers: tuple[ComparedNumber, ...]
+    notes: tuple[str, ...] = ()
+    report: Report | None = None
 
 
 def run_suite(
@@ -239,6 +258,81 @@ def score(
     return tuple(score_request(request, progress=progress or Silent()))
 
 
+def compare(
+    predictions: Sequence[Path | str],
+    masks: Path | str | None = None,
+    *,
+    labels: Sequence[str] = (),
+    scoring: str = "",
+    protocol: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    images: Path | str | None = None,
+    names: Path | str | None = None,
+    suffix: str = "",
+    mask_suffix: str = "",
+    common: bool = False,
+    dataset: str = "",
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    columns: Sequence[str] = (),
+    plugins: Iterable[Path | str] = (),
+    progress: Progress | None = None,
+    on_scored: Callable[[ComparisonResult], None] | None = None,
+) -> ComparisonResult:
+    """Compare predictions of several methods on the same images; nothing is trained or predicted.
+
+    Args:
+        predictions: folders of maps, .npz files or runs' folders, at least two.
+        masks: folder of ground-truth masks; of runs alone default those of their dataset.
+        labels: names of the methods; default those of the folders.
+        scoring, protocol: name of the rules; default `native`, of runs alone their own.
+        overrides, images, names, suffix, mask_suffix, data: as in `score`.
+        common: take the images that all have, where they have different ones.
+        dataset: name of the dataset in tables; default that of the folder of masks.
+        out: folder for a report, and for the scores in its folder `results`; default none.
+        columns: metric ids of the tables' columns.
+        plugins: Python files that register metrics.
+        on_scored: called with the numbers before the report is drawn.
+
+    Raises:
+        BenchError: in one line, for whatever cannot be compared.
+    """
+    from bench.scoring.comparison import CompareRequest, score_methods
+    from reports.build import build_report
+    from reports.columns import chosen_metrics
+    from reports.tables.compared_values import read_compared
+
+    for path in plugins:
+        load_plugin(Path(path))
+    chosen_metrics(columns, ())  # before anything is scored
+    request = CompareRequest(
+        tuple(map(Path, predictions)),
+        None if masks is None else Path(masks),
+        labels=tuple(labels),
+        scoring=scoring,
+        protocol=protocol,
+        changes=dict(overrides or {}),
+        images=None if images is None else Path(images),
+        names=None if names is None else Path(names),
+        suffix=suffix,
+        mask_suffix=mask_suffix,
+        common=common,
+        dataset=dataset,
+        data=data_folder(data),
+        out=None if out is None else Path(out),
+    )
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary) if request.out is None else request.out / "results"
+        compared = score_methods(request, root, columns=columns, progress=progress)
+        numbers = read_compared(root, compared.manifest.suite)
+        found = ComparisonResult(compared.manifest, numbers, compared.notes)
+        if on_scored is not None:
+            on_scored(found)
+        if request.out is None:
+            return found
+        return replace(found, report=build_report(root, compared.manifest.suite, out=request.out))
+
+
 def gate(
     suite: str | Path,
     reference: Path | str,
@@ -259,7 +353,7 @@ def gate(
     Raises:
         BenchError: when the suite or the reference is not usable.
     """
-    from bench.run.gate import compare, read_reference, write_reference
+    from bench.run.gate import compare_with_reference, read_reference, write_reference
     from bench.run.local import run_all
     from bench.run.preflight import check_jobs, read_images, require_weights
     from bench.suites.expand import expand
@@ -289,7 +383,7 @@ def gate(
     if stored is None:
         write_reference(results, Path(reference), suite=described.name)
         return None
-    return compare(results, stored)
+    return compare_with_reference(results, stored)
 
 
 def report(

@@ -132,7 +132,7 @@ class GateReport:
         return tuple(check for check in self.checks if not check.passes)
 
 
-def compare(results: Results, reference: Reference) -> GateReport:
+def compare_with_reference(results: Results, reference: Reference) -> GateReport:
     """The verdict on every metric that the reference names."""
     return GateReport(
         suite=reference.suite,

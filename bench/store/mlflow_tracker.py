@@ -30,7 +30,7 @@ from bench.metrics.ids import is_mlflow_name
 from bench.records import to_plain
 from bench.stop import STOPS
 from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_log, read_manifest, read_result
-from bench.types import Row, RunResult, Training, Weights
+from bench.types import Method, Row, RunResult, Training
 
 log = logging.getLogger(__name__)
 
@@ -389,7 +389,7 @@ def _digest(result: RunResult) -> str:
 
 def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
     weights = result.experiment.weights
-    if not isinstance(weights, Weights) and weights.images is not None:
+    if isinstance(weights, Training | Method) and weights.images is not None:
         yield weights.images, "training"
     yield result.experiment.images, "testing"
 

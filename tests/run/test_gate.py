@@ -12,7 +12,15 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.errors import RequestError
-from bench.run.gate import Expected, Outcome, Reference, compare, read_reference, to_junit, write_reference
+from bench.run.gate import (
+    Expected,
+    Outcome,
+    Reference,
+    compare_with_reference,
+    read_reference,
+    to_junit,
+    write_reference,
+)
 from bench.types import Better, Score
 
 ROW = "DFINet (width 8) on synthetic"
@@ -48,14 +56,14 @@ def measured(iou: float | None, fa: float | None = 0.25) -> dict[str, dict[str, 
 def test_the_gate_closes_when_a_value_is_worse_than_its_margin_or_null(
     iou: float | None, fa: float | None, verdicts: tuple[Outcome, Outcome], passed: bool
 ) -> None:
-    report = compare(measured(iou, fa), REFERENCE)
+    report = compare_with_reference(measured(iou, fa), REFERENCE)
     assert tuple(check.verdict for check in report.checks) == verdicts
     assert report.passed is passed
     assert bool(report.failures) is not passed
 
 
 def test_a_missing_row_closes_the_gate() -> None:
-    report = compare({"DFINet on other": measured(0.75)[ROW]}, REFERENCE)
+    report = compare_with_reference({"DFINet on other": measured(0.75)[ROW]}, REFERENCE)
     assert [check.verdict for check in report.failures] == ["missing", "missing"]
     assert report.unknown_rows == ("DFINet on other",)
     assert report.failures[0].sentence() == (
@@ -65,13 +73,13 @@ def test_a_missing_row_closes_the_gate() -> None:
 
 
 def test_a_missing_metric_closes_the_gate() -> None:
-    report = compare({ROW: {"IoU/pooled": measured(0.75)[ROW]["IoU/pooled"]}}, REFERENCE)
+    report = compare_with_reference({ROW: {"IoU/pooled": measured(0.75)[ROW]["IoU/pooled"]}}, REFERENCE)
     assert [(check.metric, check.verdict) for check in report.failures] == [("Fa/unmatched-area", "missing")]
     assert "the row has IoU/pooled" in report.failures[0].sentence()
 
 
 def test_a_row_the_reference_does_not_know_is_named_and_not_judged() -> None:
-    report = compare({**measured(0.75), "ACM on synthetic": {}}, REFERENCE)
+    report = compare_with_reference({**measured(0.75), "ACM on synthetic": {}}, REFERENCE)
     assert report.passed
     assert report.unknown_rows == ("ACM on synthetic",)
 
@@ -79,19 +87,19 @@ def test_a_row_the_reference_does_not_know_is_named_and_not_judged() -> None:
 def test_metrics_the_reference_does_not_name_are_not_judged() -> None:
     results = measured(0.75)
     results[ROW]["F1/pooled"] = Score(0.0, unit="fraction", better="higher")
-    report = compare(results, REFERENCE)
+    report = compare_with_reference(results, REFERENCE)
     assert report.passed
     assert len(report.checks) == 2
 
 
 def test_a_report_says_how_far_a_value_moved() -> None:
-    worse, kept = compare(measured(0.5), REFERENCE).checks
+    worse, kept = compare_with_reference(measured(0.5), REFERENCE).checks
     assert worse.moved == -0.25
     assert worse.sentence() == f"{ROW}: IoU/pooled is 0.5, -0.25 from the reference 0.75 (margin 0.125)"
     assert kept.moved == 0.0
-    improved = compare(measured(1.0), REFERENCE).checks[0]
+    improved = compare_with_reference(measured(1.0), REFERENCE).checks[0]
     assert improved.sentence().endswith("improved, update the reference")
-    assert compare(measured(None), REFERENCE).checks[0].moved is None
+    assert compare_with_reference(measured(None), REFERENCE).checks[0].moved is None
 
 
 def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
@@ -103,7 +111,7 @@ def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
             "F1/pooled": Score(0.5, unit="fraction", better="higher"),
         }
     }
-    suite = ElementTree.fromstring(to_junit(compare(results, reference)).encode())
+    suite = ElementTree.fromstring(to_junit(compare_with_reference(results, reference)).encode())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
     cases = suite.findall("testcase")
     assert [(case.get("classname"), case.get("name")) for case in cases] == [(row, "IoU/pooled"), (row, "F1/pooled")]
@@ -119,8 +127,8 @@ def test_a_written_reference_comes_back_and_accepts_its_own_results(tmp_path: Pa
     results = measured(0.7123456789012345, 2.27e-5)
     written = write_reference(results, path, margins={"IoU/pooled": 0.01, "Fa/unmatched-area": 1e-6})
     assert read_reference(path) == written
-    assert compare(results, read_reference(path)).passed
-    assert not compare(measured(0.70, 2.27e-5), read_reference(path)).passed
+    assert compare_with_reference(results, read_reference(path)).passed
+    assert not compare_with_reference(measured(0.70, 2.27e-5), read_reference(path)).passed
     assert json.loads(path.read_text()) == {
         "schema": 1,
         "suite": "gate",
@@ -161,10 +169,10 @@ def test_a_check_that_nothing_could_fail_is_said_when_it_is_written_and_at_every
     results = measured(iou, fa)
     path = tmp_path / "reference.json"
     written = write_reference(results, path, margins={"IoU/pooled": 0.005, "Fa/unmatched-area": 5e-6})
-    report = compare(results, read_reference(path))
+    report = compare_with_reference(results, read_reference(path))
     assert [sentence.partition(" cannot fail")[0] for sentence in report.powerless] == [f"{ROW}: {m}" for m in named]
     assert caplog.messages == list(report.powerless)
-    worst = compare(measured(0.0, 1.0), written)
+    worst = compare_with_reference(measured(0.0, 1.0), written)
     assert [check.metric for check in worst.checks if check.passes] == named
 
 
@@ -229,7 +237,7 @@ def test_a_reference_file_that_is_no_reference_is_refused_with_its_path(
 
 
 def test_a_report_without_comparisons_does_not_pass() -> None:
-    assert not dataclasses.replace(compare(measured(0.75), REFERENCE), checks=()).passed
+    assert not dataclasses.replace(compare_with_reference(measured(0.75), REFERENCE), checks=()).passed
 
 
 def test_the_gate_and_the_metrics_need_no_torch() -> None:
