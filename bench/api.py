@@ -389,7 +389,7 @@ def gate(
 def report(
     suite: str,
     *,
-    source: Path | str = "runs",
+    source: Path | str | Sequence[Path | str] = "runs",
     out: Path | str | None = None,
     mixed: str = "",
     columns: Sequence[str] = (),
@@ -399,8 +399,9 @@ def report(
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
 
     Args:
-        suite: a name, or the TOML file, whose plugins are loaded.
-        source: folder of results.
+        suite: a name, or the TOML file, whose plugins are loaded; of scores any name, which the dataset bears as well.
+        source: folder of results; the URI of an MLflow store, as sqlite:///mlflow.db; or what `score` has written of
+            each method, a folder, a JSON file or a folder of such folders.
         out: folder for the report; default reports-out/SUITE.
         mixed: "refuse" or "mark" tables that would mix splits or scorings; default as the suite says.
         columns: metric ids of the tables' columns; default those of the suite.
@@ -410,19 +411,48 @@ def report(
     Raises:
         BenchError: when the suite was not run there, or its files are broken.
     """
+    from bench.scoring.given import store_scores, written_scores
     from bench.store.files import read_manifest
-    from bench.store.mlflow_tracker import open_mirror
-    from bench.suites.suite import load_suite, stored_suite
+    from bench.store.mlflow_tracker import fetch_suite, open_mirror
+    from bench.suites.suite import load_suite, stored_suite, suite_stem
     from reports.build import build_report
 
-    name = stored_suite(suite, Path(source))
     own = load_suite(suite).plugins if suite.endswith(".toml") and Path(suite).is_file() else ()
     for path in (*plugins, *own):
         load_plugin(Path(path))
-    folder = Path(out) if out is not None else Path("reports-out") / name
-    made = build_report(Path(source), name, out=folder, mixed=mixed, columns=columns)
-    open_mirror(mlflow).log_report(read_manifest(Path(source), name), folder)
+    sources = [str(each) for each in ([source] if isinstance(source, Path | str) else source)]
+    scores = [path for each in sources if "://" not in each for path in written_scores(Path(each))]
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        if scores:
+            _refuse_other_sources(sources)
+            name, mlflow = store_scores(scores, root, suite).suite, MLFLOW_OFF
+        elif len(sources) != 1:
+            raise RequestError(
+                f"--from: {len(sources)} given, expected one; only folders of scores, as dfinet-bench score --out "
+                "writes them, can be several"
+            )
+        elif "://" in sources[0]:
+            name = suite_stem(suite)
+            root = fetch_suite(sources[0], name, root)
+            mlflow = mlflow or sources[0]
+        else:
+            root = Path(sources[0])
+            name = stored_suite(suite, root)
+        folder = Path(out) if out is not None else Path("reports-out") / name
+        made = build_report(root, name, out=folder, mixed=mixed, columns=columns)
+        open_mirror(mlflow).log_report(read_manifest(root, name), folder)
     return made
+
+
+def _refuse_other_sources(sources: Sequence[str]) -> None:
+    """Raise RequestError unless all are scores."""
+    from bench.scoring.given import written_scores
+
+    if other := next((each for each in sources if "://" in each or not written_scores(Path(each))), ""):
+        raise RequestError(
+            f"--from {other}: holds no scores, expected some as in the others; write them with dfinet-bench score --out"
+        )
 
 
 def open_device(name: str) -> torch.device:

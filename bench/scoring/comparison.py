@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench._version import __version__
 from bench.characters import refuse_steering, show_steering
 from bench.data.catalogue.file_names import counted
 from bench.data.catalogue.splits import read_list
@@ -22,8 +21,9 @@ from bench.errors import DataError, RequestError, StoreError
 from bench.metrics.counting.counts import CountTable
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import SCORINGS, NamedScoring, with_prints, write_records
+from bench.scoring.given import given_result, given_row
 from bench.scoring.read_folder import Maps, Renamed, few, listed_names, maps_digest, match_names, open_maps, with_suffix
-from bench.scoring.request import FILES, ScoreRequest, chosen_scorings, with_changes
+from bench.scoring.request import FILES, SCORES_FILE, ScoreRequest, chosen_scorings, with_changes
 from bench.scoring.score import Scored
 from bench.scoring.truths import ExamplePicture, GivenMethod, MaskFiles, MethodScores, Truths, run_masks, shown_names
 from bench.store.files import (
@@ -36,13 +36,11 @@ from bench.store.files import (
     write_manifest,
     write_result,
 )
-from bench.types import Experiment, ImageList, Input, ModelInfo, Predictions, Row, RunResult
+from bench.types import Experiment, ImageList, Input, Predictions, Row, RunResult
 
 SUITE = "comparison"
 """The name that a comparison's manifest has, as that of a suite."""
 
-PROTOCOL = "none (given predictions)"
-SCORES_FILE = "scores.json"
 FOLDERS_OF_MASKS = ("masks", "mask", "gt", "labels", "label", "ground_truth", "groundtruth")
 """Names of folders that say nothing of the dataset, which then is that of the folder above."""
 
@@ -368,19 +366,7 @@ def _result_of(
     given = Predictions(method.label, digest, scored.is_binary, place=str(method.place))
     start = run.experiment.start if run else Experiment.start
     experiment = Experiment(given, images, Input("pillow-grey", 1), start=start)
-    source = f"given predictions in {method.place}"
-    info = ModelInfo(method.label, cite="", source=source, licence="", recipe="")
-    result = RunResult(
-        key=experiment.key,
-        status="done",
-        experiment=experiment,
-        scoring=scored.named.scoring,
-        protocol=PROTOCOL,
-        model=info,
-        scores=scored.scores,
-        rounds=(scored.scores,),
-        environment={"dfinet_bench": __version__, **environment},
-    )
+    result = given_result(experiment, scored.named.scoring, scored.scores, environment)
     if run is None:
         return result
     return replace(
@@ -408,10 +394,7 @@ def _store(root: Path, result: RunResult, found: MethodScores, pictures: Sequenc
     if pictures:
         write_arrays(folder / "examples.npz", _example_arrays(pictures))
     write_result(folder, result)
-    model, images = result.experiment.model, result.experiment.images
-    return Row(
-        model, model, images.dataset, images.split, PROTOCOL, result.scoring, 0, result.key, leaked=result.leaked
-    )
+    return given_row(result)
 
 
 def _example_arrays(pictures: Sequence[ExamplePicture]) -> dict[str, NDArray[Any]]:

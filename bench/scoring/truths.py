@@ -17,12 +17,12 @@ from bench.data.images.frames import Frames, Masked, open_frames
 from bench.errors import DataError
 from bench.progress import Progress
 from bench.protocols.scorings import SCORINGS_FILE, NamedScoring, ScoringRecord, all_scorings, read_records
+from bench.scoring.given import SPLIT
 from bench.scoring.read_folder import Maps, Renamed, is_single_file, match_names
 from bench.scoring.read_map import levels_of, mask_of
 from bench.scoring.score import MaskFile, Scored, pictures_of, score_frames, score_pairs, with_run_notes
 from bench.types import ImageList, RunResult
 
-SPLIT = "as given"
 EXAMPLES = 4
 
 
