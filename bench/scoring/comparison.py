@@ -24,7 +24,7 @@ from bench.protocols.scorings import SCORINGS, NamedScoring, with_prints, write_
 from bench.scoring.given import given_result, given_row
 from bench.scoring.read_folder import Maps, Renamed, few, listed_names, maps_digest, match_names, open_maps, with_suffix
 from bench.scoring.request import FILES, SCORES_FILE, ScoreRequest, chosen_scorings, with_changes
-from bench.scoring.score import Scored
+from bench.scoring.score import SAME_FILES, Scored
 from bench.scoring.truths import ExamplePicture, GivenMethod, MaskFiles, MethodScores, Truths, run_masks, shown_names
 from bench.store.files import (
     RESULT_FILE,
@@ -165,7 +165,7 @@ def score_methods(
             own_pictures = truths.pictures(
                 method, mine, {name: chosen[name] for name in shown}, is_binary=found.scored.is_binary
             )
-            notes += [f"{method.label}: {note}" for note in _notes_of(found.scored)]
+            notes += [f"{method.label}: {note}" for note in _notes_of(found.scored, request, method)]
             result = _result_of(method, found, images, maps_digest(all_files), truths.environment())
             rows.append(_store(root, result, found, own_pictures))
     if not truths.has_pictures:
@@ -350,7 +350,10 @@ def _refuse_other_sizes(
         )
 
 
-def _notes_of(scored: Scored) -> Iterator[str]:
+def _notes_of(scored: Scored, request: CompareRequest, method: GivenMethod) -> Iterator[str]:
+    is_same = request.masks is not None and method.place.resolve() == request.masks.resolve()
+    if is_same and request.suffix == request.mask_suffix:
+        yield SAME_FILES
     yield from scored.notes
     if scored.is_binary:
         yield "every prediction is a mask of 0 and 1, so that it has one threshold and no curves"

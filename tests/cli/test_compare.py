@@ -16,7 +16,7 @@ from commands import Call, caller
 
 import bench
 from bench.metrics.ids import CUMULATIVE
-from bench.store.files import read_result
+from bench.store.files import load_arrays, read_manifest, read_result
 from reports.tables.compared_values import read_compared
 
 IMAGES = 12
@@ -131,6 +131,39 @@ def test_masks_of_a_network_have_no_curves_and_the_report_says_so(call: Call, wo
     assert (Path("page/figures/roc.png")).is_file()
     table = Path("page/table.csv").read_text(encoding="utf-8")
     assert re.search(r"^poor,[\d.]+.*,—?$", table, re.MULTILINE) or "not among its scores" in table
+
+
+def test_pictures_of_zero_and_one_are_shown_as_they_were_read(call: Call, words: tuple[str, str, str]) -> None:
+    write(Path("set/images"), made_masks())
+    write(Path("poor"), {name: mask // 255 for name, mask in made_masks().items()})
+    answer = call("compare", *words, "--images", "set/images", "--out", "page")
+    assert answer.code == 0, answer.err
+    assert "poor: no prediction holds more than 1, so that values were read as 0 and 1" in answer.err
+    rows = read_manifest(Path("page/results"), "comparison").rows
+    shown = load_arrays(Path("page/results", rows[1].key, "examples.npz"))
+    assert [int(shown[f"rounds_{number}"].max()) for number in range(4)] == [65535] * 4
+    assert not Path("page/results", rows[1].key, "curves.npz").exists()
+
+
+def test_masks_beside_predictions_are_told(call: Call, words: tuple[str, str, str]) -> None:
+    answer = call("compare", "good", words[2], words[2], "--json")
+    assert "note: masks: predictions and masks are the same files" in answer.err
+    assert numbers_of(answer.out)["IoU/pooled", "masks"]["score"]["value"] == 1.0
+
+
+def test_an_archive_and_single_files_can_be_compared(call: Call, words: tuple[str, str, str]) -> None:
+    maps = {path.stem: cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in Path("poor").iterdir()}
+    np.savez("packed.npz", **{name: values / np.float32(255) for name, values in maps.items()})
+    packed = call("compare", "good", "packed.npz", words[2], "--json")
+    plain = call("compare", *words, "--json")
+    assert numbers_of(packed.out)["IoU/pooled", "packed"] == {
+        **numbers_of(plain.out)["IoU/pooled", "poor"],
+        "method": "packed",
+    }
+    named = ("--label", "a", "--label", "b", "--json")
+    single = call("compare", "good/im00.png", "poor/im01.png", f"{words[2]}/im00.png", *named)
+    assert single.code == 0, single.err
+    assert numbers_of(single.out)["Pd/centroid-3px", "a"]["score"]["value"] == 1.0
 
 
 def test_labels_tell_folders_of_one_name_apart(call: Call, words: tuple[str, str, str]) -> None:
