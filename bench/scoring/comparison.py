@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from bench.characters import refuse_steering, show_steering
 from bench.data.catalogue.file_names import counted
 from bench.data.catalogue.splits import read_list
 from bench.errors import DataError, RequestError, StoreError
-from bench.metrics.counting.counts import CountTable
+from bench.metrics.counting.counts import Counts, CountTable
 from bench.progress import Progress, Silent
 from bench.protocols.scorings import SCORINGS, NamedScoring, with_prints, write_records
 from bench.scoring.given import given_result, given_row
@@ -134,13 +134,23 @@ def is_run(path: Path) -> bool:
     return (path / RESULT_FILE).is_file()
 
 
+Choose = Callable[[Sequence[str], Sequence[Counts]], Iterable[str]]
+"""The names of the images to show, from the names of all and every method's counts."""
+
+
 def score_methods(
-    request: CompareRequest, root: Path, *, columns: Sequence[str] = (), progress: Progress | None = None
+    request: CompareRequest,
+    root: Path,
+    *,
+    columns: Sequence[str] = (),
+    choose: Choose = shown_names,
+    progress: Progress | None = None,
 ) -> Compared:
     """Score all predictions on the same images, and store each with its integers below `root` as a run of a suite.
 
     Args:
         columns: metric ids of the tables' columns, for the manifest.
+        choose: chooses the images that are stored to be shown.
 
     Raises:
         BenchError: in one line, for whatever cannot be compared.
@@ -153,21 +163,22 @@ def score_methods(
         maps = [with_suffix(one, request.suffix, "--suffix") for one in files]
         places = [truths.match(one) for one in maps]
         chosen, left_out = _choose_images(request, methods, maps, truths, places)
-        images, notes, rows, shown = truths.image_list(chosen), [*left_out], [], []
-        first: CountTable | None = None
-        for method, all_files, all_maps, own in zip(methods, files, maps, places, strict=True):
-            mine = Renamed(all_maps, {name: own[mask] for name, mask in chosen.items()})
-            found = truths.score(method, mine, chosen, named, progress or Silent())
-            table = found.scored.table
-            if first is None:
-                first, shown = table, shown_names(table.names, table.targets)
-            _refuse_other_sizes(methods[0], first, method, table, named)
-            own_pictures = truths.pictures(
-                method, mine, {name: chosen[name] for name in shown}, is_binary=found.scored.is_binary
-            )
-            notes += [f"{method.label}: {note}" for note in _notes_of(found.scored, request, method)]
-            result = _result_of(method, found, images, maps_digest(all_files), truths.environment())
-            rows.append(_store(root, result, found, own_pictures))
+        views = [
+            Renamed(one, {name: own[mask] for name, mask in chosen.items()})
+            for one, own in zip(maps, places, strict=True)
+        ]
+        found: list[MethodScores] = []
+        for method, view in zip(methods, views, strict=True):
+            found.append(truths.score(method, view, chosen, named, progress or Silent()))
+            _refuse_other_sizes(methods[0], found[0].scored.table, method, found[-1].scored.table, named)
+        counts = [one.scored.table.round(0) for one in found]
+        shown = {name: chosen[name] for name in choose(tuple(chosen), counts)}
+        images, notes, rows = truths.image_list(chosen), [*left_out], []
+        for method, view, one, all_files in zip(methods, views, found, files, strict=True):
+            pictures = truths.pictures(method, view, shown, is_binary=one.scored.is_binary)
+            notes += [f"{method.label}: {note}" for note in _notes_of(one.scored, request, method)]
+            result = _result_of(method, one, images, maps_digest(all_files), truths.environment())
+            rows.append(_store(root, result, one, pictures))
     if not truths.has_pictures:
         notes.append("no pictures and no contrast, for want of the images; give them with --images DIR")
     manifest = Manifest(SUITE, _title(methods, images, is_part=bool(left_out)), tuple(rows), columns=tuple(columns))

@@ -15,6 +15,7 @@ from bench.data.catalogue.splits import list_names, names_digest
 from bench.data.images.decode import Pixels, decode_grey, resize_bilinear
 from bench.data.images.frames import Frames, Masked, open_frames
 from bench.errors import DataError
+from bench.metrics.counting.counts import Counts
 from bench.progress import Progress
 from bench.protocols.scorings import SCORINGS_FILE, NamedScoring, ScoringRecord, all_scorings, read_records
 from bench.scoring.given import SPLIT
@@ -238,12 +239,9 @@ def _picture(name: str, grey: Pixels, mask: Masked, levels: LevelArray) -> Examp
     return ExamplePicture(name, resize_bilinear(grey, size), mask.binary_at(size), levels)
 
 
-def shown_names(names: Sequence[str], targets: NDArray[Any]) -> list[str]:
-    """The names of images to show: those with targets, spread evenly over the list.
-
-    >>> shown_names(["a", "b", "c", "d", "e", "f"], np.array([1, 0, 1, 1, 2, 1]))
-    ['a', 'c', 'e', 'f']
-    """
+def shown_names(names: Sequence[str], counts: Sequence[Counts]) -> list[str]:
+    """The names of images to show: those with targets, spread evenly over the list."""
+    targets = counts[0].targets
     places = np.flatnonzero(targets) if targets.any() else np.arange(len(names))
     chosen = np.linspace(0, len(places) - 1, min(EXAMPLES, len(places))).round().astype(int)
     return [names[place] for place in places[chosen]]
