@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bench._version import __version__
 
 if TYPE_CHECKING:
+    from bench.api import ComparisonResult as ComparisonResult
     from bench.api import SuiteResult as SuiteResult
+    from bench.api import compare as compare
     from bench.api import gate as gate
     from bench.api import report as report
     from bench.api import run_suite as run_suite
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 ROOMS = {
     "BenchError": "bench.errors",
     "SuiteResult": "bench.api",
+    "ComparisonResult": "bench.api",
+    "compare": "bench.api",
     "run_suite": "bench.api",
     "score": "bench.api",
     "gate": "bench.api",

@@ -1,4 +1,4 @@
-"""The commands as Python functions: run a suite, score predictions, hold scores to a reference, make a report.
+"""The commands as Python functions: run a suite, score or compare predictions, hold scores to a reference, report.
 
 `bench` exports them; they print nothing. Heavy libraries are imported when a function that needs them is called.
 """
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
     from bench.run.gate_reference import Reference
     from bench.run.workspace import Session
     from bench.scoring.score import Scored
+    from bench.store.files import Manifest
     from bench.suites.expand import Job
     from bench.suites.suite import Limit, Suite
     from bench.types import ModelInfo, RunResult
     from reports.build import Report
+    from reports.tables.compared_values import ComparedNumber
 
 log = logging.getLogger(__name__)
 
-__all__ = ["SuiteResult", "gate", "report", "run_suite", "score"]
+__all__ = ["ComparisonResult", "SuiteResult", "compare", "gate", "report", "run_suite", "score"]
 
 MLFLOW_OFF = "off"
 WORKERS = "DFINET_BENCH_WORKERS"
@@ -72,6 +74,23 @@ class SuiteResult:
     def unreached_reason(self) -> str:
         """The reason that `unreached` jobs have no result, to go behind their names."""
         return f"not reached within the time budget of {(self.budget or 0) / 60:.3g} min"
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """The outcome of a comparison.
+
+    Attributes:
+        manifest: the methods, in order.
+        numbers: every metric of every method, with intervals and tests against the best.
+        notes: what the reader should know of how files were read, as sentences.
+        report: the files of the report; None where none was asked for.
+    """
+
+    manifest: Manifest
+    numbers: tuple[ComparedNumber, ...]
+    notes: tuple[str, ...] = ()
+    report: Report | None = None
 
 
 def run_suite(
@@ -241,6 +260,82 @@ def score(
     return tuple(score_request(request, progress=progress or Silent()))
 
 
+def compare(
+    predictions: Sequence[Path | str],
+    masks: Path | str | None = None,
+    *,
+    labels: Sequence[str] = (),
+    scoring: str = "",
+    protocol: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    images: Path | str | None = None,
+    names: Path | str | None = None,
+    suffix: str = "",
+    mask_suffix: str = "",
+    common: bool = False,
+    dataset: str = "",
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    columns: Sequence[str] = (),
+    plugins: Iterable[Path | str] = (),
+    progress: Progress | None = None,
+    on_scored: Callable[[ComparisonResult], None] | None = None,
+) -> ComparisonResult:
+    """Compare predictions of several methods on the same images; nothing is trained or predicted.
+
+    Args:
+        predictions: folders of maps, .npz files or runs' folders, at least two.
+        masks: folder of ground-truth masks; of runs alone default those of their dataset.
+        labels: names of the methods; default those of the folders.
+        scoring, protocol: name of the rules; default `native`, of runs alone their own.
+        overrides, images, names, suffix, mask_suffix, data: as in `score`.
+        common: take the images that all have, where they have different ones.
+        dataset: name of the dataset in tables; default that of the folder of masks.
+        out: folder for a report, and for the scores in its folder `results`; default none.
+        columns: metric ids of the tables' columns.
+        plugins: Python files that register metrics.
+        on_scored: called with the numbers before the report is drawn.
+
+    Raises:
+        BenchError: in one line, for whatever cannot be compared.
+    """
+    from bench.scoring.comparison import CompareRequest, score_methods
+    from reports.build import build_report
+    from reports.figures.side_by_side import choose_images
+    from reports.columns import chosen_metrics
+    from reports.tables.compared_values import read_compared
+
+    for path in plugins:
+        load_plugin(Path(path))
+    chosen_metrics(columns, ())  # before anything is scored
+    request = CompareRequest(
+        tuple(map(Path, predictions)),
+        None if masks is None else Path(masks),
+        labels=tuple(labels),
+        scoring=scoring,
+        protocol=protocol,
+        changes=dict(overrides or {}),
+        images=None if images is None else Path(images),
+        names=None if names is None else Path(names),
+        suffix=suffix,
+        mask_suffix=mask_suffix,
+        common=common,
+        dataset=dataset,
+        data=data_folder(data),
+        out=None if out is None else Path(out),
+    )
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary) if request.out is None else request.out / "results"
+        compared = score_methods(request, root, columns=columns, choose=choose_images, progress=progress)
+        numbers = read_compared(root, compared.manifest.suite)
+        found = ComparisonResult(compared.manifest, numbers, compared.notes)
+        if on_scored is not None:
+            on_scored(found)
+        if request.out is None:
+            return found
+        return replace(found, report=build_report(root, compared.manifest.suite, out=request.out, data=request.data))
+
+
 def gate(
     suite: str | Path,
     reference: Path | str,
@@ -267,7 +362,7 @@ def gate(
     Raises:
         BenchError: when the suite or the reference is not usable, or a score of the reference could not fail.
     """
-    from bench.run.gate import compare, refuse_powerless
+    from bench.run.gate import compare_with_reference, refuse_powerless
     from bench.run.gate_measure import measure_rows
     from bench.run.gate_reference import ReferenceChange, make_reference, previous_reference, write_reference
     from bench.run.preflight import check_jobs, read_images, require_weights
@@ -305,7 +400,7 @@ def gate(
         measured = measure_rows(jobs, session, stored)
         environment = session.workspace.environment
     if stored is not None:
-        return compare(measured, stored)
+        return compare_with_reference(measured, stored)
     change = ReferenceChange(datetime.now(UTC).date().isoformat(), reason.strip(), environment.get("commit"))
     made = make_reference(measured, suite=described.name, change=change, before=before, environment=environment)
     refuse_powerless(made, measured=measured)
@@ -326,7 +421,7 @@ def _reference_for(path: Path) -> Reference:
 def report(
     suite: str,
     *,
-    source: Path | str = "runs",
+    source: Path | str | Sequence[Path | str] = "runs",
     out: Path | str | None = None,
     mixed: str = "",
     columns: Sequence[str] = (),
@@ -338,8 +433,9 @@ def report(
     """Make the tables (LaTeX, CSV, Markdown), figures (PDF, PNG) and the page of a suite that was run.
 
     Args:
-        suite: a name, or the TOML file, whose plugins are loaded.
-        source: folder of results.
+        suite: a name, or the TOML file, whose plugins are loaded; of scores any name, which the dataset bears as well.
+        source: folder of results; the URI of an MLflow store, as sqlite:///mlflow.db; or what `score` has written of
+            each method, a folder, a JSON file or a folder of such folders.
         out: folder for the report; default reports-out/SUITE.
         mixed: "refuse" or "mark" tables that would mix splits or scorings; default as the suite says.
         columns: metric ids of the tables' columns; default those of the suite.
@@ -351,21 +447,48 @@ def report(
     Raises:
         BenchError: when the suite was not run there, or its files are broken.
     """
+    from bench.scoring.given import store_scores, written_scores
     from bench.store.files import read_manifest
-    from bench.store.mlflow_tracker import open_mirror
-    from bench.suites.suite import load_suite, stored_suite
+    from bench.store.mlflow_tracker import fetch_suite, open_mirror
+    from bench.suites.suite import load_suite, stored_suite, suite_stem
     from reports.build import build_report
 
-    name = stored_suite(suite, Path(source))
     own = load_suite(suite).plugins if suite.endswith(".toml") and Path(suite).is_file() else ()
     for path in (*plugins, *own):
         load_plugin(Path(path))
-    folder = Path(out) if out is not None else Path("reports-out") / name
-    made = build_report(
-        Path(source), name, out=folder, mixed=mixed, columns=columns, images=images, data=data_folder(data)
-    )
-    open_mirror(mlflow).log_report(read_manifest(Path(source), name), folder)
+    sources = [str(each) for each in ([source] if isinstance(source, Path | str) else source)]
+    scores = [path for each in sources if "://" not in each for path in written_scores(Path(each))]
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        if scores:
+            _refuse_other_sources(sources)
+            name, mlflow = store_scores(scores, root, suite).suite, MLFLOW_OFF
+        elif len(sources) != 1:
+            raise RequestError(
+                f"--from: {len(sources)} given, expected one; only folders of scores, as dfinet-bench score --out "
+                "writes them, can be several"
+            )
+        elif "://" in sources[0]:
+            name = suite_stem(suite)
+            root = fetch_suite(sources[0], name, root)
+            mlflow = mlflow or sources[0]
+        else:
+            root = Path(sources[0])
+            name = stored_suite(suite, root)
+        folder = Path(out) if out is not None else Path("reports-out") / name
+        made = build_report(root, name, out=folder, mixed=mixed, columns=columns, images=images, data=data_folder(data))
+        open_mirror(mlflow).log_report(read_manifest(root, name), folder)
     return made
+
+
+def _refuse_other_sources(sources: Sequence[str]) -> None:
+    """Raise RequestError unless all are scores."""
+    from bench.scoring.given import written_scores
+
+    if other := next((each for each in sources if "://" in each or not written_scores(Path(each))), ""):
+        raise RequestError(
+            f"--from {other}: holds no scores, expected some as in the others; write them with dfinet-bench score --out"
+        )
 
 
 def open_device(name: str) -> torch.device:

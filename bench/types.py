@@ -403,6 +403,23 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Predictions somebody made, by the digest of their files. Stands where a training would.
+
+    Attributes:
+        model: the name that tables give to the method.
+        is_binary: whether every one is a mask of 0 and 1, which has one threshold and no curve.
+        place: the folder or file, as it was named.
+    """
+
+    model: str
+    sha256: str
+    is_binary: bool = False
+    config: Config = ()
+    place: str = field(default="", metadata={"key": False})
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Everything that determines predictions.
 
@@ -412,7 +429,7 @@ class Experiment:
         corruption: of the test images, `kind@level` in bench.data.images.corruptions; empty for none.
     """
 
-    weights: Training | Weights | Method
+    weights: Training | Weights | Method | Predictions
     images: ImageList
     input: Input
     rounds: int = 1
@@ -438,13 +455,14 @@ class Experiment:
 
         It is the folder's name under `trainings`.
         """
-        learns = isinstance(self.weights, Training) or (isinstance(self.weights, Method) and self.weights.images)
-        return self.weights.key if learns and not isinstance(self.weights, Weights) else ""
+        if isinstance(self.weights, Training):
+            return self.weights.key
+        return self.weights.key if isinstance(self.weights, Method) and self.weights.images else ""
 
     @property
     def is_limited(self) -> bool:
         """True if a trial limit shortened the training or the test list."""
-        learnt_from = None if isinstance(self.weights, Weights) else self.weights.images
+        learnt_from = self.weights.images if isinstance(self.weights, Training | Method) else None
         return any(images is not None and images.limit is not None for images in (self.images, learnt_from))
 
 

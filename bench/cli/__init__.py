@@ -23,6 +23,7 @@ from bench._version import __version__
 from bench.cli import (
     audit,
     collect,
+    compare,
     cost,
     data_import,
     data_new,
@@ -60,6 +61,7 @@ app.command()(run.run)
 app.command("report")(report.report_command)
 app.command("gate")(gate.gate_command)
 app.command("score")(score.score_)
+app.command("compare")(compare.compare_command)
 app.command()(cost.cost)
 app.command()(audit.audit)
 app.command("list")(listing.list_)

@@ -12,8 +12,15 @@ from bench.cli.options import DEFAULT_RUNS, ColumnsOption, DataOption, PluginOpt
 
 
 def report_command(
-    suite: Annotated[str, typer.Argument(help="A suite's name.")],
-    source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
+    suite: Annotated[str, typer.Argument(help="A suite's name; of scores a name for the report.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="Folder of results; URI of an MLflow store; or what score --out or --json wrote, repeatable.",
+            show_default=str(DEFAULT_RUNS),
+        ),
+    ] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Folder for the report; default reports-out/SUITE.")] = None,
     mixed: Annotated[
         str, typer.Option(help="refuse or mark a table that would mix splits or scorings; default as the suite says.")
@@ -31,7 +38,7 @@ def report_command(
 
     made = api.report(
         suite,
-        source=source,
+        source=source or DEFAULT_RUNS,
         out=to,
         mixed=mixed,
         columns=split_names(columns),

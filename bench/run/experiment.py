@@ -132,6 +132,7 @@ def obtain_weights(job: Job, session: Session) -> tuple[Segmenter, Trained | Non
     if isinstance(weights, Weights):
         folder, channels = session.workspace.weights, job.experiment.input.channels
         return _given_weights(weights, folder, channels=channels).to(session.device), None
+    assert isinstance(weights, Training)  # given predictions are no job of a suite
     trained = train_once(weights, session)
     return load_model(weights.model, trained.checkpoint, **dict(weights.config)).to(session.device), trained
 

@@ -131,7 +131,7 @@ def checks_of(stored: StoredRow) -> tuple[str, ...]:
     )
 
 
-def compare(measured: Measured, reference: Reference) -> GateReport:
+def compare_with_reference(measured: Measured, reference: Reference) -> GateReport:
     """The verdict on every check of the reference.
 
     Raises:

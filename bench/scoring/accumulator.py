@@ -237,10 +237,22 @@ class Accumulator:
         parts: each scoring with its integers, in the order given.
     """
 
-    def __init__(self, scorings: Sequence[NamedScoring], *, detailed: bool = True, with_grey: bool = False) -> None:
-        self.parts = tuple(
-            (named, ScoringCounts(named.scoring, detailed=detailed, with_grey=with_grey)) for named in scorings
-        )
+    def __init__(
+        self,
+        scorings: Sequence[NamedScoring],
+        *,
+        detailed: bool = True,
+        with_grey: bool = False,
+        beside: Sequence[NamedScoring] = (),
+    ) -> None:
+        """Start without images.
+
+        Args:
+            with_grey: whether contrast is measured.
+            beside: further scorings, without details.
+        """
+        first = [(named, ScoringCounts(named.scoring, detailed=detailed, with_grey=with_grey)) for named in scorings]
+        self.parts = (*first, *((named, ScoringCounts(named.scoring, detailed=False)) for named in beside))
 
     def add(self, image: AlignedImage) -> None:
         """Count one image's prediction under all scorings."""

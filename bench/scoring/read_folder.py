@@ -7,6 +7,7 @@ masks end in, or in a folder that all predictions or all masks share.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 import zipfile
 from collections import Counter
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from bench.data.catalogue.file_names import named_files
+from bench.digest import file_digest
 from bench.errors import DataError
 from bench.scoring.read_map import (
     ARRAYS,
@@ -124,6 +126,32 @@ class Suffixed:
         return self.inner.read(name + self.suffix)
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """Some of the maps under other names.
+
+    Attributes:
+        own: name here to name there.
+    """
+
+    inner: Maps
+    own: Mapping[str, str]
+
+    @property
+    def place(self) -> Path:
+        """That of all maps."""
+        return self.inner.place
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the mapping."""
+        return tuple(self.own)
+
+    def read(self, name: str) -> Map:
+        """The map that is called so here."""
+        return self.inner.read(self.own[name])
+
+
 def with_suffix(maps: Maps, suffix: str, option: str) -> Maps:
     """The maps whose names end in the suffix; all of them if it is empty.
 
@@ -205,6 +233,13 @@ def _plain_name(written: str, suffixes: Sequence[str]) -> str:
     return path.with_suffix("").as_posix() if path.suffix.lower() in suffixes else written
 
 
+def maps_digest(maps: Maps) -> str:
+    """SHA-256 over the files of a folder in the order of their names, or of an archive."""
+    paths = [maps.files[name] for name in maps.names] if isinstance(maps, Folder) else [maps.place]
+    digests = [file_digest(path) for path in paths]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 def list_maps(folder: Path) -> dict[str, Path]:
     """The map files of a folder by name, as `named_files` has it.
 
@@ -245,7 +280,7 @@ def pair_names(predictions: Maps, masks: Maps, *, names: Sequence[str] | None = 
     Raises:
         DataError: when one lacks the other; surplus is no slip that can be told from a missing file, so it is named.
     """
-    if names is None and _is_single(predictions) and _is_single(masks):
+    if names is None and is_single_file(predictions) and is_single_file(masks):
         return {predictions.names[0]: masks.names[0]}
     if names is not None:
         return _listed(predictions, masks, names)
@@ -272,7 +307,8 @@ def pair_names(predictions: Maps, masks: Maps, *, names: Sequence[str] | None = 
     return found
 
 
-def _is_single(maps: Maps) -> bool:
+def is_single_file(maps: Maps) -> bool:
+    """True if the maps are one map in one file."""
     return maps.place.is_file() and len(maps.names) == 1
 
 

@@ -20,6 +20,7 @@ from bench.scoring.score import Scored, rescore_run, score_folder
 from bench.store.files import RESULT_FILE, write_arrays, write_json
 from bench.types import Scoring
 
+SCORES_FILE = "scores.json"
 FILES = ("counts", "curves", "distances", "errors", "contrast")
 """The integers that a folder of scores holds."""
 
@@ -156,7 +157,7 @@ def write_scored(found: Sequence[Scored], folder: Path) -> list[Path]:
     """Write `scores.json`, and the integers: in the folder itself, of several scorings in one of each's name."""
     for name in FILES:
         (folder / f"{name}.npz").unlink(missing_ok=True)  # of an earlier call, which may have been of other scorings
-    written = [write_json(folder / "scores.json", scored_json(found))]
+    written = [write_json(folder / SCORES_FILE, scored_json(found))]
     for one in found:
         own = folder if len(found) == 1 else folder / one.named.name
         written.append(write_arrays(own / "counts.npz", one.table.to_arrays()))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.arrays import LevelArray
 from bench.data.catalogue.splits import list_names
 from bench.data.images.decode import Pixels, decode_grey
-from bench.data.images.frames import Masked, open_frames
+from bench.data.images.frames import Frames, Masked, open_frames
 from bench.errors import DataError
 from bench.metrics.counting.counts import CountTable
 from bench.metrics.counting.levels import FAINT
@@ -27,7 +27,7 @@ from bench.progress import Progress, Silent
 from bench.protocols.scorings import NamedScoring, ScoringRecord
 from bench.scoring.accumulator import Accumulator, AlignedImage, ScoringCounts, record_of
 from bench.scoring.input_checks import EXCHANGED, Survey
-from bench.scoring.read_folder import few, list_maps, match_names, open_maps, pair_names, with_suffix
+from bench.scoring.read_folder import Maps, few, list_maps, match_names, open_maps, pair_names, with_suffix
 from bench.scoring.read_map import Map, ValueKind, levels_of, mask_of
 from bench.store.files import read_result
 from bench.types import RunResult, Score
@@ -71,12 +71,14 @@ class Scored:
         counted: the integers of every image.
         notes: what the reader should know of how files were read, as sentences.
         contradiction: the first score that differs from that of the run it is of; empty where none does.
+        is_binary: whether every prediction is a mask of 0 and 1.
     """
 
     named: NamedScoring
     counted: ScoringCounts
     notes: tuple[str, ...] = ()
     contradiction: str = ""
+    is_binary: bool = False
 
     @cached_property
     def table(self) -> CountTable:
@@ -113,11 +115,13 @@ def score_samples(
     scorings: Sequence[NamedScoring],
     *,
     with_grey: bool,
+    beside: Sequence[NamedScoring] = (),
     progress: Progress | None = None,
 ) -> tuple[Scored, ...]:
     """Score all samples under all scorings, counted by threads, blocks of images joined in their order.
 
     Args:
+        beside: further scorings, under which curves and other details are left out; they come last.
         with_grey: whether every sample has its frame's grey levels, so that contrast is measured.
 
     Raises:
@@ -125,14 +129,17 @@ def score_samples(
     """
     watched = progress or Silent()
 
+    def start() -> Accumulator:
+        return Accumulator(scorings, with_grey=with_grey, beside=beside)
+
     def count(block: Sequence[str]) -> Accumulator:
-        counted = Accumulator(scorings, with_grey=with_grey)
+        counted = start()
         for sample in read(block):
             counted.add(AlignedImage(sample.name, [sample.values], sample.mask, grey=sample.grey))
             watched.advance()
         return counted
 
-    joined = Accumulator(scorings, with_grey=with_grey)
+    joined = start()
     blocks = [names[at : at + BLOCK] for at in range(0, len(names), BLOCK)]
     threads = min(usable_processors(), MOST_THREADS)
     watched.begin("score", len(names))
@@ -171,30 +178,60 @@ def score_folder(
     with open_maps(predictions) as all_maps, open_maps(masks) as all_truths:
         maps, truths = with_suffix(all_maps, suffix, "--suffix"), with_suffix(all_truths, mask_suffix, "--mask-suffix")
         pairs = pair_names(maps, truths, names=names)
-        pictures = {} if images is None else _pictures_of(list(pairs), images)
-
-        def score_with(units: Mapping[ValueKind, int]) -> tuple[Survey, tuple[Scored, ...]]:
-            survey = Survey()
-
-            def read(block: Sequence[str]) -> Iterator[Sample]:
-                for name in block:
-                    prediction, mask = maps.read(name), truths.read(pairs[name])
-                    levels = levels_of(prediction, full=units.get(prediction.kind))
-                    sample = _sample(name, prediction, levels, mask, picture=pictures.get(name))
-                    if any(named.scoring.resolution == "native" for named in scorings):
-                        _check_aspect(prediction, mask)
-                    survey.add(prediction, levels, mask)
-                    yield sample
-
-            return survey, score_samples(list(pairs), read, scorings, with_grey=images is not None, progress=progress)
-
-        survey, found = score_with({})
-        survey.refuse_exchange(predictions, masks)
-        survey.refuse_photographs()
-        if units := survey.units(predictions):
-            survey, found = score_with(units)
+        pictures = None if images is None else pictures_of(list(pairs), images)
+        found = score_pairs(maps, truths, pairs, scorings, pictures=pictures, progress=progress)
         same = (SAME_FILES,) if _same_files(predictions, masks, pairs, suffix == mask_suffix) else ()
-        return tuple(replace(one, notes=(*same, *survey.notes(units, one.named.scoring))) for one in found)
+        return tuple(replace(one, notes=(*same, *one.notes)) for one in found)
+
+
+def score_pairs(
+    maps: Maps,
+    truths: Maps,
+    pairs: Mapping[str, str],
+    scorings: Sequence[NamedScoring],
+    *,
+    pictures: Mapping[str, Path] | None = None,
+    beside: Sequence[NamedScoring] = (),
+    progress: Progress | None = None,
+) -> tuple[Scored, ...]:
+    """Score predictions against masks, under each scoring.
+
+    Args:
+        pairs: a prediction's name to its mask's, of those to score.
+        pictures: a prediction's name to the picture that signal-to-clutter ratios are measured on.
+        beside: as in `score_samples`.
+
+    Raises:
+        DataError: in one line, for whatever cannot be scored.
+    """
+    has_pictures = pictures is not None
+
+    def score_with(units: Mapping[ValueKind, int]) -> tuple[Survey, tuple[Scored, ...]]:
+        survey = Survey()
+
+        def read(block: Sequence[str]) -> Iterator[Sample]:
+            for name in block:
+                prediction, mask = maps.read(name), truths.read(pairs[name])
+                levels = levels_of(prediction, full=units.get(prediction.kind))
+                sample = _sample(name, prediction, levels, mask, picture=(pictures or {}).get(name))
+                if any(named.scoring.resolution == "native" for named in scorings):
+                    _check_aspect(prediction, mask)
+                survey.add(prediction, levels, mask)
+                yield sample
+
+        return survey, score_samples(
+            list(pairs), read, scorings, with_grey=has_pictures, beside=beside, progress=progress
+        )
+
+    survey, found = score_with({})
+    survey.refuse_exchange(maps.place, truths.place)
+    survey.refuse_photographs()
+    if units := survey.units(maps.place):
+        survey, found = score_with(units)
+    is_binary = survey.binary == survey.images
+    return tuple(
+        replace(one, notes=tuple(survey.notes(units, one.named.scoring)), is_binary=is_binary) for one in found
+    )
 
 
 def _same_files(predictions: Path, masks: Path, pairs: Mapping[str, str], same_ends: bool) -> bool:
@@ -202,7 +239,7 @@ def _same_files(predictions: Path, masks: Path, pairs: Mapping[str, str], same_e
     return same_ends and predictions.resolve() == masks.resolve() and all(one == other for one, other in pairs.items())
 
 
-def _pictures_of(names: Sequence[str], folder: Path) -> dict[str, Path]:
+def pictures_of(names: Sequence[str], folder: Path) -> dict[str, Path]:
     """Each name's picture.
 
     Raises:
@@ -284,25 +321,30 @@ def rescore_run(
                 f"{maps.place}: {len(maps.names)} images, expected the {len(names)} of {images.dataset}'s "
                 f"{images.part} list (split {images.split}) in its order; run the suite again"
             )
-
         frames = open_frames(images.dataset, names, root=data, decoder=result.experiment.input.decoder)
-        place = {name: row for row, name in enumerate(names)}
-
-        faint: list[str] = []
-
-        def read(block: Sequence[str]) -> Iterator[Sample]:
-            for frame in (frames[place[name]] for name in block):
-                stored = maps.read(frame.name)
-                levels = levels_of(stored)
-                if stored.kind == "levels" and levels.max() < FAINT:
-                    faint.append(frame.name)
-                yield Sample(frame.name, _unrounded(stored, levels), frame, frame.grey)
-
-        found = score_samples(names, read, scorings, with_grey=True, progress=progress)
-    return tuple(_with_notes(one, result, faint=len(faint)) for one in found)
+        found, faint = score_frames(maps, frames, scorings, progress=progress)
+    return tuple(with_run_notes(one, result, faint=faint) for one in found)
 
 
-def _with_notes(found: Scored, result: RunResult, *, faint: int) -> Scored:
+def score_frames(
+    maps: Maps, frames: Frames, scorings: Sequence[NamedScoring], *, progress: Progress | None = None
+) -> tuple[tuple[Scored, ...], int]:
+    """Score predictions against the masks of frames, under each scoring; with it, how many maps are stored faintly."""
+    place = {name: row for row, name in enumerate(frames.names)}
+    faint: list[str] = []
+
+    def read(block: Sequence[str]) -> Iterator[Sample]:
+        for frame in (frames[place[name]] for name in block):
+            stored = maps.read(frame.name)
+            levels = levels_of(stored)
+            if stored.kind == "levels" and levels.max() < FAINT:
+                faint.append(frame.name)
+            yield Sample(frame.name, _unrounded(stored, levels), frame, frame.grey)
+
+    return score_samples(frames.names, read, scorings, with_grey=True, progress=progress), len(faint)
+
+
+def with_run_notes(found: Scored, result: RunResult, *, faint: int) -> Scored:
     contradiction = _contradiction(found, result)
     notes = [contradiction] if contradiction else []
     if faint and found.named.scoring.normalise != "none":

@@ -29,8 +29,17 @@ from bench.lock import waiting_lock
 from bench.metrics.ids import is_mlflow_name
 from bench.records import to_plain
 from bench.stop import STOPS
-from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_log, read_manifest, read_result
-from bench.types import Row, RunResult, Training, Weights
+from bench.store.collect import KEPT
+from bench.store.files import (
+    ERROR_LOG,
+    RESULT_FILE,
+    Manifest,
+    first_line,
+    read_log,
+    read_manifest,
+    read_result,
+)
+from bench.types import Method, Row, RunResult, Training
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +48,12 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 SUITE_TAG, KEY_TAG, RESULT_TAG = "dfinet_bench.suite", "dfinet_bench.key", "dfinet_bench.result"
 PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 OFF = "off"
+RESULTS = "results"
+"""The folder below a suite's parent run that is a folder of results, pictures and maps left out."""
 QUIET_AND_QUICK = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # three attempts of 3 s: a dead server costs 10 s, not minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
@@ -235,6 +247,7 @@ class MlflowTracker(Tracker):
         found = self._find(tags)
         self._parent = found[0].info.run_id if found else self._create(name, tags)
         self._client.set_tag(self._parent, "mlflow.note.content", manifest.title)
+        self._client.log_dict(self._parent, to_plain(manifest), f"{RESULTS}/suites/{manifest.suite}.json")
 
     @reaching
     def begin_experiment(self, row: Row) -> None:
@@ -262,6 +275,7 @@ class MlflowTracker(Tracker):
         for name in (RESULT_FILE, ERROR_LOG):
             if (folder / name).is_file():
                 self._client.log_artifact(self._child, str(folder / name))
+        self._log_files(result, folder)
         self._client.set_tag(self._child, "mlflow.note.content", _note(result))
         self._client.set_tag(self._child, RESULT_TAG, _digest(result))
         self._client.set_terminated(self._child, "FAILED" if result.status == "failed" else "FINISHED")
@@ -270,6 +284,8 @@ class MlflowTracker(Tracker):
     def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
         """Log a result from its files, unless it is there already."""
         if self._find({KEY_TAG: row.key, PARENT_TAG: self._parent, RESULT_TAG: _digest(result)}):
+            if not self._client.list_artifacts(self._parent, f"{RESULTS}/{row.key}"):
+                self._log_files(result, folder)
             return
         self.begin_experiment(row)
         for record in _stored_log(folder.parent, result):
@@ -288,6 +304,37 @@ class MlflowTracker(Tracker):
         self._client.log_artifacts(self._parent, str(folder), "report")
         if self._client.get_run(self._parent).info.status == "RUNNING":
             self._client.set_terminated(self._parent, "FINISHED")
+
+    @reaching
+    def fetch_suite(self, suite: str, folder: Path) -> None:
+        """Write a suite's manifest and the files of its results into `folder`/results.
+
+        Raises:
+            TrackingError: when the store holds no such suite.
+        """
+        found = self._find({SUITE_TAG: suite}) or self._find({SUITE_TAG: f"{suite} (limited)"})
+        if not found:
+            known = sorted({run.data.tags[SUITE_TAG] for run in self._find({}) if SUITE_TAG in run.data.tags})
+            raise TrackingError(
+                f"MLflow store {self.uri}: no suite {suite!r} (found there: {', '.join(known) or 'none'}); "
+                f"send it with dfinet-bench publish {suite}"
+            )
+        parent = found[0].info.run_id
+        there = {Path(item.path).name for item in self._client.list_artifacts(parent, f"{RESULTS}/suites")}
+        if f"{suite}.json" not in there:
+            raise TrackingError(
+                f"MLflow store {self.uri}: suite {suite!r} was logged without its files; send them with "
+                f"dfinet-bench publish {suite}"
+            )
+        self._client.download_artifacts(parent, RESULTS, str(folder))
+
+    def _log_files(self, result: RunResult, folder: Path) -> None:
+        """Put the small files of a result, and the log of its training, below the suite's parent."""
+        for name in KEPT:
+            if (folder / name).is_file():
+                self._client.log_artifact(self._parent, str(folder / name), f"{RESULTS}/{result.key}")
+        if (log_path := _log_path(folder.parent, result)) and log_path.is_file():
+            self._client.log_artifact(self._parent, str(log_path), f"{RESULTS}/trainings/{log_path.parent.name}")
 
     def _find(self, tags: Mapping[str, str]) -> list[Any]:
         condition = " and ".join(f"tags.`{key}` {_clause(value)}" for key, value in tags.items())
@@ -389,7 +436,7 @@ def _digest(result: RunResult) -> str:
 
 def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
     weights = result.experiment.weights
-    if not isinstance(weights, Weights) and weights.images is not None:
+    if isinstance(weights, Training | Method) and weights.images is not None:
         yield weights.images, "training"
     yield result.experiment.images, "testing"
 
@@ -472,9 +519,14 @@ def publish_suite(root: Path, suite: str, tracker: Tracker) -> int:
     return sent
 
 
-def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
+def _log_path(root: Path, result: RunResult) -> Path | None:
+    """The log of the training that made a result's weights; None where they were not trained here."""
     weights = result.experiment.weights
-    path = root / "trainings" / weights.key / "log.jsonl" if isinstance(weights, Training) else None
+    return root / "trainings" / weights.key / "log.jsonl" if isinstance(weights, Training) else None
+
+
+def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
+    path = _log_path(root, result)
     if path is None or not path.is_file():
         return []
     try:
@@ -482,6 +534,20 @@ def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
     except StoreError as error:
         log.warning("%s; MLflow gets no curve of this training", error)
         return []
+
+
+def fetch_suite(uri: str, suite: str, folder: Path) -> Path:
+    """Write a suite's manifest and the files of its results in an MLflow store below `folder`; the folder of results.
+
+    Raises:
+        TrackingError: without MLflow, or when there is no such store or suite.
+    """
+    if not is_available():
+        raise TrackingError("mlflow is not installed; install it with `pip install mlflow`")
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
+        raise TrackingError(f"MLflow store {uri}: no such file")  # which MLflow would make
+    MlflowTracker(uri).fetch_suite(suite, folder)
+    return folder / RESULTS
 
 
 def open_page(uri: str | None, *, port: int) -> int:

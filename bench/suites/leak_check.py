@@ -9,7 +9,7 @@ from bench.data.catalogue.overlaps import shared_images
 from bench.data.images.decode import pixel_digest
 from bench.data.images.frames import Frames
 from bench.errors import LeakError
-from bench.types import Experiment, ImageList, Training, Weights
+from bench.types import Experiment, ImageList, Predictions, Training, Weights
 
 
 def refuse_shared_images(experiment: Experiment) -> None:
@@ -52,6 +52,8 @@ def learnt_from(experiment: Experiment) -> list[ImageList]:
     weights = experiment.weights
     if isinstance(weights, Weights):
         return list(weights.learnt_from)
+    if isinstance(weights, Predictions):
+        return []
     seen = [] if weights.images is None else [weights.images]
     if isinstance(weights, Training) and weights.selection_images is not None and weights.selection.on != "test":
         seen.append(weights.selection_images)

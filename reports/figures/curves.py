@@ -40,6 +40,9 @@ def curve_figures(entries: Sequence[Entry]) -> Iterator[Drawing]:
     broken = []
     for dataset, members in by_dataset(entries).items():
         for entry in members:
+            if not entry.has_curves:
+                yield NotDrawn(f"no curves of {entry.name} on {dataset}: its predictions are masks of 0 and 1")
+                continue
             try:
                 read = read_curves(entry)
             except StoreError as error:

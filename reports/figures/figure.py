@@ -56,8 +56,10 @@ def rules_words(entries: Sequence[Entry], *, seeds: str = "one curve for each of
     leaks = leak_words([e for e in entries if e.scored])
     chosen += f" Leak, no result: {leaks}." if leaks else ""
     numbers = sorted({e.row.seed for e in entries if e.scored})
-    drawn = f"{seeds} {', '.join(map(str, numbers))}" if len(numbers) > 1 else f"seed {numbers[0]}"
-    return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}; {drawn}.{limited}{chosen}"
+    drawn = f"; {seeds} {', '.join(map(str, numbers))}" if len(numbers) > 1 else f"; seed {numbers[0]}"
+    if all(e.is_given for e in entries if e.scored):
+        drawn = ""
+    return f"Test lists: {splits}; protocol {protocols}; scoring {scorings}{drawn}.{limited}{chosen}"
 
 
 def file_stem(entry: Entry) -> str:

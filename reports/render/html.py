@@ -118,7 +118,7 @@ def _rule_row(entry: Entry) -> RuleRow:
     row, result = entry.row, entry.result
     status = status_of(entry)
     words = [
-        f"{row.title}, seed {row.seed}",
+        entry.titled,
         f"{status}: {_whole_reason(entry)}" if entry.reason else status,
         row.model,
         f"{entry.dataset}, split {row.split}",

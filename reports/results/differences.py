@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
-from bench.types import Choice, Input, Recipe, RunResult, Setting, Training, Weights
+from bench.types import Choice, Input, Predictions, Recipe, RunResult, Setting, Training, Weights
 from reports.results.entries import ORACLE_START, STARTS
 from reports.results.groups import Rows
 
@@ -119,7 +119,7 @@ def start_words(result: RunResult) -> str:
 def weights_words(result: RunResult) -> str:
     """Selection of weights in words: `last epoch`, `best IoU on held-out`, or given weights."""
     weights = result.experiment.weights
-    if isinstance(weights, Weights):
+    if isinstance(weights, Weights | Predictions):
         return f"given ({weights.sha256[:8]})"
     if not isinstance(weights, Training):
         return ""

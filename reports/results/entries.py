@@ -13,7 +13,7 @@ from bench.csv_cells import guard_cell
 from bench.errors import StoreError
 from bench.protocols.scorings import describe_scoring
 from bench.store.files import NO_COST, SCORED_FILE, Manifest, read_manifest, read_result
-from bench.types import Cost, Experiment, Method, Row, RunResult, Training, Weights
+from bench.types import Cost, Experiment, Method, Predictions, Row, RunResult, Training, Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,9 @@ STARTS = {
     ORACLE_START: "ground truth",
 }
 """What tables and figures call a first feedback mask."""
+
+
+UNKNOWN = "not known of given predictions"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ class Entry:
     def is_limited(self) -> bool:
         """True where a trial limit shortened its lists."""
         return self.result is not None and (self.result.status == "limited" or self.result.experiment.is_limited)
+
+    @property
+    def is_given(self) -> bool:
+        """True where its predictions were given, so that nothing is known of a seed."""
+        return self.result is not None and isinstance(self.result.experiment.weights, Predictions)
+
+    @property
+    def titled(self) -> str:
+        """Its title with its seed, where it has one."""
+        return self.row.title if self.is_given else f"{self.row.title}, seed {self.row.seed}"
+
+    @property
+    def has_curves(self) -> bool:
+        """False where its predictions are masks of 0 and 1, which have one threshold."""
+        weights = self.result.experiment.weights if self.result else None
+        return not (isinstance(weights, Predictions) and weights.is_binary)
 
     @property
     def is_oracle(self) -> bool:
@@ -181,7 +200,7 @@ def _learnt_from(experiment: Experiment) -> str:
     weights = experiment.weights
     if isinstance(weights, Weights):
         return weights.learnt_from[0].dataset if weights.learnt_from else ""
-    return weights.images.dataset if weights.images else ""
+    return weights.images.dataset if isinstance(weights, Training | Method) and weights.images else ""
 
 
 def one_line(text: str, *, limit: int = 240) -> str:
@@ -192,6 +211,8 @@ def one_line(text: str, *, limit: int = 240) -> str:
 
 def describe_input(experiment: Experiment) -> str:
     """Conversion of an image to a tensor, in words."""
+    if isinstance(experiment.weights, Predictions):
+        return UNKNOWN
     rule = experiment.input
     size = f"resized to {rule.size[0]} × {rule.size[1]}" if rule.size else f"native, padded to × {rule.multiple}"
     source = f" from {rule.source}" if rule.source else ""
@@ -207,6 +228,8 @@ def describe_selection(experiment: Experiment) -> str:
             return f"threshold {settings.get('rule')} at {settings.get('level')}"
         chosen = f"{weights.images.dataset}/{weights.images.split}/{weights.images.part}"
         return f"threshold {settings.get('rule')} at the level with the best IoU on {chosen}"
+    if isinstance(weights, Predictions):
+        return f"given predictions {weights.place}, SHA-256 {weights.sha256[:12]}"
     if isinstance(weights, Weights):
         return f"given weights, SHA-256 {weights.sha256[:12]}"
     rule = weights.selection
@@ -217,6 +240,8 @@ def describe_recipe(experiment: Experiment) -> str:
     """Training recipe of the weights, in words."""
     if isinstance(experiment.weights, Method):
         return "nothing to learn"
+    if isinstance(experiment.weights, Predictions):
+        return UNKNOWN
     if isinstance(experiment.weights, Weights):
         return "not trained here"
     r = experiment.weights.recipe
@@ -241,7 +266,7 @@ def same_but_seed(experiment: Experiment) -> Experiment:
     weights = experiment.weights
     if isinstance(weights, Training):
         return replace(experiment, weights=replace(weights, seed=0))
-    if isinstance(weights, Method):
+    if isinstance(weights, Method | Predictions):
         return experiment
     return replace(experiment, weights=replace(weights, sha256="", path=""))
 

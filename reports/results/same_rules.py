@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.errors import MixedRulesError
 from bench.protocols.scorings import describe_scoring
-from bench.types import Scoring, Weights
+from bench.types import Predictions, Scoring, Weights
 from reports.results.entries import Entry
 
 
@@ -17,8 +17,8 @@ class ComparisonRules:
 
     Attributes:
         images: digest and count of the test list; None for a row without a result.
-        reading: decoder and size of the input; None for a row without a result, and where they are no rule but a
-            property of the method: of a published checkpoint that is compared at native size.
+        reading: decoder and size of the input; None for a row without a result or of given predictions, and where
+            they are no rule but a property of the method: of a published checkpoint that is compared at native size.
     """
 
     protocol: str
@@ -52,6 +52,8 @@ def rules_of(entry: Entry) -> ComparisonRules:
         return rules
     images, reading, weights = result.experiment.images, result.experiment.input, result.experiment.weights
     rules = replace(rules, images=(images.digest, images.count))
+    if isinstance(weights, Predictions):
+        return rules
     if isinstance(weights, Weights) and weights.name and row.scoring.resolution == "native":
         return rules
     return replace(rules, reading=(reading.decoder, reading.size))

@@ -108,7 +108,7 @@ def _plural(noun: str, names: Sequence[str]) -> str:
 def _seed_words(entries: Sequence[Entry], *, several: str) -> str:
     trained = [e for e in entries if e.result is None or isinstance(e.result.experiment.weights, Training)]
     if not trained:
-        return "No network was trained"
+        return "Predictions as given" if all(e.is_given for e in entries) else "No network was trained"
     seeds = sorted({entry.row.seed for entry in trained})
     return f"Seed {seeds[0]}" if len(seeds) == 1 else f"{several} over seeds {', '.join(map(str, seeds))}"
 

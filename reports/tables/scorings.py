@@ -60,7 +60,8 @@ class ScoredGroup:
 
 def unrecorded(entries: Sequence[Entry]) -> Iterator[str]:
     """One sentence where results of the suite have no record of their scorings."""
-    absent = [entry for entry in entries if entry.scored and not (entry.folder / SCORINGS_FILE).is_file()]
+    runs = [entry for entry in entries if entry.scored and not entry.is_given]
+    absent = [entry for entry in runs if not (entry.folder / SCORINGS_FILE).is_file()]
     if absent:
         names = ", ".join(dict.fromkeys(f"{entry.row.label} on {entry.dataset}" for entry in absent[:3]))
         more = f", and {len(absent) - 3} more" if len(absent) > 3 else ""

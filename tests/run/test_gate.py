@@ -20,7 +20,7 @@ from bench.errors import RequestError
 from bench.metrics.counting.counts import CountsWriter, CountTable
 from bench.metrics.registry import score_rounds
 from bench.records import from_plain, to_plain
-from bench.run.gate import GateReport, Outcome, compare, refuse_powerless
+from bench.run.gate import GateReport, Outcome, compare_with_reference, refuse_powerless
 from bench.run.gate_reference import (
     Expected,
     GateCost,
@@ -80,14 +80,14 @@ def store(results: Measured, path: Path, *, margins: dict[str, float], reason: s
 def test_the_gate_closes_when_a_value_is_worse_than_its_margin_or_null(
     iou: float | None, fa: float | None, verdicts: tuple[Outcome, Outcome], passed: bool
 ) -> None:
-    report = compare(measured(iou, fa), REFERENCE)
+    report = compare_with_reference(measured(iou, fa), REFERENCE)
     assert tuple(check.verdict for check in report.checks) == verdicts
     assert report.passed is passed
     assert bool(report.failures) is not passed
 
 
 def test_a_missing_row_closes_the_gate() -> None:
-    report = compare({"DFINet on other": measured(0.75)[ROW]}, REFERENCE)
+    report = compare_with_reference({"DFINet on other": measured(0.75)[ROW]}, REFERENCE)
     assert [check.verdict for check in report.failures] == ["missing", "missing"]
     assert report.unknown_rows == ("DFINet on other",)
     assert report.failures[0].sentence() == (
@@ -97,32 +97,34 @@ def test_a_missing_row_closes_the_gate() -> None:
 
 
 def test_a_missing_metric_closes_the_gate() -> None:
-    report = compare({ROW: MeasuredRow({"IoU/pooled": measured(0.75)[ROW].scores["IoU/pooled"]})}, REFERENCE)
+    report = compare_with_reference(
+        {ROW: MeasuredRow({"IoU/pooled": measured(0.75)[ROW].scores["IoU/pooled"]})}, REFERENCE
+    )
     assert [(check.metric, check.verdict) for check in report.failures] == [("Fa/unmatched-area", "missing")]
     assert "the row has IoU/pooled" in report.failures[0].sentence()
 
 
 def test_a_row_the_reference_does_not_know_is_named_and_not_judged() -> None:
-    report = compare({**measured(0.75), "ACM on synthetic": MeasuredRow({})}, REFERENCE)
+    report = compare_with_reference({**measured(0.75), "ACM on synthetic": MeasuredRow({})}, REFERENCE)
     assert report.passed
     assert report.unknown_rows == ("ACM on synthetic",)
 
 
 def test_metrics_the_reference_does_not_name_are_not_judged() -> None:
     scores = {**measured(0.75)[ROW].scores, "F1/pooled": Score(0.0, unit="fraction", better="higher")}
-    report = compare({ROW: MeasuredRow(scores)}, REFERENCE)
+    report = compare_with_reference({ROW: MeasuredRow(scores)}, REFERENCE)
     assert report.passed
     assert len(report.checks) == 2
 
 
 def test_a_report_says_how_far_a_value_moved() -> None:
-    worse, kept = compare(measured(0.5), REFERENCE).checks
+    worse, kept = compare_with_reference(measured(0.5), REFERENCE).checks
     assert worse.moved == -0.25
     assert worse.sentence() == f"{ROW}: IoU/pooled is 0.5, -0.25 from the reference 0.75 (margin 0.125)"
     assert kept.moved == 0.0
-    improved = compare(measured(1.0), REFERENCE).checks[0]
+    improved = compare_with_reference(measured(1.0), REFERENCE).checks[0]
     assert improved.sentence().endswith("improved, update the reference")
-    assert compare(measured(None), REFERENCE).checks[0].moved is None
+    assert compare_with_reference(measured(None), REFERENCE).checks[0].moved is None
 
 
 def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
@@ -138,7 +140,7 @@ def test_junit_names_every_comparison_and_escapes_what_it_prints() -> None:
             }
         )
     }
-    suite = ElementTree.fromstring(to_junit(compare(results, reference)).encode())
+    suite = ElementTree.fromstring(to_junit(compare_with_reference(results, reference)).encode())
     assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
     cases = suite.findall("testcase")
     assert [(case.get("classname"), case.get("name")) for case in cases] == [(row, "IoU/pooled"), (row, "F1/pooled")]
@@ -154,8 +156,8 @@ def test_a_written_reference_comes_back_and_accepts_its_own_results(tmp_path: Pa
     results = measured(0.7123456789012345, 2.27e-5)
     written = store(results, path, margins={"IoU/pooled": 0.01, "Fa/unmatched-area": 1e-6})
     assert read_reference(path) == written
-    assert compare(results, read_reference(path)).passed
-    assert not compare(measured(0.70, 2.27e-5), read_reference(path)).passed
+    assert compare_with_reference(results, read_reference(path)).passed
+    assert not compare_with_reference(measured(0.70, 2.27e-5), read_reference(path)).passed
     content = json.loads(path.read_text())
     assert (content["schema"], content["suite"]) == (2, "gate")
     assert content["history"] == [{"date": "2026-01-02", "reason": "a test", "commit": "c0ffee"}]
@@ -207,9 +209,9 @@ def test_a_reference_with_a_score_that_could_not_fail_is_neither_written_nor_com
     reference = Reference("gate", {ROW: StoredRow(stored)})
     if not named:
         store(results, path, margins=margins)
-        assert not compare(measured(0.0, 1.0), reference).checks[0].passes
+        assert not compare_with_reference(measured(0.0, 1.0), reference).checks[0].passes
         return
-    for attempt in (lambda: store(results, path, margins=margins), lambda: compare(results, reference)):
+    for attempt in (lambda: store(results, path, margins=margins), lambda: compare_with_reference(results, reference)):
         with pytest.raises(RequestError, match=f"reference: .*: {named[0]} cannot fail: [01] is within the margin"):
             attempt()
     assert not path.exists()
@@ -289,7 +291,7 @@ def test_a_reference_file_that_is_no_reference_is_refused_with_its_path(
 
 
 def test_a_report_without_comparisons_does_not_pass() -> None:
-    assert not dataclasses.replace(compare(measured(0.75), REFERENCE), checks=()).passed
+    assert not dataclasses.replace(compare_with_reference(measured(0.75), REFERENCE), checks=()).passed
 
 
 def test_the_gate_and_the_metrics_need_no_torch() -> None:
@@ -358,7 +360,7 @@ def verdicts(report: GateReport) -> dict[str, str]:
 
 def test_a_loss_of_two_points_over_the_images_is_caught_and_its_size_said() -> None:
     reference = reference_of(row_of(counted(usual())))
-    report = compare(row_of(counted(usual() - 2)), reference)
+    report = compare_with_reference(row_of(counted(usual() - 2)), reference)
     assert verdicts(report) == {"IoU/pooled": "worse"}
     (failure,) = report.failures
     assert failure.moved == pytest.approx(-0.02, abs=1e-12)
@@ -373,7 +375,7 @@ def test_a_loss_beyond_the_margin_that_one_image_alone_makes_is_within_chance() 
     found = usual()
     reference = reference_of(row_of(counted(found)), {"IoU/pooled": 0.005})
     found[3] = 0
-    report = compare(row_of(counted(found)), reference)
+    report = compare_with_reference(row_of(counted(found)), reference)
     assert verdicts(report) == {"IoU/pooled": "chance"}
     assert report.passed
     assert report.checks[2].sentence().endswith("p = 1; within chance")
@@ -381,7 +383,7 @@ def test_a_loss_beyond_the_margin_that_one_image_alone_makes_is_within_chance() 
 
 def test_a_real_loss_within_the_margin_is_kept() -> None:
     reference = reference_of(row_of(counted(usual())), {"IoU/pooled": 0.03})
-    report = compare(row_of(counted(usual() - 2)), reference)
+    report = compare_with_reference(row_of(counted(usual() - 2)), reference)
     assert verdicts(report) == {}
     assert report.checks[2].p is not None
     assert report.checks[2].p < 0.001
@@ -394,20 +396,20 @@ def test_twenty_honest_reruns_raise_nothing() -> None:
         flips = np.zeros(IMAGES, np.int64)
         generator = np.random.default_rng(seed)
         flips[generator.integers(0, IMAGES, 2)] = generator.choice([-1, 1], 2)
-        assert verdicts(compare(row_of(counted(usual() + flips)), reference)) == {}
+        assert verdicts(compare_with_reference(row_of(counted(usual() + flips)), reference)) == {}
 
 
 def test_networks_that_differ_by_chance_alone_seldom_fail() -> None:
     """Twenty networks trained alike on other seeds: at most one fails, for the chance of any false alarm is 0.05."""
     reference = reference_of(row_of(counted(usual())), {"IoU/pooled": 0.0})
-    failed = [not compare(row_of(counted(usual(seed))), reference).passed for seed in range(1, 21)]
+    failed = [not compare_with_reference(row_of(counted(usual(seed))), reference).passed for seed in range(1, 21)]
     assert sum(failed) <= 1
 
 
 def test_on_a_limited_list_the_reference_is_that_of_the_same_images() -> None:
     found = usual()
     reference = reference_of(row_of(counted(found)))
-    report = compare(row_of(counted(found[:40]), images_digest="of forty"), reference)
+    report = compare_with_reference(row_of(counted(found[:40]), images_digest="of forty"), reference)
     assert verdicts(report) == {}
     assert report.checks[2].reference == pytest.approx(found[:40].sum() / (40 * TARGET))
     assert report.notes == (f"{ROW}: compared on 40 of the reference's 80 images",)
@@ -430,7 +432,7 @@ def test_on_a_limited_list_the_reference_is_that_of_the_same_images() -> None:
 )
 def test_a_change_of_what_may_not_differ_is_caught_and_named(fields: dict[str, Any], check: str, said: str) -> None:
     reference = reference_of(row_of(counted(usual())))
-    report = compare(row_of(counted(usual()), **fields), reference)
+    report = compare_with_reference(row_of(counted(usual()), **fields), reference)
     assert not report.passed
     assert report.failures[0].metric == check
     assert said in report.failures[0].sentence()
@@ -438,7 +440,7 @@ def test_a_change_of_what_may_not_differ_is_caught_and_named(fields: dict[str, A
 
 def test_other_masks_are_told_from_a_loss() -> None:
     reference = reference_of(row_of(counted(usual())))
-    report = compare(row_of(counted(usual(), rows=21)), reference)
+    report = compare_with_reference(row_of(counted(usual(), rows=21)), reference)
     assert "have other masks" in report.failures[0].sentence()
 
 
@@ -452,13 +454,13 @@ def test_time_fails_where_most_pairs_of_passes_are_slower_than_the_plain_form_al
     def timed(ratio: float, low: float) -> dict[str, MeasuredRow]:
         return row_of(counted(usual()), time=MeasuredTime(ratio, low, "cpu", "plain"))
 
-    report = compare(timed(ratio, low), reference_of(timed(1.0, 0.99)))
+    report = compare_with_reference(timed(ratio, low), reference_of(timed(1.0, 0.99)))
     assert verdicts(report) == verdict
 
 
 def test_time_that_cannot_be_compared_is_skipped_with_the_reason() -> None:
     reference = reference_of(row_of(counted(usual()), time=MeasuredTime(1.0, 0.99, "cpu", "plain")))
-    report = compare(row_of(counted(usual()), untimed="timed on cuda"), reference)
+    report = compare_with_reference(row_of(counted(usual()), untimed="timed on cuda"), reference)
     assert verdicts(report) == {"time": "skipped"}
     assert report.checks[-1].sentence() == f"{ROW}: time not compared: timed on cuda"
     assert report.passed
@@ -467,7 +469,7 @@ def test_time_that_cannot_be_compared_is_skipped_with_the_reason() -> None:
 
 def test_a_failed_row_says_why() -> None:
     reference = reference_of(row_of(counted(usual())))
-    report = compare({ROW: MeasuredRow({}, failure="RuntimeError: no memory")}, reference)
+    report = compare_with_reference({ROW: MeasuredRow({}, failure="RuntimeError: no memory")}, reference)
     assert report.failures[0].sentence().endswith("; its run failed (RuntimeError: no memory)")
 
 
@@ -491,7 +493,7 @@ def test_a_reference_that_no_prediction_of_its_images_could_fail_is_refused(
 def test_too_few_images_of_a_limited_list_are_refused() -> None:
     reference = reference_of(row_of(counted(usual())))
     with pytest.raises(RequestError, match="IoU/pooled cannot fail: 3 images are too few"):
-        compare(row_of(counted(usual()[:3])), reference)
+        compare_with_reference(row_of(counted(usual()[:3])), reference)
 
 
 def test_a_value_that_is_not_that_of_its_counts_is_refused() -> None:
@@ -501,16 +503,16 @@ def test_a_value_that_is_not_that_of_its_counts_is_refused() -> None:
     with pytest.raises(
         RequestError, match=r"IoU/pooled is 0\.5, but its counts give 0\.\d+; write it again with --update"
     ):
-        compare(row_of(counted(usual())), reference)
+        compare_with_reference(row_of(counted(usual())), reference)
 
 
 def test_markdown_leads_with_what_failed_and_escapes_what_it_prints() -> None:
     reference = reference_of(row_of(counted(usual())))
     renamed = dataclasses.replace(reference, rows={"A|<b>": reference.rows[ROW]})
-    text = to_markdown(compare({"A|<b>": row_of(counted(usual() - 2))[ROW]}, renamed))
+    text = to_markdown(compare_with_reference({"A|<b>": row_of(counted(usual() - 2))[ROW]}, renamed))
     lines = text.splitlines()
     assert lines[0] == "### Gate gate: failed"
     assert lines[2] == "6 checks, 1 failed."
     assert lines[4].startswith("- ✗ A\\|&lt;b&gt;: IoU/pooled is 0.")
     assert "<details><summary>5 checks kept</summary>" in text
-    assert to_markdown(compare(row_of(counted(usual())), reference)).startswith("### Gate gate: passed")
+    assert to_markdown(compare_with_reference(row_of(counted(usual())), reference)).startswith("### Gate gate: passed")
