@@ -9,6 +9,7 @@ from bench._version import __version__
 
 if TYPE_CHECKING:
     from bench.api import SuiteResult as SuiteResult
+    from bench.api import bundle_suite as bundle_suite
     from bench.api import gate as gate
     from bench.api import report as report
     from bench.api import run_suite as run_suite
@@ -32,6 +33,7 @@ ROOMS = {
     "SuiteResult": "bench.api",
     "run_suite": "bench.api",
     "score": "bench.api",
+    "bundle_suite": "bench.api",
     "gate": "bench.api",
     "report": "bench.api",
     "load_model": "bench.weights.load",

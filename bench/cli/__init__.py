@@ -22,6 +22,7 @@ from rich.logging import RichHandler
 from bench._version import __version__
 from bench.cli import (
     audit,
+    bundle,
     collect,
     cost,
     data_import,
@@ -63,6 +64,7 @@ app.command("score")(score.score_)
 app.command()(cost.cost)
 app.command()(audit.audit)
 app.command("list")(listing.list_)
+app.command()(bundle.bundle)
 app.command()(collect.collect)
 app.command()(mlflow.publish)
 app.command()(mlflow.ui)
