@@ -9,12 +9,9 @@ import argparse
 import logging
 import math
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from bench.bundle.speed import testing_speed, training_speed
 from bench.environment import device_name
 from bench.errors import BenchError, RequestError
 from bench.metrics.units import rate_text
+from bench.parallel import start_process
 from bench.part_files import writing
 from bench.run.attempt import name_of
 from bench.run.preflight import is_done, without_images
@@ -70,8 +68,7 @@ class Slice:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a slice; the exit code: 0, 1 when an experiment failed or results found no room, 2 for a wrong request."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("bench").setLevel(logging.INFO)
+    _log_to_output()
     began = time.monotonic()
     try:
         return _run(_parsed(words), began)
@@ -83,6 +80,11 @@ def main(words: Sequence[str] | None = None) -> int:
         log.error(describe_stop(stop))
         return stop.exit_code
     return WRONG
+
+
+def _log_to_output() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("bench").setLevel(logging.INFO)
 
 
 def _parsed(words: Sequence[str] | None) -> Slice:
@@ -126,30 +128,28 @@ def _run(part: Slice, began: float) -> int:
         part.out.mkdir(parents=True, exist_ok=True)
     runs = part.work / RUNS
     with raising_on_signals():
-        on = open_device(part.device)
         number = 1 + _restore(part, order, runs)
-        session = open_session(runs, part.work / DATA, weights=part.work / WEIGHTS, device=on)
-        log.info("device: %s (%s), torch %s", device_name(on), part.device, torch.__version__)
+        session = _session(part)
+        log.info("device: %s (%s), torch %s", device_name(session.device), part.device, torch.__version__)
         jobs = _jobs(part, order, session)
-    before = _epochs(jobs, session.workspace)
-    try:
-        with raising_on_signals(), _ending_after(part.seconds - part.reserve - (time.monotonic() - began)):
-            _check_speed(part, jobs, session)
-            failed = _run_suites(part, order, runs)
-            stopped = False
-    except Stopped as stop:
-        log.info(describe_stop(stop).replace("the same command goes on", "the next slice goes on"))
-        failed, stopped = False, True
+        before = _epochs(jobs, session.workspace)
+    code = _run_beside(part, part.seconds - part.reserve - (time.monotonic() - began))
     write_text(runs / NUMBER, f"{number}\n")
     scratch = part.work / "scratch"
     with raising_on_signals():
         found = carry_out(
             jobs, session.workspace, part.out, room=part.room, code=order.code, number=number, scratch=scratch
         )
-    if stopped and found.finished < found.rows and before == _epochs(jobs, session.workspace):
+    if code is None and found.finished < found.rows and before == _epochs(jobs, session.workspace):
         log.warning("no epoch was finished in this slice; give the next one more --minutes")
     _tell(part, found)
-    return FAILED if failed or not any(parcel.kind == "results" for parcel in found.parcels) else 0
+    return FAILED if code or not any(parcel.kind == "results" for parcel in found.parcels) else 0
+
+
+def _session(part: Slice) -> Session:
+    """A session in the unpacked bundle."""
+    data, weights = part.work / DATA, part.work / WEIGHTS
+    return open_session(part.work / RUNS, data, weights=weights, device=open_device(part.device))
 
 
 def _restore(part: Slice, order: Order, runs: Path) -> int:
@@ -179,11 +179,15 @@ def _jobs(part: Slice, order: Order, session: Session) -> list[Job]:
     return list(found.values())
 
 
-def _check_speed(part: Slice, jobs: Sequence[Job], session: Session) -> None:
+def _check_speed(part: Slice, order: Order) -> None:
     """Log how fast the first unfinished network learns and predicts, once on each machine."""
+    if not part.check:
+        return
+    session = _session(part)
+    jobs = _jobs(part, order, session)
     told, mark = f"{device_name(session.device)} {os.uname().nodename}", part.work / CHECKED
     waiting = [job for job in jobs if not is_done(job, session.workspace)]
-    if not part.check or not waiting or (mark.is_file() and mark.read_text(encoding="utf-8") == told):
+    if not waiting or (mark.is_file() and mark.read_text(encoding="utf-8") == told):
         return
     for measure, doing in ((training_speed, "training"), (testing_speed, "testing")):
         rate = measure(waiting[0], session, seconds=part.check / 2)
@@ -192,6 +196,42 @@ def _check_speed(part: Slice, jobs: Sequence[Job], session: Session) -> None:
     if session.device.type == "cuda":
         torch.cuda.empty_cache()
     write_text(mark, told)
+
+
+def _run_beside(part: Slice, seconds: float) -> int | None:
+    """Run the suites in a process of their own until the time is over; its exit code, None when it was stopped.
+
+    A signal can get lost in a library, so that a process that goes on in spite of it is ended. Nothing but work after
+    the last saved epoch is lost by that.
+    """
+    process = start_process(_work, part, threads=torch.get_num_threads())
+    try:
+        with raising_on_signals():
+            process.join(max(0.0, seconds))
+    except Stopped as stop:
+        log.info(describe_stop(stop).replace("the same command starts over", "writing the parts"))
+    code = process.exitcode
+    for end in (process.terminate, process.terminate, process.kill):
+        if process.exitcode is None:
+            end()
+            process.join(part.reserve / 2)
+    return code
+
+
+def _work(part: Slice) -> None:
+    """Check the machine and run the suites, in the process that this is called in; its exit code says how that went."""
+    _log_to_output()
+    order, runs = read_order(part.work), part.work / RUNS
+    try:
+        with raising_on_signals():
+            _check_speed(part, order)
+            sys.exit(FAILED if _run_suites(part, order, runs) else 0)
+    except Stopped as stop:
+        log.info(describe_stop(stop).replace("the same command", "the next slice"))
+        sys.exit(stop.exit_code)
+    except BenchError as error:
+        log.error("error: %s", error)
+        sys.exit(WRONG)
 
 
 def _run_suites(part: Slice, order: Order, runs: Path) -> bool:
@@ -214,18 +254,6 @@ def _run_suites(part: Slice, order: Order, runs: Path) -> bool:
             continue
         failed = failed or bool(outcome.failed)
     return failed
-
-
-@contextmanager
-def _ending_after(seconds: float) -> Iterator[None]:
-    """Send this process SIGTERM when the time is over, unless the block has ended."""
-    timer = threading.Timer(max(0.0, seconds), os.kill, (os.getpid(), signal.SIGTERM))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _epochs(jobs: Sequence[Job], workspace: Workspace) -> tuple[int, ...]:
