@@ -10,6 +10,7 @@ from bench._version import __version__
 if TYPE_CHECKING:
     from bench.api import ComparisonResult as ComparisonResult
     from bench.api import SuiteResult as SuiteResult
+    from bench.api import bundle_suite as bundle_suite
     from bench.api import compare as compare
     from bench.api import gate as gate
     from bench.api import report as report
@@ -36,6 +37,7 @@ ROOMS = {
     "compare": "bench.api",
     "run_suite": "bench.api",
     "score": "bench.api",
+    "bundle_suite": "bench.api",
     "gate": "bench.api",
     "report": "bench.api",
     "load_model": "bench.weights.load",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bench.bundle.archive import Bundled
     from bench.run.gate import GateReport
     from bench.run.gate_reference import Reference
     from bench.run.workspace import Session
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["ComparisonResult", "SuiteResult", "compare", "gate", "report", "run_suite", "score"]
+__all__ = ["ComparisonResult", "SuiteResult", "bundle_suite", "compare", "gate", "report", "run_suite", "score"]
 
 MLFLOW_OFF = "off"
 WORKERS = "DFINET_BENCH_WORKERS"
@@ -149,21 +150,22 @@ def run_suite(
     from bench.run.torchrun import Place, dismiss, follow, join
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mlflow_tracker import open_mirror
-    from bench.suites.expand import expand, manifest_of
-    from bench.suites.suite import Suite, load_suite, parse_limit, restricted
+    from bench.suites.expand import manifest_of
 
     data = data_folder(data)
     execute = find_executor(executor)
     on = open_device(device)
-    described = suite if isinstance(suite, Suite) else load_suite(str(suite))
-    described = restricted(described, datasets=datasets, corruptions=corruptions, trained_on=trained_on, seeds=seeds)
-    described = replace(described, allow_leak=described.allow_leak or allow_leak)
-    jobs = expand(
-        described,
-        info_of=info_lookup((*plugins, *described.plugins)),
+    described, jobs = plan_suite(
+        suite,
+        device=on.type,
         overrides=overrides,
-        limit=parse_limit(limit) if isinstance(limit, str) else limit,
-        device="cuda" if on.type == "cuda" else "cpu",
+        limit=limit,
+        datasets=datasets,
+        corruptions=corruptions,
+        trained_on=trained_on,
+        seeds=seeds,
+        plugins=plugins,
+        allow_leak=allow_leak,
     )
     check_jobs(jobs)
     session = open_session(Path(runs), data, weights=weights, device=on, progress=progress)
@@ -196,6 +198,112 @@ def run_suite(
     reasons = {**unreached, **absent, **removed_results(outcome, Path(runs))}
     write_manifest(Path(runs), replace(manifest, unreached=reasons))
     return outcome
+
+
+def plan_suite(
+    suite: str | Path | Suite,
+    *,
+    device: str = "cpu",
+    overrides: Mapping[str, Any] | None = None,
+    limit: Limit | str = "",
+    datasets: Sequence[str] = (),
+    corruptions: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    plugins: Iterable[Path | str] = (),
+    allow_leak: bool = False,
+) -> tuple[Suite, list[Job]]:
+    """The suite as it is to be run, and its experiments; nothing is looked for on disk but the suite's own files.
+
+    Args:
+        overrides, limit, datasets, corruptions, trained_on, seeds, plugins, allow_leak: as in `run_suite`.
+    """
+    from bench.suites.expand import expand
+    from bench.suites.suite import Suite, load_suite, parse_limit, restricted
+
+    described = suite if isinstance(suite, Suite) else load_suite(str(suite))
+    described = restricted(described, datasets=datasets, corruptions=corruptions, trained_on=trained_on, seeds=seeds)
+    described = replace(described, allow_leak=described.allow_leak or allow_leak)
+    jobs = expand(
+        described,
+        info_of=info_lookup((*plugins, *described.plugins)),
+        overrides=overrides,
+        limit=parse_limit(limit) if isinstance(limit, str) else limit,
+        device="cuda" if device == "cuda" else "cpu",
+    )
+    return described, jobs
+
+
+def bundle_suite(
+    suite: str | Path | Sequence[str | Path],
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+    weights: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    limit: str = "",
+    datasets: Sequence[str] = (),
+    corruptions: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    plugins: Sequence[Path | str] = (),
+    allow_leak: bool = False,
+    max_size: int = 64 * 1024 * 1024,
+    progress: Progress | None = None,
+) -> Bundled:
+    """Pack one or several suites into an archive that runs them on a machine without network: `python OUT --out DIR`.
+
+    It holds the code, cards and lists, and of images and weights those that the suites need; equal content gives equal
+    bytes.
+
+    Args:
+        out: the archive, whose name ends in .zip.
+        max_size: bytes that it may take.
+        data, weights, overrides, limit, datasets, corruptions, trained_on, seeds, plugins, allow_leak: as in
+            `run_suite`.
+
+    Raises:
+        BenchError: as `run_suite` before its first experiment; and when the archive would take more than `max_size`.
+    """
+    from bench.bundle.archive import pack, write_bundle
+    from bench.run.preflight import check_datasets, check_jobs, require_weights, without_images
+
+    out = Path(out)
+    if out.suffix != ".zip":
+        raise RequestError(f"--out {out}: expected a file that ends in .zip, such as bundle.zip")
+    names = [str(suite)] if isinstance(suite, str | Path) else [str(each) for each in suite]
+    session = open_session(out.parent, data, weights=weights, device=open_device("cpu"), progress=progress)
+    packed: dict[str, tuple[Suite, list[Job]]] = {}
+    for name in names:
+        described, jobs = plan_suite(
+            name,
+            overrides=overrides,
+            limit=limit,
+            datasets=datasets,
+            corruptions=corruptions,
+            trained_on=trained_on,
+            seeds=seeds,
+            plugins=plugins,
+            allow_leak=allow_leak,
+        )
+        check_jobs(jobs)
+        absent = without_images(jobs, session) if described.absent == "leave-out" else {}
+        here = [job for job in jobs if job.row.key not in absent]
+        check_datasets(here, session)
+        require_weights(here, session.workspace.weights)
+        packed[name] = described, here
+    contents, order = pack(packed, session, plugins=[Path(each) for each in plugins])
+    order = replace(
+        order,
+        overrides=dict(overrides or {}),
+        limit=limit,
+        datasets=tuple(datasets),
+        corruptions=tuple(corruptions),
+        trained_on=tuple(trained_on),
+        seeds=tuple(seeds),
+        allow_leak=allow_leak,
+    )
+    return write_bundle(out, contents, order, most=max_size)
 
 
 def removed_results(outcome: SuiteResult, runs: Path) -> dict[str, str]:
@@ -301,8 +409,8 @@ def compare(
     """
     from bench.scoring.comparison import CompareRequest, score_methods
     from reports.build import build_report
-    from reports.figures.side_by_side import choose_images
     from reports.columns import chosen_metrics
+    from reports.figures.side_by_side import choose_images
     from reports.tables.compared_values import read_compared
 
     for path in plugins:

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 
 from bench._version import __version__
+from bench.input_files import parse_json
+
+COMMIT_FILE = "bundle-commit.json"
+"""A file beside the packages that tells the commit and the flag where there is no checkout: in a bundle."""
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, processors and the commit, as plain JSON types."""
-    commit, dirty = _commit()
+    commit, dirty = commit_of_code()
     return {
         "dfinet_bench": __version__,
         "python": platform.python_version(),
@@ -51,9 +55,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> tuple[str | None, bool | None]:
-    """The checkout's commit and a flag for uncommitted changes; None outside a checkout."""
+def commit_of_code() -> tuple[str | None, bool | None]:
+    """The checkout's commit and a flag for uncommitted changes, or those of a bundle; None outside of both."""
     root = Path(__file__).resolve().parent.parent
+    if (told := root / COMMIT_FILE).is_file():
+        known = parse_json(told.read_text(encoding="utf-8"))
+        return known["commit"], known["dirty"]
     if not (root / ".git").exists():
         return None, None
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}

@@ -22,6 +22,7 @@ from rich.logging import RichHandler
 from bench._version import __version__
 from bench.cli import (
     audit,
+    bundle,
     collect,
     compare,
     cost,
@@ -65,6 +66,7 @@ app.command("compare")(compare.compare_command)
 app.command()(cost.cost)
 app.command()(audit.audit)
 app.command("list")(listing.list_)
+app.command()(bundle.bundle)
 app.command()(collect.collect)
 app.command()(mlflow.publish)
 app.command()(mlflow.ui)

@@ -137,7 +137,7 @@ def _absent(jobs: Sequence[Job], session: Session) -> dict[str, DataError]:
 
 
 def _datasets_of(job: Job) -> set[str]:
-    return {images.dataset for images, _ in _lists_of(job)}
+    return {images.dataset for images, _ in lists_of(job)}
 
 
 def _absence(name: str, root: Path | None) -> DataError | None:
@@ -158,7 +158,7 @@ def read_images(jobs: Sequence[Job], session: Session) -> None:
         DataError: naming the file.
     """
     waiting = [job for job in jobs if not is_done(job, session.workspace)]
-    wanted = {(images, decoder): None for job in waiting for images, decoder in _lists_of(job)}
+    wanted = {(images, decoder): None for job in waiting for images, decoder in lists_of(job)}
     for images, decoder in wanted:
         session.frames_of(images, decoder=decoder)
 
@@ -188,7 +188,8 @@ def _with_leak(job: Job, session: Session, *, allowed: bool) -> Job:
     return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
 
 
-def _lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
+def lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
+    """The lists of images that an experiment reads, with the decoder of each."""
     experiment, weights = job.experiment, job.experiment.weights
     lists = [(experiment.images, experiment.input.decoder)]
     if isinstance(weights, Training):
@@ -208,7 +209,7 @@ def check_weights(jobs: Sequence[Job], workspace: Workspace) -> None:
     Raises:
         CheckpointError: naming the file; or the folder of weights, when there is no such folder.
     """
-    wanted = _published([job for job in jobs if not is_done(job, workspace)])
+    wanted = named_weights([job for job in jobs if not is_done(job, workspace)])
     if wanted:
         refuse_no_folder(workspace.weights)
     for each in wanted:
@@ -221,11 +222,11 @@ def require_weights(jobs: Sequence[Job], folder: Path | None) -> None:
     Raises:
         CheckpointError: naming the first that is not, with where to get it.
     """
-    for each in _published(jobs):
+    for each in named_weights(jobs):
         existing_weights(each, folder)
 
 
-def _published(jobs: Sequence[Job]) -> list[PublishedWeights]:
+def named_weights(jobs: Sequence[Job]) -> list[PublishedWeights]:
     """The published checkpoints that jobs name, each once."""
     named = {job.experiment.weights.name for job in jobs if isinstance(job.experiment.weights, Weights)}
     return [published_weights(name) for name in sorted(named - {""})]

@@ -80,14 +80,17 @@ def collect_suite(runs: Path, suite: str, out: Path) -> Collected:
     return Collected(suite, len(found), tuple(absent))
 
 
-def _copy_result(runs: Path, out: Path, result: RunResult) -> None:
+def files_of_result(runs: Path, result: RunResult) -> list[Path]:
+    """The small files of a result, and the log of its training, whether they are there or not."""
     weights = result.experiment.weights
-    if isinstance(weights, Training):
-        log = Path("trainings") / weights.key / "log.jsonl"
-        _copy(runs / log, out / log)
+    logs = [runs / "trainings" / weights.key / "log.jsonl"] if isinstance(weights, Training) else []
     pictures = [PICTURES] if is_generated(result.experiment.images.dataset) else []
-    for name in (*pictures, *KEPT):
-        _copy(runs / result.key / name, out / result.key / name)
+    return [*logs, *(runs / result.key / name for name in (*pictures, *KEPT))]
+
+
+def _copy_result(runs: Path, out: Path, result: RunResult) -> None:
+    for source in files_of_result(runs, result):
+        _copy(source, out / source.relative_to(runs))
 
 
 def _copy(source: Path, target: Path) -> None:
