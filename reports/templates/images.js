@@ -105,6 +105,8 @@ async function paintScene(image, mask, shown) {
 const thresholdWords = (data, step) =>
   step === data.step ? `${data.threshold} (scoring)` : (step / 256).toFixed(3);
 
+const countOf = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 const option = (text, value) => element("option", { textContent: text, value });
 
 function fill(select, texts) {
@@ -129,7 +131,7 @@ function sliders(prefix, onChange) {
     const most = Math.max(1, ...Object.values(data.embedded).flatMap((shown) => Object.values(shown.rounds).flat()));
     round.max = most;
     round.value = most;
-    round.closest("label").hidden = most === 1;
+    round.closest("label").parentElement.hidden = most === 1;
     tell();
   };
   return { read, reset };
@@ -202,9 +204,9 @@ function startBrowser(datasets) {
     const place = Number(list.value);
     const shown = data.embedded[place];
     const numbers = (each) => `${each.label}: IoU ${(each.iou[place] / 1000).toFixed(3)}, ${each.missed[place]} missed, ` +
-      `${each.alarms[place]} false alarms`;
+      countOf(each.alarms[place], "false alarm");
     words.textContent = list.value === "" ? "No image fits." :
-      `${data.names[place]}: ${data.targets[place]} targets. ${numbers(data.methods[a.value])}. ` +
+      `${data.names[place]}: ${countOf(data.targets[place], "target")}. ${numbers(data.methods[a.value])}. ` +
       `${numbers(data.methods[b.value])}.` + (shown ? "" : " Its pictures are not in this page.");
     tiles.forEach((each) => { each.root.hidden = !shown; });
     if (!shown) return;
@@ -233,6 +235,7 @@ function startBrowser(datasets) {
     const count = Object.keys(data.embedded).length;
     byId("images-held").textContent = `${count} of ${data.names.length} images of ${data.dataset} have their pictures in ` +
       `this page` + (data.absent ? `: ${data.absent}.` : ".");
+    every(".pictured", byId("images")).forEach((each) => { each.hidden = !count; });
     controls.reset(data);
     relist();
   };
