@@ -31,7 +31,7 @@ from reports.results.entries import (
     describe_selection,
     status_of,
 )
-from reports.results.image_browser import MOST_BYTES, ImageBrowser
+from reports.results.image_browser import MOST_BYTES, MOST_IMAGES, ImageBrowser
 from reports.table import LIMITED_NOTICE, SIGNS, Table
 
 RULE_HEADS = (
@@ -191,6 +191,7 @@ def page(
         figures=figures,
         files=[_whole_file(path) for path in files],
         most_bytes=MOST_BYTES,
+        most_images=MOST_IMAGES,
         stated=rules,
         names=names,
         browsers=browsers,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ MOST_BYTES = 6_000_000
 
 MOST_PIXELS = 1_000_000
 """Larger frames are not embedded: a single one would take a good part of all bytes."""
+
+MOST_IMAGES = 100
+"""Embedded images of a dataset: more than anybody looks at, and each takes time to read and pack."""
 
 STEPS = 256
 """Levels of an embedded map."""
@@ -121,40 +125,53 @@ def image_browsers(counted: Sequence[Counted], *, data: Path | None = None) -> t
 
 def _browse(each: Counted, methods: Sequence[CountedLine], data: Path | None, limit: int) -> ImageBrowser:
     scoring = methods[0].group.scored[0].row.scoring
-    counts = methods[0].seeds[0]
-    numbers = tuple(numbers_of(m.group.scored[0].name, m.seeds[0]) for m in methods)
-    with_examples = [_examples(m.group.scored[0]) for m in methods]
-    first = [each.names.index(name) for name in _example_names(with_examples) if name in each.names]
-    order = list(dict.fromkeys([*first, *worst_first(numbers)]))
-    open_scene = _scenes(methods[0].group.scored[0], with_examples, data)
-    embedded: dict[int, EmbeddedImage] = {}
-    left, absent = limit, ""
-    for place in order:
-        name = each.names[place]
-        scene = open_scene(name)
-        if scene is None:
-            absent = "the report has the runs' examples alone, not the dataset's files"
-            continue
-        made = _embed(
-            scene,
-            [_maps(m.group.scored[0], e, name, scene[1].shape) for m, e in zip(methods, with_examples, strict=True)],
-            scoring,
-        )
-        if made.size > left:
-            absent = f"more than {limit / 1e6:g} MB of pictures would make the page slow"
-            break
-        left -= made.size
-        embedded[place] = made
+    numbers = tuple(numbers_of(method.group.scored[0].name, method.seeds[0]) for method in methods)
+    with ExitStack() as opened:
+        sources = [_Source(method.group.scored[0], opened) for method in methods]
+        embedded, absent = _embed_worst(each.names, worst_first(numbers), sources, scoring, data, limit)
     return ImageBrowser(
         each.dataset,
         scoring.threshold,
         threshold_level(scoring.threshold) >> 8,
         each.names,
-        tuple(counts.targets.tolist()),
+        tuple(methods[0].seeds[0].targets.tolist()),
         numbers,
         embedded,
-        absent if len(embedded) < len(each.names) else "",
+        absent,
     )
+
+
+def _embed_worst(
+    names: Sequence[str],
+    worst: Sequence[int],
+    sources: Sequence[_Source],
+    scoring: Scoring,
+    data: Path | None,
+    limit: int,
+) -> tuple[dict[int, EmbeddedImage], str]:
+    """Pictures of the examples and then of the worst images, up to `limit` bytes, and why there are no others."""
+    stored = {name: example[:2] for source in reversed(sources) for name, example in source.examples.items()}
+    if not any(source.has_maps for source in sources):
+        return {}, "no run stored its maps"
+    first = [place for place, name in enumerate(names) if name in stored]
+    order = list(dict.fromkeys([*first, *worst]))[:MOST_IMAGES]
+    scenes = stored | _open_scenes(sources[0].entry, [names[place] for place in order[len(first) :]], data)
+    embedded: dict[int, EmbeddedImage] = {}
+    left = limit
+    for place in order:
+        if names[place] not in scenes:
+            return embedded, "the others are not among the runs' examples, and their dataset was not read"
+        image, mask = scenes[names[place]]
+        if image.size > MOST_PIXELS:
+            continue
+        made = _embed(image, mask, [source.maps(names[place], mask.shape) for source in sources], scoring)
+        if made.size > left:
+            return embedded, f"more than {limit / 1e6:g} MB of them would make the page slow"
+        left -= made.size
+        embedded[place] = made
+    if len(embedded) < len(order):
+        return embedded, "the others are too large"
+    return embedded, f"more than {MOST_IMAGES} would make the page slow" if len(order) < len(names) else ""
 
 
 def numbers_of(label: str, counts: Counts) -> ImageNumbers:
@@ -181,66 +198,63 @@ Example = tuple[Pixels, Pixels, LevelArray]
 """Image, mask, and the maps of all rounds (R, H, W)."""
 
 
-def _examples(entry: Entry) -> dict[str, Example]:
+class _Source:
+    """One method's maps: of all rounds, of the examples; of the last round, of every image whose map the run kept."""
+
+    def __init__(self, entry: Entry, opened: ExitStack) -> None:
+        self.entry, self.examples = entry, _read_examples(entry)
+        self.archive = None
+        with suppress(BenchError):  # scores that were made without maps
+            self.archive = opened.enter_context(open_maps(entry.folder / STORED))
+
+    @property
+    def has_maps(self) -> bool:
+        """True where there is any map."""
+        return bool(self.examples or self.archive)
+
+    def maps(self, name: str, size: tuple[int, ...]) -> LevelArray | None:
+        """The maps (R, H, W) of an image; None where none is stored, or only a broken one."""
+        if name in self.examples and self.examples[name][2].shape[1:] == size:
+            return self.examples[name][2]
+        if self.archive is None or name not in self.archive.names:
+            return None
+        try:
+            found = self.archive.read(name)
+        except BenchError:
+            return None
+        values = found.values if found.kind == "float" else levels_of(found)
+        return align_map(values, self.entry.row.scoring, size=(size[0], size[1]))[np.newaxis]
+
+
+def _read_examples(entry: Entry) -> dict[str, Example]:
     """The stored examples of a run by name; none where the file is missing or broken, which the figures tell."""
-    path = entry.folder / "examples.npz"
     try:
-        arrays = load_arrays(path) if path.is_file() else {}
-        names = checked_array(arrays, "names", TEXT, (None,)) if arrays else ()
+        arrays = load_arrays(entry.folder / "examples.npz")
         return {
             str(name): (
                 checked_array(arrays, f"image_{k}", WHOLE, (None, None)).astype(np.uint8),
                 checked_array(arrays, f"mask_{k}", WHOLE, (None, None)).astype(np.uint8),
                 checked_array(arrays, f"rounds_{k}", WHOLE, (None, None, None)).astype(np.uint16),
             )
-            for k, name in enumerate(names)
+            for k, name in enumerate(checked_array(arrays, "names", TEXT, (None,)))
         }
     except BenchError:
         return {}
 
 
-def _example_names(found: Sequence[Mapping[str, Example]]) -> list[str]:
-    return list(dict.fromkeys(name for examples in found for name in examples))
-
-
-def _scenes(
-    entry: Entry, found: Sequence[Mapping[str, Example]], data: Path | None
-) -> Callable[[str], tuple[Pixels, Pixels] | None]:
-    """Opens image and mask by name; None where they are nowhere to be had, or too large."""
-    stored = {name: (image, mask) for examples in found for name, (image, mask, _) in examples.items()}
-    experiment = entry.result.experiment if entry.result and not entry.row.corruption else None
-
-    def open_scene(name: str) -> tuple[Pixels, Pixels] | None:
-        if name in stored:
-            return stored[name]
-        if experiment is None:
-            return None
-        try:
-            [frame] = open_frames(experiment.images.dataset, [name], root=data, decoder=experiment.input.decoder)
-            return (frame.grey, frame.binary_at(frame.size)) if frame.grey.size <= MOST_PIXELS else None
-        except BenchError:
-            return None
-
-    return open_scene
-
-
-def _maps(entry: Entry, examples: Mapping[str, Example], name: str, size: tuple[int, ...]) -> LevelArray | None:
-    """The maps (R, H, W) of all rounds, or of the last alone; None where none is stored."""
-    if name in examples and examples[name][2].shape[1:] == size:
-        return examples[name][2]
-    if not (entry.folder / STORED).is_file():
-        return None
+def _open_scenes(entry: Entry, names: Sequence[str], data: Path | None) -> dict[str, tuple[Pixels, Pixels]]:
+    """Image and mask of the dataset by name; none where it is not there, or was corrupted for the test."""
+    if entry.result is None or entry.row.corruption:
+        return {}
+    experiment = entry.result.experiment
     try:
-        with open_maps(entry.folder / STORED) as maps:
-            found = maps.read(name)
-        values = found.values if found.kind == "float" else levels_of(found)
-        return align_map(values, entry.row.scoring, size=(size[0], size[1]))[np.newaxis]
-    except (BenchError, KeyError):
-        return None
+        frames = open_frames(experiment.images.dataset, names, root=data, decoder=experiment.input.decoder)
+        return {frame.name: (frame.grey, frame.binary_at(frame.size)) for frame in frames}
+    except BenchError:
+        return {}
 
 
-def _embed(scene: tuple[Pixels, Pixels], maps: Sequence[LevelArray | None], scoring: Scoring) -> EmbeddedImage:
-    image, mask = scene
+def _embed(image: Pixels, mask: Pixels, maps: Sequence[LevelArray | None], scoring: Scoring) -> EmbeddedImage:
     found = {place: rounds for place, rounds in enumerate(maps) if rounds is not None}
     chosen = {place: _shown_rounds(len(rounds)) for place, rounds in found.items()}
     return EmbeddedImage(

@@ -238,6 +238,11 @@ function startBrowser(datasets) {
     every(".pictured", byId("images")).forEach((each) => { each.hidden = !count; });
     controls.reset(data);
     relist();
+    const drawn = [...list.options].findIndex((each) => data.embedded[each.value]);
+    if (drawn > 0) {  // the worst image that there is something to see of
+      list.selectedIndex = drawn;
+      show();
+    }
   };
   fill(dataset, datasets.map((each) => each.dataset));
   dataset.closest("label").hidden = datasets.length === 1;

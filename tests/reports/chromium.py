@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,3 +65,10 @@ class Tab:
     def run(self, code: str) -> Any:
         """The value of an expression in the page."""
         return self.page.evaluate(code)
+
+    def wait(self, code: str) -> None:
+        """Wait until an expression is true; playwright's own waiting evaluates text, which the page forbids."""
+        end = time.monotonic() + 10
+        while not self.run(code):
+            assert time.monotonic() < end, f"{code} is still not true after 10 s"
+            self.page.wait_for_timeout(20)
