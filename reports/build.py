@@ -15,11 +15,12 @@ from bench.types import Mixed
 from reports.columns import chosen_metrics
 from reports.figures.figure import Drawing, NotDrawn, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
-from reports.render.html import EmbeddedFigure, page
+from reports.render.html import EmbeddedFigure, PageTable, page
 from reports.render.latex import table_to_latex
 from reports.render.latex_document import FigureFile, compile_document, document, missing_programs, program_for
 from reports.render.latex_escape import escape
 from reports.results.entries import Entry, plain_entries, read_suite, results_csv
+from reports.results.image_browser import image_browsers
 from reports.results.image_counts import Counted, missing_counts, read_counted
 from reports.table import Table
 from reports.tables.ablation import ablation_tables
@@ -116,8 +117,10 @@ def build_report(
     index = page(
         manifest,
         entries,
-        tables=[(table.heading, table.table) for table in tables],
+        tables=[PageTable(table.heading, out / table.stem, table.table) for table in tables],
         figures=[EmbeddedFigure(each.png, each.figure.caption, each.figure.is_wide) for each in files],
+        browsers=image_browsers(counted),
+        files=[path for path in (out / "results.csv", *sources) if path.suffix in (".csv", ".pdf")],
     )
     notes = [
         *(f"{e.row.title} on {e.dataset}, seed {e.row.seed}: {e.reason}" for e in entries if e.reason),

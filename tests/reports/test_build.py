@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -117,19 +119,37 @@ def test_notes_name_what_failed(made: tuple[Path, Report]):
     assert "RDIAN on NUDT-SIRST, seed 42: not run" in notes
 
 
-def test_the_page_holds_everything_and_runs_nothing(out: Path):
+def test_the_page_holds_everything_and_runs_its_own_script_alone(out: Path):
     text = (out / "index.html").read_text()
     page = Page(text)
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [attributes.get("type") for tag, attributes in page.tags if tag == "script"] == ["application/json", None]
+    script = text.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; base-uri" in text
     assert EVIL in page.text
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    anchors = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     for tag, attributes in page.tags:
-        for name in ("src", "href", "action"):
-            assert (attributes.get(name) or "data:").startswith("data:"), tag
-    images = [attributes for tag, attributes in page.tags if tag == "img"]
+        assert (attributes.get("src") or "data:").startswith("data:"), tag
+        assert "action" not in attributes
+        href = attributes.get("href") or "data:"
+        assert href.startswith("data:") or href[1:] in anchors or (out / href).is_file(), href
+    images = [attributes for tag, attributes in page.tags if tag == "img" and "src" in attributes]
     assert len(images) == 16
     assert all((image["src"] or "").startswith("data:image/png;base64,iVBOR") for image in images)
-    assert not re.search(r"url\(|@import", text)
+    assert not re.search(r"url\(|@import|https?:", text.partition("Rows and their rules</h2>")[0])
+
+
+def test_tables_are_saved_from_the_page_alone(out: Path):
+    links = {
+        attributes["download"]: attributes["href"] or ""
+        for tag, attributes in Page((out / "index.html").read_text()).tags
+        if tag == "a" and "download" in attributes
+    }
+    for name in ("table.csv", "table.tex", "rounds.tex", "results.csv"):
+        assert base64.b64decode(links[name].partition("base64,")[2]) == (out / name).read_bytes()
+    assert base64.b64decode(links["roc.pdf"].partition("base64,")[2]) == (out / "figures/roc.pdf").read_bytes()
+    assert links["roc.png"] == "figures/roc.png"
 
 
 def test_the_page_spells_out_the_rules_of_every_row(out: Path):
