@@ -74,7 +74,7 @@ def _numbers(each: Counted, metric: MetricInfo, compared: ComparedTable) -> Iter
         yield ComparedNumber(
             *named,
             _plain(own.interval),
-            is_best=own.is_best,
+            is_best=own.is_reference,
             difference=None if own.difference is None else _plain(own.difference),
             p=own.p,
             detectable=own.detectable,

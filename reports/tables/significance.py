@@ -32,7 +32,7 @@ ALIKE_AS_METHOD = (
 
 SeedStatistics = tuple[Statistic, ...]
 
-Choose = Callable[[Counted, MetricInfo], CountedLine | None]
+ReferenceOf = Callable[[Counted, MetricInfo], CountedLine | None]
 """The line that the others of a column are compared with."""
 
 
@@ -117,7 +117,7 @@ def compare_with_line(counted: Sequence[Counted], label: str) -> ComparedTable:
     return _compare(counted, lambda each, _: next((m for m in each.methods if m.row.label == label), None))
 
 
-def _compare(counted: Sequence[Counted], choose: Choose) -> ComparedTable:
+def _compare(counted: Sequence[Counted], choose: ReferenceOf) -> ComparedTable:
     found: dict[str, dict[CellKey, ComparedValue]] = {}
     tests: list[_PendingTest] = []
     for each in counted:
@@ -139,7 +139,7 @@ def _tested(tests: Sequence[_PendingTest], flips: int) -> list[float | None]:
 
 
 def _compare_column(
-    each: Counted, metric: MetricInfo, choose: Choose
+    each: Counted, metric: MetricInfo, choose: ReferenceOf
 ) -> tuple[dict[CellKey, ComparedValue], list[_PendingTest]]:
     """One metric on one dataset, and the comparisons in it."""
     terms = {m.position: own for m in each.methods if (own := statistics_of(m, metric)[0])}
