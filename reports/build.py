@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard, get_args
 
@@ -15,8 +15,15 @@ from reports.columns import chosen_metrics
 from reports.figures.figure import CaptionedFigure, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, page
-from reports.render.latex import table_to_latex
-from reports.render.latex_document import FigureFile, compile_document, document, missing_programs, program_for
+from reports.render.latex import label_of, table_to_latex
+from reports.render.latex_document import (
+    FigureFile,
+    TableInput,
+    compile_document,
+    document,
+    missing_programs,
+    program_for,
+)
 from reports.render.latex_escape import escape
 from reports.results.entries import Entry, plain_entries, read_suite, results_csv
 from reports.results.image_counts import Counted, missing_counts, read_counted
@@ -131,7 +138,7 @@ def _matrix_tables(
     transferred = cross_table(entries, title=title, mixed=mixed, metrics=metrics)
     return [
         *(
-            TableFile(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table)
+            _of_dataset(heading, stem, dataset, table)
             for dataset, summary, kinds in robustness_tables(entries, title=title, mixed=mixed, metrics=metrics)
             for heading, stem, table in (
                 ("Robustness", "robustness", summary),
@@ -155,8 +162,13 @@ def _own_tables(
         *_single("Comparison", "table", comparison),
         *_by_dataset("Intervals", "intervals", interval_tables(counted, compared, title=title)),
         *(
-            TableFile(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
+            TableFile(
+                f"Ablation of {model}", f"ablation-{words_of(model)}", replace(table, label=f"{table.label}-{number}")
+            )
+            if number
+            else TableFile(f"Ablation of {model}", "ablation", table)
             for number, (model, table) in enumerate(ablations)
+            for stem in [f"ablation-{words_of(model)}" if number else "ablation"]
         ),
         *_single("Errors by cause", "errors", errors_table(entries, title=title, mixed=mixed)),
         *_single("Feedback rounds", "rounds", rounds_table(entries, title=title, mixed=mixed)),
@@ -183,7 +195,13 @@ def _single(heading: str, stem: str, table: Table | None) -> list[TableFile]:
 
 
 def _by_dataset(heading: str, stem: str, tables: Iterable[tuple[str, Table]]) -> list[TableFile]:
-    return [TableFile(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table) for dataset, table in tables]
+    return [_of_dataset(heading, stem, dataset, table) for dataset, table in tables]
+
+
+def _of_dataset(heading: str, stem: str, dataset: str, table: Table) -> TableFile:
+    """A table of one dataset, with a label that no other of the report has."""
+    own = f"{stem}-{words_of(dataset)}"
+    return TableFile(f"{heading}: {dataset}", own, replace(table, label=f"tab:{own}"))
 
 
 def _plain_words(entries: Sequence[Entry]) -> str:
@@ -238,8 +256,13 @@ def _write_document(
     program = program_for([*sources, *map(escape, (title, *captions))])
     source = document(
         title=title,
-        tables=[f"{table.stem}.tex" for table in tables],
-        figures=[FigureFile(f"figures/{each.pdf.name}", each.figure.caption) for each in figures],
+        tables=[TableInput(f"{each.stem}.tex", each.heading, label_of(each.table)) for each in tables],
+        figures=[
+            FigureFile(
+                f"figures/{each.pdf.name}", each.figure.caption, *map(float, each.figure.figure.get_size_inches())
+            )
+            for each in figures
+        ],
         program=program,
         limited=any(table.table.limited for table in tables),
     )
