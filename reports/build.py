@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args
 
@@ -16,8 +16,15 @@ from reports.columns import chosen_metrics
 from reports.figures.figure import Drawing, NotDrawn, words_of
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, PageTable, page
-from reports.render.latex import table_to_latex
-from reports.render.latex_document import FigureFile, compile_document, document, missing_programs, program_for
+from reports.render.latex import label_of, table_to_latex
+from reports.render.latex_document import (
+    FigureFile,
+    TableInput,
+    compile_document,
+    document,
+    missing_programs,
+    program_for,
+)
 from reports.render.latex_escape import escape
 from reports.results.entries import Entry, plain_entries, read_suite, results_csv
 from reports.results.image_browser import image_browsers
@@ -119,7 +126,7 @@ def build_report(
         entries,
         tables=[PageTable(table.heading, out / table.stem, table.table) for table in tables],
         figures=[EmbeddedFigure(each.png, each.figure.caption, each.figure.is_wide) for each in files],
-        browsers=image_browsers(counted),
+        browsers=image_browsers(counted, data=data),
         files=[path for path in (out / "results.csv", *sources) if path.suffix in (".csv", ".pdf")],
     )
     notes = [
@@ -144,7 +151,7 @@ def _matrix_tables(
     transferred = cross_table(entries, title=title, mixed=mixed, metrics=metrics)
     return [
         *(
-            TableFile(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table)
+            _of_dataset(heading, stem, dataset, table)
             for dataset, summary, kinds in robustness_tables(entries, title=title, mixed=mixed, metrics=metrics)
             for heading, stem, table in (
                 ("Robustness", "robustness", summary),
@@ -168,11 +175,11 @@ def _own_tables(
         *_single("Comparison", "table", comparison),
         *_by_dataset("Intervals", "intervals", interval_tables(counted, compared, title=title)),
         *(
-            TableFile(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
+            _labelled(f"Ablation of {model}", f"ablation-{words_of(model)}" if number else "ablation", table)
             for number, (model, table) in enumerate(ablations)
         ),
         *(
-            TableFile(f"Differences to the full {model}: {dataset}", f"changes-{words_of(f'{model} {dataset}')}", table)
+            _labelled(f"Differences to the full {model}: {dataset}", f"changes-{words_of(f'{model} {dataset}')}", table)
             for model, dataset, table in change_tables(entries, title=title, mixed=mixed, metrics=metrics)
         ),
         *_single("Errors by cause", "errors", errors_table(entries, title=title, mixed=mixed)),
@@ -203,7 +210,16 @@ def _single(heading: str, stem: str, table: Table | None) -> list[TableFile]:
 
 
 def _by_dataset(heading: str, stem: str, tables: Iterable[tuple[str, Table]]) -> list[TableFile]:
-    return [TableFile(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table) for dataset, table in tables]
+    return [_of_dataset(heading, stem, dataset, table) for dataset, table in tables]
+
+
+def _of_dataset(heading: str, stem: str, dataset: str, table: Table) -> TableFile:
+    return _labelled(f"{heading}: {dataset}", f"{stem}-{words_of(dataset)}", table)
+
+
+def _labelled(heading: str, stem: str, table: Table) -> TableFile:
+    """A table with a LaTeX label that no other of the report has."""
+    return TableFile(heading, stem, replace(table, label=f"tab:{stem}"))
 
 
 def _plain_words(entries: Sequence[Entry]) -> str:
@@ -269,8 +285,13 @@ def _write_document(
     program = program_for([*sources, *map(escape, (title, *captions))])
     source = document(
         title=title,
-        tables=[f"{table.stem}.tex" for table in tables],
-        figures=[FigureFile(f"figures/{each.pdf.name}", each.figure.caption) for each in figures],
+        tables=[TableInput(f"{each.stem}.tex", each.heading, label_of(each.table)) for each in tables],
+        figures=[
+            FigureFile(
+                f"figures/{each.pdf.name}", each.figure.caption, *map(float, each.figure.figure.get_size_inches())
+            )
+            for each in figures
+        ],
         program=program,
         limited=any(table.table.limited for table in tables),
     )

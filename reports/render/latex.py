@@ -15,7 +15,7 @@ from reports.table import LIMITED_NOTICE, SIGNS, Cell, Line, Note, Table
 
 ARROWS = {"higher": r"\,$\uparrow$", "lower": r"\,$\downarrow$"}
 LABEL_WIDTH, NARROW_LABEL_WIDTH = 30, 20
-"""Characters of the longest label that is not broken into lines; with the second, columns fit the width that would not."""
+"""Characters of the longest line of a label, and of a line where columns need the room."""
 
 LOOSE = 5
 """A panel of fewer columns than these, of several panels, is set at the left instead of filling the text width."""
@@ -62,7 +62,7 @@ def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str
         .get_template("table.tex.j2")
         .render(
             caption=escape(table.caption if is_first else "Continued."),
-            label=re.sub(r"[^A-Za-z0-9:-]", "-", table.label),
+            label=label_of(table),
             is_first=is_first,
             panels=[_tabular(table, span) for span in spans],
             notice=escape(LIMITED_NOTICE) if table.limited else "",
@@ -75,6 +75,11 @@ def _environment(table: Table, spans: Sequence[range], *, is_first: bool) -> str
         return source
     first, _, rest = source.partition("\n")
     return f"{first}\n% Compile it with lualatex or xelatex and a font that has {letters}.\n{rest}"
+
+
+def label_of(table: Table) -> str:
+    """The label that the table bears in LaTeX, of letters, digits, colons and dashes."""
+    return re.sub(r"[^A-Za-z0-9:-]", "-", table.label)
 
 
 Page = tuple[Table, Sequence[range]]

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,23 +24,53 @@ SECONDS: dict[Program, float] = {"pdflatex": 60.0, "lualatex": 300.0}
 """Longest time of a pass; the first of lualatex on a machine reads all its fonts."""
 
 
+HEADING_LETTERS = 90
+"""Longest heading of a figure in the contents."""
+
+PAIRED_INCHES, HALF_INCHES, WHOLE_INCHES = 3.55, 3.9, 6.0
+"""Greatest width of a figure that shares its row, and height of one that shares its page; higher ones keep theirs."""
+
+
 @dataclass(frozen=True)
 class FigureFile:
-    """A figure of the document: its path relative to the document, and its caption as plain text."""
+    """A figure of the document.
+
+    Attributes:
+        path: relative to the document.
+        caption: as plain text.
+        width, height: inches.
+    """
 
     path: str
     caption: str
+    width: float = 3.5
+    height: float = 2.6
+
+    @property
+    def options(self) -> str:
+        """Options of its inclusion: one that would waste half a page is made smaller."""
+        return f"height={HALF_INCHES}in" if HALF_INCHES < self.height < WHOLE_INCHES else ""
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """A table of the document: its file, and the heading and label of its line in the contents."""
+
+    path: str
+    heading: str
+    label: str
 
 
 def document(
     *,
     title: str,
-    tables: Sequence[str],
+    tables: Sequence[TableInput],
     figures: Sequence[FigureFile],
     limited: bool,
     program: Program = "pdflatex",
 ) -> str:
-    """Source of a document that inputs table files and shows figures, with a watermark if the suite is limited."""
+    """Source of a document of contents, tables and figures, two in a row, with a watermark if the suite is limited."""
+    shown = [_shown(number, figure) for number, figure in enumerate(figures)]
     return (
         latex_templates()
         .get_template("report.tex.j2")
@@ -48,11 +78,35 @@ def document(
             program=program,
             fonts=FONTS,
             title=escape(title),
-            tables=tables,
-            figures=[{"path": figure.path, "caption": escape(figure.caption)} for figure in figures],
+            tables=[{"path": table.path, "heading": escape(table.heading), "label": table.label} for table in tables],
+            rows=[[shown[number] for number in row] for row in _rows(figures)],
             watermark=limited,
         )
     )
+
+
+def _shown(number: int, figure: FigureFile) -> dict[str, str]:
+    heading, _, _ = figure.caption.partition(". ")
+    return {
+        "path": figure.path,
+        "options": figure.options,
+        "caption": escape(figure.caption),
+        "heading": escape(heading if len(heading) <= HEADING_LETTERS else f"{heading[:HEADING_LETTERS]}…"),
+        "label": f"fig:{number + 1}",
+    }
+
+
+def _rows(figures: Sequence[FigureFile]) -> Iterator[tuple[int, ...]]:
+    """Numbers of the figures of each row: a narrow figure is joined by the next one that is narrow."""
+    waiting = list(range(len(figures)))
+    while waiting:
+        first = waiting.pop(0)
+        narrow = [number for number in waiting if figures[number].width <= PAIRED_INCHES]
+        if figures[first].width > PAIRED_INCHES or not narrow:
+            yield (first,)
+        else:
+            waiting.remove(narrow[0])
+            yield (first, narrow[0])
 
 
 def program_for(sources: Sequence[str]) -> Program:
@@ -83,8 +137,9 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
     Raises:
         LatexError: if the program fails or takes too long, with the error lines of its log, or no font has a letter.
     """
-    for _ in range(2):  # the second pass resolves references
-        log = _run(program, source, timeout=SECONDS[program] if timeout is None else timeout)
+    seconds = SECONDS[program] if timeout is None else timeout
+    _run(program, source, "-draftmode", timeout=seconds)  # for references alone: reads no figures, writes no PDF
+    log = _run(program, source, timeout=seconds)
     for suffix in (".aux", ".log", ".out"):
         source.with_suffix(suffix).unlink(missing_ok=True)
     if letters := missing_letters(log):
@@ -95,9 +150,9 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
     return source.with_suffix(".pdf")
 
 
-def _run(program: Program, source: Path, *, timeout: float) -> str:
+def _run(program: Program, source: Path, *options: str, timeout: float) -> str:
     """Run one pass and return its log."""
-    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
+    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", *options, source.name]
     paranoid = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     try:
         done = subprocess.run(

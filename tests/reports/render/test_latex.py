@@ -18,9 +18,10 @@ from bench.types import RunResult
 from reports.build import build_report
 from reports.columns import Column
 from reports.datasets.dataset_tables import dataset_table
-from reports.render.latex import table_to_latex
+from reports.render.latex import label_of, table_to_latex
 from reports.render.latex_document import (
     FigureFile,
+    TableInput,
     compile_document,
     document,
     error_lines,
@@ -69,7 +70,13 @@ def compiled(folder: Path, table: Table, *, title: str = HOSTILE, limited: bool 
     latex = table_to_latex(table)
     program = program_for([latex, escape(title)])
     (folder / "table.tex").write_text(latex, encoding="utf-8")
-    source = document(title=title, tables=["table.tex"], figures=[], limited=limited, program=program)
+    source = document(
+        title=title,
+        tables=[TableInput("table.tex", "Table", "tab:results")],
+        figures=[],
+        limited=limited,
+        program=program,
+    )
     (folder / "report.tex").write_text(source, encoding="utf-8")
     return compile_document(folder / "report.tex", program=program)
 
@@ -153,7 +160,7 @@ def log_of(folder: Path, *tables: Table) -> bytes:
     folder.mkdir()
     for number, table in enumerate(tables):
         (folder / f"{number}.tex").write_text(table_to_latex(table), encoding="utf-8")
-    names = [f"{number}.tex" for number in range(len(tables))]
+    names = [TableInput(f"{number}.tex", "Table", label_of(table)) for number, table in enumerate(tables)]
     source = document(title="Wide", tables=names, figures=[], limited=False)
     (folder / "report.tex").write_text(source, encoding="utf-8")
     done = subprocess.run(
@@ -322,3 +329,22 @@ def test_a_table_of_datasets_stands_in_one_panel_and_compiles(tmp_path: Path):
     text = " ".join(text_of(compiled(tmp_path, table)).split())
     assert "Dataset and list number height × width level no target number an image area SCR" in text
     assert "synthetic bench/test 80 128 × 128" in text
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_document_has_contents_with_page_numbers_and_narrow_figures_two_in_a_row(tmp_path: Path):
+    Image.new("L", (350, 260), 128).save(tmp_path / "grey.png", dpi=(100, 100))
+    Image.new("L", (700, 500), 128).save(tmp_path / "wide.png", dpi=(100, 100))
+    narrow = [FigureFile("grey.png", f"Narrow one {number}. Words.") for number in range(3)]
+    figures = [narrow[0], FigureFile("wide.png", "Wide one. Words.", 7.0, 5.0), *narrow[1:]]
+    (tmp_path / "table.tex").write_text(table_to_latex(comparison_table([entry(result())], title="T")))
+    tables = [TableInput("table.tex", "Comparison", "tab:results")]
+    source = tmp_path / "report.tex"
+    source.write_text(document(title="Rows", tables=tables, figures=figures, limited=False), encoding="utf-8")
+    assert source.read_text().count(r"\begin{figure}") == 3
+    assert r"\includegraphics[height=3.9in]{wide.png}" in source.read_text()
+    text = text_of(compile_document(source))
+    assert re.search(r"Table 1\s+Comparison[ .]+1\n", text)
+    assert re.search(r"Figure 2\s+Narrow one 1[ .]+\d\n", text)
+    assert re.search(r"Figure 1: Narrow one 0. Words.\s+Figure 2: Narrow one 1. Words.", text)
+    assert "??" not in text
