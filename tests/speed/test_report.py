@@ -1,0 +1,71 @@
+"""Seconds and memory of `report`, beside an earlier checkout: DFINET_BENCH_BEFORE.
+
+`DFINET_BENCH_RUNS=RUNS pytest -m speed --log-cli-level=INFO tests/speed/test_report.py` prints the ratio for the
+results of `run quick` in RUNS, and the memory of 30 methods on 2 datasets with 664 images each.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.types import Row, RunResult
+from tests.reports.fake_runs import ACM, measured, result, write_suite
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[2]
+TURNS, MOST = 3, 0.5
+"""Reports of each checkout, in turns, and the most of the earlier one's time that this one takes."""
+
+METHODS, IMAGES, MOST_MEMORY = 30, 664, 1e9
+"""Size of the large suite, and the most bytes that a report of it takes."""
+
+
+def seconds_of_report(checkout: Path, runs: Path, suite: str, out: Path) -> float:
+    """Seconds of the whole command as a user starts it, without MLflow."""
+    words = [sys.executable, "-m", "bench", "report", suite, "--from", str(runs), "--out", str(out), "--mlflow", "off"]
+    began = time.perf_counter()
+    subprocess.run(words, cwd=out.parent, env={**os.environ, "PYTHONPATH": str(checkout)}, check=True, stdout=-3)
+    return time.perf_counter() - began
+
+
+@pytest.mark.speed
+def test_a_report_of_quick_takes_half_of_the_earlier_time(tmp_path: Path) -> None:
+    before, runs = os.environ.get("DFINET_BENCH_BEFORE"), os.environ.get("DFINET_BENCH_RUNS")
+    if before is None or runs is None:
+        pytest.skip("DFINET_BENCH_BEFORE names no earlier checkout, or DFINET_BENCH_RUNS no results of quick")
+    ratios = []
+    for turn in range(TURNS):
+        then = seconds_of_report(Path(before), Path(runs), "quick", tmp_path / f"before-{turn}")
+        here = seconds_of_report(ROOT, Path(runs), "quick", tmp_path / f"here-{turn}")
+        log.info("report quick: %.1f s here, %.1f s before, %.2f of it", here, then, here / then)
+        ratios.append(here / then)
+    assert statistics.median(ratios) <= MOST
+
+
+@pytest.mark.speed
+def test_a_report_of_thirty_methods_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
+    rows: list[tuple[str, RunResult | None, Row | None]] = []
+    for dataset in ("NUAA-SIRST", "NUDT-SIRST"):
+        first = measured(result(ACM, dataset), tmp_path, skill=0.7, frames=IMAGES)
+        for number in range(METHODS):
+            named = result(replace(ACM, name=f"Net {number}"), dataset)
+            made = replace(named, scores=first.scores, rounds=first.rounds)
+            shutil.copytree(tmp_path / first.key, tmp_path / made.key)
+            rows.append((made.model.name, made, None))
+    write_suite(tmp_path, rows)
+    taken = seconds_of_report(ROOT, tmp_path, "trial", tmp_path / "out")
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    log.info("report of %d methods on 2 x %d images: %.0f s, %.0f MB", METHODS, IMAGES, taken, memory / 1e6)
+    assert memory < MOST_MEMORY
