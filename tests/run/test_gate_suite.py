@@ -39,7 +39,7 @@ def failures(report: GateReport) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_planted_loss_of_two_points_is_caught(suite: Path) -> None:
+def test_a_planted_loss_of_more_than_two_points_is_caught(suite: Path) -> None:
     """Images are normalised as those of another camera would be: brighter and with less contrast."""
     report = compared(suite, overrides={"input.std": 40.0, "input.mean": 110.0})
     (iou,) = (check for check in report.checks if check.metric == "IoU/pooled")
