@@ -1,4 +1,4 @@
-"""A bundle on another machine: a Python that knows neither the checkout nor MLflow, several slices, and what goes wrong."""
+"""A bundle elsewhere: a Python that knows neither the checkout nor MLflow, several slices, and what goes wrong."""
 
 from __future__ import annotations
 
