@@ -265,7 +265,7 @@ def bundle_suite(
     Raises:
         BenchError: as `run_suite` before its first experiment; and when the archive would take more than `max_size`.
     """
-    from bench.bundle.archive import pack, write_bundle
+    from bench.bundle.archive import pack_suites, write_bundle
     from bench.run.preflight import check_datasets, check_jobs, require_weights, without_images
 
     out = Path(out)
@@ -292,7 +292,7 @@ def bundle_suite(
         check_datasets(here, session)
         require_weights(here, session.workspace.weights)
         packed[name] = described, here
-    contents, order = pack(packed, session, plugins=[Path(each) for each in plugins])
+    contents, order = pack_suites(packed, session, plugins=[Path(each) for each in plugins])
     order = replace(
         order,
         overrides=dict(overrides or {}),

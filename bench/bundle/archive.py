@@ -24,7 +24,7 @@ from bench.environment import COMMIT_FILE, commit_of_code
 from bench.errors import RequestError, SuiteError
 from bench.part_files import replacing
 from bench.progress import Progress, counting
-from bench.run.preflight import lists_of
+from bench.run.preflight import lists_read_by
 from bench.run.workspace import Session
 from bench.suites.expand import Job
 from bench.suites.suite import Suite
@@ -38,7 +38,7 @@ MIB = 1024 * 1024
 PRESSED = (".png", ".jpg", ".jpeg", ".npz", ".safetensors", ".pt", ".pth", ".tar", ".gz")
 """Endings of files that are not compressed again."""
 
-Contents = dict[str, bytes | Path]
+BundleContents = dict[str, bytes | Path]
 """Content by name in the archive: bytes, or the file that holds them."""
 
 
@@ -58,27 +58,27 @@ class Bundled:
     dirty: bool = False
 
 
-def code_contents() -> Contents:
+def code_contents() -> BundleContents:
     """The packages, and the cards and lists of datasets, as they are on disk."""
     root = Path(bench.__file__).parents[1]
-    contents: Contents = {}
+    contents: BundleContents = {}
     for package in PACKAGES:
         contents |= _folder_contents(root / package, f"{CODE}/{package}")
     return contents | _folder_contents(datasets_root(), f"{CODE}/datasets")
 
 
-def _folder_contents(folder: Path, name: str) -> Contents:
+def _folder_contents(folder: Path, name: str) -> BundleContents:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc")
     inside = ((path, path.relative_to(folder)) for path in files)
     return {f"{name}/{place.as_posix()}": path for path, place in inside if not set(place.parts) & set(LEFT_OUT)}
 
 
-def code_digest(contents: Contents) -> str:
+def code_digest(contents: BundleContents) -> str:
     """SHA-256 over names and contents of the code."""
     return _digest({name: content for name, content in contents.items() if name.startswith(f"{CODE}/")})
 
 
-def _digest(contents: Contents) -> str:
+def _digest(contents: BundleContents) -> str:
     lines = (f"{name}\0{hashlib.sha256(_read(content)).hexdigest()}\n" for name, content in sorted(contents.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -87,13 +87,13 @@ def _read(content: bytes | Path) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def suite_contents(suite: Suite, path: Path, name: str) -> Contents:
+def suite_contents(suite: Suite, path: Path, name: str) -> BundleContents:
     """A suite's own file, with the plugins and weights that it names relative to itself.
 
     Raises:
         SuiteError: when one of them lies outside the folder of the suite's file.
     """
-    contents: Contents = {f"{name}/{path.name}": path}
+    contents: BundleContents = {f"{name}/{path.name}": path}
     for file in (*suite.plugins, *(row.weights for row in suite.rows if row.weights is not None)):
         place = PurePath(file.relative_to(path.parent)) if file.is_relative_to(path.parent) else None
         if place is None or ".." in place.parts:
@@ -102,15 +102,15 @@ def suite_contents(suite: Suite, path: Path, name: str) -> Contents:
     return contents
 
 
-def image_contents(jobs: Sequence[Job], data: Path | None, scratch: Path, progress: Progress) -> Contents:
+def image_contents(jobs: Sequence[Job], data: Path | None, scratch: Path, progress: Progress) -> BundleContents:
     """The images and masks that jobs read, once each, and the cards of datasets of the user's own.
 
     Raises:
         DataError: when a dataset or a file of one is missing or broken.
     """
-    wanted = dict.fromkeys(images for job in jobs for images, _ in lists_of(job))
+    wanted = dict.fromkeys(images for job in jobs for images, _ in lists_read_by(job))
     files: dict[Path, bool] = {}
-    contents: Contents = {}
+    contents: BundleContents = {}
     for images in wanted:
         card = load_card(images.dataset)
         if (own := own_root(card.name)) is not None:
@@ -131,9 +131,9 @@ def image_contents(jobs: Sequence[Job], data: Path | None, scratch: Path, progre
     return contents
 
 
-def pack(
+def pack_suites(
     suites: Mapping[str, tuple[Suite, Sequence[Job]]], session: Session, *, plugins: Sequence[Path] = ()
-) -> tuple[Contents, Order]:
+) -> tuple[BundleContents, Order]:
     """The contents of a bundle of suites, each with its experiments, and the order without the options of the run.
 
     Raises:
@@ -166,7 +166,7 @@ def given_weights(jobs: Sequence[Job]) -> list[Weights]:
     return sorted((one for one in found if one.name), key=lambda one: one.name)
 
 
-def write_bundle(path: Path, contents: Contents, order: Order, *, most: int) -> Bundled:
+def write_bundle(path: Path, contents: BundleContents, order: Order, *, most: int) -> Bundled:
     """Write the archive.
 
     Args:
@@ -177,7 +177,7 @@ def write_bundle(path: Path, contents: Contents, order: Order, *, most: int) -> 
         WriteError: when it cannot be written.
     """
     commit = json.dumps({"commit": order.commit, "dirty": order.dirty}).encode()
-    whole: Contents = {
+    whole: BundleContents = {
         **contents,
         f"{CODE}/{COMMIT_FILE}": commit,
         ORDER_FILE: order.as_bytes(),

@@ -33,7 +33,7 @@ ParcelKind = Literal["results", "state", "weights"]
 
 
 @dataclass(frozen=True)
-class Part:
+class PartFile:
     """A file of a parcel: its name, bytes and SHA-256."""
 
     file: str
@@ -51,7 +51,7 @@ class Parcel:
 
     kind: ParcelKind
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[PartFile, ...]
     epoch: int = 0
 
 
@@ -84,11 +84,11 @@ class Room:
     total: int
 
     def holds(self, size: int) -> bool:
-        """Whether a parcel of so many bytes fits."""
+        """True if a parcel of so many bytes fits."""
         return size <= self.total and -(-size // self.file_size) <= self.files
 
     def without(self, size: int) -> Room:
-        """What is left beside a parcel of so many bytes."""
+        """The room that is left beside a parcel of so many bytes."""
         return Room(self.files - -(-size // self.file_size), self.file_size, self.total - size)
 
 
@@ -146,13 +146,13 @@ def _in_order(block: bytes) -> bytes:
 
 def cut_parcel(archive: Path, folder: Path, parcel: Parcel, *, file_size: int, stem: str) -> Parcel:
     """The parcel with the parts that its archive is cut into, which are written to a folder as `stem-1` and so on."""
-    parts: list[Part] = []
+    parts: list[PartFile] = []
     with archive.open("rb") as source:
         while content := source.read(file_size):
             file = f"{stem}-{len(parts) + 1}"
             with replacing(folder / file) as path:
                 path.write_bytes(content)
-            parts.append(Part(file, len(content), hashlib.sha256(content).hexdigest()))
+            parts.append(PartFile(file, len(content), hashlib.sha256(content).hexdigest()))
     return Parcel(parcel.kind, parcel.name, tuple(parts), parcel.epoch)
 
 

@@ -66,7 +66,7 @@ class Slice:
         return min(30.0, 0.1 * self.seconds)
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def run_slice(words: Sequence[str] | None = None) -> int:
     """Run a slice; the exit code: 0, 1 when an experiment failed or results found no room, 2 for a wrong request."""
     _log_to_output()
     began = time.monotonic()
@@ -277,4 +277,4 @@ def _tell(part: Slice, found: PartsList) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_slice())

@@ -137,7 +137,7 @@ def _absent(jobs: Sequence[Job], session: Session) -> dict[str, DataError]:
 
 
 def _datasets_of(job: Job) -> set[str]:
-    return {images.dataset for images, _ in lists_of(job)}
+    return {images.dataset for images, _ in lists_read_by(job)}
 
 
 def _absence(name: str, root: Path | None) -> DataError | None:
@@ -158,7 +158,7 @@ def read_images(jobs: Sequence[Job], session: Session) -> None:
         DataError: naming the file.
     """
     waiting = [job for job in jobs if not is_done(job, session.workspace)]
-    wanted = {(images, decoder): None for job in waiting for images, decoder in lists_of(job)}
+    wanted = {(images, decoder): None for job in waiting for images, decoder in lists_read_by(job)}
     for images, decoder in wanted:
         session.frames_of(images, decoder=decoder)
 
@@ -188,7 +188,7 @@ def _with_leak(job: Job, session: Session, *, allowed: bool) -> Job:
     return replace(job, row=replace(job.row, leaked=max(leaked, job.row.leaked)))
 
 
-def lists_of(job: Job) -> list[tuple[ImageList, Decoder]]:
+def lists_read_by(job: Job) -> list[tuple[ImageList, Decoder]]:
     """The lists of images that an experiment reads, with the decoder of each."""
     experiment, weights = job.experiment, job.experiment.weights
     lists = [(experiment.images, experiment.input.decoder)]
