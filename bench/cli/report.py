@@ -27,7 +27,8 @@ def report_command(
     ] = "",
     columns: ColumnsOption = None,
     images: Annotated[
-        str | None, typer.Option(help="Test images to show methods side by side on, as NAME,NAME; default by rule.")
+        list[str] | None,
+        typer.Option(help="Test images to show methods side by side on, as NAME,NAME; default by rule."),
     ] = None,
     data: DataOption = None,
     plugin: PluginOption = None,

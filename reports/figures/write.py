@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from bench.parallel import usable_processors
 from reports.figures.figure import CaptionedFigure
 from reports.plots.style import add_panel, empty_figure, house_style, write_figure
@@ -57,7 +59,7 @@ class FigureWriter:
             return
         while len(self._running) >= usable_processors():
             self._wait_for_first()
-        process = multiprocessing.get_context("fork").Process(target=write_figure, args=(drawn.figure, stem))
+        process = multiprocessing.get_context("fork").Process(target=_write_beside, args=(drawn.figure, stem))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which the child uses none
             process.start()
@@ -69,9 +71,8 @@ class FigureWriter:
             self._wait_for_first()
 
     def stop(self) -> None:
-        """End the processes beside."""
+        """Wait for the processes beside, whether they succeed or not; none takes more than a moment."""
         for process, _ in self._running:
-            process.terminate()
             process.join()
         self._running.clear()
 
@@ -97,6 +98,14 @@ def figure_writer(folder: Path) -> Iterator[FigureWriter]:
         writer.close()
     finally:
         writer.stop()
+
+
+def _write_beside(figure: Figure, stem: Path) -> None:
+    """Write a figure; the exit status alone tells of an error, which the parent process raises."""
+    try:
+        write_figure(figure, stem)
+    except BaseException:  # of a signal, too: the parent has it as well
+        sys.exit(1)
 
 
 def _load_all() -> None:
