@@ -138,8 +138,8 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
         LatexError: if the program fails or takes too long, with the error lines of its log, or no font has a letter.
     """
     seconds = SECONDS[program] if timeout is None else timeout
-    _run(program, source, "-draftmode", timeout=seconds)  # for references alone: reads no figures, writes no PDF
-    log = _run(program, source, timeout=seconds)
+    for _ in range(2):  # the second pass resolves references
+        log = _run(program, source, timeout=seconds)
     for suffix in (".aux", ".log", ".out"):
         source.with_suffix(suffix).unlink(missing_ok=True)
     if letters := missing_letters(log):
@@ -150,9 +150,9 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
     return source.with_suffix(".pdf")
 
 
-def _run(program: Program, source: Path, *options: str, timeout: float) -> str:
+def _run(program: Program, source: Path, *, timeout: float) -> str:
     """Run one pass and return its log."""
-    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", *options, source.name]
+    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
     paranoid = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     try:
         done = subprocess.run(
