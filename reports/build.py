@@ -286,12 +286,7 @@ def _write_document(
     source = document(
         title=title,
         tables=[TableInput(f"{each.stem}.tex", each.heading, label_of(each.table)) for each in tables],
-        figures=[
-            FigureFile(
-                f"figures/{each.pdf.name}", each.figure.caption, *map(float, each.figure.figure.get_size_inches())
-            )
-            for each in figures
-        ],
+        figures=[FigureFile(f"figures/{each.pdf.name}", each.figure.caption, *each.figure.size) for each in figures],
         program=program,
         limited=any(table.table.limited for table in tables),
     )

@@ -21,11 +21,18 @@ from reports.plots.style import add_panel, empty_figure, house_style, write_figu
 
 @dataclass(frozen=True)
 class FigureWords:
-    """A figure without its drawing: the stem of its files, its caption, and whether it needs both columns of a page."""
+    """A figure without its drawing.
+
+    Attributes:
+        name: stem of its files.
+        is_wide: whether it needs both columns of a page.
+        size: width and height in inches.
+    """
 
     name: str
     caption: str
     is_wide: bool
+    size: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class FigureWriter:
     def write(self, drawn: CaptionedFigure) -> None:
         """Write a figure as PDF and PNG, now or beside."""
         stem = self.folder / drawn.name
-        words = FigureWords(drawn.name, drawn.caption, drawn.is_wide)
+        width, height = map(float, drawn.figure.get_size_inches())
+        words = FigureWords(drawn.name, drawn.caption, drawn.is_wide, (width, height))
         self.files.append(FigureFiles(words, stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")))
         if usable_processors() == 1 or not CAN_FORK:
             write_figure(drawn.figure, stem)
