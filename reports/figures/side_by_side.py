@@ -1,15 +1,12 @@
 """Figures of methods side by side: image, mask and every method's map of the same images, and the relief of a target.
 
-Images are chosen by name or by rule, from the counts of every image. `run_figures` draws a suite's results,
-`folder_figures` anybody's folders of maps.
+Images are chosen by name or by rule, from the counts of every image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,12 @@ from bench.arrays import FloatArray
 from bench.data.images.decode import Pixels, resize_bilinear
 from bench.data.images.frames import open_frames
 from bench.errors import BenchError, DataError, RequestError, StoreError
-from bench.metrics.counting.counts import Counts, CountTable
+from bench.metrics.counting.counts import Counts
 from bench.metrics.counting.levels import LEVELS
 from bench.registry import unknown
 from bench.scoring.align import align_map, aligned_size
-from bench.scoring.read_folder import STORED, Maps, match_names, open_maps
-from bench.scoring.read_map import levels_of, mask_of
+from bench.scoring.read_folder import STORED, Maps, open_maps
+from bench.scoring.read_map import levels_of
 from bench.types import Scoring
 from reports.figures.examples import read_examples
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn, rules_words, words_of
@@ -36,7 +33,7 @@ from reports.results.entries import Entry, one_line
 from reports.results.image_counts import Counted, CountedLine, read_counted
 
 NAMED = 20
-"""Most names of images that an error may suggest."""
+"""Most names of images that an error lists."""
 
 HARDEST = 2
 """Images of the first rule."""
@@ -108,6 +105,14 @@ def choose_images(names: Sequence[str], counts: Sequence[Counts], *, among: Sequ
     return chosen
 
 
+def _unknown_image(name: str, known: Sequence[str]) -> str:
+    """The sentence about a name that is on no test list, with those near it, or the first ones of a long list."""
+    sentence = unknown("test image of the suite", name, known)
+    if len(known) <= NAMED or "did you mean" in sentence:
+        return sentence
+    return f"{unknown('test image of the suite', name, known[:NAMED])} and {len(known) - NAMED} more"
+
+
 def run_figures(entries: Sequence[Entry], *, images: Sequence[str] = (), data: Path | None = None) -> Iterator[Drawing]:
     """For each dataset, the first `MOST` methods of a suite side by side, and the relief of the first target shown.
 
@@ -121,9 +126,7 @@ def run_figures(entries: Sequence[Entry], *, images: Sequence[str] = (), data: P
     every = read_counted(entries, mixed="mark")
     known = [name for each in every for name in each.names]
     if strangers := [name for name in images if name not in known]:
-        raise RequestError(
-            unknown("test image of the suite", strangers[0], known[:NAMED] if len(known) > NAMED else known)
-        )
+        raise RequestError(_unknown_image(strangers[0], known))
     for each in every:
         wanted = [name for name in images if name in each.names]
         methods = [m for m in each.methods if each.is_on_list(m) and not m.group.is_oracle]
@@ -226,72 +229,6 @@ def _opener(shown: Sequence[_Source], data: Path | None, names: Iterable[str]) -
         return ShownImage(name, resize_bilinear(frame.grey, size), frame.binary_at(size), words)
 
     return open_scene
-
-
-def folder_figures(
-    folders: Mapping[str, Path],
-    masks: Path,
-    *,
-    tables: Sequence[CountTable],
-    scoring: Scoring,
-    images: Path | None = None,
-    names: Sequence[str] = (),
-    title: str = "scores",
-) -> list[CaptionedFigure]:
-    """Folders of maps side by side against a folder of masks: the figure of rows, and the relief of a target.
-
-    Args:
-        folders: label to a folder of maps, an .npz file or a run's folder, as `dfinet-bench score` takes them.
-        masks: folder of ground-truth masks.
-        tables: the counts of every folder, in the same order, as `Scored.table` has them.
-        images: folder of the images; without it rows begin with the mask.
-        names: of the images to show; default those of `choose_images`.
-        title: of the captions and, in letters and dashes, of the files.
-
-    Raises:
-        DataError: if a map, mask or image is missing or broken.
-        RequestError: if an image to show was not scored, or the folders have none in common.
-    """
-    common = [name for name in tables[0].names if all(name in table.names for table in tables)]
-    if not common:
-        raise RequestError(f"{', '.join(folders)}: no image in common, expected maps of the same images")
-    if strangers := [name for name in names if name not in common]:
-        raise RequestError(unknown("image scored in every folder", strangers[0], common[:NAMED]))
-    counts = [table.round(-1).take([table.names.index(name) for name in common]) for table in tables]
-    chosen = dict.fromkeys(names, "") or choose_images(common, counts)
-    with ExitStack() as stack:
-        truths = stack.enter_context(open_maps(masks))
-        greys = stack.enter_context(open_maps(images)) if images else None
-        pairs = match_names(common, truths.names)
-        scenes = [
-            ShownImage(
-                name, _grey_of(greys, common, name), (mask_of(truths.read(pairs[name])) > 127).astype(np.uint8), words
-            )
-            for name, words in chosen.items()
-        ]
-        methods = []
-        for label, folder in folders.items():
-            maps = stack.enter_context(open_maps(folder))
-            methods.append(MethodMaps(label, partial(_read_paired, maps, match_names(common, maps.names))))
-        rule = "Images chosen by name." if names else f"Images: {RULES}; among {len(common)}."
-        return list(figures_of(title, scenes, methods, scoring=scoring, rule=rule, words=f"Scoring {scoring.name}."))
-
-
-def _mask_of(truths: Maps, name: str) -> Pixels:
-    return np.asarray(mask_of(truths.read(name)) > 127, dtype=np.uint8)
-
-
-def _read_paired(maps: Maps, pairs: Mapping[str, str], name: str) -> NDArray[Any]:
-    return read_values(maps, pairs.get(name, name))
-
-
-def _grey_of(greys: Maps | None, names: Sequence[str], name: str) -> Pixels | None:
-    if greys is None:
-        return None
-    found = match_names(names, greys.names)
-    if name not in found:
-        raise DataError(f"{greys.place}: no image of {name!r}, expected one of every image scored")
-    return np.asarray(levels_of(greys.read(found[name])) >> 8, dtype=np.uint8)
 
 
 def figures_of(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -210,14 +211,15 @@ def _place_shares(own: Description) -> NDArray[np.float64]:
 def _draw_places(axes: Axes, own: Description, *, most: float) -> None:
     """Draw the density of targets over the frame; all lists share one colour scale up to `most` percent."""
     paint = LinearSegmentedColormap.from_list("places", ["white", PALETTE[0], "black"])
-    image = axes.imshow(
-        _place_shares(own), cmap=paint, vmin=0, vmax=max(most, 1.0), extent=(0, 1, 1, 0), aspect="auto", rasterized=True
-    )
-    bar = axes.figure.colorbar(image, ax=axes, fraction=0.06, pad=0.03)
-    bar.ax.tick_params(labelsize=6, width=0.4, length=2)
-    bar.outline.set_linewidth(0.4)
-    axes.set_xticks([0, 0.5, 1])
-    axes.set_yticks([0, 0.5, 1])
+    bar = {"fraction": 0.06, "pad": 0.03}
+    seaborn.heatmap(_place_shares(own), vmin=0, vmax=max(most, 1.0), cmap=paint, ax=axes, cbar_kws=bar, rasterized=True)
+    scale = axes.collections[0].colorbar
+    assert scale is not None
+    scale.ax.tick_params(labelsize=6, width=0.4, length=2)
+    axes.set_xticks([0, CELLS / 2, CELLS], ["0", "0.5", "1"])
+    axes.set_yticks([0, CELLS / 2, CELLS], ["0", "0.5", "1"], rotation=0)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
     (title,) = own.lists
     axes.set_title(f"{drawable(title, limit=26)}: % a cell", pad=3, fontsize=7)
     if not len(own.areas):

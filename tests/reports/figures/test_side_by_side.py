@@ -1,4 +1,4 @@
-"""Methods side by side: which images are shown, what stands in their rows, and the same from anybody's folders."""
+"""Methods side by side: which images are shown, and what stands in their rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
-from bench.errors import DataError, RequestError
+from bench.errors import RequestError
 from bench.metrics.counting.counts import Counts, CountsWriter, count_image, counts_of
 from bench.metrics.counting.levels import quantise
 from bench.metrics.registry import score_counts
-from bench.protocols.scorings import named_scoring
-from bench.scoring.score import score_folder
 from bench.store.files import write_arrays
 from bench.types import RunResult, Scoring
 from reports.build import build_report
 from reports.figures.figure import CaptionedFigure, NotDrawn
-from reports.figures.side_by_side import choose_images, folder_figures, run_figures
+from reports.figures.side_by_side import _unknown_image, choose_images, run_figures
 from reports.figures.write import figure_writer
 from reports.plots.curves import Curve, roc_figure
 from reports.results.entries import Entry, read_suite
@@ -57,37 +54,8 @@ def test_images_are_chosen_among_those_that_can_be_shown():
     assert choose_images(list(MASKS), [counts(GOOD)], among=["a", "d"]) == {"a": "hardest", "d": "no target"}
 
 
-def write_maps(folder: Path, maps: dict[str, NDArray[np.uint8]]) -> Path:
-    folder.mkdir()
-    for name, levels in maps.items():
-        Image.fromarray(levels * np.uint8(255)).save(folder / f"{name}.png")
-    return folder
-
-
 def heads(drawn: CaptionedFigure) -> list[str]:
     return [text.get_text() for text in drawn.figure.axes[0].texts]
-
-
-def test_two_folders_of_maps_are_drawn_against_their_masks(tmp_path: Path):
-    masks = write_maps(tmp_path / "masks", MASKS)
-    folders = {"ours": write_maps(tmp_path / "good", GOOD), "theirs": write_maps(tmp_path / "bad", BAD)}
-    named = named_scoring("native")
-    scoring = named.scoring
-    tables = [score_folder(folder, masks, [named])[0].table for folder in folders.values()]
-    rows, surface = folder_figures(folders, masks, tables=tables, scoring=scoring, title="My scores")
-    assert (rows.name, surface.name) == ("side-by-side-my-scores", "surface-my-scores")
-    assert heads(rows)[:3] == ["Mask", "ours", "theirs"]
-    assert {"hardest: b", "hardest: c", "typical: a", "no target: d"} <= set(heads(rows))
-    assert [axes.texts[-1].get_text() for axes in surface.figure.axes] == ["ours", "theirs"]
-    assert "the target of b that methods differ in most" in surface.caption
-    (named_rows, _) = folder_figures(folders, masks, tables=tables, scoring=scoring, images=masks, names=["a"])
-    assert heads(named_rows)[:4] == ["Image", "Mask", "ours", "theirs"]
-    assert "Images chosen by name." in named_rows.caption
-    with pytest.raises(RequestError, match="no image scored in every folder is called 'e'; there are a, b, c, d"):
-        folder_figures(folders, masks, tables=tables, scoring=scoring, names=["e"])
-    (folders["theirs"] / "b.png").unlink()
-    with pytest.raises(DataError, match="bad: no map of 'b', expected one of every image"):
-        folder_figures(folders, masks, tables=tables, scoring=scoring)
 
 
 def stored_run(root: Path, name: str, maps: dict[str, NDArray[np.uint8]], *, all_maps: bool) -> RunResult:
@@ -137,6 +105,11 @@ def test_images_are_shown_by_name_or_the_name_is_refused(tmp_path: Path):
     assert "no image 'c' in the runs' examples; give the folder of datasets by --data" in note.reason
     with pytest.raises(RequestError, match="no test image of the suite is called 'e'; there are a, b, c, d"):
         list(run_figures(entries, images=["e"]))
+    many = [f"Misc_{number}" for number in range(100)]
+    assert _unknown_image("Misc_1000", many) == (
+        "no test image of the suite is called 'Misc_1000'; did you mean Misc_10 or Misc_1 or Misc_0?"
+    )
+    assert _unknown_image("zzz", many).endswith("Misc_9 and 80 more")
 
 
 def test_one_method_alone_stands_beside_nothing(tmp_path: Path):
