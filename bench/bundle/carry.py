@@ -140,8 +140,10 @@ def _trainings(jobs: Sequence[Job], workspace: Workspace) -> tuple[dict[Job, Tra
     finished: dict[str, Job] = {}
     for job in jobs:
         training = job.experiment.weights
-        if isinstance(training, Training) and (workspace.training_folder(training.key) / STATE).is_file():
-            (finished if is_done(job, workspace) else waiting).setdefault(training.key, job)
+        if isinstance(training, Training):
+            folder, is_finished = workspace.training_folder(training.key), is_done(job, workspace)
+            if (folder / (CHECKPOINT if is_finished else STATE)).is_file():
+                (finished if is_finished else waiting).setdefault(training.key, job)
     return _by_job(waiting), _by_job({key: job for key, job in finished.items() if key not in waiting})
 
 
