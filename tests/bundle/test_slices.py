@@ -296,7 +296,7 @@ def test_a_damaged_bundle_and_a_python_without_a_library_are_told_in_one_line(
     content = elsewhere.bundle.read_bytes()
     middle = len(content) // 3
     cut.write_bytes(content[:middle] + bytes(64) + content[middle + 64 :])
-    code, said = replace(elsewhere, bundle=cut).slice()
+    code, said = replace(elsewhere, bundle=cut).slice(work="fresh")
     assert (code, said.count("\n")) == (1, 1)
     assert "a damaged bundle" in said
     bare = tmp_path / "bare"
