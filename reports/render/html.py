@@ -192,6 +192,7 @@ def page(
         files=[_whole_file(path) for path in files],
         most_bytes=MOST_BYTES,
         most_images=MOST_IMAGES,
+        several_seeds=len({entry.row.seed for entry in entries}) > 1,
         stated=rules,
         names=names,
         browsers=browsers,

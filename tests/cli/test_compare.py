@@ -141,7 +141,9 @@ def test_pictures_of_zero_and_one_are_shown_as_they_were_read(call: Call, words:
     assert "poor: no prediction holds more than 1, so that values were read as 0 and 1" in answer.err
     rows = read_manifest(Path("page/results"), "comparison").rows
     shown = load_arrays(Path("page/results", rows[1].key, "examples.npz"))
-    assert [int(shown[f"rounds_{number}"].max()) for number in range(4)] == [65535] * 4
+    count = len(shown["names"])
+    assert count >= 3, "the hardest and a typical one at least"
+    assert [int(shown[f"rounds_{number}"].max()) for number in range(count)] == [65535] * count
     assert not Path("page/results", rows[1].key, "curves.npz").exists()
 
 

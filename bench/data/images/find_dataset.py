@@ -66,11 +66,12 @@ def _find_parts(card: Card, root: Path) -> Files:
     return Files(card.name, root, images, {name: path for part in parts for name, path in part.masks.items()})
 
 
-def no_folder(name: str, root: Path | None) -> str:
+def no_folder(card: Card, root: Path | None) -> str:
     """The sentence about a dataset that is not where it was looked for, with what lies there under another spelling."""
-    pass_it = (
-        f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA, or see dfinet-bench data fetch {name}"
-    )
+    name = card.name
+    pass_it = f"pass the folder that holds {name} with --data DIR or DFINET_BENCH_DATA"
+    if card.sources:
+        pass_it += f", or see dfinet-bench data fetch {name}"
     if root is None:
         return f"{name}: no data folder was given; {pass_it}"
     alike = [path for path in _folders(root) if plain(path.name) == plain(name) and path.name != name]
@@ -85,7 +86,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _dataset_folder(card: Card, root: Path | None) -> Path:
     if root is None or not (root / card.name).is_dir():
-        raise DataError(no_folder(card.name, root))
+        raise DataError(no_folder(card, root))
     folder = root / card.name
     for wanted in (folder / "images", folder / "masks"):
         if not wanted.is_dir():

@@ -105,7 +105,7 @@ def verify_dataset(name: str, root: Path | None, progress: Step | None = None) -
     if root is not None and card.mixture_of and not (root / name).is_dir():
         return _verify_parts(card, root, progress)
     if root is None or not (root / name).is_dir():
-        return Verification(name, 0, (no_folder(name, root),), ())
+        return Verification(name, 0, (no_folder(card, root),), ())
     return verify_folder(card, root / name, progress)
 
 

@@ -205,7 +205,7 @@ def test_badges_are_printed_as_signs(render: Callable[[Table], str]):
     assert table is not None
     text = render(table)
     for number, signs in (("65.00", ("✓", r"\ding{51}")), ("20.00", ("✗", r"\ding{55}"))):
-        assert any(f"{number}{space}{sign}" in text for sign in signs for space in (" ", r"\,"))
+        assert any(f"{number}{space}{sign}" in text for sign in signs for space in (" ", r"{\,"))
 
 
 def test_badges_have_words_in_a_csv():
