@@ -13,7 +13,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.cli.console import ProgressBar, err, out
-from bench.cli.options import ColumnsOption, DataOption, JsonOption, PluginOption, split_names
+from bench.cli.options import (
+    ColumnsOption,
+    DataOption,
+    JsonOption,
+    ListOption,
+    MaskSuffixOption,
+    PluginOption,
+    ProtocolOption,
+    ScoringSetOption,
+    SuffixOption,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from bench.api import ComparisonResult
@@ -32,21 +43,15 @@ def compare_command(
     ],
     label: Annotated[list[str] | None, typer.Option(help="Name of a method; once for each, in their order.")] = None,
     scoring: Annotated[str, typer.Option(help="A named scoring. Default native, of runs alone their own.")] = "",
-    protocol: Annotated[str, typer.Option(help="A protocol whose scoring is to be used.")] = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
-    ] = None,
+    protocol: ProtocolOption = "",
+    set_: ScoringSetOption = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, for pictures and contrast.")] = None,
-    list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
+    list_file: ListOption = None,
     common: Annotated[
         bool, typer.Option("--common", help="Compare the images that all have, where they have different ones.")
     ] = False,
-    suffix: Annotated[
-        str, typer.Option(help="Ending of predictions' names, as _Pred; others are left aside.", show_default=False)
-    ] = "",
-    mask_suffix: Annotated[
-        str, typer.Option(help="Ending of masks' names, as _GT; others are left aside.", show_default=False)
-    ] = "",
+    suffix: SuffixOption = "",
+    mask_suffix: MaskSuffixOption = "",
     dataset: Annotated[
         str, typer.Option(help="Name of the dataset in tables; default that of MASKS.", show_default=False)
     ] = "",

@@ -30,6 +30,19 @@ ColumnsOption = Annotated[
     list[str] | None,
     typer.Option("--columns", help="Metric ids of the tables' columns, as IoU/pooled,Pd/centroid-3px; repeatable."),
 ]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="A protocol whose scoring is to be used.")]
+ScoringSetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
+]
+ListOption = Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")]
+SuffixOption = Annotated[
+    str,
+    typer.Option("--suffix", help="Ending of predictions' names, as _Pred; others are left aside.", show_default=False),
+]
+MaskSuffixOption = Annotated[
+    str,
+    typer.Option("--mask-suffix", help="Ending of masks' names, as _GT; others are left aside.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 UriOption = Annotated[
     str | None,

@@ -13,7 +13,16 @@ from rich.table import Table
 
 from bench.api import data_folder
 from bench.cli.console import ProgressBar, err, format_score, out
-from bench.cli.options import DataOption, JsonOption, PluginOption
+from bench.cli.options import (
+    DataOption,
+    JsonOption,
+    ListOption,
+    MaskSuffixOption,
+    PluginOption,
+    ProtocolOption,
+    ScoringSetOption,
+    SuffixOption,
+)
 from bench.registry import load_plugin
 
 if TYPE_CHECKING:
@@ -26,18 +35,12 @@ def score_(
     ],
     masks: Annotated[Path | None, typer.Argument(help="Folder of masks; of runs/KEY default its dataset's.")] = None,
     scoring: Annotated[list[str] | None, typer.Option(help="A named scoring; repeatable. Default native.")] = None,
-    protocol: Annotated[str, typer.Option(help="A protocol whose scoring is to be used.")] = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="scoring.threshold=0.4 and the like; repeatable.")
-    ] = None,
+    protocol: ProtocolOption = "",
+    set_: ScoringSetOption = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, to measure contrast on.")] = None,
-    list_file: Annotated[Path | None, typer.Option("--list", help="File of the names to score, one a line.")] = None,
-    suffix: Annotated[
-        str, typer.Option(help="Ending of predictions' names, as _Pred; others are left aside.", show_default=False)
-    ] = "",
-    mask_suffix: Annotated[
-        str, typer.Option(help="Ending of masks' names, as _GT; others are left aside.", show_default=False)
-    ] = "",
+    list_file: ListOption = None,
+    suffix: SuffixOption = "",
+    mask_suffix: MaskSuffixOption = "",
     data: DataOption = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="Folder that takes scores.json and the integers (counts.npz, …).")
