@@ -265,7 +265,7 @@ def _cell(cell: Cell, *, is_text: bool, change_points: float) -> str:
     if is_text:
         text = escape(cell.text or "—")
         styled = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", "": text}[cell.rank]
-        return styled + _after(cell, change_points) + marks
+        return styled + _additions(cell, change_points) + marks
     small = _after(cell, change_points) + (rf"\rlap{{{marks}}}" if marks else "")
     if number is None:
         return f"{{{escape(cell.text or '—')}{small}}}"
@@ -279,8 +279,12 @@ def _cell(cell: Cell, *, is_text: bool, change_points: float) -> str:
 def _after(cell: Cell, change_points: float) -> str:
     """Everything that follows the number of a cell but its marks."""
     number = NUMBER.fullmatch(cell.text)
-    text = escape(number[3]) if number else ""
-    text += rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
+    return (escape(number[3]) if number else "") + _additions(cell, change_points)
+
+
+def _additions(cell: Cell, change_points: float) -> str:
+    """Everything that a cell has beside its text but its marks: spread, interval, sign and difference."""
+    text = rf"{{\scriptsize\,$\pm$\,{escape(cell.spread)}}}" if cell.spread else ""
     text += rf"{{\scriptsize\,{escape(cell.interval.strip())}}}" if cell.limits else ""
     text += rf"\,{escape(SIGNS[cell.badge])}" if SIGNS[cell.badge] else ""
     return text + (

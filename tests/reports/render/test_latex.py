@@ -244,6 +244,13 @@ def test_a_difference_stands_small_behind_its_number_and_leaves_room_where_there
     assert r"\bfseries 90.00{\mdseries {\scriptsize\makebox[20.5pt][r]{}}}" in latex
 
 
+@pytest.mark.parametrize("text", ["2 − 1", "8.0 of 8", "3 px", "12.5"])
+def test_words_that_begin_with_a_number_are_printed_once(text: str):
+    columns = (Column("Rounds", is_text=True), Column("n"))
+    latex = table_to_latex(Table("T", columns, (Line("ACM", (Cell(text), Cell("1"))),)))
+    assert rf"{{}}ACM & {escape(text)} & 1" in latex
+
+
 def test_a_long_table_goes_on_over_the_page_with_the_notes_of_each_part():
     made = [result(replace(ACM, name=f"Net {number}")) for number in range(60)]
     failed = result(replace(ACM, name="Last"), status="failed", reason="boom", scores={})
