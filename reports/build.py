@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,13 +121,16 @@ def build_report(
         paths += [path for table in tables for path in write_table(table.table, out / table.stem)]
     files = writer.files
     paths += [path for each in files for path in (each.pdf, each.png)]
-    sources, not_compiled = _write_document(manifest, tables, files, out, compile_pdf=compile_pdf)
+    with ThreadPoolExecutor(1) as beside:
+        compiling = beside.submit(_write_document, manifest, tables, files, out, compile_pdf=compile_pdf)
+        browsers = image_browsers(counted, data=data)  # while LaTeX runs
+        sources, not_compiled = compiling.result()
     index = page(
         manifest,
         entries,
         tables=[PageTable(table.heading, out / table.stem, table.table) for table in tables],
         figures=[EmbeddedFigure(each.png, each.figure.caption, each.figure.is_wide) for each in files],
-        browsers=image_browsers(counted, data=data),
+        browsers=browsers,
         files=[path for path in (out / "results.csv", *sources) if path.suffix in (".csv", ".pdf")],
     )
     notes = [
