@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ from bench.models.network import Segmenter
 from bench.types import BUSY
 
 LEAST_PAIRS = 9
+PATIENCE, LONGER = 4, 3
+"""Times the budget that a series of pairs takes by the clock at most, and that a series takes where it is unclear."""
+
 MOST_STORED = 4096
 """Elements of a tensor of whole numbers, such as an index, whose values are stored."""
 
@@ -203,28 +207,64 @@ def _numbers_in(value: Any) -> Iterator[int]:
 
 
 @torch.no_grad()
-def time_beside(run: Callable[[], object], plain: Callable[[], object], *, budget: float = 3.0) -> TimeRatio:
-    """Time two functions in turns, each first in every other pair, for `budget` seconds but nine pairs at least.
+def time_beside(
+    run: Callable[[], object], plain: Callable[[], object], *, budget: float = 3.0, limit: float | None = None
+) -> TimeRatio:
+    """Time two functions in turns, each first in every other pair, nine pairs at least.
 
     Where other processes take much of the processors, a side's time is that of the processor that it took itself: it
     leaves out the time that others held it up for. On an idle machine it is that of the clock, which sees waiting, too.
+    Both take one thread of the processor: several wait for each other, for long and actively where the machine is busy.
+
+    Args:
+        budget: seconds of this process; by the clock up to four times as many, where others take the processors.
+        limit: ratio in question; the series is up to three times as long where its median is beyond that and its lower
+            quartile is not, so that chance seldom decides.
     """
-    end = time.perf_counter() + WARM_UP
-    while True:
-        run()
-        plain()
-        if time.perf_counter() >= end:
+    with _one_thread():
+        end = time.perf_counter() + WARM_UP
+        while True:
+            run()
+            plain()
+            if time.perf_counter() >= end:
+                break
+        return _time_in_turns(run, plain, budget=budget, limit=limit)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for the operators on the processor inside the block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _time_in_turns(
+    run: Callable[[], object], plain: Callable[[], object], *, budget: float, limit: float | None
+) -> TimeRatio:
+    others, pairs = OtherWork(), list[NDArray[np.float64]]()
+    clock, processor = time.perf_counter(), time.process_time()
+    spent = 0.0  # times the budget
+    for most in range(1, LONGER + 1):
+        while len(pairs) < LEAST_PAIRS or spent < most:
+            sides = (run, plain) if len(pairs) % 2 else (plain, run)
+            seconds = {side: _seconds(side) for side in sides}
+            pairs.append(seconds[run] / seconds[plain])
+            by_clock = (time.perf_counter() - clock) / PATIENCE
+            spent = max(time.process_time() - processor, by_clock) / budget
+        found = _time_ratio(np.array(pairs), others.share())
+        if limit is None or not found.low <= limit < found.value:
             break
-    others = OtherWork()
-    pairs: list[NDArray[np.float64]] = []
-    began = time.perf_counter()
-    while len(pairs) < LEAST_PAIRS or time.perf_counter() - began < budget:
-        sides = (run, plain) if len(pairs) % 2 else (plain, run)
-        seconds = {side: _seconds(side) for side in sides}
-        pairs.append(seconds[run] / seconds[plain])
-    busy = others.share()
+    return found
+
+
+def _time_ratio(pairs: NDArray[np.float64], busy: float | None) -> TimeRatio:
+    """The ratio of pairs (n, 2) of ratios, by the clock and of the processor."""
     is_disturbed = busy is not None and busy > BUSY
-    ratios = np.array(pairs)[:, 1 if is_disturbed else 0]
+    ratios = pairs[:, 1 if is_disturbed else 0]
     return TimeRatio(float(np.median(ratios)), float(np.quantile(ratios, 0.25)), len(ratios), busy)
 
 

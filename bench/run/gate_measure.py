@@ -93,12 +93,13 @@ def _timed(job: Job, session: Session, stored: StoredTime | None) -> tuple[Measu
             text = unpack_text(stored.plain, "plain form's operators").decode()
         plain = PlainForm(text, device=device)
 
-        def series() -> TimeRatio:
-            return time_beside(lambda: one_pass(predictor, image, start, rounds=1), plain)
+        limit = None if stored is None else stored.ratio * (1 + stored.margin)
 
-        if stored is None:
+        def series() -> TimeRatio:
+            return time_beside(lambda: one_pass(predictor, image, start, rounds=1), plain, limit=limit)
+
+        if stored is None or limit is None:
             middle = sorted((series() for _ in range(ATTEMPTS)), key=lambda one: one.value)[ATTEMPTS // 2]
             return MeasuredTime(middle.value, middle.low, device.type, pack_text(text.encode())), ""
-        limit = stored.ratio * (1 + stored.margin)
         found = least_ratio(series, limit=limit, attempts=ATTEMPTS)
         return MeasuredTime(found.value, found.low, device.type, stored.plain), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain, cycle
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def ratio_of(
     monkeypatch.setattr("bench.cost.plain_form.time.process_time", lambda: clock.own)
     monkeypatch.setattr("bench.cost.plain_form.OtherWork.share", lambda others: busy)
     run, plain = clock.side(0.05 * slower), clock.side(0.05)
-    return least_ratio(lambda: time_beside(run, plain), limit=1.15, attempts=3)
+    return least_ratio(lambda: time_beside(run, plain, limit=1.15), limit=1.15, attempts=3)
 
 
 def test_a_planted_slowdown_of_30_percent_is_measured_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +124,24 @@ def test_passes_that_other_work_holds_up_are_no_slowdown(seed: int, monkeypatch:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_slowdown_of_30_percent_shows_beside_some_other_work(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ratio_of(1.3, seed, monkeypatch, share=0.1).low > 1.15
+
+
+def test_a_series_takes_three_times_as_long_where_its_quartile_contradicts_its_median(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In every third pair the plain form is held up: the lower quartile is one of those pairs."""
+    pairs = {}
+    for lost in (0.0, 0.1):
+        held_up = chain((0.0, 0.0), cycle((lost, *[0.0] * 6, lost, *[0.0] * 4)))  # behind one pair to warm up
+        clock = Clock(held_up)
+        monkeypatch.setattr("bench.cost.plain_form.WARM_UP", 0.0)
+        monkeypatch.setattr("bench.cost.plain_form.time.perf_counter", lambda clock=clock: clock.now)
+        monkeypatch.setattr("bench.cost.plain_form.time.process_time", lambda clock=clock: clock.own)
+        monkeypatch.setattr("bench.cost.plain_form.OtherWork.share", lambda others: 0.0)
+        found = time_beside(clock.side(0.065), clock.side(0.05), limit=1.15)
+        assert found.value == pytest.approx(1.3)
+        pairs[lost] = found.pairs
+    assert pairs[0.1] == pytest.approx(3 * pairs[0.0], abs=2)
 
 
 def test_on_a_busy_machine_a_side_is_timed_by_the_processor_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
