@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,14 @@ HALO = [withStroke(linewidth=1.9, foreground="black", alpha=0.75)]
 GAP, ABOVE, BELOW = 0.04, 0.2, 0.22
 """Between maps, above and below all rows, inches."""
 
-SIDE, LETTER = 0.16, 0.044
+SIDE, LETTER = 0.16, 0.05
 """Room for the names of rows at the left, and width of a letter of a name, inches."""
+
+LINE, HEAD_LINE, HEAD_LETTER = 0.1, 0.115, 0.055
+"""Room for a further line of names and of heads, and width of a letter of a head, inches."""
+
+MOST_LINES = 3
+"""Of a name or a head."""
 
 ZOOM = 4
 """Least magnification of a target in its inset, if there is room."""
@@ -83,29 +90,53 @@ def picture_figure(pictures: Sequence[Picture], *, scoring: Scoring) -> Figure:
     """
     heads = _heads(pictures)
     width = COLUMN if len(heads) <= 4 else PAGE
-    side = (width - SIDE) / len(heads)
-    heights = [(side - GAP) * p.mask.shape[0] / p.mask.shape[1] + GAP for p in pictures]
-    total = sum(heights) + ABOVE + BELOW
+    narrow = (width - SIDE) / len(heads)
+    left = SIDE + LINE * max(_in_lines(_words(p), limit=_room(p, narrow)).count("\n") for p in pictures)
+    side = (width - left) / len(heads)
+    heights = [_height(picture, side) for picture in pictures]
+    shown = [_in_lines(head, limit=max(8, int(side / HEAD_LETTER))) for head in heads]
+    above = ABOVE + HEAD_LINE * max(head.count("\n") for head in shown)
+    total = sum(heights) + above + BELOW
     with house_style():
         figure = empty_figure(width, total)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0.0, width), ylim=(0.0, total))
         axes.set_axis_off()
-        for column, head in enumerate(heads):
-            text = drawable(head, limit=max(8, int(side / 0.055)))
-            axes.text(SIDE + (column + 0.5) * side, total - ABOVE + 0.05, text, ha="center", va="bottom", fontsize=7)
-        top = total - ABOVE
+        for column, head in enumerate(shown):
+            axes.text(left + (column + 0.5) * side, total - above + 0.05, head, ha="center", va="bottom", fontsize=7)
+        top = total - above
         for picture, height in zip(pictures, heights, strict=True):
             row = _Row(picture, scoring)
             scale = (side - GAP) / picture.mask.shape[1]
             for column in range(len(heads)):
-                row.draw(MapArea(axes, SIDE + column * side + GAP / 2, top - GAP / 2, scale), column)
-            words = f"{picture.words}: {picture.name}" if picture.words else picture.name
-            name = axes.text(SIDE - 0.02, top - height / 2, drawable(words, limit=max(8, int(height / LETTER))))
-            name.set(rotation=90, ha="right", va="center", fontsize=6)
+                row.draw(MapArea(axes, left + column * side + GAP / 2, top - GAP / 2, scale), column)
+            name = axes.text(left - 0.02, top - height / 2, _in_lines(_words(picture), limit=_room(picture, side)))
+            name.set(rotation=90, ha="right", va="center", ma="center", fontsize=6, linespacing=1.1)
             top -= height
         _legend(axes)
         axes.set(xlim=(0.0, width), ylim=(0.0, total))
     return figure
+
+
+def _height(picture: Picture, side: float) -> float:
+    """Inches of a row whose maps are so wide, with the gap to the next."""
+    down, across = picture.mask.shape
+    return (side - GAP) * float(down / across) + GAP
+
+
+def _words(picture: Picture) -> str:
+    return f"{picture.words}: {picture.name}" if picture.words else picture.name
+
+
+def _room(picture: Picture, side: float) -> int:
+    """Letters that a line beside a row has room for."""
+    return max(8, int(_height(picture, side) / LETTER))
+
+
+def _in_lines(text: str, *, limit: int) -> str:
+    """The text in lines of at most so many letters, three at most; what is too long is cut."""
+    lines = wrap(drawable(text, limit=MOST_LINES * limit), limit)
+    rest = " ".join(lines[MOST_LINES - 1 :])
+    return "\n".join([*lines[: MOST_LINES - 1], *([drawable(rest, limit=limit)] if rest else [])])
 
 
 def _heads(pictures: Sequence[Picture]) -> list[str]:

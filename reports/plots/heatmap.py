@@ -104,14 +104,14 @@ class Scale:
 
 
 def heatmap_figure(panels: Sequence[HeatMap], *, scale: Scale, x: str, y: str, most: int = 3) -> Figure:
-    """All panels, at most `most` side by side; row names, which all panels share, stand at the left.
+    """All panels in rows as long as each other, at most `most` side by side; names of lines stand at the left.
 
     Args:
         x, y: labels of columns and rows.
         most: panels side by side.
     """
-    across = min(most, len(panels))
-    down = -(-len(panels) // across)
+    down = -(-len(panels) // most)
+    across = -(-len(panels) // down)
     lines, columns = len(panels[0].rows), len(panels[0].columns)
     left = 0.26 + LETTER * max(len(drawable(name)) for name in panels[0].rows)
     width = COLUMN if across == 1 else PAGE

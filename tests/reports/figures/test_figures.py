@@ -405,6 +405,23 @@ def test_the_telling_target_is_the_one_that_half_of_the_maps_find():
     assert telling_target([replace(both, mask=np.zeros_like(both.mask))], SCORING) is None
 
 
+def test_long_names_of_rows_and_heads_are_broken_into_lines_that_do_not_touch():
+    one = picture(found=True, alarm=False)
+    heads = [f"ACM (LESPS, full masks), seed {seed}" for seed in range(6)]
+    maps = tuple(replace(one.predictions[0], head=head) for head in heads)
+    rows = [replace(one, name=f"S20210713_S3_{row}", words="hardest", predictions=maps) for row in range(3)]
+    figure = picture_figure(rows, scoring=SCORING)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert [" ".join(text.split("\n")) for text in shown[2:8]] == heads
+    assert ["".join(text.split("\n")).replace(" ", "") for text in shown[8:]] == [
+        f"hardest:S20210713_S3_{row}" for row in range(3)
+    ]
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+    assert all(box.x0 >= 0 and box.y1 <= figure.bbox.height for box in boxes)
+
+
 def test_a_picture_row_shows_image_mask_and_probabilities():
     one = picture(found=True, alarm=False)
     figure = picture_figure([one, one], scoring=SCORING)
