@@ -13,7 +13,7 @@ from reports.figures.examples import example_figures
 from reports.figures.feedback import feedback_figures
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn
 from reports.figures.loss import loss_figures
-from reports.figures.select import BEST, best_methods, without_ablations
+from reports.figures.select import BEST, FEW, best_methods, without_ablations
 from reports.figures.side_by_side import run_figures
 from reports.figures.start_masks import start_figures
 from reports.figures.strata import strata_figures
@@ -80,7 +80,7 @@ def iterate_figures(
     if shown.left_out:
         yield NotDrawn(f"figures show {BEST} methods of so many. {shown.left_out}")
     yield from run_figures(shown.entries, images=images, data=data)
-    yield from example_figures(shown.entries)
+    yield from example_figures(best_methods(full.entries, count=FEW).entries)
 
 
 def _with_words(drawing: Drawing, words: str) -> Drawing:

@@ -13,7 +13,7 @@ MOST = 7
 """Most methods in one panel: as many as there are markers."""
 
 FEW = 3
-"""Ablations that are always drawn."""
+"""Ablations that are always drawn, and methods of very many whose example images are."""
 
 MANY, BEST = 40, 12
 """Methods of which figures are still drawn of all, and those that are drawn where there are more."""
@@ -47,8 +47,8 @@ def without_ablations(entries: Sequence[Entry]) -> Shown:
     return Shown(shown, f"Not drawn: {len(ablated)} ablations of {full}.")
 
 
-def best_methods(entries: Sequence[Entry]) -> Shown:
-    """All entries, or, of more than `MANY` methods, those of the `BEST` by mean IoU; tables and page have them all."""
+def best_methods(entries: Sequence[Entry], *, count: int = BEST) -> Shown:
+    """All entries, or, of more than `MANY` methods, those of the best `count` by mean IoU; tables have them all."""
     names = list(dict.fromkeys(entry.row.label for entry in entries))
     if len(names) <= MANY:
         return Shown(tuple(entries))
@@ -58,7 +58,7 @@ def best_methods(entries: Sequence[Entry]) -> Shown:
         if score is not None and score.value is not None and not entry.is_oracle and not entry.leaked:
             found[entry.row.label].append(score.value)
     ranked = sorted((name for name in names if found[name]), key=lambda name: -fmean(found[name]))
-    best = set(ranked[:BEST] or names[:BEST])
+    best = set(ranked[:count] or names[:count])
     shown = tuple(entry for entry in entries if entry.row.label in best)
     which = f"whose mean {RANKED_BY} over datasets and seeds is lower" if ranked else "without scores"
     return Shown(shown, f"Not drawn: {len(names) - len(best)} methods {which}; the tables have them.")
