@@ -132,18 +132,27 @@ def _reader(kind: Any) -> _Reader:
 
 
 def _plain_reader(kind: Any) -> _Reader:
+    choices = typing.get_args(kind)  # of a Literal
+
+    def read_choice(content: Any) -> Any:
+        if content not in choices or type(content) is bool:
+            raise _MisfitError
+        return content
+
     def read_exact(content: Any) -> Any:
         if type(content) is not kind:
             raise _MisfitError
         return content
 
-    def read(content: Any) -> Any:
-        found = float(content) if kind is float and type(content) is int else content
-        if not fits(found, kind):
+    def read_float(content: Any) -> float:
+        found = float(content) if type(content) is int else content
+        if type(found) is not float or not math.isfinite(found):
             raise _MisfitError
         return found
 
-    return read_exact if kind in (str, int, bool) else read
+    if typing.get_origin(kind) is typing.Literal:
+        return read_choice
+    return read_float if kind is float else read_exact
 
 
 def _mapping_reader(read_value: _Reader) -> _Reader:

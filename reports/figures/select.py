@@ -15,7 +15,7 @@ MOST = 7
 FEW = 3
 """Ablations that are always drawn, and methods of very many whose example images are."""
 
-MANY, BEST = 40, 12
+MANY, BEST = 40, MOST
 """Methods of which figures are still drawn of all, and those that are drawn where there are more."""
 
 RANKED_BY = "IoU/pooled"
