@@ -137,7 +137,7 @@ def run_suite(
         workers: experiments that run at the same time, each in a process of its own with its share of the threads, and
             whose costs are measured when all are scored; 1 for this process alone. Default $DFINET_BENCH_WORKERS, else
             one for each processor on a CPU, and 1 on CUDA.
-        progress: shown every long step.
+        progress: shown every long step, and the rows where it is a `bench.progress.RowProgress`.
 
     Raises:
         BenchError: when the request, a list, an image or a stored file is not usable. An experiment that fails is a
@@ -148,6 +148,7 @@ def run_suite(
     from bench.run.executor import find_executor
     from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks, without_images
     from bench.run.torchrun import Place, dismiss, follow, join
+    from bench.run.watched import watched
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mlflow_tracker import open_mirror
     from bench.suites.expand import manifest_of
@@ -184,7 +185,7 @@ def run_suite(
     here = with_leaks(here, session, allowed=described.allow_leak)
     for place, job in zip(present, here, strict=True):
         jobs[place] = job
-    session.tracker = open_mirror(mlflow)
+    session.tracker = watched(open_mirror(mlflow), here, session.progress)
     manifest = manifest_of(described, jobs)
     with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
         write_manifest(Path(runs), manifest)

@@ -10,7 +10,8 @@ import math
 import reprlib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -101,6 +102,125 @@ def from_plain(kind: Any, content: Any, *, where: str = "") -> Any:
     Raises:
         RecordError: naming the path, when a field is missing, unknown or of another type.
     """
+    try:
+        return _reader(kind)(content)
+    except (_MisfitError, ValueError):  # found the quick way; read again with the path of each value, for the message
+        return _checked(kind, content, where=where)
+
+
+class _MisfitError(Exception):
+    """Content that is not of its type."""
+
+
+_Reader = Callable[[Any], Any]
+
+
+@cache
+def _reader(kind: Any) -> _Reader:
+    """The function that reads content of a type; it is put together once, for thousands of results are read by it."""
+    if kind is Any:
+        return lambda content: content
+    if is_record(kind):
+        return _record_reader(kind)
+    if _is_union(kind):
+        return _union_reader(kind)
+    if typing.get_origin(kind) is tuple:
+        return _tuple_reader(kind)
+    if _is_mapping(kind):
+        return _mapping_reader(_reader(typing.get_args(kind)[1]))
+    return _plain_reader(kind)
+
+
+def _plain_reader(kind: Any) -> _Reader:
+    choices = typing.get_args(kind)  # of a Literal
+
+    def read_choice(content: Any) -> Any:
+        if content not in choices or type(content) is bool:
+            raise _MisfitError
+        return content
+
+    def read_exact(content: Any) -> Any:
+        if type(content) is not kind:
+            raise _MisfitError
+        return content
+
+    def read_float(content: Any) -> float:
+        found = float(content) if type(content) is int else content
+        if type(found) is not float or not math.isfinite(found):
+            raise _MisfitError
+        return found
+
+    if typing.get_origin(kind) is typing.Literal:
+        return read_choice
+    return read_float if kind is float else read_exact
+
+
+def _mapping_reader(read_value: _Reader) -> _Reader:
+    def read(content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            raise _MisfitError
+        return {key: read_value(value) for key, value in content.items()}
+
+    return read
+
+
+def _tuple_reader(kind: Any) -> _Reader:
+    arguments = typing.get_args(kind)
+    readers = [_reader(one) for one in arguments if one is not Ellipsis]
+    is_open = arguments[-1] is Ellipsis
+
+    def read(content: Any) -> Any:
+        if not isinstance(content, list) or not (is_open or len(content) == len(readers)):
+            raise _MisfitError
+        if is_open:
+            return tuple(map(readers[0], content))
+        return tuple(one(item) for one, item in zip(readers, content, strict=True))
+
+    return read
+
+
+def _record_reader(kind: Any) -> _Reader:
+    readers = {name: _reader(one) for name, one in field_types(kind).items()}
+    needed = _needed_fields(kind)
+
+    def read(content: Any) -> Any:
+        if not isinstance(content, Mapping) or not needed <= content.keys() <= readers.keys():
+            raise _MisfitError
+        return kind(**{name: readers[name](value) for name, value in content.items()})
+
+    return read
+
+
+def _union_reader(kind: Any) -> _Reader:
+    kinds = typing.get_args(kind)
+    readers = [_reader(one) for one in kinds]
+    records = [(_needed_fields(one), field_types(one).keys(), _reader(one)) for one in kinds if is_record(one)]
+    mappings = [_reader(one) for one in kinds if _is_mapping(one)]
+
+    def read(content: Any) -> Any:
+        if isinstance(content, Mapping):
+            fitting = (one for needed, known, one in records if needed <= content.keys() <= known)
+            chosen = next(fitting, mappings[0] if mappings else None)
+            if chosen is None:
+                raise _MisfitError
+            return chosen(content)
+        for one in readers:
+            with suppress(_MisfitError):
+                return one(content)
+        raise _MisfitError
+
+    return read
+
+
+@cache
+def _needed_fields(record: Any) -> frozenset[str]:
+    """Names of the fields without a default."""
+    missing = dataclasses.MISSING
+    return frozenset(f.name for f in dataclasses.fields(record) if f.default is f.default_factory is missing)
+
+
+def _checked(kind: Any, content: Any, *, where: str) -> Any:
+    """The value, read with the path of everything in it, which an error names."""
     if kind is Any:
         return content
     if is_record(kind):
@@ -111,12 +231,12 @@ def from_plain(kind: Any, content: Any, *, where: str = "") -> Any:
         each = _item_types(kind, len(content))
         if len(each) == len(content):
             pairs = enumerate(zip(each, content, strict=True))
-            return tuple(from_plain(one, item, where=_join(where, str(place))) for place, (one, item) in pairs)
+            return tuple(_checked(one, item, where=_join(where, str(place))) for place, (one, item) in pairs)
     if _is_mapping(kind):
         if not isinstance(content, Mapping):
             raise RecordError(f"{where or 'content'}: found {type(content).__name__}, expected an object")
         value_kind = typing.get_args(kind)[1]
-        return {key: from_plain(value_kind, value, where=_join(where, key)) for key, value in content.items()}
+        return {key: _checked(value_kind, value, where=_join(where, key)) for key, value in content.items()}
     found = float(content) if kind is float and type(content) is int else content
     if not fits(found, kind):
         raise RecordError(
@@ -142,7 +262,7 @@ def _record_from(kind: type, content: Any, *, where: str) -> Any:
         if one.name not in content and one.default is one.default_factory is dataclasses.MISSING:
             expected = f"expected {describe_type(known[one.name])} ({kind.__name__})"
             raise RecordError(f"{prefix}{one.name} is None, {expected}")
-    values = {name: from_plain(known[name], value, where=_join(where, name)) for name, value in content.items()}
+    values = {name: _checked(known[name], value, where=_join(where, name)) for name, value in content.items()}
     try:
         return kind(**values)
     except ValueError as error:  # the record refuses a combination of values
@@ -154,7 +274,7 @@ def _union_from(kinds: Iterable[Any], content: Any, *, where: str, kind: Any) ->
     if not isinstance(content, Mapping):
         for one in kinds:
             try:
-                return from_plain(one, content, where=where)
+                return _checked(one, content, where=where)
             except RecordError:
                 continue
         raise RecordError(
@@ -162,12 +282,11 @@ def _union_from(kinds: Iterable[Any], content: Any, *, where: str, kind: Any) ->
         )
     records = [one for one in kinds if is_record(one)]
     for one in records:
-        needed = {f.name for f in dataclasses.fields(one) if f.default is f.default_factory is dataclasses.MISSING}
-        if needed <= set(content) <= set(field_types(one)):
-            return from_plain(one, content, where=where)
+        if _needed_fields(one) <= set(content) <= set(field_types(one)):
+            return _checked(one, content, where=where)
     mappings = [one for one in kinds if _is_mapping(one)]
     if mappings:
-        return from_plain(mappings[0], content, where=where)
+        return _checked(mappings[0], content, where=where)
     raise RecordError(f"found fields {', '.join(content)}, which fit none of {[k.__name__ for k in records]}")
 
 

@@ -112,9 +112,11 @@ def build_report(
         is_limited = manifest.limited or any(entry.is_limited for entry in entries)
         drawings = _drawings(entries, plain, mixed=mixed, images=images, data=data)
         not_drawn = _draw(drawings, writer, is_limited=is_limited)
+        broken: dict[str, str] = {}
+        own_title = f"{title.rstrip('.')}{_plain_words(entries)}"
         tables = [
             *_matrix_tables(entries, metrics, title=title, mixed=mixed),
-            *_own_tables(plain, counted, metrics, title=f"{title.rstrip('.')}{_plain_words(entries)}", mixed=mixed),
+            *_own_tables(plain, counted, metrics, title=own_title, mixed=mixed, broken=broken),
             *_published_tables(plain, title=title),
         ]
         paths = [write_text(out / "results.csv", results_csv(entries))]
@@ -137,7 +139,7 @@ def build_report(
         *(f"{e.row.title} on {e.dataset}, seed {e.row.seed}: {e.reason}" for e in entries if e.reason),
         *filter(None, [missing_counts(counted)]),
         *unrecorded(plain),
-        *broken_records(plain),
+        *broken_records(plain, broken),
         *not_drawn,
         *not_compiled,
     ]
@@ -167,9 +169,19 @@ def _matrix_tables(
 
 
 def _own_tables(
-    entries: Sequence[Entry], counted: Sequence[Counted], metrics: Sequence[MetricInfo], *, title: str, mixed: Mixed
+    entries: Sequence[Entry],
+    counted: Sequence[Counted],
+    metrics: Sequence[MetricInfo],
+    *,
+    title: str,
+    mixed: Mixed,
+    broken: dict[str, str],
 ) -> list[TableFile]:
-    """The tables of tests on clean images of the training dataset; none if the suite has no such test."""
+    """The tables of tests on clean images of the training dataset; none if the suite has no such test.
+
+    Args:
+        broken: takes the reasons of records of scorings that cannot be read.
+    """
     if not entries:
         return []
     compared = compare_with_best(counted)
@@ -193,7 +205,7 @@ def _own_tables(
         *_by_dataset(
             "The same predictions under other scorings",
             "scorings",
-            scorings_tables(entries, title=title, mixed=mixed),
+            scorings_tables(entries, title=title, mixed=mixed, broken=broken),
         ),
     ]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from bench import records
 from bench.errors import RecordError
 from bench.records import describe_type, fits, from_plain, schema_of, to_plain
+from bench.types import RunResult
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,14 @@ def test_a_whole_number_is_taken_where_a_float_is_due() -> None:
 def test_other_content_is_refused_by_its_path(content: Any, message: str) -> None:
     with pytest.raises(RecordError, match=message):
         from_plain(Wagon, content)
+
+
+def test_results_are_read_the_quick_way_as_they_are_with_the_path_of_each_value() -> None:
+    files = sorted((Path(__file__).parents[1] / "results").glob("*/result.json"))[:8]
+    for content in (json.loads(path.read_text()) for path in files):
+        quick = records._reader(RunResult)(content)
+        assert repr(quick) == repr(records._checked(RunResult, content, where=""))
+    assert len(files) == 8
 
 
 def test_types_are_checked_and_described() -> None:

@@ -7,13 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bench.cli.console import ProgressBar, err, format_score, out
+from bench.cli.console import err, format_score, out
+from bench.cli.display.log_file import logged_to, quiet_console, rows_log
+from bench.cli.display.rows import RunDisplay
 from bench.cli.options import (
     DEFAULT_RUNS,
     FAILED,
@@ -80,6 +83,13 @@ def run(
     background: Annotated[
         bool, typer.Option("--background", help="One experiment at a time, on one thread, at the lowest priority.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Show no progress, only warnings, errors and what came out.")
+    ] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(help="File that takes every line with its time, also those that are not shown.", metavar="FILE"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, predict, score and measure every experiment of one or several suites; finished ones are kept."""
@@ -90,7 +100,10 @@ def run(
         workers = "1"
     from bench.api import run_suite, worker_limit
     from bench.protocols.resolve import parse_overrides
+    from bench.run.torchrun import Place
 
+    seconds = None if budget is None else 60 * budget
+    display = RunDisplay(quiet=quiet, budget=seconds)
     run_one = partial(
         run_suite,
         data=data,
@@ -108,9 +121,10 @@ def run(
         mlflow=mlflow,
         allow_leak=allow_leak,
         workers=worker_limit(workers),
-        progress=ProgressBar(),
+        progress=display,
     )
-    outcomes, wrong = run_in_order(suite, run_one, budget=None if budget is None else 60 * budget, show=not as_json)
+    with quiet_console(quiet), logged_to(None if Place.given().is_follower else log_file):
+        outcomes, wrong = run_in_order(suite, run_one, budget=seconds, show=not as_json, display=display)
     if as_json:
         out.print_json(json.dumps({"results": [row for outcome in outcomes for row in plain_results(outcome)]}))
     if wrong:
@@ -120,7 +134,12 @@ def run(
 
 
 def run_in_order(
-    suites: Sequence[str], run_one: partial[SuiteResult], *, budget: float | None, show: bool
+    suites: Sequence[str],
+    run_one: partial[SuiteResult],
+    *,
+    budget: float | None,
+    show: bool,
+    display: RunDisplay,
 ) -> tuple[list[SuiteResult], bool]:
     """Run suites one after the other within one budget (seconds); their outcomes, and whether a request was wrong.
 
@@ -135,23 +154,30 @@ def run_in_order(
     for name, each in zip(suites, described, strict=True):
         left = None if budget is None else max(0.0, budget - (time.monotonic() - began))
         try:
-            outcome = replace(run_one(each, budget=left), budget=budget)
+            with display.shown():
+                outcome = replace(run_one(each, budget=left), budget=budget)
         except BenchError as error:
             if len(suites) == 1:
                 raise
-            err.print(f"error: {name}: {error}", markup=False, soft_wrap=True)
+            tell_user(f"error: {name}: {error}")
             wrong = True
             continue
         outcomes.append(outcome)
         for reason in dict.fromkeys(outcome.absent.values()):
             rows = sum(each == reason for each in outcome.absent.values())
-            err.print(f"note: {rows} of {len(outcome.jobs)} rows left out: {reason}", markup=False, soft_wrap=True)
+            tell_user(f"note: {rows} of {len(outcome.jobs)} rows left out: {reason}")
         if outcome.unreached:
             count = f"{len(outcome.unreached)} of {len(outcome.jobs)} rows"
-            err.print(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")
+            tell_user(f"note: {count} {outcome.unreached_reason}; the same command goes on with them")
         if show:
             show_results(outcome.jobs, outcome.results)
     return outcomes, wrong
+
+
+def tell_user(line: str) -> None:
+    """Print a line on standard error, which the log file gets as well."""
+    rows_log.info(line)
+    err.print(line, markup=False, soft_wrap=True)
 
 
 def plain_results(outcome: SuiteResult) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from bench.cost.fresh_process import Arithmetic
 from bench.errors import WorkerError
 from bench.lock import waiting_lock
 from bench.parallel import start_process, usable_processors
-from bench.progress import Silent, further_line, track
+from bench.progress import ROWS, Progress, Silent, further_line, rows_of, track
 from bench.registry import loaded_plugins
 from bench.run.attempt import (
     GOES_ON,
@@ -123,7 +123,7 @@ class _Crew:
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> _Crew:
-        self.session.progress.begin("experiments", len(self.jobs))
+        self.session.progress.begin(ROWS, len(self.jobs))
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -161,6 +161,7 @@ class _Crew:
                 self.settle(place, None)
             elif scored_result(job, self.session.workspace) is not None:
                 self.scored.append(place)
+                rows_of(self.session.progress).row_scored(job.row.key)
                 self.session.progress.advance()
             else:
                 self._free_worker().give(place)
@@ -224,7 +225,7 @@ class _Worker(WorkerMessages):
         self._crew, self._session = crew, crew.session
         self.place: int | None = None
         self._reason = ""
-        self._line = further_line(crew.session.progress)
+        self._line: Progress = Silent()
         self.pipe, theirs = Pipe()
         self.process = start_process(work, theirs, crew.setup, threads=threads)
         theirs.close()  # so that the pipe ends with the worker
@@ -237,6 +238,7 @@ class _Worker(WorkerMessages):
     def give(self, place: int) -> None:
         """Let it run a job."""
         self.place = place
+        self._line = further_line(self._session.progress, self._job.row.key)
         with suppress(OSError):  # of one that has just died, which its pipe tells as well
             self.pipe.send(self._job)
 
@@ -279,9 +281,8 @@ class _Worker(WorkerMessages):
         place, crew = self._released(), self._crew
         crew.trained.add(result.training)
         crew.scored.append(place)
+        rows_of(crew.session.progress).row_scored(crew.jobs[place].row.key)
         crew.session.progress.advance()
-        count = len(crew.results) + len(crew.scored)
-        log.info("%s: scored (%d of %d)", name_of(crew.jobs[place]), count, len(crew.jobs))
 
     def failed(self, result: RunResult) -> None:
         row, tracker = self._job.row, self._session.tracker
@@ -316,8 +317,7 @@ class _Worker(WorkerMessages):
         warnings.warn_explicit(message, category, filename, lineno, registry=self._crew.warned)
 
     def step_began(self, what: str, total: int) -> None:
-        name = self._job.row.title
-        self._line.begin(what if name in what else f"{name}: {what}", total)
+        self._line.begin(what, total)
 
     def step_advanced(self, parts: int, note: str) -> None:
         for _ in range(parts):

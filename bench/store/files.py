@@ -11,13 +11,16 @@ The files are the truth; MLflow mirrors them. Nothing here needs torch.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,9 @@ from bench.types import SCHEMA_VERSION, Mixed, Row, RunResult
 RESULT_FILE, ERROR_LOG = "result.json", "error.log"
 SCORED_FILE = "scored.json"
 """A result without its cost, from when it is scored until `result.json` is written."""
+
+NPY_1 = b"\x93NUMPY\x01\x00"
+"""The first bytes of an .npy file of version 1.0, as NumPy writes arrays of numbers and short text."""
 
 NO_COST = "scored, but its cost is not measured yet; run the suite again"
 """The reason that a folder with `scored.json` alone has no result."""
@@ -93,7 +99,7 @@ def iterate_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         with zipfile.ZipFile(regular_file(path)) as archive:
             for member in archive.namelist():
                 with archive.open(member) as stream:
-                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                    array = _read_array(stream)
                     if stream.read():  # to the end, where the checksum is compared
                         raise ValueError(f"{member} is longer than its array")
                 yield member.removesuffix(".npy"), array
@@ -101,6 +107,28 @@ def iterate_arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         raise StoreError(str(error)) from None
     except Exception as error:  # zlib's, zipfile's, NumPy's and the parser's of a header: a damaged file brings any
         raise StoreError(f"{path}: not a readable .npz file ({first_line(error)})") from None
+
+
+def _read_array(stream: IO[bytes]) -> NDArray[Any]:
+    """The array of an .npy member; its header, of which few kinds differ, is parsed once for all files that have it."""
+    start = stream.read(len(NPY_1))
+    if start != NPY_1:
+        whole: NDArray[Any] = np.lib.format.read_array(io.BytesIO(start + stream.read()), allow_pickle=False)
+        return whole
+    size = stream.read(2)
+    shape, is_fortran, kind = _header(size + stream.read(int.from_bytes(size, "little")))
+    content = bytearray(stream.read(math.prod(shape) * kind.itemsize))
+    if len(content) != math.prod(shape) * kind.itemsize:
+        raise ValueError("ends too early")
+    return np.frombuffer(content, kind).reshape(shape, order="F" if is_fortran else "C")
+
+
+@lru_cache(maxsize=4096)
+def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    shape, is_fortran, kind = np.lib.format.read_array_header_1_0(io.BytesIO(header))
+    if kind.hasobject:
+        raise ValueError("holds Python objects")
+    return shape, is_fortran, kind
 
 
 class ArrayWriter:

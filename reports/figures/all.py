@@ -13,7 +13,7 @@ from reports.figures.examples import example_figures
 from reports.figures.feedback import feedback_figures
 from reports.figures.figure import CaptionedFigure, Drawing, NotDrawn
 from reports.figures.loss import loss_figures
-from reports.figures.select import without_ablations
+from reports.figures.select import BEST, FEW, best_methods, without_ablations
 from reports.figures.side_by_side import run_figures
 from reports.figures.start_masks import start_figures
 from reports.figures.strata import strata_figures
@@ -56,7 +56,8 @@ def iterate_figures(
 ) -> Iterator[Drawing]:
     """Draw every figure that the files of a suite allow, one by one.
 
-    Of many methods, ablations are drawn beside their full network alone, in a figure of their own.
+    Of many methods, ablations are drawn beside their full network alone, in a figure of their own; of very many, only
+    the best are drawn.
 
     Args:
         images: names of those that methods are shown side by side on; default by rule.
@@ -67,15 +68,19 @@ def iterate_figures(
     """
     if not entries:
         return
-    shown = without_ablations(entries)
+    full = without_ablations(entries)
+    shown = best_methods(full.entries)
+    words = " ".join(filter(None, (full.left_out, shown.left_out)))
     for make in MAKERS:
         for drawing in make(shown.entries):
-            yield _with_words(drawing, shown.left_out) if shown.left_out else drawing
-    if shown.left_out:
-        yield NotDrawn(f"figures of so many methods show no ablations but in figures/rounds-ablation. {shown.left_out}")
+            yield _with_words(drawing, words) if words else drawing
+    if full.left_out:
+        yield NotDrawn(f"figures of so many methods show no ablations but in figures/rounds-ablation. {full.left_out}")
         yield from variant_figures(entries)
+    if shown.left_out:
+        yield NotDrawn(f"figures show {BEST} methods of so many. {shown.left_out}")
     yield from run_figures(shown.entries, images=images, data=data)
-    yield from example_figures(shown.entries)
+    yield from example_figures(best_methods(full.entries, count=FEW).entries)
 
 
 def _with_words(drawing: Drawing, words: str) -> Drawing:

@@ -68,25 +68,31 @@ def unrecorded(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"not in the table of scorings: {names}{more}: {UNRECORDED}"
 
 
-def broken_records(entries: Sequence[Entry]) -> Iterator[str]:
-    """One sentence on each result whose record of its scorings cannot be read."""
+def broken_records(entries: Sequence[Entry], broken: Mapping[str, str]) -> Iterator[str]:
+    """One sentence on each result whose record of its scorings cannot be read.
+
+    Args:
+        broken: reason by key, as `scorings_tables` found them.
+    """
     for entry in entries:
-        if entry.scored and (entry.folder / SCORINGS_FILE).is_file():
-            try:
-                read_records(entry.folder)
-            except StoreError as error:
-                yield f"not in the table of scorings: {entry.row.label} on {entry.dataset}: {_reason(entry, error)}"
+        if entry.row.key in broken:
+            yield f"not in the table of scorings: {entry.row.label} on {entry.dataset}: {broken[entry.row.key]}"
 
 
-def scorings_tables(entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse") -> Iterator[tuple[str, Table]]:
+def scorings_tables(
+    entries: Sequence[Entry], *, title: str, mixed: Mixed = "refuse", broken: dict[str, str] | None = None
+) -> Iterator[tuple[str, Table]]:
     """Per dataset of which any result has a record of its scorings, its name and table.
+
+    Args:
+        broken: takes the reason by key of each record that cannot be read; records are large, and read once.
 
     Raises:
         MixedRulesError, TableError: as the comparison table does.
     """
     rows = group_rows(entries, mixed=mixed)
     for dataset in datasets_of(entries):
-        mine = [(row, _scored_group(row.groups[dataset])) for row in rows if dataset in row.groups]
+        mine = [(row, _scored_group(row.groups[dataset], broken)) for row in rows if dataset in row.groups]
         if any(judged.found for _, judged in mine):
             own = [entry for entry in entries if entry.dataset == dataset]
             yield dataset, scorings_table(own, mine, title=title.rstrip("."))
@@ -138,7 +144,7 @@ def _caption(entries: Sequence[Entry], title: str, count: int, alike: Sequence[s
     return " ".join([*opening(entries, title=title, several="Mean"), remarks + same])
 
 
-def _scored_group(group: Group) -> ScoredGroup:
+def _scored_group(group: Group, broken: dict[str, str] | None = None) -> ScoredGroup:
     found: dict[str, dict[str, ScoringRecord]] = {}
     absent: dict[int, str] = {}
     for entry in group.entries:
@@ -151,6 +157,8 @@ def _scored_group(group: Group) -> ScoredGroup:
                 found[entry.row.key] = {one.scoring.name: one for one in read_records(entry.folder)}
             except StoreError as error:
                 absent[entry.row.seed] = _reason(entry, error)
+                if broken is not None:
+                    broken[entry.row.key] = absent[entry.row.seed]
     return ScoredGroup(group, found, absent)
 
 

@@ -193,9 +193,7 @@ def test_two_workers_give_the_numbers_of_one_process_and_survive_a_dead_one(
     assert quit_.reason == "PluginError: the model called sys.exit(3)"
     assert caplog.messages.count("about to quit") == 2
     assert [str(each.message) for each in recwarn if each.category is UserWarning] == ["about to quit"]
-    assert {"Tiny: epoch 1/2 of 1", "predict Tiny on synthetic of 3", "experiments of 6", "measure costs of 2"} <= set(
-        shown
-    )
+    assert {"epoch 1/2 of 1", "predict Tiny on synthetic of 3", "experiments of 6", "measure costs of 2"} <= set(shown)
     assert len(list((tmp_path / "runs/trainings").iterdir())) == 3
     assert not [path for name in ("scored.json", "*.part") for path in tmp_path.rglob(name)]
 
