@@ -18,18 +18,20 @@ def publish(
     mlflow: UriOption = None,
 ) -> None:
     """Send stored results to MLflow, except those that it has already."""
-    from bench.store.mlflow_tracker import OFF, is_available, open_tracker, publish_suite
+    from bench.store.mlflow_tracker import OFF, is_available, open_tracker
+    from bench.store.publish import publish_suite
     from bench.suites.suite import stored_suite
+    from reports.tables.suite_summary import summarise_suite
 
     if not is_available() or mlflow == OFF:
         raise RequestError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
     name = stored_suite(suite, source)
-    count = publish_suite(source, name, open_tracker(mlflow))
+    count = publish_suite(source, name, open_tracker(mlflow), summarise=summarise_suite)
     out.print(f"{name}: {count} results are in MLflow")
 
 
 def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's page with the results."""
-    from bench.store.mlflow_tracker import open_page
+    from bench.store.publish import open_page
 
     raise typer.Exit(open_page(mlflow, port=port))

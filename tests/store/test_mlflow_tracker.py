@@ -23,21 +23,15 @@ from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
 from bench.errors import StoreError, TrackingError
+from bench.run.experiment import environment_of
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store import mlflow_tracker
 from bench.store.files import Manifest, read_result, write_manifest, write_result, write_text
-from bench.store.mlflow_tracker import (
-    KEY_TAG,
-    PARENT_TAG,
-    SUITE_TAG,
-    Mirror,
-    MlflowTracker,
-    Tracker,
-    open_mirror,
-    open_tracker,
-    publish_suite,
-)
+from bench.store.mirror import Mirror, open_mirror
+from bench.store.mlflow_tracker import KEY_TAG, PARENT_TAG, SUITE_TAG, MlflowTracker, open_tracker
+from bench.store.publish import open_page, publish_suite
+from bench.store.tracker import Plan, Tracker
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
 from bench.types import RunResult, Score
@@ -87,10 +81,11 @@ def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
     """The jobs as the command line runs them: manifest, live tracking, files."""
     manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
     write_manifest(folder / "runs", manifest)
-    session = Session(Workspace.open(folder / "runs"), tracker=Mirror(open_tracker(uri)))
-    session.tracker.begin_suite(manifest)
+    session = Session(Workspace.open(folder / "runs"), tracker=open_mirror(uri, folder / "runs"))
+    plans = {job.row.key: Plan(job.experiment, environment_of(job, session)) for job in jobs}
+    session.tracker.begin_suite(manifest, plans)
     results = run_all(jobs, session)
-    session.tracker.end_suite(failed=any(result.status == "failed" for result in results))
+    session.tracker.end_suite(manifest, failed=any(result and result.status == "failed" for result in results))
     return manifest
 
 
@@ -164,7 +159,7 @@ def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, ur
     assert float(params["experiment.weights.recipe.lr"]) == 5e-4
     assert params["experiment.images.digest"] == result.experiment.images.digest
     assert params["scoring.threshold"] == "0.5"
-    assert params["dataset_digest"] == result.environment["dataset_digest"]
+    assert child.data.tags["dataset_digest"] == result.environment["dataset_digest"]
     metrics = metrics_of(uri, child)
     assert [step for step, _ in metrics["train/loss"]] == [1, 2]
     assert {"train/lr", "train/seconds", "train/selection_IoU", "train/selection_loss"} <= set(metrics)
@@ -233,7 +228,10 @@ def test_a_failed_experiment_is_failed_there_and_replaced_when_it_succeeds(
     assert (parent.info.status, done.info.status) == ("FINISHED", "FINISHED")
     assert done.data.tags["mlflow.note.content"] == ""
     assert [step for step, _ in metrics_of(uri, done)["train/loss"]] == [1, 2]
-    assert [artifact.path for artifact in client_of(uri).list_artifacts(done.info.run_id)] == ["result.json"]
+    assert [artifact.path for artifact in client_of(uri).list_artifacts(done.info.run_id)] == [
+        "examples",
+        "result.json",
+    ]
 
 
 def test_a_result_that_was_made_again_replaces_the_earlier_one(tmp_path: Path, uri: str) -> None:
@@ -338,11 +336,11 @@ def test_a_store_that_cannot_be_used_costs_one_line_within_ten_seconds(
         for store, reason in reasons.items():
             caplog.clear()
             began = time.monotonic()
-            assert type(open_mirror(store)) is Tracker
+            assert isinstance(open_mirror(store), Mirror)
             assert time.monotonic() - began < 5
             assert [record.message for record in caplog.records] == [
-                f"MLflow store {store}: cannot be used ({reason}): nothing goes there; "
-                "`dfinet-bench publish` can send the results later"
+                f"MLflow store {store}: cannot be used ({reason}): results stay in files; this run, or the next one on "
+                "them, sends them when it answers"
             ]
 
 
@@ -354,12 +352,13 @@ def test_a_store_that_is_locked_on_the_way_is_given_up_in_one_line(
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        mirror.begin_suite(Manifest("s", "Title", rows=()))
-        mirror.end_suite(failed=False)
+        manifest = Manifest("s", "Title", rows=())
+        mirror.begin_suite(manifest)
+        mirror.end_suite(manifest, failed=False)
         assert time.monotonic() - began < 10
     assert [record.message for record in caplog.records] == [
-        f"MLflow store {uri}: database is locked: nothing more goes there; "
-        "`dfinet-bench publish` can send the results later"
+        f"MLflow store {uri}: database is locked: results stay in files; this run, or the next one on them, sends them "
+        "when it answers"
     ]
     assert capfd.readouterr().err == ""
 
@@ -389,7 +388,7 @@ def test_without_mlflow_there_is_one_warning_and_everything_runs(
     assert read_result(tmp_path / "runs" / jobs[0].row.key).status == "limited"
     assert not (tmp_path / "never.db").exists()
     with pytest.raises(TrackingError, match="pip install mlflow"):
-        mlflow_tracker.open_page(None, port=5000)
+        open_page(None, port=5000)
 
 
 def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
@@ -397,7 +396,7 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
 ) -> None:
     jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
     manifest = manifest_of(load_suite(str(tmp_path / "fakes.toml")), jobs)
-    mirror = Mirror(open_tracker(uri))
+    mirror = Mirror(uri, tmp_path / "runs", open_tracker(uri))
     mirror.begin_suite(manifest)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("DROP TABLE metrics")
@@ -407,7 +406,7 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
     assert [result.status for result in results] == ["limited", "limited"]
     (warning,) = [record.message for record in caplog.records if record.name.startswith("bench")]
     assert warning.startswith(f"MLflow store {uri}: ")
-    assert "`dfinet-bench publish` can send the results later" in warning
+    assert warning.endswith("sends them when it answers")
 
 
 def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: str) -> None:
