@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
@@ -22,6 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
+from bench._version import __version__
 from bench.errors import StoreError, StoreUriError, TrackingError
 from bench.lock import waiting_lock
 from bench.records import to_plain
@@ -55,6 +59,9 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 RESULTS, PICTURES = "results", "examples"
 """The folder below a suite's parent run that is a folder of results, pictures and maps left out; that of an
 experiment's pictures below its own run."""
+
+MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
+"""The file that MLflow runs where a model is loaded."""
 
 PAGE, MOST_METRICS, MOST_PARAMS = 1000, 1000, 100
 """Runs that are asked for at a time, and metrics and parameters that MLflow takes at a time."""
@@ -262,6 +269,41 @@ class MlflowTracker(Tracker):
         self._client.log_artifacts(self._parent, str(folder), "report")
         if self._client.get_run(self._parent).info.status == "RUNNING":
             self._client.set_terminated(self._parent, "FINISHED")
+
+    @reaching
+    def log_model(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Log the trained network of a result that is there, with signature and input example, unless it is there too.
+
+        Nothing is logged of a result whose weights were not trained here.
+        """
+        training = result.experiment.weights
+        if not isinstance(training, Training) or result.status == "failed":
+            return
+        checkpoint = folder.parent / "trainings" / training.key / "checkpoint.safetensors"
+        found = self._find({KEY_TAG: row.key, PARENT_TAG: self._parent, RESULT_TAG: digest_of(result)})
+        if not checkpoint.is_file() or not found or found[0].outputs.model_outputs:
+            return
+        self._mlflow.set_tracking_uri(self.uri)
+        example = np.tile(np.arange(64, dtype=np.uint8), (1, 64, 1))
+        grey, probability = (
+            self._mlflow.types.Schema([self._mlflow.types.TensorSpec(np.dtype(kind), (-1, -1, -1))])
+            for kind in (np.uint8, np.float32)
+        )
+        with (
+            TemporaryDirectory() as temporary,
+            warnings.catch_warnings(),
+            self._mlflow.start_run(run_id=found[0].info.run_id),
+        ):
+            warnings.simplefilter("ignore", UserWarning)  # MLflow's about hints, which the signature makes needless
+            experiment = write_json(Path(temporary, "experiment.json"), to_plain(result.experiment))
+            self._mlflow.pyfunc.log_model(
+                name=training.model,
+                python_model=str(MODEL_CODE),
+                artifacts={"checkpoint": str(checkpoint), "experiment": str(experiment)},
+                signature=self._mlflow.models.ModelSignature(grey, probability),
+                input_example=example,
+                pip_requirements=[f"dfinet-bench=={__version__}"],
+            )
 
     @reaching
     def fetch_suite(self, suite: str, folder: Path) -> None:

@@ -36,6 +36,20 @@ def publish_suite(root: Path, suite: str, tracker: Tracker, *, summarise: Summar
     return len(statuses)
 
 
+def send_models(root: Path, suite: str, tracker: MlflowTracker) -> None:
+    """Send the trained networks of a suite that has been published.
+
+    Raises:
+        TrackingError: when the store cannot be written.
+    """
+    for row in read_manifest(root, suite).rows:
+        try:
+            result = read_result(root / row.key)
+        except StoreError:
+            continue  # which publish_suite has said
+        tracker.log_model(row, result, root / row.key)
+
+
 def send_stored(
     root: Path,
     rows: Sequence[Row],

@@ -144,6 +144,7 @@ def test_a_server_that_goes_away_and_comes_back_misses_nothing_and_has_nothing_t
             assert [step for step, _ in found["train/loss"]] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_what_a_dead_server_missed_is_sent_by_the_next_command(server: Server, tmp_path: Path) -> None:
     (job,) = make_jobs(tmp_path, "Dot", recipe__epochs=1)
     runs, manifest = tmp_path / "runs", manifest_of(load_suite(str(tmp_path / "fakes.toml")), [job])
