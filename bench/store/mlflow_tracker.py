@@ -54,7 +54,7 @@ SUITE_TAG, KEY_TAG, RESULT_TAG = "dfinet_bench.suite", "dfinet_bench.key", "dfin
 PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 OFF = "off"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow's page opens an experiment of this kind on its training runs; of none it guesses, and may show evaluations."""
+"""The kind of experiment whose runs are trainings, not evaluations."""
 
 RESULTS, PICTURES = "results", "examples"
 """The folder below a suite's parent run that is a folder of results, pictures and maps left out; that of an
