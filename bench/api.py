@@ -151,7 +151,7 @@ def run_suite(
     from bench.run.torchrun import Place, dismiss, follow, join
     from bench.store.files import manifest_path, write_manifest
     from bench.store.mirror import open_mirror
-    from bench.store.tracker import Plan
+    from bench.store.tracker import PlannedExperiment
     from bench.suites.expand import manifest_of
     from reports.tables.suite_summary import summarise_suite
 
@@ -191,7 +191,7 @@ def run_suite(
     manifest = manifest_of(described, jobs)
     with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
         write_manifest(Path(runs), manifest)
-        plans = {job.row.key: Plan(job.experiment, environment_of(job, session)) for job in here}
+        plans = {job.row.key: PlannedExperiment(job.experiment, environment_of(job, session)) for job in here}
         session.tracker.begin_suite(manifest, plans)
     found = dict(zip(present, execute(here, session, budget=budget), strict=True))
     results = tuple(found.get(place) for place in range(len(jobs)))

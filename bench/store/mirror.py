@@ -19,7 +19,7 @@ from bench.errors import BenchError, StoreError, StoreUriError, TrackingError
 from bench.store.files import Manifest, manifest_path, write_text
 from bench.store.mlflow_tracker import DEFAULT_URI, MlflowTracker, open_tracker
 from bench.store.publish import publish_suite, send_stored
-from bench.store.tracker import Plan, Summary, Tracker
+from bench.store.tracker import PlannedExperiment, SuiteSummary, Tracker
 from bench.types import Row, RunResult
 
 log = logging.getLogger(__name__)
@@ -77,13 +77,13 @@ class Mirror(Tracker):
 
     def __init__(self, uri: str, root: Path | None = None, tracker: Tracker | None = None) -> None:
         self._uri, self._root, self._tracker = uri, root, tracker
-        self._suite: tuple[Manifest, Mapping[str, Plan] | None] | None = None
+        self._suite: tuple[Manifest, Mapping[str, PlannedExperiment] | None] | None = None
         self._running: dict[str, _Running] = {}
         self._current = ""
         self._next_try = 0.0
         self._is_told = False
 
-    def begin_suite(self, manifest: Manifest, plans: Mapping[str, Plan] | None = None) -> None:
+    def begin_suite(self, manifest: Manifest, plans: Mapping[str, PlannedExperiment] | None = None) -> None:
         """Pass it on."""
         self._suite = (manifest, plans)
         self._running = {}
@@ -118,7 +118,7 @@ class Mirror(Tracker):
         self._running.pop(row.key, None)
         self._tell(lambda tracker: tracker.log_stored(row, result, folder))
 
-    def end_suite(self, manifest: Manifest, *, failed: bool, summary: Summary | None = None) -> None:
+    def end_suite(self, manifest: Manifest, *, failed: bool, summary: SuiteSummary | None = None) -> None:
         """Pass it on; a store that was lost is tried once more."""
         if self._tracker is None:
             self._reach()

@@ -36,14 +36,14 @@ from bench.store.mlflow_values import (
     digest_of,
     epoch_metrics,
     example_pictures,
-    lists_of,
+    lists_in_use,
     note_of,
     params_of,
     result_metrics,
     sort_metrics,
     tags_of,
 )
-from bench.store.tracker import Plan, Summary, Tracker
+from bench.store.tracker import PlannedExperiment, SuiteSummary, Tracker
 from bench.types import Row, RunResult, Training
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class MlflowTracker(Tracker):
         self._parent = ""
         self._child = ""
         self._children: dict[str, str] = {}
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, PlannedExperiment] = {}
         self._there: dict[str, str] | None = None
         self._with_files: set[str] = set()
         self._left_out: set[str] = set()
@@ -176,7 +176,7 @@ class MlflowTracker(Tracker):
         return str(found.experiment_id)
 
     @reaching
-    def begin_suite(self, manifest: Manifest, plans: Mapping[str, Plan] | None = None) -> None:
+    def begin_suite(self, manifest: Manifest, plans: Mapping[str, PlannedExperiment] | None = None) -> None:
         """Find or make the suite's parent run, and let it run."""
         self._open_parent(manifest)
         self._plans = dict(plans or {})
@@ -216,7 +216,7 @@ class MlflowTracker(Tracker):
     @reaching
     def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
         """Log what is known of a finished experiment: metrics per round, costs, files, pictures."""
-        plan = Plan(result.experiment, result.environment)
+        plan = PlannedExperiment(result.experiment, result.environment)
         if row.key not in self._plans:
             self._log_plan(row, plan)
         self._log_metrics(result_metrics(result))
@@ -237,7 +237,7 @@ class MlflowTracker(Tracker):
             if row.key not in self._with_files:
                 self._log_files(result, folder)
             return
-        self._plans[row.key] = Plan(result.experiment, result.environment)
+        self._plans[row.key] = PlannedExperiment(result.experiment, result.environment)
         self.begin_experiment(row)
         for record in _stored_log(folder.parent, result):
             self.log_epoch(record)
@@ -255,7 +255,7 @@ class MlflowTracker(Tracker):
         return bool(self._find({KEY_TAG: key, PARENT_TAG: self._parent, RESULT_TAG: digest}))
 
     @reaching
-    def end_suite(self, manifest: Manifest, *, failed: bool, summary: Summary | None = None) -> None:
+    def end_suite(self, manifest: Manifest, *, failed: bool, summary: SuiteSummary | None = None) -> None:
         """Log the outcome over all rows, and close the parent run."""
         self._log_manifest(manifest)
         if summary is not None:
@@ -328,14 +328,14 @@ class MlflowTracker(Tracker):
             )
         self._client.download_artifacts(parent, RESULTS, str(folder))
 
-    def _log_plan(self, row: Row, plan: Plan) -> None:
+    def _log_plan(self, row: Row, plan: PlannedExperiment) -> None:
         """Log the parameters and the lists of images."""
         entities = self._mlflow.entities
         params = [entities.Param(name, value) for name, value in params_of(row, plan.experiment).items()]
         for first in range(0, len(params), MOST_PARAMS):
             self._client.log_batch(self._child, params=params[first : first + MOST_PARAMS])
         inputs = []
-        for images, context in lists_of(plan.experiment):
+        for images, context in lists_in_use(plan.experiment):
             dataset = entities.Dataset(
                 name=f"{images.dataset}/{images.split}/{images.part}",
                 digest=images.digest[:32],
@@ -367,7 +367,7 @@ class MlflowTracker(Tracker):
             path = write_json(Path(temporary, f"{manifest.suite}.json"), to_plain(manifest))
             self._client.log_artifact(self._parent, str(path), f"{RESULTS}/suites")
 
-    def _log_summary(self, summary: Summary) -> None:
+    def _log_summary(self, summary: SuiteSummary) -> None:
         """Log values over all rows as the parent's metrics, and tables that MLflow's page shows."""
         sent = [(name, value, 0) for name, value in summary.metrics.items()]
         self._log_metrics(sent, run=self._parent)

@@ -20,7 +20,7 @@ from bench.metrics.ids import is_mlflow_name
 from bench.records import to_plain
 from bench.store.collect import PICTURES
 from bench.store.files import load_arrays
-from bench.store.tracker import Plan
+from bench.store.tracker import PlannedExperiment
 from bench.types import Experiment, ImageList, Method, Row, RunResult, Training
 
 LONGEST_PARAM = 6000
@@ -60,7 +60,7 @@ def digest_of(result: RunResult) -> str:
     return hashlib.sha256(json.dumps(to_plain(result), sort_keys=True).encode()).hexdigest()
 
 
-def lists_of(experiment: Experiment) -> Iterator[tuple[ImageList, str]]:
+def lists_in_use(experiment: Experiment) -> Iterator[tuple[ImageList, str]]:
     """The lists that an experiment learns from and is tested on, with MLflow's words for that."""
     weights = experiment.weights
     if isinstance(weights, Training | Method) and weights.images is not None:
@@ -89,7 +89,7 @@ def _flatten(content: Any, prefix: str) -> dict[str, str]:
     return {prefix: content if isinstance(content, str) else json.dumps(content)}
 
 
-def tags_of(row: Row, plan: Plan) -> dict[str, str]:
+def tags_of(row: Row, plan: PlannedExperiment) -> dict[str, str]:
     """The tags that runs are filtered by on MLflow's page, and its own one for the commit."""
     environment = plan.environment
     tags = {

@@ -13,12 +13,12 @@ from bench.errors import StoreError, TrackingError
 from bench.stop import STOPS
 from bench.store.files import Manifest, read_manifest, read_result
 from bench.store.mlflow_tracker import DEFAULT_URI, RESULTS, SQLITE, MlflowTracker, is_available
-from bench.store.tracker import Summary, Tracker
+from bench.store.tracker import SuiteSummary, Tracker
 from bench.types import Row
 
 log = logging.getLogger(__name__)
 
-Summarise = Callable[[Path, str], Summary | None]
+Summarise = Callable[[Path, str], SuiteSummary | None]
 """Returns the outcome of a suite below a folder of results."""
 
 

@@ -12,7 +12,7 @@ from bench.types import Experiment, Row, RunResult
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedExperiment:
     """The part of an experiment that is known before it begins.
 
     Attributes:
@@ -32,7 +32,7 @@ class TextTable:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SuiteSummary:
     """The outcome of a suite over all its rows.
 
     Attributes:
@@ -50,7 +50,7 @@ class Tracker:
     Several experiments may be open at a time: epochs belong to the one that began, or was continued, last.
     """
 
-    def begin_suite(self, manifest: Manifest, plans: Mapping[str, Plan] | None = None) -> None:
+    def begin_suite(self, manifest: Manifest, plans: Mapping[str, PlannedExperiment] | None = None) -> None:
         """A suite starts or goes on; of its experiments, by key, what is known by now."""
 
     def begin_experiment(self, row: Row) -> None:
@@ -68,7 +68,7 @@ class Tracker:
     def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
         """The experiment was run earlier; its files are in `folder`."""
 
-    def end_suite(self, manifest: Manifest, *, failed: bool, summary: Summary | None = None) -> None:
+    def end_suite(self, manifest: Manifest, *, failed: bool, summary: SuiteSummary | None = None) -> None:
         """All experiments are done; the manifest says why some have no result."""
 
     def log_report(self, manifest: Manifest, folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.errors import BenchError
-from bench.store.tracker import Summary, TextTable
+from bench.store.tracker import SuiteSummary, TextTable
 from reports.columns import chosen_metrics, metrics_shown
 from reports.results.entries import plain_entries, read_suite
 from reports.results.image_counts import Counted, read_counted
@@ -21,7 +21,7 @@ from reports.tables.significance import ComparedTable, compare_with_line
 log = logging.getLogger(__name__)
 
 
-def summarise_suite(root: Path, suite: str) -> Summary | None:
+def summarise_suite(root: Path, suite: str) -> SuiteSummary | None:
     """The outcome of a suite's last run below a folder of results; None where its rows make no table.
 
     Raises:
@@ -38,7 +38,7 @@ def summarise_suite(root: Path, suite: str) -> Summary | None:
         log.info("%s: no means over its rows go to trackers (%s)", suite, error)
         return None
     intervals = compare_with_line(counted, "")  # a label that no line has: intervals alone, no tests
-    return Summary(dict(_values(counted, intervals)), {"table": _text_of(table)})
+    return SuiteSummary(dict(_values(counted, intervals)), {"table": _text_of(table)})
 
 
 def _values(counted: Sequence[Counted], intervals: ComparedTable) -> Iterator[tuple[str, float]]:

@@ -37,7 +37,7 @@ from bench.store.files import Manifest, load_arrays, read_result, write_manifest
 from bench.store.mirror import Mirror, open_mirror
 from bench.store.mlflow_tracker import KEY_TAG, PARENT_TAG, SUITE_TAG, MlflowTracker, open_tracker
 from bench.store.publish import open_page, publish_suite, send_models
-from bench.store.tracker import Plan, Tracker
+from bench.store.tracker import PlannedExperiment, Tracker
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
 from bench.types import RunResult, Score
@@ -90,7 +90,7 @@ def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
     manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
     write_manifest(folder / "runs", manifest)
     session = Session(Workspace.open(folder / "runs"), tracker=open_mirror(uri, folder / "runs"))
-    plans = {job.row.key: Plan(job.experiment, environment_of(job, session)) for job in jobs}
+    plans = {job.row.key: PlannedExperiment(job.experiment, environment_of(job, session)) for job in jobs}
     session.tracker.begin_suite(manifest, plans)
     results = run_all(jobs, session)
     session.tracker.end_suite(manifest, failed=any(result and result.status == "failed" for result in results))
@@ -532,7 +532,7 @@ def test_a_run_tells_what_it_is_before_its_first_epoch(tmp_path: Path, uri: str)
     tracker = MlflowTracker(uri)
     environment = {"device": "a CPU", "commit": "abc", "torch": "2.13.0", "dataset_digest": "d1"}
     manifest = Manifest("fakes", "Fakes", (job.row,))
-    tracker.begin_suite(manifest, {job.row.key: Plan(job.experiment, environment)})
+    tracker.begin_suite(manifest, {job.row.key: PlannedExperiment(job.experiment, environment)})
     tracker.begin_experiment(job.row)
     run = child_of(uri, job.row.key)
     assert run.info.status == "RUNNING"
