@@ -146,12 +146,15 @@ def run_suite(
     from bench.lock import waiting_lock
     from bench.part_files import sweep
     from bench.run.executor import find_executor
+    from bench.run.experiment import environment_of
     from bench.run.preflight import check_datasets, check_jobs, check_weights, read_images, with_leaks, without_images
     from bench.run.torchrun import Place, dismiss, follow, join
     from bench.run.watched import watched
     from bench.store.files import manifest_path, write_manifest
-    from bench.store.mlflow_tracker import open_mirror
+    from bench.store.mirror import open_mirror
+    from bench.store.tracker import PlannedExperiment
     from bench.suites.expand import manifest_of
+    from reports.tables.suite_summary import summarise_suite
 
     data = data_folder(data)
     execute = find_executor(executor)
@@ -185,19 +188,22 @@ def run_suite(
     here = with_leaks(here, session, allowed=described.allow_leak)
     for place, job in zip(present, here, strict=True):
         jobs[place] = job
-    session.tracker = watched(open_mirror(mlflow), here, session.progress)
+    session.tracker = watched(open_mirror(mlflow, Path(runs)), here, session.progress)
     manifest = manifest_of(described, jobs)
     with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
         write_manifest(Path(runs), manifest)
-        session.tracker.begin_suite(manifest)
+        plans = {job.row.key: PlannedExperiment(job.experiment, environment_of(job, session)) for job in here}
+        session.tracker.begin_suite(manifest, plans)
     found = dict(zip(present, execute(here, session, budget=budget), strict=True))
     results = tuple(found.get(place) for place in range(len(jobs)))
     outcome = SuiteResult(described, tuple(jobs), results, budget, absent)
     dismiss()
-    session.tracker.end_suite(failed=bool(outcome.failed))
     unreached = {job.row.key: outcome.unreached_reason for job in outcome.unreached}
     reasons = {**unreached, **absent, **removed_results(outcome, Path(runs))}
-    write_manifest(Path(runs), replace(manifest, unreached=reasons))
+    manifest = replace(manifest, unreached=reasons)
+    write_manifest(Path(runs), manifest)
+    summary = None if mlflow == MLFLOW_OFF else summarise_suite(Path(runs), manifest.suite)
+    session.tracker.end_suite(manifest, failed=bool(outcome.failed), summary=summary)
     return outcome
 
 
@@ -558,7 +564,8 @@ def report(
     """
     from bench.scoring.given import store_scores, written_scores
     from bench.store.files import read_manifest
-    from bench.store.mlflow_tracker import fetch_suite, open_mirror
+    from bench.store.mirror import open_mirror
+    from bench.store.publish import fetch_suite
     from bench.suites.suite import load_suite, stored_suite, suite_stem
     from reports.build import build_report
 
@@ -586,7 +593,7 @@ def report(
             name = stored_suite(suite, root)
         folder = Path(out) if out is not None else Path("reports-out") / name
         made = build_report(root, name, out=folder, mixed=mixed, columns=columns, images=images, data=data_folder(data))
-        open_mirror(mlflow).log_report(read_manifest(root, name), folder)
+        open_mirror(mlflow, root).log_report(read_manifest(root, name), folder)
     return made
 
 

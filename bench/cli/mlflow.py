@@ -16,20 +16,26 @@ def publish(
     suite: Annotated[str, typer.Argument(help="A suite's name.")],
     source: Annotated[Path, typer.Option("--from", help="Folder of results.")] = DEFAULT_RUNS,
     mlflow: UriOption = None,
+    models: Annotated[bool, typer.Option("--models", help="Send the trained networks too.")] = False,
 ) -> None:
     """Send stored results to MLflow, except those that it has already."""
-    from bench.store.mlflow_tracker import OFF, is_available, open_tracker, publish_suite
+    from bench.store.mlflow_tracker import OFF, MlflowTracker, is_available, open_tracker
+    from bench.store.publish import publish_suite, send_models
     from bench.suites.suite import stored_suite
+    from reports.tables.suite_summary import summarise_suite
 
     if not is_available() or mlflow == OFF:
         raise RequestError("publish needs MLflow: install it with `pip install mlflow` and name a store with --mlflow")
     name = stored_suite(suite, source)
-    count = publish_suite(source, name, open_tracker(mlflow))
+    tracker = open_tracker(mlflow)
+    count = publish_suite(source, name, tracker, summarise=summarise_suite)
+    if models and isinstance(tracker, MlflowTracker):
+        send_models(source, name, tracker)
     out.print(f"{name}: {count} results are in MLflow")
 
 
 def ui(mlflow: UriOption = None, port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
     """Open MLflow's page with the results."""
-    from bench.store.mlflow_tracker import open_page
+    from bench.store.publish import open_page
 
     raise typer.Exit(open_page(mlflow, port=port))

@@ -39,7 +39,7 @@ from bench.run.preflight import finished_result
 from bench.run.worker import WorkerMessages, WorkerSetup, work
 from bench.run.workspace import Session
 from bench.stop import STOPS
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.suites.expand import Job
 from bench.types import RunResult
 

@@ -9,7 +9,7 @@ from bench.progress import PlannedRow, Progress, RowProgress, rows_of
 from bench.progress.rows import STORED
 from bench.run.attempt import name_of
 from bench.store.files import Manifest
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import PlannedExperiment, SuiteSummary, Tracker
 from bench.suites.expand import Job
 from bench.types import Row, RunResult, Training
 
@@ -43,9 +43,9 @@ class WatchedTracker(Tracker):
         self._tracker, self._rows = tracker, rows
         self._key = ""
 
-    def begin_suite(self, manifest: Manifest) -> None:
+    def begin_suite(self, manifest: Manifest, plans: Mapping[str, PlannedExperiment] | None = None) -> None:
         """Tell the other tracker."""
-        self._tracker.begin_suite(manifest)
+        self._tracker.begin_suite(manifest, plans)
 
     def begin_experiment(self, row: Row) -> None:
         """Show the row as running."""
@@ -73,9 +73,9 @@ class WatchedTracker(Tracker):
         self._rows.row_ended(row.key, STORED)
         self._tracker.log_stored(row, result, folder)
 
-    def end_suite(self, *, failed: bool) -> None:
+    def end_suite(self, manifest: Manifest, *, failed: bool, summary: SuiteSummary | None = None) -> None:
         """Tell the other tracker."""
-        self._tracker.end_suite(failed=failed)
+        self._tracker.end_suite(manifest, failed=failed, summary=summary)
 
     def log_report(self, manifest: Manifest, folder: Path) -> None:
         """Tell the other tracker."""

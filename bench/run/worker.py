@@ -31,7 +31,7 @@ from bench.run.preflight import is_done
 from bench.run.workspace import Session, Workspace
 from bench.stop import SIGNALS, Stopped
 from bench.store.files import first_line
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.suites.expand import Job
 from bench.types import RunResult
 

@@ -13,7 +13,7 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.frames import Frames, open_frames
 from bench.environment import describe_environment
 from bench.progress import Progress, Silent, counting
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.training.train import Trained
 from bench.types import Cost, Decoder, ImageList
 

@@ -1,45 +1,50 @@
-"""The only module that knows MLflow: live logging of a suite, later publishing of stored runs, and the page on them.
+"""Logging into an MLflow store, and reading back from it: the only module that knows MLflow.
 
 A suite is a parent run, an experiment a child of it, found again by tag. A child that holds what the files say is left
 alone, any other is replaced whole, so that logging the same thing twice leaves one copy. The files under `runs/` are
-the truth: without MLflow everything runs, and `publish` sends the runs later.
+the truth: without MLflow everything runs, and the runs are sent later.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import json
 import logging
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
+from bench._version import __version__
 from bench.errors import StoreError, StoreUriError, TrackingError
 from bench.lock import waiting_lock
-from bench.metrics.ids import is_mlflow_name
 from bench.records import to_plain
-from bench.stop import STOPS
 from bench.store.collect import KEPT
-from bench.store.files import (
-    ERROR_LOG,
-    RESULT_FILE,
-    Manifest,
-    first_line,
-    read_log,
-    read_manifest,
-    read_result,
+from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_log, write_json
+from bench.store.mlflow_values import (
+    Sent,
+    digest_of,
+    epoch_metrics,
+    example_pictures,
+    lists_in_use,
+    note_of,
+    params_of,
+    result_metrics,
+    sort_metrics,
+    tags_of,
 )
-from bench.types import Method, Row, RunResult, Training
+from bench.store.tracker import PlannedExperiment, SuiteSummary, Tracker
+from bench.types import Row, RunResult, Training
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +53,19 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 SUITE_TAG, KEY_TAG, RESULT_TAG = "dfinet_bench.suite", "dfinet_bench.key", "dfinet_bench.result"
 PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 OFF = "off"
-RESULTS = "results"
-"""The folder below a suite's parent run that is a folder of results, pictures and maps left out."""
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""The kind of experiment whose runs are trainings, not evaluations."""
+
+RESULTS, PICTURES = "results", "examples"
+"""The folder below a suite's parent run that is a folder of results, pictures and maps left out; that of an
+experiment's pictures below its own run."""
+
+MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
+"""The file that MLflow runs where a model is loaded."""
+
+PAGE, MOST_METRICS, MOST_PARAMS = 1000, 1000, 100
+"""Runs that are asked for at a time, and metrics and parameters that MLflow takes at a time."""
+
 QUIET_AND_QUICK = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
@@ -63,37 +79,6 @@ QUIET_AND_QUICK = {
 SQLITE = "sqlite:///"
 PATIENCE, SQLITE_PATIENCE = 9.0, 4.0
 """Seconds after which a store that does not answer when it is opened, or an sqlite file that is locked, is given up."""
-
-
-class Tracker:
-    """Receives what happens in a suite, in this order. This one keeps nothing: the files under `runs/` are enough.
-
-    Several experiments may be open at a time: epochs belong to the one that began, or was continued, last.
-    """
-
-    def begin_suite(self, manifest: Manifest) -> None:
-        """A suite starts or goes on."""
-
-    def begin_experiment(self, row: Row) -> None:
-        """One of its experiments starts or goes on."""
-
-    def continue_experiment(self, row: Row) -> None:
-        """An experiment that has begun, to which the next epochs belong."""
-
-    def log_epoch(self, record: Mapping[str, float]) -> None:
-        """An epoch of the experiment's training is over; one that goes on tells its earlier epochs again."""
-
-    def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
-        """The experiment is done or has failed; its files are in `folder`."""
-
-    def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
-        """The experiment was run earlier; its files are in `folder`."""
-
-    def end_suite(self, *, failed: bool) -> None:
-        """All experiments are done."""
-
-    def log_report(self, manifest: Manifest, folder: Path) -> None:
-        """A report of the suite was written to `folder`."""
 
 
 def is_available() -> bool:
@@ -116,60 +101,6 @@ def open_tracker(uri: str | None = None) -> Tracker:
         log.warning("mlflow is not installed: results stay in files; `dfinet-bench publish` can send them later")
         return Tracker()
     return MlflowTracker(chosen)
-
-
-def open_mirror(uri: str | None = None) -> Tracker:
-    """A tracker that never stops a run: a store that cannot be used, or is lost on the way, is a warning.
-
-    Raises:
-        StoreUriError: for an address of a kind that MLflow does not know.
-    """
-    try:
-        return Mirror(open_tracker(uri))
-    except StoreUriError:
-        raise
-    except TrackingError as error:
-        log.warning("%s: nothing goes there; `dfinet-bench publish` can send the results later", error)
-        return Tracker()
-
-
-def _forwarded(event: str) -> Callable[..., None]:
-    """A method of `Mirror` that tells its tracker of an event."""
-
-    def forward(mirror: Mirror, *args: Any, **named: Any) -> None:
-        mirror.tell(lambda tracker: getattr(tracker, event)(*args, **named))
-
-    return forward
-
-
-class Mirror(Tracker):
-    """A tracker that passes every event on to another one until that fails, which it logs once.
-
-    A lost store costs nothing else: the result files have everything.
-    """
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._lost = False
-
-    def tell(self, event: Callable[[Tracker], None]) -> None:
-        """Call the function with the other tracker, unless its store is lost."""
-        if self._lost:
-            return
-        try:
-            event(self._tracker)
-        except TrackingError as error:
-            self._lost = True
-            log.warning("%s: nothing more goes there; `dfinet-bench publish` can send the results later", error)
-
-    begin_suite = _forwarded("begin_suite")
-    begin_experiment = _forwarded("begin_experiment")
-    continue_experiment = _forwarded("continue_experiment")
-    log_epoch = _forwarded("log_epoch")
-    end_experiment = _forwarded("end_experiment")
-    log_stored = _forwarded("log_stored")
-    end_suite = _forwarded("end_suite")
-    log_report = _forwarded("log_report")
 
 
 TrackerMethod = TypeVar("TrackerMethod", bound=Callable[..., None])
@@ -218,9 +149,12 @@ class MlflowTracker(Tracker):
                     "one as sqlite:///FILE.db or http://HOST:PORT, or off"
                 ) from error
             raise TrackingError(f"MLflow store {uri}: cannot be used ({_reason(error)})") from error
-        self._parent: Any = None
-        self._child: Any = None
-        self._children: dict[str, Any] = {}
+        self._parent = ""
+        self._child = ""
+        self._children: dict[str, str] = {}
+        self._plans: dict[str, PlannedExperiment] = {}
+        self._there: dict[str, str] | None = None
+        self._with_files: set[str] = set()
         self._left_out: set[str] = set()
 
     def _experiment_in(self, database: Path) -> str:
@@ -233,29 +167,42 @@ class MlflowTracker(Tracker):
         """Open the store; the id of the experiment in it, which is made if need be."""
         self._client = self._mlflow.MlflowClient(tracking_uri=self.uri)
         found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":  # by hand, on MLflow's page
-                self._client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        if found is None:
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
+        if found.lifecycle_stage == "deleted":  # by hand, on MLflow's page
+            self._client.restore_experiment(found.experiment_id)
+        for name in sorted(set(EXPERIMENT_TAGS) - set(found.tags)):
+            self._client.set_experiment_tag(found.experiment_id, name, EXPERIMENT_TAGS[name])
+        return str(found.experiment_id)
 
     @reaching
-    def begin_suite(self, manifest: Manifest) -> None:
-        """Find or make the suite's parent run."""
+    def begin_suite(self, manifest: Manifest, plans: Mapping[str, PlannedExperiment] | None = None) -> None:
+        """Find or make the suite's parent run, and let it run."""
+        self._open_parent(manifest)
+        self._plans = dict(plans or {})
+        self._client.update_run(self._parent, status="RUNNING")
+
+    def _open_parent(self, manifest: Manifest) -> None:
         name = f"{manifest.suite} (limited)" if manifest.limited else manifest.suite
         tags = {SUITE_TAG: name}
         found = self._find(tags)
         self._parent = found[0].info.run_id if found else self._create(name, tags)
+        self._there, self._with_files = None, set()
         self._client.set_tag(self._parent, "mlflow.note.content", manifest.title)
-        self._client.log_dict(self._parent, to_plain(manifest), f"{RESULTS}/suites/{manifest.suite}.json")
+        self._log_manifest(manifest)
 
     @reaching
     def begin_experiment(self, row: Row) -> None:
-        """Make the experiment's child run, in place of what an earlier attempt left."""
+        """Make the experiment's child run, with what is known of it, in place of what an earlier attempt left."""
         tags = {KEY_TAG: row.key, PARENT_TAG: self._parent}
         for earlier in self._find(tags):
             self._client.delete_run(earlier.info.run_id)
+        plan = self._plans.get(row.key)
+        if plan is not None:
+            tags |= tags_of(row, plan)
         self._child = self._children[row.key] = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
+        if plan is not None:
+            self._log_plan(row, plan)
 
     def continue_experiment(self, row: Row) -> None:
         """Go on with the child run of an experiment that has begun."""
@@ -264,46 +211,99 @@ class MlflowTracker(Tracker):
     @reaching
     def log_epoch(self, record: Mapping[str, float]) -> None:
         """Log an epoch's loss, rate and selection values as they come."""
-        self._log_metrics(list(_epoch_metrics(record, self._metric)))
+        self._log_metrics(epoch_metrics(record))
 
     @reaching
     def end_experiment(self, row: Row, result: RunResult, folder: Path) -> None:
-        """Log what is known of a finished experiment: parameters, metrics per round, costs, files, dataset."""
-        self._log_params(row, result)
-        self._log_metrics(list(_result_metrics(result, self._metric)))
-        self._log_dataset(result)
+        """Log what is known of a finished experiment: metrics per round, costs, files, pictures."""
+        plan = PlannedExperiment(result.experiment, result.environment)
+        if row.key not in self._plans:
+            self._log_plan(row, plan)
+        self._log_metrics(result_metrics(result))
         for name in (RESULT_FILE, ERROR_LOG):
             if (folder / name).is_file():
                 self._client.log_artifact(self._child, str(folder / name))
+        self._log_pictures(folder)
         self._log_files(result, folder)
-        self._client.set_tag(self._child, "mlflow.note.content", _note(result))
-        self._client.set_tag(self._child, RESULT_TAG, _digest(result))
         self._client.set_terminated(self._child, "FAILED" if result.status == "failed" else "FINISHED")
+        # The digest comes last: until it is there, the run is made anew.
+        last = {**tags_of(row, plan), "mlflow.note.content": note_of(result), RESULT_TAG: digest_of(result)}
+        self._set_tags(self._child, last)
 
     @reaching
     def log_stored(self, row: Row, result: RunResult, folder: Path) -> None:
         """Log a result from its files, unless it is there already."""
-        if self._find({KEY_TAG: row.key, PARENT_TAG: self._parent, RESULT_TAG: _digest(result)}):
-            if not self._client.list_artifacts(self._parent, f"{RESULTS}/{row.key}"):
+        if self._is_there(row.key, digest_of(result)):
+            if row.key not in self._with_files:
                 self._log_files(result, folder)
             return
+        self._plans[row.key] = PlannedExperiment(result.experiment, result.environment)
         self.begin_experiment(row)
         for record in _stored_log(folder.parent, result):
             self.log_epoch(record)
         self.end_experiment(row, result, folder)
 
+    def _is_there(self, key: str, digest: str) -> bool:
+        """True if the store has the result; all that were there at first are looked up in one go."""
+        if self._there is None:
+            children = self._find({PARENT_TAG: self._parent})
+            self._there = {run.data.tags.get(KEY_TAG, ""): run.data.tags.get(RESULT_TAG, "") for run in children}
+            listed = self._client.list_artifacts(self._parent, RESULTS)
+            self._with_files = {Path(item.path).name for item in listed}
+        if self._there.get(key) == digest:
+            return True
+        return bool(self._find({KEY_TAG: key, PARENT_TAG: self._parent, RESULT_TAG: digest}))
+
     @reaching
-    def end_suite(self, *, failed: bool) -> None:
-        """Close the parent run."""
+    def end_suite(self, manifest: Manifest, *, failed: bool, summary: SuiteSummary | None = None) -> None:
+        """Log the outcome over all rows, and close the parent run."""
+        self._log_manifest(manifest)
+        if summary is not None:
+            self._log_summary(summary)
         self._client.set_terminated(self._parent, "FAILED" if failed else "FINISHED")
 
     @reaching
     def log_report(self, manifest: Manifest, folder: Path) -> None:
         """Put a report's files below the parent run."""
-        self.begin_suite(manifest)
+        self._open_parent(manifest)
         self._client.log_artifacts(self._parent, str(folder), "report")
         if self._client.get_run(self._parent).info.status == "RUNNING":
             self._client.set_terminated(self._parent, "FINISHED")
+
+    @reaching
+    def log_model(self, row: Row, result: RunResult, folder: Path) -> None:
+        """Log the trained network of a result that is there, with signature and input example, unless it is there too.
+
+        Nothing is logged of a result whose weights were not trained here.
+        """
+        training = result.experiment.weights
+        if not isinstance(training, Training) or result.status == "failed":
+            return
+        checkpoint = folder.parent / "trainings" / training.key / "checkpoint.safetensors"
+        found = self._find({KEY_TAG: row.key, PARENT_TAG: self._parent, RESULT_TAG: digest_of(result)})
+        if not checkpoint.is_file() or not found or found[0].outputs.model_outputs:
+            return
+        self._mlflow.set_tracking_uri(self.uri)
+        example = np.tile(np.arange(64, dtype=np.uint8), (1, 64, 1))
+        grey, probability = (
+            self._mlflow.types.Schema([self._mlflow.types.TensorSpec(np.dtype(kind), (-1, -1, -1))])
+            for kind in (np.uint8, np.float32)
+        )
+        with (
+            TemporaryDirectory() as temporary,
+            warnings.catch_warnings(),
+            self._mlflow.start_run(run_id=found[0].info.run_id),
+        ):
+            warnings.simplefilter("ignore", UserWarning)  # MLflow's about hints, which the signature makes needless
+            experiment = write_json(Path(temporary, "experiment.json"), to_plain(result.experiment))
+            self._mlflow.pyfunc.log_model(
+                name=training.model,
+                python_model=str(MODEL_CODE),
+                artifacts={"checkpoint": str(checkpoint), "experiment": str(experiment)},
+                signature=self._mlflow.models.ModelSignature(grey, probability),
+                input_example=example,
+                pip_requirements=[f"dfinet-bench=={__version__}"],
+            )
 
     @reaching
     def fetch_suite(self, suite: str, folder: Path) -> None:
@@ -328,6 +328,31 @@ class MlflowTracker(Tracker):
             )
         self._client.download_artifacts(parent, RESULTS, str(folder))
 
+    def _log_plan(self, row: Row, plan: PlannedExperiment) -> None:
+        """Log the parameters and the lists of images."""
+        entities = self._mlflow.entities
+        params = [entities.Param(name, value) for name, value in params_of(row, plan.experiment).items()]
+        for first in range(0, len(params), MOST_PARAMS):
+            self._client.log_batch(self._child, params=params[first : first + MOST_PARAMS])
+        inputs = []
+        for images, context in lists_in_use(plan.experiment):
+            dataset = entities.Dataset(
+                name=f"{images.dataset}/{images.split}/{images.part}",
+                digest=images.digest[:32],
+                source_type="local",
+                source=json.dumps({"dataset": images.dataset, "list": images.digest, "limit": images.limit}),
+                profile=json.dumps({"images": images.count}),
+            )
+            inputs.append(entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", context)]))
+        self._client.log_inputs(self._child, inputs)
+
+    def _log_pictures(self, folder: Path) -> None:
+        with TemporaryDirectory() as temporary:
+            for name, png in example_pictures(folder):
+                Path(temporary, name).write_bytes(png)
+            if any(Path(temporary).iterdir()):
+                self._client.log_artifacts(self._child, temporary, PICTURES)
+
     def _log_files(self, result: RunResult, folder: Path) -> None:
         """Put the small files of a result, and the log of its training, below the suite's parent."""
         for name in KEPT:
@@ -336,44 +361,51 @@ class MlflowTracker(Tracker):
         if (log_path := _log_path(folder.parent, result)) and log_path.is_file():
             self._client.log_artifact(self._parent, str(log_path), f"{RESULTS}/trainings/{log_path.parent.name}")
 
+    def _log_manifest(self, manifest: Manifest) -> None:
+        """Put the manifest, byte for byte as its file, below the suite's parent."""
+        with TemporaryDirectory() as temporary:
+            path = write_json(Path(temporary, f"{manifest.suite}.json"), to_plain(manifest))
+            self._client.log_artifact(self._parent, str(path), f"{RESULTS}/suites")
+
+    def _log_summary(self, summary: SuiteSummary) -> None:
+        """Log values over all rows as the parent's metrics, and tables that MLflow's page shows."""
+        sent = [(name, value, 0) for name, value in summary.metrics.items()]
+        self._log_metrics(sent, run=self._parent)
+        for stem, table in summary.tables.items():
+            with TemporaryDirectory() as temporary:  # the form of MLflow's log_table, which appends to an earlier one
+                content = {"columns": list(table.heads), "data": [list(line) for line in table.lines]}
+                path = write_json(Path(temporary, f"{stem}.json"), content)
+                self._client.log_artifact(self._parent, str(path))
+        tables = [{"path": f"{stem}.json", "type": "table"} for stem in summary.tables]
+        self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(tables))
+
     def _find(self, tags: Mapping[str, str]) -> list[Any]:
+        """The active runs with these tags, however many."""
         condition = " and ".join(f"tags.`{key}` {_clause(value)}" for key, value in tags.items())
-        found = self._client.search_runs([self._experiment], condition)
-        return [run for run in found if tags.items() <= run.data.tags.items()]
+        found, token = [], None
+        while token != "":
+            page = self._client.search_runs([self._experiment], condition, max_results=PAGE, page_token=token)
+            found += [run for run in page if tags.items() <= run.data.tags.items()]
+            token = page.token or ""
+        return found
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         return str(self._client.create_run(self._experiment, tags={NAME_TAG: name, **tags}).info.run_id)
 
-    def _metric(self, key: str, value: float, step: int) -> Any:
-        return self._mlflow.entities.Metric(key, value, int(time.time() * 1000), step)
+    def _set_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        entities = [self._mlflow.entities.RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(run, tags=entities)
 
-    def _log_metrics(self, metrics: list[Any]) -> None:
-        """Log what MLflow takes; one warning for each other name."""
-        for name in sorted({each.key for each in metrics if not is_mlflow_name(each.key)} - self._left_out):
+    def _log_metrics(self, metrics: Iterable[Sent], *, run: str = "") -> None:
+        """Log what MLflow takes, to the child by default; one warning for each other name."""
+        found = sort_metrics(metrics)
+        for name in sorted(set(found.refused) - self._left_out):
             self._left_out.add(name)
             log.warning("metric %s: left out, MLflow takes no such name; the result files have its values", repr(name))
-        metrics = [each for each in metrics if is_mlflow_name(each.key)]
-        for first in range(0, len(metrics), 1000):
-            self._client.log_batch(self._child, metrics=metrics[first : first + 1000])
-
-    def _log_params(self, row: Row, result: RunResult) -> None:
-        params = _params(row, result)
-        entities = [self._mlflow.entities.Param(name, value[:6000]) for name, value in params.items()]
-        for first in range(0, len(entities), 100):
-            self._client.log_batch(self._child, params=entities[first : first + 100])
-
-    def _log_dataset(self, result: RunResult) -> None:
-        entities = self._mlflow.entities
-        for images, context in _lists(result):
-            dataset = entities.Dataset(
-                name=f"{images.dataset}/{images.split}/{images.part}",
-                digest=images.digest[:32],
-                source_type="local",
-                source=json.dumps({"dataset": images.dataset, "list": images.digest, "limit": images.limit}),
-                profile=json.dumps({"images": images.count}),
-            )
-            tag = entities.InputTag("mlflow.data.context", context)
-            self._client.log_inputs(self._child, [entities.DatasetInput(dataset, [tag])])
+        now, metric = int(time.time() * 1000), self._mlflow.entities.Metric
+        entities = [metric(name, value, now, step) for name, value, step in found.taken]
+        for first in range(0, len(entities), MOST_METRICS):
+            self._client.log_batch(run or self._child, metrics=entities[first : first + MOST_METRICS])
 
 
 def _clause(value: str) -> str:
@@ -424,101 +456,6 @@ def _reason(error: Exception) -> str:
     return first_line(error)
 
 
-def _note(result: RunResult) -> str:
-    """Why it failed, and how many test images it learnt from; empty where there is nothing to say."""
-    leak = f"leak: {result.leaked} of {result.experiment.images.count} test images were in the training list"
-    return "; ".join(filter(None, (result.reason, leak if result.leaked else "")))
-
-
-def _digest(result: RunResult) -> str:
-    return hashlib.sha256(json.dumps(to_plain(result), sort_keys=True).encode()).hexdigest()
-
-
-def _lists(result: RunResult) -> Iterator[tuple[Any, str]]:
-    weights = result.experiment.weights
-    if isinstance(weights, Training | Method) and weights.images is not None:
-        yield weights.images, "training"
-    yield result.experiment.images, "testing"
-
-
-def _params(row: Row, result: RunResult) -> dict[str, str]:
-    """The resolved records as flat names, `weights.recipe.lr` and the like."""
-    flat = {"model": row.model, "label": row.label, "protocol": result.protocol, "seed": str(row.seed)}
-    for name, value in (("experiment", result.experiment), ("scoring", result.scoring)):
-        flat.update(_flatten(to_plain(value), name))
-    flat["dataset_digest"] = str(result.environment.get("dataset_digest", ""))
-    return flat
-
-
-def _flatten(content: Any, prefix: str) -> dict[str, str]:
-    if isinstance(content, dict):
-        flat: dict[str, str] = {}
-        for name, value in content.items():
-            flat.update(_flatten(value, f"{prefix}.{name}"))
-        return flat
-    return {prefix: content if isinstance(content, str) else json.dumps(content)}
-
-
-def _epoch_metrics(record: Mapping[str, float], metric: Any) -> Iterator[Any]:
-    for name, value in record.items():
-        if name != "epoch":
-            yield metric(f"train/{name}", float(value), int(record["epoch"]))
-
-
-def _result_metrics(result: RunResult, metric: Any) -> Iterator[Any]:
-    """Final scores, scores of every round (step = round) and the costs: FLOPs are twice the MACs, all of one round."""
-    for name, score in result.scores.items():
-        if score.value is not None:
-            yield metric(name, score.value, 0)
-    for number, scores in enumerate(result.rounds, start=1):
-        for name, score in scores.items():
-            if score.value is not None:
-                yield metric(f"round/{name}", score.value, number)
-    for cost in result.costs:
-        numbers = {
-            "parameters": cost.parameters,
-            "MACs": cost.macs,
-            "MACs_fvcore": cost.flops_fvcore,
-            "FLOPs": None if cost.macs is None else 2 * cost.macs,
-            "FPS": cost.images_per_s,
-            "latency_p50_ms": cost.latency_p50,
-            "latency_p95_ms": cost.latency_p95,
-            "peak_memory_bytes": cost.peak_memory,
-            "others_busy": cost.others_busy,
-            "FPS_early_end": cost.early_end.images_per_s if cost.early_end else None,
-            "rounds_early_end": cost.early_end.rounds if cost.early_end else None,
-        }
-        for name, value in numbers.items():
-            if value is not None:
-                yield metric(f"cost/{name}" if name not in ("FLOPs", "FPS") else name, float(value), 0)
-    for name, seconds in result.times.items():
-        yield metric(f"time/{name}", seconds, 0)
-
-
-def publish_suite(root: Path, suite: str, tracker: Tracker) -> int:
-    """Send a suite's stored runs to the tracker, those that are there already left alone; how many rows have results.
-
-    Raises:
-        StoreError: when the suite was never run below `root`.
-        TrackingError: when the store cannot be written.
-    """
-    manifest = read_manifest(root, suite)
-    tracker.begin_suite(manifest)
-    sent = failed = 0
-    for row in manifest.rows:
-        folder = root / row.key
-        try:
-            result = read_result(folder)
-        except StoreError as error:
-            log.warning("%s", error)
-            continue
-        tracker.log_stored(row, result, folder)
-        sent += 1
-        failed += result.status == "failed"
-    tracker.end_suite(failed=bool(failed))
-    return sent
-
-
 def _log_path(root: Path, result: RunResult) -> Path | None:
     """The log of the training that made a result's weights; None where they were not trained here."""
     weights = result.experiment.weights
@@ -534,41 +471,3 @@ def _stored_log(root: Path, result: RunResult) -> list[Mapping[str, float]]:
     except StoreError as error:
         log.warning("%s; MLflow gets no curve of this training", error)
         return []
-
-
-def fetch_suite(uri: str, suite: str, folder: Path) -> Path:
-    """Write a suite's manifest and the files of its results in an MLflow store below `folder`; the folder of results.
-
-    Raises:
-        TrackingError: without MLflow, or when there is no such store or suite.
-    """
-    if not is_available():
-        raise TrackingError("mlflow is not installed; install it with `pip install mlflow`")
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-        raise TrackingError(f"MLflow store {uri}: no such file")  # which MLflow would make
-    MlflowTracker(uri).fetch_suite(suite, folder)
-    return folder / RESULTS
-
-
-def open_page(uri: str | None, *, port: int) -> int:
-    """Serve MLflow's own page on the store until it is stopped; the server's exit code.
-
-    Raises:
-        TrackingError: without MLflow.
-    """
-    if not is_available():
-        raise TrackingError("mlflow is not installed; install it with `pip install mlflow`")
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    environment = {
-        **os.environ,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", chosen, "--port", str(port)]
-    with subprocess.Popen(command, env=environment) as server:
-        try:
-            return server.wait()
-        except STOPS as stop:
-            server.terminate()  # and not kill: the server ends the workers that it started
-            stop.add_note("serving MLflow's page")
-            raise

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import RESULT
 
 from bench.errors import RequestError
 from bench.metrics.ids import LONGEST_ID, OWN_NAMES, check_id, id_under
 from bench.metrics.registry import METRICS, find_metrics, metric
 from bench.metrics.statistic import Ratio
-from bench.store.mlflow_tracker import _result_metrics
-from bench.types import Scoring
+from bench.store.mlflow_values import result_metrics
+from bench.types import Cost, Scoring
 
 
 def mlflow_takes(name: str) -> bool:
@@ -89,7 +91,10 @@ def test_names_of_other_numbers_in_mlflow_are_refused() -> None:
         with pytest.raises(RequestError, match="name other numbers in MLflow"):
             check_id(f"{name}/mine")
     assert set(OWN_NAMES) >= {"cost", "FLOPs", "FPS", "round", "time", "train"}
-    assert _result_metrics.__doc__ is not None
+    cost = Cost("CPU", "float32", (8, 8), 1, 3, 10, 1.0, 1.0, 1000.0)
+    names = [name for name, _, _ in result_metrics(replace(RESULT, costs=(cost,)))]
+    shown = {name.partition("/")[0] for name in set(names) - set(RESULT.scores)}
+    assert shown == set(OWN_NAMES) - {"train"}
 
 
 def test_a_refused_metric_is_not_registered() -> None:

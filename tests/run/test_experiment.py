@@ -40,7 +40,7 @@ from bench.run.local import run_all
 from bench.run.preflight import check_jobs, check_weights, is_done, read_images
 from bench.run.workspace import Session, Workspace
 from bench.store.files import Manifest, load_arrays, read_result, write_result
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.suites.expand import Job, expand
 from bench.suites.suite import Limit, load_suite
 from bench.types import Cost, Input, Method, Reported, Row, RunResult, Score, Scoring, Weights

@@ -22,7 +22,7 @@ from bench.run import side_by_side
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store.files import read_result, write_manifest
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.suites.expand import Job, expand, manifest_of
 from bench.suites.suite import Limit, load_suite
 from bench.types import Row, RunResult

@@ -10,7 +10,7 @@ from bench.progress import Silent, SilentRows
 from bench.progress.rows import RowBook
 from bench.run.watched import WatchedTracker, planned_rows, watched
 from bench.store.files import Manifest
-from bench.store.mlflow_tracker import Tracker
+from bench.store.tracker import Tracker
 from bench.suites.expand import Job
 from tests.reports.fake_runs import ACM, result, row_of
 

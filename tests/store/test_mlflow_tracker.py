@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import math
 import os
 import socket
 import sqlite3
@@ -17,30 +18,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import fakes
+import numpy as np
 import pytest
+import torch
 from fakes import LossBreaks, make_jobs
 from records import RESULT, ROW
 
+from bench.data.images.frames import Frame
 from bench.errors import StoreError, TrackingError
+from bench.prediction.predict import predict
+from bench.run.experiment import environment_of
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store import mlflow_tracker
-from bench.store.files import Manifest, read_result, write_manifest, write_result, write_text
-from bench.store.mlflow_tracker import (
-    KEY_TAG,
-    PARENT_TAG,
-    SUITE_TAG,
-    Mirror,
-    MlflowTracker,
-    Tracker,
-    open_mirror,
-    open_tracker,
-    publish_suite,
-)
+from bench.store.files import Manifest, load_arrays, read_result, write_manifest, write_result, write_text
+from bench.store.mirror import Mirror, open_mirror
+from bench.store.mlflow_tracker import KEY_TAG, PARENT_TAG, SUITE_TAG, MlflowTracker, open_tracker
+from bench.store.publish import open_page, publish_suite, send_models
+from bench.store.tracker import PlannedExperiment, Tracker
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
 from bench.types import RunResult, Score
+from bench.weights.load import load_model
+from reports.tables.suite_summary import summarise_suite
 
 
 @pytest.fixture(autouse=True)
@@ -87,10 +89,11 @@ def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
     """The jobs as the command line runs them: manifest, live tracking, files."""
     manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
     write_manifest(folder / "runs", manifest)
-    session = Session(Workspace.open(folder / "runs"), tracker=Mirror(open_tracker(uri)))
-    session.tracker.begin_suite(manifest)
+    session = Session(Workspace.open(folder / "runs"), tracker=open_mirror(uri, folder / "runs"))
+    plans = {job.row.key: PlannedExperiment(job.experiment, environment_of(job, session)) for job in jobs}
+    session.tracker.begin_suite(manifest, plans)
     results = run_all(jobs, session)
-    session.tracker.end_suite(failed=any(result.status == "failed" for result in results))
+    session.tracker.end_suite(manifest, failed=any(result and result.status == "failed" for result in results))
     return manifest
 
 
@@ -164,7 +167,7 @@ def test_a_suite_is_a_parent_and_its_experiments_are_children(tmp_path: Path, ur
     assert float(params["experiment.weights.recipe.lr"]) == 5e-4
     assert params["experiment.images.digest"] == result.experiment.images.digest
     assert params["scoring.threshold"] == "0.5"
-    assert params["dataset_digest"] == result.environment["dataset_digest"]
+    assert child.data.tags["dataset_digest"] == result.environment["dataset_digest"]
     metrics = metrics_of(uri, child)
     assert [step for step, _ in metrics["train/loss"]] == [1, 2]
     assert {"train/lr", "train/seconds", "train/selection_IoU", "train/selection_loss"} <= set(metrics)
@@ -233,7 +236,10 @@ def test_a_failed_experiment_is_failed_there_and_replaced_when_it_succeeds(
     assert (parent.info.status, done.info.status) == ("FINISHED", "FINISHED")
     assert done.data.tags["mlflow.note.content"] == ""
     assert [step for step, _ in metrics_of(uri, done)["train/loss"]] == [1, 2]
-    assert [artifact.path for artifact in client_of(uri).list_artifacts(done.info.run_id)] == ["result.json"]
+    assert [artifact.path for artifact in client_of(uri).list_artifacts(done.info.run_id)] == [
+        "examples",
+        "result.json",
+    ]
 
 
 def test_a_result_that_was_made_again_replaces_the_earlier_one(tmp_path: Path, uri: str) -> None:
@@ -338,11 +344,11 @@ def test_a_store_that_cannot_be_used_costs_one_line_within_ten_seconds(
         for store, reason in reasons.items():
             caplog.clear()
             began = time.monotonic()
-            assert type(open_mirror(store)) is Tracker
+            assert isinstance(open_mirror(store), Mirror)
             assert time.monotonic() - began < 5
             assert [record.message for record in caplog.records] == [
-                f"MLflow store {store}: cannot be used ({reason}): nothing goes there; "
-                "`dfinet-bench publish` can send the results later"
+                f"MLflow store {store}: cannot be used ({reason}): results stay in files; this run, or the next one on "
+                "them, sends them when it answers"
             ]
 
 
@@ -354,12 +360,13 @@ def test_a_store_that_is_locked_on_the_way_is_given_up_in_one_line(
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        mirror.begin_suite(Manifest("s", "Title", rows=()))
-        mirror.end_suite(failed=False)
+        manifest = Manifest("s", "Title", rows=())
+        mirror.begin_suite(manifest)
+        mirror.end_suite(manifest, failed=False)
         assert time.monotonic() - began < 10
     assert [record.message for record in caplog.records] == [
-        f"MLflow store {uri}: database is locked: nothing more goes there; "
-        "`dfinet-bench publish` can send the results later"
+        f"MLflow store {uri}: database is locked: results stay in files; this run, or the next one on them, sends them "
+        "when it answers"
     ]
     assert capfd.readouterr().err == ""
 
@@ -389,7 +396,7 @@ def test_without_mlflow_there_is_one_warning_and_everything_runs(
     assert read_result(tmp_path / "runs" / jobs[0].row.key).status == "limited"
     assert not (tmp_path / "never.db").exists()
     with pytest.raises(TrackingError, match="pip install mlflow"):
-        mlflow_tracker.open_page(None, port=5000)
+        open_page(None, port=5000)
 
 
 def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
@@ -397,7 +404,7 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
 ) -> None:
     jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=2)
     manifest = manifest_of(load_suite(str(tmp_path / "fakes.toml")), jobs)
-    mirror = Mirror(open_tracker(uri))
+    mirror = Mirror(uri, tmp_path / "runs", open_tracker(uri))
     mirror.begin_suite(manifest)
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("DROP TABLE metrics")
@@ -407,7 +414,7 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning_and_no_result(
     assert [result.status for result in results] == ["limited", "limited"]
     (warning,) = [record.message for record in caplog.records if record.name.startswith("bench")]
     assert warning.startswith(f"MLflow store {uri}: ")
-    assert "`dfinet-bench publish` can send the results later" in warning
+    assert warning.endswith("sends them when it answers")
 
 
 def test_publishing_into_a_store_that_breaks_is_an_error(tmp_path: Path, uri: str) -> None:
@@ -476,3 +483,103 @@ def test_a_suite_with_quotes_in_its_name_is_mirrored_and_found_again(suite: str,
             assert publish_suite(tmp_path, name, MlflowTracker(uri)) == 1
     parents = [run.data.tags[SUITE_TAG] for run in runs_in(uri) if SUITE_TAG in run.data.tags]
     assert sorted(parents) == sorted({suite, suite.replace("'", "x")})
+
+
+@pytest.mark.slow
+def test_a_logged_model_predicts_as_the_run_did_at_another_size_and_batch(tmp_path: Path, uri: str) -> None:
+    import mlflow
+
+    jobs = make_jobs(tmp_path, "Dot", "Echo", rounds=2, recipe__epochs=1)
+    run_suite(jobs, tmp_path, uri)
+    tracker = MlflowTracker(uri)
+    for _ in range(2):  # the second time they are there
+        publish_suite(tmp_path / "runs", "fakes", tracker)
+        send_models(tmp_path / "runs", "fakes", tracker)
+    generator = np.random.default_rng(0)
+    for job in jobs:
+        (output,) = client_of(uri).get_run(child_of(uri, job.row.key).info.run_id).outputs.model_outputs
+        mlflow.set_tracking_uri(uri)
+        loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+        checkpoint = tmp_path / "runs" / "trainings" / job.experiment.training_key / "checkpoint.safetensors"
+        network = load_model(job.row.model, checkpoint)
+        rounds = job.experiment.rounds
+        for shape in ((1, 48, 80), (3, 33, 21)):
+            grey = generator.integers(0, 256, shape, dtype=np.uint8)
+            frames = [Frame(str(place), each, each) for place, each in enumerate(grey)]
+            own = predict(network, frames, input=job.experiment.input, rounds=rounds, device=torch.device("cpu"))
+            expected = np.stack([each.rounds[-1] for each in own]).astype(np.float32) / 65536
+            np.testing.assert_array_equal(loaded.predict(grey), expected)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_is_not_sent(value: float, tmp_path: Path, uri: str) -> None:
+    """MLflow gives infinity back as 1.797e308."""
+    scores = {**RESULT.scores, "SCR/mean": Score(value, "ratio", "higher")}
+    result = replace(RESULT, scores=scores)
+    tracker = MlflowTracker(uri)
+    tracker.begin_suite(Manifest("s", "Title", (ROW,)))
+    tracker.begin_experiment(ROW)
+    tracker.log_epoch({"epoch": 1, "loss": value})
+    tracker.end_experiment(ROW, result, tmp_path)
+    assert set(child_of(uri, ROW.key).data.metrics) == {"IoU/pooled", "legacy:Fa/equal-area", "time/train_s"} | {
+        "round/IoU/pooled",
+        "round/legacy:Fa/equal-area",
+    }
+
+
+def test_a_run_tells_what_it_is_before_its_first_epoch(tmp_path: Path, uri: str) -> None:
+    (job,) = make_jobs(tmp_path, "Dot")
+    tracker = MlflowTracker(uri)
+    environment = {"device": "a CPU", "commit": "abc", "torch": "2.13.0", "dataset_digest": "d1"}
+    manifest = Manifest("fakes", "Fakes", (job.row,))
+    tracker.begin_suite(manifest, {job.row.key: PlannedExperiment(job.experiment, environment)})
+    tracker.begin_experiment(job.row)
+    run = child_of(uri, job.row.key)
+    assert run.info.status == "RUNNING"
+    tags = run.data.tags
+    found = {name: tags[name] for name in ("model", "dataset", "device", "torch", "dataset_digest", "limited")}
+    assert found == {
+        "model": "Dot",
+        "dataset": "synthetic",
+        "device": "a CPU",
+        "torch": "2.13.0",
+        "dataset_digest": "d1",
+        "limited": "yes",
+    }
+    assert tags["mlflow.source.git.commit"] == "abc"
+    assert float(run.data.params["experiment.weights.recipe.lr"]) == 5e-4
+    assert {each.dataset.name for each in run.inputs.dataset_inputs} == {"synthetic/bench/fit", "synthetic/bench/test"}
+    experiment = client_of(uri).get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_means_with_intervals_and_the_main_table_are_the_parents(tmp_path: Path, uri: str) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", recipe__epochs=1)
+    run_suite(jobs, tmp_path, uri)
+    assert publish_suite(tmp_path / "runs", "fakes", open_tracker(uri), summarise=summarise_suite) == 2
+    (parent,) = [run for run in runs_in(uri) if SUITE_TAG in run.data.tags]
+    result = read_result(tmp_path / "runs" / jobs[0].row.key)
+    value = result.scores["IoU/pooled"].value
+    name = "IoU/pooled/synthetic/Dot"
+    metrics = parent.data.metrics
+    assert metrics[name] == value
+    assert metrics[f"{name} low"] <= metrics[name] <= metrics[f"{name} high"]
+    path = client_of(uri).download_artifacts(parent.info.run_id, "table.json")
+    table = json.loads(Path(path).read_text())
+    assert table["columns"][:2] == ["Method", "synthetic IoU (1e-2)"]
+    assert [line[0] for line in table["data"]] == ["Dot", "Echo"]
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"]) == [{"path": "table.json", "type": "table"}]
+
+
+def test_example_pictures_are_those_of_the_result(tmp_path: Path, uri: str) -> None:
+    (job,) = make_jobs(tmp_path, "Echo", rounds=2, recipe__epochs=1)
+    run_suite([job], tmp_path, uri)
+    run = child_of(uri, job.row.key).info.run_id
+    stored = load_arrays(tmp_path / "runs" / job.row.key / "examples.npz")
+    listed = client_of(uri).list_artifacts(run, "examples")
+    assert [item.path for item in listed] == [f"examples/{place + 1}.png" for place in range(len(stored["names"]))]
+    picture = cv2.imread(client_of(uri).download_artifacts(run, "examples/1.png"), cv2.IMREAD_GRAYSCALE)
+    height, width = stored["mask_0"].shape
+    assert picture.shape == (height, 4 * width + 6)
+    np.testing.assert_array_equal(picture[:, :width], stored["image_0"])
+    np.testing.assert_array_equal(picture[:, width + 2 : 2 * width + 2], 255 * stored["mask_0"])

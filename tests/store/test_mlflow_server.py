@@ -1,0 +1,190 @@
+"""A real MLflow server on PostgreSQL: results sent and read back, a server that goes away, and many runs."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fakes
+import mlflow_servers
+import pytest
+from fakes import make_jobs
+from mlflow_servers import Server, mlflow_server, postgres
+
+from bench.run.local import run_all
+from bench.run.workspace import Session, Workspace
+from bench.store import mirror
+from bench.store.collect import KEPT
+from bench.store.files import write_manifest
+from bench.store.mirror import open_mirror
+from bench.store.mlflow_tracker import KEY_TAG, MlflowTracker, open_tracker
+from bench.store.publish import fetch_suite, publish_suite
+from bench.suites.expand import Job, manifest_of
+from bench.suites.suite import load_suite
+from reports.tables.suite_summary import summarise_suite
+
+
+@pytest.fixture(autouse=True)
+def fake_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fakes.register_fakes(monkeypatch)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for this module: starting one takes seconds."""
+    with postgres() as database, mlflow_server(database, tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def client_of(uri: str) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def children_in(uri: str, suite: str) -> dict[str, list[Any]]:
+    """The suite's children by key."""
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("dfinet-bench")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if run.data.tags.get("dfinet_bench.suite") == f"{suite} (limited)"]
+    found: dict[str, list[Any]] = {}
+    for run in runs:
+        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id:
+            found.setdefault(run.data.tags[KEY_TAG], []).append(run)
+    return found
+
+
+def histories(uri: str, run: Any) -> dict[str, list[tuple[int, float]]]:
+    client = client_of(uri)
+    names = run.data.metrics
+    return {name: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)] for name in names}
+
+
+def contents(root: Path, jobs: list[Job], suite: str) -> dict[str, bytes]:
+    """Every file of a folder of results that a store holds."""
+    paths = [root / "suites" / f"{suite}.json", *root.glob("trainings/*/log.jsonl")]
+    paths += [root / job.row.key / name for job in jobs for name in KEPT]
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def test_results_that_are_sent_come_back_bit_for_bit(server: Server, tmp_path: Path) -> None:
+    jobs = make_jobs(tmp_path, "Dot", "Echo", rounds=2, recipe__epochs=2)
+    runs = tmp_path / "runs"
+    write_manifest(runs, manifest_of(load_suite(str(tmp_path / "fakes.toml")), jobs))
+    run_all(jobs, Session(Workspace.open(runs)))
+    sent = contents(runs, jobs, "fakes")
+    assert len(sent) > 10
+    for _ in range(2):  # the second time all are there
+        assert publish_suite(runs, "fakes", open_tracker(server.uri), summarise=summarise_suite) == 2
+        back = fetch_suite(server.uri, "fakes", tmp_path / "back")
+        assert {str(p.relative_to(back)): p.read_bytes() for p in back.rglob("*") if p.is_file()} == sent
+    assert {key: len(found) for key, found in children_in(server.uri, "fakes").items()} == {j.row.key: 1 for j in jobs}
+
+
+class Interrupted:
+    """Hands a function's calls on, and acts before one of them."""
+
+    def __init__(self, act: Any, *, before: int) -> None:
+        self._act, self._before, self.calls = act, before, 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls == self._before:
+            self._act()
+
+
+def test_a_server_that_goes_away_and_comes_back_misses_nothing_and_has_nothing_twice(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mirror, "LEAST_PAUSE", 0.0)
+    monkeypatch.setattr(mirror, "PAUSES", 0.0)
+    caplog.set_level(logging.INFO)
+    jobs = make_jobs(tmp_path, "Dot", "Echo", "Bright", recipe__epochs=4)
+    jobs = [replace(job, row=replace(job.row, label=f"away {job.row.label}")) for job in jobs]
+    runs, manifest = tmp_path / "runs", manifest_of(load_suite(str(tmp_path / "fakes.toml")), jobs)
+    manifest = replace(manifest, suite="away")
+    write_manifest(runs, manifest)
+    session = Session(Workspace.open(runs), tracker=open_mirror(server.uri, runs))
+    tracker = session.tracker
+    kill, start = Interrupted(server.kill, before=2), Interrupted(server.start, before=7)
+    log_epoch = tracker.log_epoch
+
+    def watched(record: Any) -> None:  # dies in the second epoch of the first training, back in the third of the second
+        kill()
+        start()
+        log_epoch(record)
+
+    monkeypatch.setattr(tracker, "log_epoch", watched)
+    tracker.begin_suite(manifest)
+    results = run_all(jobs, session)
+    tracker.end_suite(manifest, failed=False)
+    assert start.calls >= 8
+    assert {result.status for result in results if result} == {"limited"}
+    assert not list(runs.rglob("*.unsent"))
+    said = [record.message for record in caplog.records if "MLflow store" in record.message]
+    assert len(said) == 2
+    assert "connection refused: results stay in files" in said[0]
+    assert said[1].endswith("answers again and has what it missed")
+    children = children_in(server.uri, "away")
+    assert {key: len(found) for key, found in children.items()} == {job.row.key: 1 for job in jobs}
+    for job, result in zip(jobs, results, strict=True):
+        (child,) = children[job.row.key]
+        assert child.info.status == "FINISHED"
+        found = histories(server.uri, child)
+        assert result is not None
+        assert found["IoU/pooled"] == [(0, result.scores["IoU/pooled"].value)]
+        if result.epochs:
+            assert [step for step, _ in found["train/loss"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_what_a_dead_server_missed_is_sent_by_the_next_command(server: Server, tmp_path: Path) -> None:
+    (job,) = make_jobs(tmp_path, "Dot", recipe__epochs=1)
+    runs, manifest = tmp_path / "runs", manifest_of(load_suite(str(tmp_path / "fakes.toml")), [job])
+    manifest = replace(manifest, suite="late")
+    write_manifest(runs, manifest)
+    server.kill()
+    session = Session(Workspace.open(runs), tracker=open_mirror(server.uri, runs))
+    session.tracker.begin_suite(manifest)
+    run_all([job], session)
+    session.tracker.end_suite(manifest, failed=False)
+    (marker,) = runs.rglob("*.unsent")
+    assert marker.name.startswith("late.")
+    server.start()
+    open_mirror("sqlite:///other.db", runs)  # another store has missed nothing
+    assert marker.exists()
+    open_mirror(server.uri, runs)
+    assert not marker.exists()
+    assert [len(found) for found in children_in(server.uri, "late").values()] == [1]
+
+
+def test_more_than_a_thousand_runs_are_all_found(tmp_path: Path) -> None:
+    """A search gives 1,000 runs at a time."""
+    tracker = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db")
+    number = int(tracker._experiment)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        rows = [(f"{place:032x}", number, place) for place in range(2300)]
+        database.executemany(
+            "INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, lifecycle_stage, "
+            "artifact_uri, experiment_id) SELECT ?1, 'r', 'LOCAL', 'u', 'FINISHED', ?3, 'active', 'file:///none', ?2",
+            rows,
+        )
+        tags = [(KEY_TAG, f"k{place}", f"{place:032x}") for place in range(2300)]
+        database.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", tags)
+    database.close()
+    found = tracker._find({})
+    assert len(found) == 2300
+    assert {run.data.tags[KEY_TAG] for run in found} == {f"k{place}" for place in range(2300)}
+
+
+def test_the_reason_why_a_test_is_skipped_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install postgresql"):
+        mlflow_servers._program("no-such-program")
