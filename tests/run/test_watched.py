@@ -46,7 +46,8 @@ def test_every_event_of_a_tracker_reaches_both() -> None:
     assert set(vars(WatchedTracker)) >= EVENTS
     notes, shown = Notes(), Book()
     tracker = watched(notes, [JOB, JOB], shown)
-    tracker.begin_suite(Manifest("trial", "Trial", (JOB.row,)))
+    manifest = Manifest("trial", "Trial", (JOB.row,))
+    tracker.begin_suite(manifest)
     tracker.begin_experiment(JOB.row)
     tracker.continue_experiment(JOB.row)
     tracker.log_epoch({"epoch": 3, "loss": 0.5, "seconds": 2.0})
@@ -54,8 +55,8 @@ def test_every_event_of_a_tracker_reaches_both() -> None:
     tracker.end_experiment(JOB.row, MADE, Path())
     tracker.log_stored(JOB.row, MADE, Path())
     assert shown.book.counts() == "2 of 2 rows done"
-    tracker.end_suite(failed=False)
-    tracker.log_report(Manifest("trial", "Trial", (JOB.row,)), Path())
+    tracker.end_suite(manifest, failed=False)
+    tracker.log_report(manifest, Path())
     assert set(notes.events) == EVENTS
     assert len(notes.events) == 8
 
