@@ -120,7 +120,7 @@ def task_variables(threads: int) -> dict[str, str]:
 
 
 def fitting_nodes(ray: Any, resources: Mapping[str, float]) -> dict[str, int]:
-    """How many experiments fit at the same time, by id, on each node where one does."""
+    """Number of experiments that fit at the same time, by id, on each node where one does."""
     fits = {}
     for node in ray.nodes():
         found = node["Resources"]

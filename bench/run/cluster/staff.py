@@ -1,8 +1,8 @@
 """The driver's side: each experiment is a task of Ray, seen by the crew as a worker with a pipe and a process.
 
 A task that dies with its process or its node is begun again and goes on from its last epoch; one that dies `TRIES`
-times without finishing an epoch is recorded as failed. Ray's own retries are off: it would count neither epochs nor what
-processes the model's code ends.
+times without finishing an epoch is recorded as failed. Ray's own retries are off: they count no epochs, and would train
+four times what ends its process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.run.attempt import name_of
 from bench.run.cluster.connect import fitting_nodes, task_variables
 from bench.run.cluster.longest_first import longest_first
 from bench.run.cluster.mailbox import Letter, Mailbox
-from bench.run.cluster.task import Message, RunTask, TaskAnswer, TaskSetup, carry_out, run_task
+from bench.run.cluster.task import Message, RunTask, TaskAnswer, TaskSetup, run_as_task, run_task
 from bench.run.worker import WorkerSetup
 from bench.run.workspace import Workspace
 from bench.store.files import first_line
@@ -66,7 +66,7 @@ class RayStaff:
             memory=resources["memory"],
             max_retries=0,
             runtime_env=self._variables,
-        )(carry_out)
+        )(run_as_task)
         self._mailbox = self._open_mailbox()
         self._mail = self._mailbox.take.remote()
 

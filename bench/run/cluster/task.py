@@ -99,7 +99,7 @@ _SESSIONS: dict[str, Session] = {}
 """The session of the run that this process works for, by the run's token."""
 
 
-def carry_out(number: int, job: Job, setup: TaskSetup, mailbox: Any, *, waits: bool) -> TaskAnswer:
+def run_as_task(number: int, job: Job, setup: TaskSetup, mailbox: Any, *, waits: bool) -> TaskAnswer:
     """Run an experiment as the task of that number; whatever it raises or calls, the task ends well.
 
     Ray takes a process that calls `sys.exit`, even with 0, for one that has died.
