@@ -132,7 +132,7 @@ class RayStaff:
                 self._deliver()
         except self.ray.exceptions.RayError as error:
             self.forget(pipe)
-            pipe.mourn(f"{type(error).__name__}: {first_line(error)}")
+            pipe.mourn(f"{type(error).__name__}: {first_line(error).partition('. Check')[0]}")
             return
         self.forget(pipe)
         pipe.conclude(answer.messages)
