@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,7 +56,7 @@ class Tiny(Segmenter):
 
     def training_loss(self, batch, loss, *, epoch):
         with (NOTES / type(self).__name__).open("a") as notes:
-            notes.write(f"{epoch} {os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+            notes.write(f"{epoch} {os.environ['OMP_NUM_THREADS']} {os.environ.get('CUDA_VISIBLE_DEVICES')!r}\\n")
         self.live_through(epoch)
         return super().training_loss(batch, loss, epoch=epoch)
 
@@ -92,7 +93,7 @@ class Hangs(Tiny):
 
 class Slow(Tiny):
     def live_through(self, epoch):
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 for kind in (Tiny, Dies, DiesOnce, Quits, Hangs, Slow):
@@ -202,9 +203,9 @@ def test_a_killed_process_goes_on_from_its_last_epoch_and_one_that_always_dies_i
     assert "WorkerCrashedError" in (tmp_path / "runs" / died.key / "error.log").read_text()
     assert epochs(tmp_path, "Dies") == ["1", "2", "2", "2"]
     assert epochs(tmp_path, "DiesOnce") == ["1", "2", "2", "3"]
-    assert_equal_to_one_process(tmp_path, jobs[1:], others)
     shown = {line.split()[2] for name in ("Dies", "Tiny") for line in (tmp_path / name).read_text().splitlines()}
-    assert shown <= {"", "None"}  # the node's GPU is hidden from experiments that ask for none
+    assert shown == {"''"}  # the node's GPU is hidden from experiments that ask for none
+    assert_equal_to_one_process(tmp_path, jobs[1:], others)
 
 
 @pytest.mark.slow
@@ -253,8 +254,9 @@ def test_a_driver_that_is_killed_or_stopped_goes_on_with_the_same_command(
     out, said = first.communicate(timeout=60)
     if number == signal.SIGTERM:
         assert first.returncode == 143, said
-        assert said.splitlines()[-1].startswith("stopped after epoch "), said
-        assert said.count("(Slow on synthetic)") == 2
+        where = r"(after epoch \d of 3 )?\(Slow on synthetic\)"  # one may have begun to predict
+        assert re.fullmatch(rf"stopped {where}, {where}; the same command goes on", said.splitlines()[-1]), said
+        assert "after epoch" in said
     again = started(tmp_path, cluster)
     out, said = again.communicate(timeout=240)
     assert again.returncode == 0, said

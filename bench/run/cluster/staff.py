@@ -199,11 +199,10 @@ class _TaskPipe:
     def poll(self, timeout: float) -> bool:
         """Wait some seconds; true if there is a message."""
         until = time.monotonic() + timeout
-        while not self.is_ready and self._staff.runs(self):
-            self._staff.receive(max(0.0, until - time.monotonic()))
-            if time.monotonic() >= until:
+        while not self._came and self._staff.runs(self):
+            if not self._staff.receive(max(0.0, until - time.monotonic())):
                 break
-        return self.is_ready
+        return bool(self._came)
 
     def take(self, messages: Sequence[Message]) -> None:
         """Queue messages, but for those that an earlier task of the same job has sent."""
