@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.bundle.archive import Bundled
+    from bench.run.cluster.request import ClusterRequest
     from bench.run.gate import GateReport
     from bench.run.gate_reference import Reference
     from bench.run.workspace import Session
@@ -102,6 +103,8 @@ def run_suite(
     runs: Path | str = "runs",
     device: str = "cpu",
     executor: str = "local",
+    ray_address: str | None = None,
+    share: str = "",
     overrides: Mapping[str, Any] | None = None,
     limit: Limit | str = "",
     datasets: Sequence[str] = (),
@@ -126,7 +129,9 @@ def run_suite(
         weights: folder of published checkpoints; default $DFINET_BENCH_WEIGHTS, else ./weights where there is one.
         runs: folder that takes the results.
         device: cpu or cuda.
-        executor: the name of a registered executor.
+        executor: the name of a registered executor: local, or ray.
+        ray_address: HOST:PORT of a Ray cluster's head, or auto; default $RAY_ADDRESS, else Ray on this machine alone.
+        share: of a node for each experiment on Ray, as `"cpus=2,gpus=0.5,memory=3"` (GiB); default 1, 1 on CUDA and 2.
         overrides: fields by path, as `{"recipe.epochs": 40, "settings.width": 8}`; they win over the suite's own.
         limit: shortens the lists for a trial, as `"train=32,test=32"`; results are marked as limited.
         datasets, corruptions, trained_on, seeds: replace the suite's own.
@@ -158,6 +163,7 @@ def run_suite(
 
     data = data_folder(data)
     execute = find_executor(executor)
+    cluster = _cluster_request(executor, ray_address, share, workers)
     on = open_device(device)
     described, jobs = plan_suite(
         suite,
@@ -177,6 +183,7 @@ def run_suite(
     if Place.given().is_follower:
         follow(jobs, session)
         return SuiteResult(described, tuple(jobs), (None,) * len(jobs), budget)
+    session.cluster = cluster
     session.workers = 1 if Place.given().count > 1 else worker_limit(workers)
     sweep(Path(runs))
     absent = without_images(jobs, session) if described.absent == "leave-out" else {}
@@ -624,6 +631,21 @@ def open_device(name: str) -> torch.device:
     if name == "cuda":
         torch.backends.cudnn.deterministic = True
     return own_device(torch.device(name))
+
+
+def _cluster_request(executor: str, address: str | None, share: str, workers: int | None) -> ClusterRequest:
+    """The request to the Ray executor.
+
+    Raises:
+        RequestError: for options of the other executor.
+    """
+    from bench.run.cluster.request import ClusterRequest, parse_share
+
+    if executor != "ray" and (address or share):
+        raise RequestError(f"{'--ray-address' if address else '--share'}: only with --executor ray")
+    if executor == "ray" and workers is not None:
+        raise RequestError("--workers: only with --executor local; --share says how many experiments fit on a node")
+    return ClusterRequest(address, parse_share(share))
 
 
 def worker_limit(given: int | str | None) -> int | None:

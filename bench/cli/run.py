@@ -42,7 +42,21 @@ def run(
     data: DataOption = None,
     weights: WeightsOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    executor: Annotated[str, typer.Option(help="local.")] = "local",
+    executor: Annotated[str, typer.Option(help="local, or ray: each experiment a task of a cluster.")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Head of the Ray cluster, or auto. Default $RAY_ADDRESS, else Ray on this machine alone.",
+        ),
+    ] = None,
+    share: Annotated[
+        str,
+        typer.Option(
+            help="cpus=2,gpus=0.5,memory=3: part of a node for each experiment on Ray, memory in GiB. "
+            "Default 1 CPU, 1 GPU on CUDA, 2 GiB."
+        ),
+    ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="recipe.epochs=40, start=zeros and the like; repeatable.")
     ] = None,
@@ -96,6 +110,8 @@ def run(
     if background:
         if workers is not None:
             raise RequestError("--background runs one experiment at a time; leave out --workers")
+        if executor == "ray":
+            raise RequestError("--background runs one experiment at a time here; leave out --executor ray")
         give_way()
         workers = "1"
     from bench.api import run_suite, worker_limit
@@ -111,6 +127,8 @@ def run(
         runs=runs,
         device=device,
         executor=executor,
+        ray_address=ray_address,
+        share=share,
         overrides=parse_overrides(set_ or []),
         limit=limit,
         datasets=dataset or (),
@@ -120,7 +138,7 @@ def run(
         plugins=plugin or (),
         mlflow=mlflow,
         allow_leak=allow_leak,
-        workers=worker_limit(workers),
+        workers=None if workers is None else worker_limit(workers),
         progress=display,
     )
     with quiet_console(quiet), logged_to(None if Place.given().is_follower else log_file):

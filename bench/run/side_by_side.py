@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe, connection
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -74,8 +74,14 @@ def run_side_by_side(
     jobs: Sequence[Job], session: Session, share: Allotment, *, budget: float | None = None
 ) -> list[RunResult | None]:
     """The results of all jobs, in order, as those of the local executor."""
-    with _Crew(jobs, session, share) as crew:
+    with Crew(jobs, session, LocalStaff(share)) as crew:
         crew.run(budget)
+    return with_costs(crew)
+
+
+def with_costs(crew: Crew) -> list[RunResult | None]:
+    """The results of a crew that has finished, in order; costs are measured here, one after the other."""
+    jobs, session = crew.jobs, crew.session
     results, scored = crew.results, sorted(crew.scored)
     if scored:
         log.info("costs to measure, one after the other: %d", len(scored))
@@ -99,7 +105,63 @@ def _completed(job: Job, session: Session, *, is_begun: bool) -> RunResult:
     return result
 
 
-class _Crew:
+class Staff(Protocol):
+    """A source of workers.
+
+    Attributes:
+        workers: number at the same time.
+        threads: of each.
+    """
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    def start(self, setup: WorkerSetup) -> tuple[Any, Any]:
+        """A new worker: an end of a pipe as of `multiprocessing.Pipe`, and a process as of `multiprocessing`."""
+
+    def ready(self, pipes: Sequence[Any]) -> Sequence[Any]:
+        """Wait until some of the pipes have a message or are at their end, and return them."""
+
+    def order(self, jobs: Sequence[Job]) -> Sequence[int]:
+        """The places of the jobs in the order to begin them in."""
+
+
+@dataclass(frozen=True)
+class LocalStaff:
+    """Processes of this machine."""
+
+    share: Allotment
+
+    @property
+    def workers(self) -> int:
+        """Number at the same time."""
+        return self.share.workers
+
+    @property
+    def threads(self) -> int:
+        """Number in each."""
+        return self.share.threads
+
+    def start(self, setup: WorkerSetup) -> tuple[Any, Any]:
+        """A process with a pipe to it."""
+        pipe, theirs = Pipe()
+        process = start_process(work, theirs, setup, threads=self.threads)
+        theirs.close()  # so that the pipe ends with the worker
+        return pipe, process
+
+    def ready(self, pipes: Sequence[Any]) -> Sequence[Any]:
+        """The pipes that can be read."""
+        return connection.wait(pipes)
+
+    def order(self, jobs: Sequence[Job]) -> Sequence[int]:
+        """The order of the list."""
+        return range(len(jobs))
+
+
+class Crew:
     """Workers, and the jobs that they have or that wait for one. Places are those in the list of jobs.
 
     Attributes:
@@ -110,19 +172,19 @@ class _Crew:
         trained: keys of the trainings that are finished.
     """
 
-    def __init__(self, jobs: Sequence[Job], session: Session, share: Allotment) -> None:
-        self.jobs, self.session, self._share = jobs, session, share
+    def __init__(self, jobs: Sequence[Job], session: Session, staff: Staff) -> None:
+        self.jobs, self.session, self.staff = jobs, session, staff
         self.results: dict[int, RunResult | None] = {}
         self.scored: list[int] = []
         self.begun: set[int] = set()
         self.elsewhere: list[int] = []
         self.trained: set[str] = set()
-        self.setup = _setup_of(session, share)
+        self.setup = _setup_of(session, staff.threads)
         self.warned: dict[Any, Any] = {}
-        self._waiting = list(range(len(jobs)))
+        self._waiting = list(staff.order(jobs))
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> _Crew:
+    def __enter__(self) -> Crew:
         self.session.progress.begin(ROWS, len(self.jobs))
         return self
 
@@ -143,7 +205,7 @@ class _Crew:
         while self._waiting or self._busy:
             self._assign(is_late=budget is not None and time.monotonic() - began >= budget)
             pipes = [worker.pipe for worker in self._busy]
-            for pipe in connection.wait(pipes) if pipes else ():
+            for pipe in self.staff.ready(pipes) if pipes else ():
                 self._heed(next(worker for worker in self._busy if worker.pipe is pipe))
             if self.elsewhere and not self._waiting and not self._busy:
                 job = self.jobs[self.elsewhere[0]]
@@ -152,7 +214,7 @@ class _Crew:
 
     def _assign(self, *, is_late: bool) -> None:
         """Give jobs to workers, in order, until all are busy."""
-        while len(self._busy) < self._share.workers and (place := self._next_ready()) is not None:
+        while len(self._busy) < self.staff.workers and (place := self._next_ready()) is not None:
             self._waiting.remove(place)
             job = self.jobs[place]
             if (done := stored_result(job, self.session)) is not None:
@@ -183,8 +245,8 @@ class _Crew:
                 return worker
             self._workers.remove(worker)
         if not self._workers:
-            log.info("workers: %d, threads of each: %d", self._share.workers, self._share.threads)
-        self._workers.append(_Worker(self, self._share.threads))
+            log.info("workers: %d, threads of each: %d", self.staff.workers, self.staff.threads)
+        self._workers.append(_Worker(self))
         return self._workers[-1]
 
     def _heed(self, worker: _Worker) -> None:
@@ -221,14 +283,12 @@ class _Worker(WorkerMessages):
         place: of its job; None while it has none.
     """
 
-    def __init__(self, crew: _Crew, threads: int) -> None:
+    def __init__(self, crew: Crew) -> None:
         self._crew, self._session = crew, crew.session
         self.place: int | None = None
         self._reason = ""
         self._line: Progress = Silent()
-        self.pipe, theirs = Pipe()
-        self.process = start_process(work, theirs, crew.setup, threads=threads)
-        theirs.close()  # so that the pipe ends with the worker
+        self.pipe, self.process = crew.staff.start(crew.setup)
 
     @property
     def _job(self) -> Job:
@@ -327,8 +387,8 @@ class _Worker(WorkerMessages):
         self._line.end()
 
 
-def _setup_of(session: Session, share: Allotment) -> WorkerSetup:
-    arithmetic = replace(Arithmetic.here(), threads=share.threads)
+def _setup_of(session: Session, threads: int) -> WorkerSetup:
+    arithmetic = replace(Arithmetic.here(), threads=threads)
     levels = {name: logging.getLogger(name or None).level for name in ("", "bench")}
     return WorkerSetup(session.workspace, arithmetic, loaded_plugins(), levels)
 

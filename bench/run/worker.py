@@ -10,7 +10,8 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,10 +23,10 @@ import cv2
 from bench.cost.fresh_process import Arithmetic
 from bench.data.catalogue.cards import read_cards_in
 from bench.environment import device_name
-from bench.lock import free_lock
+from bench.lock import free_lock, waiting_lock
 from bench.parallel import limit_processors
 from bench.registry import load_plugin
-from bench.run.attempt import GOES_ON, attempt, lock_of
+from bench.run.attempt import GOES_ON, attempt, lock_of, waiting_for
 from bench.run.experiment import score_job
 from bench.run.preflight import is_done
 from bench.run.workspace import Session, Workspace
@@ -107,10 +108,10 @@ def work(pipe: Connection, setup: WorkerSetup) -> None:
     tell = _sender(pipe)
     for number in set(SIGNALS) - {signal.SIGINT}:  # which is blocked: Ctrl-C is the parent's
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop_once)
+            signal.signal(number, stop_once)
     try:
         try:
-            session = _open_session(setup, tell)
+            session = open_worker_session(setup, tell)
         except Exception as error:
             tell("unusable", f"{type(error).__name__}: {first_line(error)}")
             return
@@ -119,7 +120,7 @@ def work(pipe: Connection, setup: WorkerSetup) -> None:
                 job = pipe.recv()
             except EOFError:
                 return
-            _run(job, session, tell)
+            work_on(job, session, tell)
     except Stopped as stop:
         tell("stopped", " ".join(getattr(stop, "__notes__", [])).removesuffix(GOES_ON))
 
@@ -135,14 +136,15 @@ def _sender(pipe: Connection) -> Tell:
     return tell
 
 
-def _stop_once(number: int, frame: FrameType | None) -> NoReturn:
+def stop_once(number: int, frame: FrameType | None) -> NoReturn:
     """Raise `Stopped`, and pass over further signals: the parent and its process group may send one each."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)
 
 
-def _open_session(setup: WorkerSetup, tell: Tell) -> Session:
+def open_worker_session(setup: WorkerSetup, tell: Tell) -> Session:
+    """A session in this process with the parent's settings; all that happens in it is told."""
     _forward_log(setup.levels, tell)
     threads = setup.arithmetic.threads
     setup.arithmetic.apply()
@@ -156,8 +158,10 @@ def _open_session(setup: WorkerSetup, tell: Tell) -> Session:
     return Session(workspace, tracker=_ToldTracker(tell), progress=_ToldProgress(tell))
 
 
-def _run(job: Job, session: Session, tell: Tell) -> None:
-    with free_lock(lock_of(job, session)) as is_free:
+def work_on(job: Job, session: Session, tell: Tell, *, waits: bool = False) -> None:
+    """Run an experiment and tell its outcome; one that another run works on is left to it, or waited for."""
+    lock = lock_of(job, session)
+    with _always(lock, waiting_for(job)) if waits else free_lock(lock) as is_free:
         if not is_free:
             tell("elsewhere")
             return
@@ -167,6 +171,12 @@ def _run(job: Job, session: Session, tell: Tell) -> None:
         tell("begun")
         result = attempt(job, session, lambda job, session: score_job(job, session)[1])
     tell("failed" if result.status == "failed" else "scored", result)
+
+
+@contextmanager
+def _always(lock: Path, busy: str) -> Iterator[bool]:
+    with waiting_lock(lock, busy):
+        yield True
 
 
 class _ToldTracker(Tracker):

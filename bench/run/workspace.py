@@ -13,6 +13,7 @@ from bench.data.catalogue.splits import list_names
 from bench.data.images.frames import Frames, open_frames
 from bench.environment import describe_environment
 from bench.progress import Progress, Silent, counting
+from bench.run.cluster.request import ClusterRequest
 from bench.store.tracker import Tracker
 from bench.training.train import Trained
 from bench.types import Cost, Decoder, ImageList
@@ -62,6 +63,7 @@ class Session:
         progress: shown every long step.
         workers: experiments that run at the same time, in processes of their own; 1 for this process alone, None for
             as many as there are processors.
+        cluster: the Ray cluster of the executor of that name.
         frames: decoded images by dataset, digest of the list, and decoder.
         digests: SHA-256 of each image's grey levels, by list.
         trainings: outcome of every training so far, by key.
@@ -72,6 +74,7 @@ class Session:
     tracker: Tracker = field(default_factory=Tracker)
     progress: Progress = field(default_factory=Silent)
     workers: int | None = 1
+    cluster: ClusterRequest = field(default_factory=ClusterRequest)
     frames: dict[tuple[str, str, str], Frames] = field(default_factory=dict)
     digests: dict[ImageList, dict[str, str]] = field(default_factory=dict)
     trainings: dict[str, Trained] = field(default_factory=dict)

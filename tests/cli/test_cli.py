@@ -162,7 +162,7 @@ def assert_refused(answer: Answer, said: str) -> None:
         (("run", "mine.toml", "--device", "tpu"), "--device 'tpu': expected cpu or cuda"),
         (("run", "mine.toml", "--workers", "0"), "--workers '0': expected a whole number of at least 1"),
         (("run", "mine.toml", "--workers", "two"), "--workers 'two': expected a whole number of at least 1"),
-        (("run", "mine.toml", "--executor", "slurm"), "--executor 'slurm': expected local"),
+        (("run", "mine.toml", "--executor", "slurm"), "--executor 'slurm': expected local or ray"),
         (("run", "mine.toml", "--plugin", "none.py"), "plugin none.py: no such file"),
         (("run", "mine.toml", "--mlflow", "nonsense://x"), "MLflow store nonsense://x: cannot be used"),
         (("run", "real.toml"), "NUAA-SIRST: no data folder was given"),
