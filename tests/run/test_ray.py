@@ -283,7 +283,7 @@ def test_two_drivers_on_one_folder_run_nothing_twice_and_a_changed_suite_runs_wh
     assert sorted(epochs(tmp_path, "Slow")) == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
     jobs_of(tmp_path, "Slow", "Tiny", more="seeds = [1, 2]")
     more = started(tmp_path, cluster)
-    out, said = more.communicate(timeout=200)
+    _, said = more.communicate(timeout=200)
     assert more.returncode == 0, said
     assert (len(epochs(tmp_path, "Slow")), len(epochs(tmp_path, "Tiny"))) == (9, 6)
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TRIES = 3
 """Deaths of a task, without an epoch between them, after which its experiment has failed."""
 AHEAD = 2
-"""Tasks that are handed to Ray beyond those that have a place, so that no place waits for the driver."""
+"""Tasks that are handed to Ray for each place, so that none waits for the driver between two of them."""
 LOOK = 5.0
 """Seconds between two looks at the cluster's size."""
 
@@ -85,7 +85,7 @@ class RayStaff:
             if not places:
                 log.warning("no node of the cluster has room for an experiment; waiting for one")
             self._looked, self._places = time.monotonic(), places
-        return self._places + AHEAD
+        return AHEAD * max(1, self._places)
 
     def order(self, jobs: Sequence[Job]) -> Sequence[int]:
         """The longest first."""
