@@ -18,7 +18,7 @@ from bench.types import Weights
 from reports.readme import MARKED, PAGES, PICTURE_DPI, PICTURES, ROOT, draw_feedback, draw_pd_fa, with_tables
 
 RESULTS = ROOT / "results"
-IN_TRAINING = ("table-basicirstd", "table-narrow")
+IN_TRAINING = ("table-basicirstd", "table-classical", "table-narrow")
 SUITES = sorted(path.stem for path in (RESULTS / "suites").glob("*.json"))
 
 
