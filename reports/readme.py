@@ -10,8 +10,11 @@ A page marks a table by its kind and suite, and of kinds that make one for each 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -179,8 +182,41 @@ PICTURES: Mapping[Path, Callable[[Path], Figure]] = MappingProxyType(
 )
 
 
+PAGE_PICTURE = ROOT / "docs/images/quick-page.png"
+PAGE_SIZE = (1200, 800)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def shoot_page(results: Path, picture: Path, *, suite: str = "quick") -> None:
+    """Save a picture of the top of a suite's page, its comparison sorted by IoU.
+
+    Raises:
+        StoreError: if playwright or a browser for it is not installed.
+    """
+    from reports.build import build_report
+
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None or find_spec("playwright") is None:
+        raise StoreError(f"{picture.name} is not made: needs playwright (pip install '.[test]') and chromium")
+    from playwright.sync_api import sync_playwright
+
+    with TemporaryDirectory() as folder, sync_playwright() as driver:
+        build_report(results, suite, out=Path(folder))
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        width, height = PAGE_SIZE
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        page.goto((Path(folder) / "index.html").as_uri())
+        page.wait_for_selector("html[data-ready]")
+        page.get_by_role("button", name="IoU").first.click()
+        page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=picture)
+        browser.close()
+
+
 if __name__ == "__main__":
     for page in PAGES:
         write_text(page, with_tables(page.read_text(encoding="utf-8"), ROOT / "results"))
     for picture, draw in PICTURES.items():
         draw(ROOT / "results").savefig(picture, dpi=PICTURE_DPI, metadata={"Software": None})
+    shoot_page(ROOT / "results", PAGE_PICTURE)

@@ -10,7 +10,17 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports.plots.curves import Curve
 from reports.plots.legend import draw_legend, legend_rows
-from reports.plots.style import LEGEND_LINE, PAGE, add_panel, draw_grid, drawable, empty_figure, house_style, stroke
+from reports.plots.style import (
+    COLUMN,
+    LEGEND_LINE,
+    PAGE,
+    add_panel,
+    draw_grid,
+    drawable,
+    empty_figure,
+    house_style,
+    stroke,
+)
 
 COLUMNS = 5
 LEFT, RIGHT, BELOW, ABOVE = 0.5, 0.06, 0.29, 0.06
@@ -18,6 +28,9 @@ LEFT, RIGHT, BELOW, ABOVE = 0.5, 0.06, 0.29, 0.06
 
 HEIGHT, TITLE, GAP = 1.02, 0.17, 0.07
 """Height of a panel with its title, of the title, and room between panels, inches."""
+
+SINGLE_HEIGHT = 1.6
+"""Height of a panel with its title where all stand in one row, beside the whole label of the axis; inches."""
 
 TITLE_SIZE, TITLE_LETTERS = 6.5, 26
 LEAST_REACH = 1.0
@@ -44,27 +57,28 @@ def variants_figure(panels: Mapping[str, Sequence[Curve]], *, y: str) -> Figure:
                     curve.x, curve.y, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=2.6
                 )
         _dress(every, [curve for curves in panels.values() for curve in curves])
-        middle = (LEFT + PAGE - RIGHT) / 2 / PAGE
-        height = figure.get_figheight()
+        width, height = figure.get_size_inches()
+        middle = (LEFT + width - RIGHT) / 2 / width
         room = LEGEND_LINE * legend_rows(names, 2) + 0.08
         figure.text(middle, (room + 0.02) / height, "Feedback round", ha="center", va="bottom")
-        figure.text(0.08 / PAGE, (room + BELOW + height - ABOVE) / 2 / height, y, rotation=90, ha="left", va="center")
+        figure.text(0.08 / width, (room + BELOW + height - ABOVE) / 2 / height, y, rotation=90, ha="left", va="center")
         draw_legend(figure, names)
     return figure
 
 
 def _grid(count: int, legend: int) -> tuple[Figure, list[Axes]]:
-    rows = -(-count // COLUMNS)
-    room = LEGEND_LINE * legend + 0.08
-    total = rows * HEIGHT + ABOVE + BELOW + room
-    figure = empty_figure(PAGE, total)
-    slot = (PAGE - LEFT - RIGHT) / COLUMNS
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    width, height = (COLUMN if columns == 1 else PAGE), (SINGLE_HEIGHT if rows == 1 else HEIGHT)
+    total = rows * height + ABOVE + BELOW + LEGEND_LINE * legend + 0.08
+    figure = empty_figure(width, total)
+    slot = (width - LEFT - RIGHT) / columns
     axes = []
     for index in range(count):
-        row, column = divmod(index, COLUMNS)
-        bottom = total - ABOVE - (row + 1) * HEIGHT + GAP / 2
+        row, column = divmod(index, columns)
+        bottom = total - ABOVE - (row + 1) * height + GAP / 2
         left = LEFT + column * slot + GAP / 2
-        axes.append(add_panel(figure, left, bottom, slot - GAP, HEIGHT - TITLE - GAP / 2))
+        axes.append(add_panel(figure, left, bottom, slot - GAP, height - TITLE - GAP / 2))
     return figure, axes
 
 

@@ -27,8 +27,14 @@ SECONDS: dict[Program, float] = {"pdflatex": 60.0, "lualatex": 300.0}
 HEADING_LETTERS = 90
 """Longest heading of a figure in the contents."""
 
-PAIRED_INCHES, HALF_INCHES, WHOLE_INCHES = 3.55, 3.9, 6.0
-"""Greatest width of a figure that shares its row, and height of one that shares its page; higher ones keep theirs."""
+PAIRED_INCHES = 3.55
+"""Greatest width of a figure that shares its row."""
+
+HALF_INCHES, TALL_INCHES, WHOLE_INCHES = 3.9, 4.5, 6.0
+"""Height that figures higher than `TALL_INCHES` are given, two a page; from `WHOLE_INCHES` on they keep theirs."""
+
+SMALLEST = 0.75
+"""Least scale of the pictures of a row that is made smaller to fill its page."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,18 @@ class FigureFile:
 
     @property
     def options(self) -> str:
-        """Options of its inclusion: one that would waste half a page is made smaller."""
-        return f"height={HALF_INCHES}in" if HALF_INCHES < self.height < WHOLE_INCHES else ""
+        """Options of its inclusion; the document sets the lengths that they name, smaller where that fills a page."""
+        return r"height=\half" if self.is_halved else r"scale=\shrink"
+
+    @property
+    def height_shown(self) -> float:
+        """Height in the document where no page asks for a smaller one, inches."""
+        return HALF_INCHES if self.is_halved else self.height
+
+    @property
+    def is_halved(self) -> bool:
+        """True where it would waste half a page at its own height."""
+        return TALL_INCHES < self.height < WHOLE_INCHES
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,15 @@ def document(
             fonts=FONTS,
             title=escape(title),
             tables=[{"path": table.path, "heading": escape(table.heading), "label": table.label} for table in tables],
-            rows=[[shown[number] for number in row] for row in _rows(figures)],
+            rows=[
+                {
+                    "figures": [shown[number] for number in row],
+                    "height": f"{max(figures[number].height_shown for number in row):.3f}",
+                }
+                for row in _rows(figures)
+            ],
+            smallest=SMALLEST,
+            half=HALF_INCHES,
             watermark=limited,
         )
     )

@@ -15,7 +15,19 @@ from bench.models.network import MODEL_PACKAGES, find_models
 from bench.models.published_numbers import reported
 from bench.store.files import read_manifest, read_result
 from bench.types import Weights
-from reports.readme import MARKED, PAGES, PICTURE_DPI, PICTURES, ROOT, draw_feedback, draw_pd_fa, with_tables
+from reports.readme import (
+    MARKED,
+    PAGE_PICTURE,
+    PAGES,
+    PICTURE_DPI,
+    PICTURES,
+    ROOT,
+    draw_feedback,
+    draw_pd_fa,
+    shoot_page,
+    with_tables,
+)
+from tests.reports.chromium import chromium
 
 RESULTS = ROOT / "results"
 IN_TRAINING = ("table-basicirstd", "table-classical", "table-narrow")
@@ -123,3 +135,16 @@ def test_the_page_of_methods_names_every_method() -> None:
     named = {name.strip() for line in methods.splitlines() for name in line.strip("|").split("|")[0].split(",")}
     ours = {name for name in find_models() if find_models().get(name).build.__module__.startswith(MODEL_PACKAGES)}
     assert {name for name in ours if not find_models().get(name).info.ablates} <= named
+
+
+def test_the_picture_of_the_page_shows_the_present_page(tmp_path: Path) -> None:
+    with chromium():
+        pass
+    shoot_page(RESULTS, tmp_path / "again.png")
+    assert difference(tmp_path / "again.png", PAGE_PICTURE) < 3, "run python -m reports.readme"
+
+
+def test_without_a_browser_the_picture_of_the_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreError, match="needs playwright"):
+        shoot_page(RESULTS, tmp_path / "page.png")

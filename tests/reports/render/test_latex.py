@@ -6,9 +6,11 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,6 +43,8 @@ from tests.reports.fake_ablation import FULL, ablation, ablation_rows, variant, 
 from tests.reports.fake_runs import ACM, DATASETS, DFINET, field_results, result, row_of, scores
 
 HOSTILE = r"""[*] \input{/etc/passwd} 100% of_it & $x^2$ #1 ~ {a} }{ `q' "--" <b> | é ß α Λ ✓ 中 \end{tabular} \\ %"""
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 
 @pytest.fixture
@@ -189,7 +193,6 @@ def test_the_tables_of_the_whole_field_stay_inside_their_pages(tmp_path: Path):
     assert beside is not None
     log = log_of(tmp_path / "w", comparison_table(entries, title="Wide"), beside, *elsewhere.values())
     assert b"Overfull" not in log
-    assert b"Float too large" not in log
 
 
 @pytest.mark.usefixtures("pdflatex")
@@ -348,10 +351,64 @@ def test_a_document_has_contents_with_page_numbers_and_narrow_figures_two_in_a_r
     tables = [TableInput("table.tex", "Comparison", "tab:results")]
     source = tmp_path / "report.tex"
     source.write_text(document(title="Rows", tables=tables, figures=figures, limited=False), encoding="utf-8")
-    assert source.read_text().count(r"\begin{figure}") == 3
-    assert r"\includegraphics[height=3.9in]{wide.png}" in source.read_text()
+    assert source.read_text().count("\n\\figurerow{") == 3
+    assert r"\includegraphics[height=\half]{wide.png}" in source.read_text()
     text = text_of(compile_document(source))
     assert re.search(r"Table 1\s+Comparison[ .]+1\n", text)
     assert re.search(r"Figure 2\s+Narrow one 1[ .]+\d\n", text)
     assert re.search(r"Figure 1: Narrow one 0. Words.\s+Figure 2: Narrow one 1. Words.", text)
     assert "??" not in text
+
+
+def fills(pdf: Path) -> list[float]:
+    """Share of the height of every page's text block down to its last ink, without the page number."""
+    if shutil.which("pdftoppm") is None:
+        pytest.skip("pdftoppm is not installed: apt-get install poppler-utils")
+    pages = pdf.parent / "pages"
+    pages.mkdir()
+    subprocess.run(["pdftoppm", "-r", "50", "-gray", "-png", pdf.name, "pages/p"], cwd=pdf.parent, check=True)
+    found = []
+    for page in sorted(pages.iterdir()):
+        text = np.asarray(Image.open(page).convert("L"))[: round(50 * (11 - 0.9))]
+        found.append(float((np.flatnonzero((text < 200).any(axis=1)).max() / 50 - 0.8) / (11 - 0.8 - 0.9)))
+    return found
+
+
+def filled_document(folder: Path, *, lines: Sequence[int], wide: Sequence[float], narrow: int = 0) -> Path:
+    """Document of tables of so many lines, and figures of these heights in inches."""
+    tables, figures = [], []
+    for number, count in enumerate(lines):
+        (folder / f"{number}.tex").write_text(table_to_latex(replace(wide_table(8, count), label=f"tab:{number}")))
+        tables.append(TableInput(f"{number}.tex", "Table", f"tab:{number}"))
+    for number, height in enumerate([*wide, *[3.0] * narrow]):
+        width = 7.0 if number < len(wide) else 3.5
+        Image.new("L", (round(50 * width), round(50 * height)), 128).save(folder / f"{number}.png", dpi=(50, 50))
+        figures.append(FigureFile(f"{number}.png", f"Figure of number {number}.", width, height))
+    source = folder / "report.tex"
+    source.write_text(document(title="Filled", tables=tables, figures=figures, limited=False), encoding="utf-8")
+    return compile_document(source)
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_a_figure_fills_the_page_that_the_next_table_leaves_and_is_made_smaller_for_it(tmp_path: Path):
+    pdf = filled_document(tmp_path, lines=(20, 36, 36, 36), wide=(3.8, 3.8), narrow=4)
+    filled = fills(pdf)
+    assert len(filled) == 4
+    assert min(filled[:-1]) > 2 / 3
+    text = text_of(pdf)
+    numbers = [int(number) for number in re.findall(r"Figure (\d+): Figure of number", text)]
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    assert [int(number) for number in re.findall(r"Table (\d+):", text)] == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_figures_higher_than_half_a_page_stay_apart_and_whole(tmp_path: Path):
+    assert len(fills(filled_document(tmp_path, lines=(), wide=(6.4, 6.4)))) == 2
+
+
+@pytest.mark.usefixtures("pdflatex")
+def test_no_page_but_the_last_of_the_report_of_quick_is_under_three_fifths_full(tmp_path: Path):
+    build_report(RESULTS, "quick", out=tmp_path)
+    filled = sorted(fills(tmp_path / "report.pdf")[:-1])
+    assert filled[0] > 3 / 5
+    assert filled[1] > 2 / 3
