@@ -25,7 +25,7 @@ PARTS = {
 RIGHT, BELOW, ABOVE, GAP = 0.55, 0.34, 0.24, 0.26
 """Room for hIoU, for the axis, for titles, and between the panels, inches."""
 
-LETTER, LETTERS = 0.062, 26
+LETTER, LETTERS = 0.058, 32
 """Width of a letter of a method's name, inches, and most letters shown."""
 
 BAR, THICKNESS = 0.19, 0.78

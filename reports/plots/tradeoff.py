@@ -222,7 +222,7 @@ def _cost_words(value: float) -> str:
 
 def _anchor(point: Point) -> Anchor:
     weight = "bold" if point.kind == "ours" else "normal"
-    text = drawable(point.label, limit=28)
+    text = drawable(point.label, limit=34)
     below, above = point.reach
     bar = (point.value - below, point.value + above) if any(point.reach) else None
     return Anchor(point.cost, point.value, _size(point) / 2, text, COLOURS[point.kind], weight, bar)
