@@ -329,7 +329,7 @@ def test_a_kill_at_any_step_leaves_nothing_that_counts_as_a_dataset(tmp_path: Pa
     killed = subprocess.run(words, capture_output=True, check=False, cwd=Path(__file__).parents[3])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (data / "IRSTD-1k").exists()
-    assert len(hidden(data)) == 2  # the stage, and the lock that nobody holds any more
+    assert len(hidden(data)) == 3  # the stage, and the lock with its lease that nobody holds any more
     assert import_dataset(ImportRequest("IRSTD-1k", source, data)).images == 2
     assert hidden(data) == []
 
