@@ -116,6 +116,7 @@ def on_a_terminal(words: list[str], folder: Path, env: dict[str, str], heed: Cal
     return Shown(screens, process.wait(timeout=30), screen.cursor.hidden)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_every_row_that_runs_and_is_left_as_it_was_by_an_interrupt(
     words: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
