@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+from reports.readme import BROWSERS
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """The browser; without one the test is skipped, and under CI it fails."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        reason = f"none of {', '.join(PROGRAMS)} is installed; apt-get install chromium"
+        reason = f"none of {', '.join(BROWSERS)} is installed; apt-get install chromium"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
