@@ -17,12 +17,10 @@ from typing import Any
 
 import pytest
 import ray
-import torch
 from ray.cluster_utils import Cluster
 
-from bench.cost.measure import measure_cost
 from bench.errors import RequestError, WriteError
-from bench.models.network import MODELS, find_models
+from bench.models.network import MODELS
 from bench.registry import load_plugin
 from bench.run.cluster.request import ClusterRequest, ClusterShare, parse_share
 from bench.run.local import run_all
@@ -116,20 +114,8 @@ SMALL = ClusterShare(memory=0.2)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of a plugin; costs are measured in this process."""
-    find_models()
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
-    monkeypatch.setattr("bench.registry._PLUGINS", {})
-    monkeypatch.setattr("bench.run.experiment.measure_fresh", measure_cost)
+def plugin(tmp_path: Path, one_thread: None, own_networks: None) -> None:
+    """Networks of a plugin."""
     (tmp_path / "tiny.py").write_text(PLUGIN)
 
 

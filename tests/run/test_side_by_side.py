@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from bench.cost.measure import measure_cost
 from bench.errors import StoreError
 from bench.lock import free_lock
-from bench.models.network import MODELS, find_models
+from bench.models.network import MODELS
 from bench.registry import load_plugin
 from bench.run import side_by_side
 from bench.run.local import run_all
@@ -138,20 +136,8 @@ class Lines:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three networks of a plugin; costs are measured in this process."""
-    find_models()
-    monkeypatch.setattr(MODELS, "_entries", dict(MODELS._entries))
-    monkeypatch.setattr("bench.registry._PLUGINS", {})
-    monkeypatch.setattr("bench.run.experiment.measure_fresh", measure_cost)
+def plugin(tmp_path: Path, one_thread: None, own_networks: None) -> None:
+    """Three networks of a plugin."""
     (tmp_path / "tiny.py").write_text(PLUGIN)
     load_plugin(tmp_path / "tiny.py")
 
