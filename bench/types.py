@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from bench.characters import refuse_steering
@@ -361,7 +362,7 @@ class Training:
         if needs_list and self.selection_images is None:
             raise RequestError("training: selection 'best' and schedule 'plateau' need selection_images")
 
-    @property
+    @cached_property
     def key(self) -> str:
         return key_of(self)
 
@@ -397,7 +398,7 @@ class Method:
     images: ImageList | None = None
     input: Input | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         return key_of(self)
 
@@ -440,7 +441,7 @@ class Experiment:
         if self.rounds < 1:
             raise RequestError(f"experiment: rounds is {self.rounds}, expected at least 1")
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Folder name, resume key and MLflow tag."""
         return key_of(self)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bench.errors import RequestError
 from bench.run.cluster.connect import check_nodes, connected
-from bench.run.cluster.staff import RayStaff
+from bench.run.cluster.staff import AHEAD, RayStaff
 from bench.run.cluster.task import RunTask, run_task
 from bench.run.executor import executor
 from bench.run.preflight import is_done
@@ -39,7 +39,8 @@ def run_on_ray(
     with connected(session.cluster.address) as ray:
         if not all(is_done(job, session.workspace) for job in jobs):
             check_nodes(ray, session.workspace, resources, share.cpus)
-        staff = RayStaff(ray, session.workspace, resources, threads=share.cpus, run=run)
+        ahead = AHEAD if budget is None else 1  # what waits at Ray would begin when the budget is spent
+        staff = RayStaff(ray, session.workspace, resources, threads=share.cpus, run=run, ahead=ahead)
         with Crew(jobs, session, staff) as crew:
             crew.run(budget)
     return with_costs(crew)

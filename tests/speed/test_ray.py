@@ -32,12 +32,14 @@ PROCESSORS = 2
 
 
 def sleeping() -> RunTask:
-    """An experiment of `SECONDS` that writes nothing; made here, so that it is sent to the tasks as a whole."""
+    """An experiment that takes `SECONDS` with its result; made here, so that it is sent to the tasks as a whole."""
 
     def sleep(job: Job, session: Session, tell: Tell, waits: bool) -> None:
+        began = time.perf_counter()
         tell("begun")
-        time.sleep(SECONDS)
-        tell("failed", failed_result(job, session, ValueError("it slept")))
+        result = failed_result(job, session, ValueError("it slept"))
+        time.sleep(max(0.0, SECONDS - (time.perf_counter() - began)))
+        tell("failed", result)
 
     return sleep
 

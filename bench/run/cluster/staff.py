@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 """Deaths of a task, without an epoch between them, after which its experiment has failed."""
-AHEAD = 2
+AHEAD = 4
 """Tasks that are handed to Ray for each place, so that none waits for the driver between two of them."""
 LOOK = 5.0
 """Seconds between two looks at the cluster's size."""
@@ -42,6 +42,7 @@ class RayStaff:
     Args:
         resources: of each task, by Ray's names.
         run: function that carries out an experiment in a task.
+        ahead: tasks that are handed to Ray for each place; those that wait there cannot be kept from beginning.
     """
 
     def __init__(
@@ -52,13 +53,15 @@ class RayStaff:
         *,
         threads: int,
         run: RunTask = run_task,
+        ahead: int = AHEAD,
     ) -> None:
-        self.ray, self.threads = ray, threads
+        self.ray, self.threads, self._ahead = ray, threads, ahead
         self._workspace, self._resources, self._run = workspace, resources, run
         self._looked, self._places = -LOOK, 0
         self._pipes: dict[int, _TaskPipe] = {}
         self._count = 0
-        self._setup: Any = None
+        self._name = f"dfinet-bench-{secrets.token_hex(8)}"
+        self._setup: list[Any] = []
         self._variables = {"env_vars": task_variables(threads)}
         self._task = ray.remote(
             num_cpus=resources["CPU"],
@@ -75,7 +78,7 @@ class RayStaff:
 
         here = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
         actor = self.ray.remote(num_cpus=0, scheduling_strategy=here, runtime_env=self._variables)(Mailbox)
-        return actor.remote()
+        return actor.options(name=self._name).remote()
 
     @property
     def workers(self) -> int:
@@ -85,7 +88,7 @@ class RayStaff:
             if not places:
                 log.warning("no node of the cluster has room for an experiment; waiting for one")
             self._looked, self._places = time.monotonic(), places
-        return AHEAD * max(1, self._places)
+        return self._ahead * max(1, self._places)
 
     def order(self, jobs: Sequence[Job]) -> Sequence[int]:
         """The longest first."""
@@ -93,8 +96,8 @@ class RayStaff:
 
     def start(self, setup: WorkerSetup) -> tuple[Any, Any]:
         """A place for tasks, one at a time: it is the pipe and the process."""
-        if self._setup is None:
-            self._setup = self.ray.put(TaskSetup(secrets.token_hex(8), setup, Path.cwd(), self._run))
+        if not self._setup:
+            self._setup = [self.ray.put(TaskSetup(setup, Path.cwd(), self._run))]
         pipe = _TaskPipe(self)
         return pipe, pipe
 
@@ -142,7 +145,7 @@ class RayStaff:
         self._count += 1
         pipe.number = self._count
         self._pipes[pipe.number] = pipe
-        return self._task.remote(pipe.number, job, self._setup, self._mailbox, waits=waits)
+        return self._task.remote(pipe.number, job, self._name, self._setup, waits=waits)
 
     def runs(self, pipe: _TaskPipe) -> bool:
         """True while its present task is not over."""

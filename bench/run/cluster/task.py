@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,11 @@ class TaskSetup:
     """The state of the driver that its tasks take over.
 
     Attributes:
-        token: different for each run.
         worker: settings as those of a worker process.
         folder: the driver's working folder, which relative names in suites refer to.
         run: function that carries out an experiment.
     """
 
-    token: str
     worker: WorkerSetup
     folder: Path
     run: RunTask
@@ -66,10 +65,10 @@ class _Post:
         self._lock = threading.RLock()  # a warning may come from within
         self.begin(0, None)
 
-    def begin(self, number: int, mailbox: Any) -> None:
+    def begin(self, number: int, employer: _Employer | None) -> None:
         """Let all that follows be of that task."""
         with self._lock:
-            self._number, self._mailbox = number, mailbox
+            self._number, self._employer = number, employer
             self._kept: list[Message] = []
             self._letters, self._last = 0, time.monotonic()
             self._posted: Any = None
@@ -77,8 +76,8 @@ class _Post:
     def tell(self, name: str, *values: Any) -> None:
         """Keep a message, and post the earlier ones if the last letter is some time ago."""
         with self._lock:
-            if self._kept and self._mailbox is not None and time.monotonic() - self._last >= PERIOD:
-                self._posted = self._mailbox.post.remote((self._number, self._kept))
+            if self._kept and self._employer is not None and time.monotonic() - self._last >= PERIOD:
+                self._posted = self._employer.mailbox.post.remote((self._number, self._kept))
                 self._letters, self._kept, self._last = self._letters + 1, [], time.monotonic()
             self._kept.append((name, values))
 
@@ -90,25 +89,68 @@ class _Post:
             if self._posted is not None:
                 ray.get(self._posted)  # those of one sender arrive in order
             answer = TaskAnswer(self._kept, self._letters)
-            self._mailbox, self._kept = None, []
+            self._employer, self._kept = None, []
             return answer
 
 
 _POST = _Post()
-_SESSIONS: dict[str, Session] = {}
-"""The session of the run that this process works for, by the run's token."""
 
 
-def run_as_task(number: int, job: Job, setup: TaskSetup, mailbox: Any, *, waits: bool) -> TaskAnswer:
+class _Employer:
+    """The run that this process works for.
+
+    Args:
+        name: of its mailbox.
+        setup: a list of one reference to its setup.
+    """
+
+    def __init__(self, name: str, setup: list[Any]) -> None:
+        import ray
+
+        self.name = name
+        self.setup: TaskSetup = ray.get(setup[0])
+
+    @cached_property
+    def mailbox(self) -> Any:
+        """The actor."""
+        import ray
+
+        return ray.get_actor(self.name)
+
+    @cached_property
+    def session(self) -> Session:
+        """The session of the driver's run, which tasks of one process share."""
+        setup, workspace = self.setup, self.setup.worker.workspace
+        with suppress(OSError):
+            os.chdir(setup.folder)
+        commit = {name: workspace.environment[name] for name in ("commit", "dirty") if name in workspace.environment}
+        environment = {**describe_environment(workspace.device), **commit}  # of this node, the code as it was
+        here = replace(setup.worker, workspace=replace(workspace, environment=environment))
+        return open_worker_session(here, _POST.tell)
+
+
+_EMPLOYERS: list[_Employer] = []
+"""The present one, or none."""
+
+
+def _employer(name: str, setup: list[Any]) -> _Employer:
+    """The run whose mailbox has that name."""
+    if [each.name for each in _EMPLOYERS] != [name]:
+        _EMPLOYERS[:] = [_Employer(name, setup)]
+    return _EMPLOYERS[0]
+
+
+def run_as_task(number: int, job: Job, mailbox: str, setup: list[Any], *, waits: bool) -> TaskAnswer:
     """Run an experiment as the task of that number; whatever it raises or calls, the task ends well.
 
-    Ray takes a process that calls `sys.exit`, even with 0, for one that has died.
+    The mailbox is named, and the setup a reference in a list, so that a process fetches both once and not for each
+    task. Ray takes a process that calls `sys.exit`, even with 0, for one that has died.
     """
-    _POST.begin(number, mailbox)
+    employer = _employer(mailbox, setup)
+    _POST.begin(number, employer)
     signal.signal(signal.SIGTERM, stop_once)  # Ray's own would end the model's code as its sys.exit does
     try:
-        session = _session_of(setup)
-        setup.run(job, session, _POST.tell, waits)
+        employer.setup.run(job, employer.session, _POST.tell, waits)
     except STOPS as stop:
         _POST.tell("stopped", " ".join(getattr(stop, "__notes__", [])).removesuffix(GOES_ON))
     except (Exception, SystemExit) as error:
@@ -119,20 +161,6 @@ def run_as_task(number: int, job: Job, setup: TaskSetup, mailbox: Any, *, waits:
 def run_task(job: Job, session: Session, tell: Tell, waits: bool) -> None:
     """Carry out an experiment as a worker process does."""
     work_on(job, session, tell, waits=waits)
-
-
-def _session_of(setup: TaskSetup) -> Session:
-    """The session of the driver's run, which tasks of one process share."""
-    if setup.token not in _SESSIONS:
-        _SESSIONS.clear()
-        with suppress(OSError):
-            os.chdir(setup.folder)
-        workspace = setup.worker.workspace
-        commit = {name: workspace.environment[name] for name in ("commit", "dirty") if name in workspace.environment}
-        environment = {**describe_environment(workspace.device), **commit}  # of this node, the code as it was
-        here = replace(setup.worker, workspace=replace(workspace, environment=environment))
-        _SESSIONS[setup.token] = open_worker_session(here, _POST.tell)
-    return _SESSIONS[setup.token]
 
 
 @dataclass(frozen=True)
