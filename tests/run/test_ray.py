@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,10 @@ datasets = ["synthetic"]
 {rows}
 """
 STORE = 80 * 2**20
+needs_mounts = pytest.mark.skipif(
+    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs the right to mount",
+)
 SMALL = ClusterShare(memory=0.2)
 
 
@@ -306,6 +312,84 @@ def test_a_share_that_fits_nowhere_and_a_folder_that_takes_no_file_are_one_line(
         run_on_ray(jobs, session)
     with pytest.raises(WriteError, match=r"/proc/runs.*: cannot be written"):
         run_on_ray(jobs, session_of(Path("/proc/runs"), cluster))
+
+
+@pytest.mark.slow
+def test_no_task_that_waits_at_ray_begins_after_the_budget(tmp_path: Path, cluster: Cluster) -> None:
+    jobs = jobs_of(tmp_path, "Slow", more="seeds = [1, 2, 3, 4, 5]")
+    results = run_on_ray(jobs, session_of(tmp_path / "runs", cluster), budget=0.5)
+    assert sum(result is not None for result in results) == 2  # the cluster has room for two
+    assert epochs(tmp_path, "Slow").count("1") == 2
+
+
+@contextmanager
+def node_with_read_only(folder: Path, cluster: Cluster) -> Iterator[None]:
+    """A further node, which sees the folder but cannot write to it: it has mounts of its own."""
+    mounts = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
+    start = (
+        f"-m ray.scripts.scripts start --address {cluster.address} --num-cpus 2 --object-store-memory {STORE} --block"
+    )
+    words = ["unshare", "--mount", "bash", "-c", f"{mounts} && exec {sys.executable} {start}"]
+    before = len(ray.nodes())
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as node:
+        try:
+            while len(ray.nodes()) == before:
+                if node.poll() is not None:
+                    pytest.fail(node.communicate()[0])
+                time.sleep(0.1)
+            yield
+        finally:
+            node.terminate()
+            node.communicate(timeout=60)
+
+
+@needs_mounts
+@pytest.mark.slow
+def test_a_node_that_cannot_write_the_folder_of_results_is_named_before_anything_runs(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    jobs = jobs_of(tmp_path, "Tiny")
+    (tmp_path / "runs").mkdir()
+    ray.init(address=cluster.address)
+    with (
+        node_with_read_only(tmp_path / "runs", cluster),
+        pytest.raises(
+            RequestError,
+            match=r"node .*: .*/runs: Read-only file system; --runs has to be one folder that all nodes can write",
+        ),
+    ):
+        run_on_ray(jobs, session_of(tmp_path / "runs", cluster))
+    assert not list((tmp_path / "runs").iterdir())
+    (done,) = run_on_ray(jobs, session_of(tmp_path / "runs", cluster))
+    assert done is not None
+    assert done.status == "limited"
+
+
+@needs_mounts
+@pytest.mark.slow
+def test_a_disk_that_is_full_ends_the_run_with_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    jobs = jobs_of(tmp_path, "Tiny", more="seeds = [1, 2]")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", runs], check=True)
+    try:
+        first = run_on_ray(jobs[:1], session_of(runs, cluster))
+        (runs / "filler").write_bytes(bytes(shutil.disk_usage(runs).free - 2**14))
+        kept = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+        with pytest.raises(WriteError, match="cannot be written, no space left on device; make room and run the same"):
+            run_on_ray(jobs, session_of(runs, cluster))
+        assert {path: path.read_bytes() for path in kept} == kept
+        (runs / "filler").unlink()
+        results = run_on_ray(jobs, session_of(runs, cluster))
+        assert results[0] == first[0]
+        assert_equal_to_one_process(tmp_path, jobs, results)
+        assert epochs(tmp_path, "Tiny") == ["1", "2", "3"] * 4  # two here, two in one process
+    finally:
+        subprocess.run(["umount", runs], check=True)
 
 
 @pytest.mark.parametrize("text", ["cpus", "cpus=1.5", "cpus=0", "gpus=-1", "memory=0", "disk=3", "cpus=1,,"])

@@ -153,12 +153,14 @@ def check_nodes(ray: Any, workspace: Workspace, resources: Mapping[str, float], 
         views = _views(ray, list(nodes), folders, proof, threads)
     finally:
         proof.unlink(missing_ok=True)
-    for name, view in views.items():
+    for name, view in views:
         _compare(name, view, here)
 
 
-def _views(ray: Any, nodes: list[str], folders: tuple[Path, ...], proof: Path, threads: int) -> dict[str, NodeView]:
-    """The view of each node by its host's name; one that ends meanwhile is left out."""
+def _views(
+    ray: Any, nodes: list[str], folders: tuple[Path, ...], proof: Path, threads: int
+) -> list[tuple[str, NodeView]]:
+    """The view of each node, with its host's name, which several may have; one that ends meanwhile is left out."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     look = ray.remote(num_cpus=0, max_retries=0, runtime_env={"env_vars": task_variables(threads)})(view_node)
@@ -168,12 +170,12 @@ def _views(ray: Any, nodes: list[str], folders: tuple[Path, ...], proof: Path, t
     }
     names = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}
     done, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=VIEW)
-    views = {}
+    views = []
     for node, answer in asked.items():
         if answer not in done:
             raise RequestError(f"node {names[node]}: no answer within {VIEW:.0f} s; look into its Ray logs")
         try:
-            views[names[node]] = ray.get(answer)
+            views.append((names[node], ray.get(answer)))
         except ray.exceptions.RayTaskError as error:
             raise RequestError(
                 f"node {names[node]}: cannot run this code ({str(error).strip().splitlines()[-1]}); it needs the same "
