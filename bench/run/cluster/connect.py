@@ -154,7 +154,7 @@ def check_nodes(ray: Any, workspace: Workspace, resources: Mapping[str, float], 
     finally:
         proof.unlink(missing_ok=True)
     for name, view in views:
-        _compare(name, view, here)
+        check_view(name, view, here)
 
 
 def _views(
@@ -186,8 +186,8 @@ def _views(
     return views
 
 
-def _compare(name: str, there: NodeView, here: NodeView) -> None:
-    """Raise RequestError where a node is not as this one."""
+def check_view(name: str, there: NodeView, here: NodeView) -> None:
+    """Raise RequestError, naming the node and the difference, where it is not as this machine."""
     if there.versions != here.versions:
         found, wanted = (", ".join(view.versions) for view in (there, here))
         raise RequestError(
