@@ -106,7 +106,7 @@ def _completed(job: Job, session: Session, *, is_begun: bool) -> RunResult:
 
 
 class Staff(Protocol):
-    """A source of workers.
+    """A source of workers; as text, how many there are.
 
     Attributes:
         workers: number at the same time.
@@ -134,6 +134,9 @@ class LocalStaff:
     """Processes of this machine."""
 
     share: Allotment
+
+    def __str__(self) -> str:
+        return f"workers: {self.workers}, threads of each: {self.threads}"
 
     @property
     def workers(self) -> int:
@@ -245,7 +248,7 @@ class Crew:
                 return worker
             self._workers.remove(worker)
         if not self._workers:
-            log.info("workers: %d, threads of each: %d", self.staff.workers, self.staff.threads)
+            log.info("%s", self.staff)
         self._workers.append(_Worker(self))
         return self._workers[-1]
 

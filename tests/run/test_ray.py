@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -221,8 +223,8 @@ def test_the_experiment_of_a_removed_node_goes_on_from_its_last_epoch_on_another
     assert_equal_to_one_process(tmp_path, jobs, results)
 
 
-def command(folder: Path, cluster: Cluster) -> list[str]:
-    words = ["run", "tasks.toml", "--executor", "ray", "--ray-address", cluster.address, "--share", "memory=0.2"]
+def command(address: str) -> list[str]:
+    words = ["run", "tasks.toml", "--executor", "ray", "--ray-address", address, "--share", "memory=0.2"]
     return [sys.executable, "-m", "bench", *words, "--limit", "train=7,test=3", "--mlflow", "off", "--json"]
 
 
@@ -230,7 +232,7 @@ def started(folder: Path, cluster: Cluster) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("DFINET_BENCH_WORKERS", None)
     pipe = subprocess.PIPE
-    return subprocess.Popen(command(folder, cluster), cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command(cluster.address), cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.mark.slow
@@ -320,6 +322,70 @@ def test_no_task_that_waits_at_ray_begins_after_the_budget(tmp_path: Path, clust
     results = run_on_ray(jobs, session_of(tmp_path / "runs", cluster), budget=0.5)
     assert sum(result is not None for result in results) == 2  # the cluster has room for two
     assert epochs(tmp_path, "Slow").count("1") == 2
+
+
+@contextmanager
+def head_of(home: Path, **variables: str) -> Iterator[str]:
+    """The address of a head that an account with that home folder has started."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["start", "--head", "--block", "--port", str(port), "--num-cpus", "1", "--object-store-memory", str(STORE)]
+    words += [
+        "--include-dashboard",
+        "false",
+        "--temp-dir",
+        tempfile.mkdtemp(prefix="ray-"),
+    ]  # sockets need a short name
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *words],
+        env={**account(home), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert head.stdout is not None
+    with head, head.stdout as said:
+        try:
+            while "Ray runtime started" not in (line := said.readline()):
+                assert line, "the head ended"
+            threading.Thread(target=said.read, daemon=True).start()
+            yield f"127.0.0.1:{port}"
+        finally:
+            head.terminate()
+            head.wait(60)
+
+
+def account(home: Path) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {**plain, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+def test_a_cluster_with_or_without_a_token_is_reached_and_a_missing_one_is_one_line(tmp_path: Path) -> None:
+    """Ray secures a head where the account has a token, which an earlier run on this machine's own Ray leaves."""
+    jobs_of(tmp_path, "Tiny")
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+    (tmp_path / "other").mkdir()
+
+    def run(address: str, home: Path) -> subprocess.CompletedProcess[str]:
+        words = command(address)
+        return subprocess.run(
+            words, cwd=tmp_path, env=account(home), capture_output=True, text=True, timeout=200, check=False
+        )
+
+    with head_of(tmp_path) as address:
+        refused = run(address, tmp_path / "other")
+        assert refused.returncode == 2
+        assert re.fullmatch(r"error: .* asks for a token that this account does not have; copy .*\n", refused.stderr)
+        done = run(address, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row["result"]["status"] for row in json.loads(done.stdout)["results"]] == ["limited"]
+    shutil.rmtree(tmp_path / "runs")
+    with head_of(tmp_path, RAY_AUTH_MODE="disabled") as address:
+        done = run(address, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Unauthenticated" not in done.stderr
 
 
 @contextmanager

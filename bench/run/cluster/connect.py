@@ -8,6 +8,8 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -67,7 +69,7 @@ def _connect(ray: Any, address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     if address not in (None, "local", "auto"):
-        _reach(str(address))
+        _reach(ray, str(address))
     try:
         is_local = address in (None, "local")
         ray.init(address=address or "local", **options, **(local if is_local else {}))
@@ -80,8 +82,8 @@ def _connect(ray: Any, address: str | None) -> None:
             signal.signal(number, handler)
 
 
-def _reach(address: str) -> None:
-    """Raise RequestError unless something listens there."""
+def _reach(ray: Any, address: str) -> None:
+    """Raise RequestError unless a cluster listens there that takes this account."""
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():
         raise RequestError(
@@ -95,6 +97,32 @@ def _reach(address: str) -> None:
             f"--ray-address {address}: no Ray cluster answers there ({first_line(error)}); "
             "ray start --head --port 6379 starts one"
         ) from None
+    _authenticate(ray, address)
+
+
+def _authenticate(ray: Any, address: str) -> None:
+    """Take the account's token where the head asks for one, which Ray itself does for `auto` alone.
+
+    Raises:
+        RequestError: when the head takes neither this account's token nor none.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE")
+    words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    refusals = ""
+    for tried in (mode,) if mode else ("disabled", "token"):
+        environment = {**os.environ, "RAY_AUTH_MODE": tried}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            if tried == "token":
+                os.environ["RAY_AUTH_MODE"] = tried
+                ray._raylet.Config.initialize("")  # which has read the environment at import
+            return
+        refusals += done.stderr
+    if "AuthenticationError" in refusals:
+        raise RequestError(
+            f"--ray-address {address}: the cluster asks for a token that this account does not have; copy "
+            "~/.ray/auth_token of the account that started its head, or name such a file in RAY_AUTH_TOKEN_PATH"
+        )
 
 
 class _Details(io.TextIOBase):

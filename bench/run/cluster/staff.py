@@ -80,15 +80,23 @@ class RayStaff:
         actor = self.ray.remote(num_cpus=0, scheduling_strategy=here, runtime_env=self._variables)(Mailbox)
         return actor.options(name=self._name).remote()
 
+    def __str__(self) -> str:
+        return f"experiments at the same time: {max(1, self._places)}, threads of each: {self.threads}"
+
     @property
     def workers(self) -> int:
-        """Number of tasks to have at the same time, by the size of the cluster at the moment."""
-        if time.monotonic() - self._looked >= LOOK:
-            places = sum(fitting_nodes(self.ray, self._resources).values())
-            if not places:
-                log.warning("no node of the cluster has room for an experiment; waiting for one")
-            self._looked, self._places = time.monotonic(), places
+        """Number of tasks to have at Ray at the same time, by the size of the cluster at the moment."""
+        self._look()
         return self._ahead * max(1, self._places)
+
+    def _look(self) -> None:
+        """Count the places of the cluster, if that is some time ago."""
+        if time.monotonic() - self._looked < LOOK:
+            return
+        places = sum(fitting_nodes(self.ray, self._resources).values())
+        if not places and self._places:
+            log.warning("no node of the cluster has room for an experiment any more; waiting for one")
+        self._looked, self._places = time.monotonic(), places
 
     def order(self, jobs: Sequence[Job]) -> Sequence[int]:
         """The longest first."""
@@ -104,7 +112,8 @@ class RayStaff:
     def ready(self, pipes: Sequence[Any]) -> Sequence[Any]:
         """The pipes that have a message or are at their end."""
         while not (found := [pipe for pipe in pipes if pipe.is_ready]):
-            self.receive(None)
+            self.receive(LOOK)
+            self._look()
         return found
 
     def receive(self, timeout: float | None) -> bool:
