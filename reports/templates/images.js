@@ -166,7 +166,8 @@ function startGallery(all) {
   };
   const choose = () => {
     data = datasets[dataset.value];
-    fill(method, data.methods.map((each) => each.label));
+    const drawn = new Set(Object.values(data.embedded).flatMap((shown) => Object.keys(shown.maps)).map(Number));
+    method.replaceChildren(...data.methods.flatMap((each, place) => drawn.has(place) ? [option(each.label, place)] : []));
     controls.reset(data);
     rebuild();
   };
@@ -234,7 +235,7 @@ function startBrowser(datasets) {
     b.value = Math.min(1, data.methods.length - 1);
     const count = Object.keys(data.embedded).length;
     byId("images-held").textContent = `${count} of ${data.names.length} images of ${data.dataset} have their pictures in ` +
-      `this page` + (data.absent ? `: ${data.absent}.` : ".");
+      `this page` + (data.absent ? `: ${data.absent}.` : ".") + (data.left_out ? ` ${data.left_out}.` : "");
     every(".pictured", byId("images")).forEach((each) => { each.hidden = !count; });
     controls.reset(data);
     relist();
