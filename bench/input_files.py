@@ -88,12 +88,17 @@ def parse_json(text: str | bytes) -> Any:
         RecordError: when it is not JSON, or is nested too deep.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_bounded_number)
     except RecursionError:
         raise RecordError(NESTED) from None
+    except RecordError:
+        raise
     except ValueError as error:  # also of a whole number of thousands of digits
         raise RecordError(f"not JSON ({error})") from None
-    _check_content(content)
+    if _may_hold_surrogates(text):
+        _check_content(content)
+    else:
+        _check_depth(content)
     return content
 
 
@@ -122,20 +127,57 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
+def _bounded_number(text: str) -> int:
+    number = int(text)
+    _check_number(number)
+    return number
+
+
+def _check_number(number: int) -> None:
+    """Raise RecordError where no array takes a number."""
+    if abs(number) >= LARGEST:
+        raise RecordError(f"found a whole number of {number.bit_length()} bits, expected at most 63")
+
+
+def _may_hold_surrogates(text: str | bytes) -> bool:
+    """True where a JSON text has an escape that may be half a character, or such a half itself; few files have."""
+    if isinstance(text, bytes) or "\\ud" in text or "\\uD" in text:
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _check_content(content: Any) -> None:
     """Raise RecordError where plain content is nested too deep, or has a value that no file or array takes."""
+    _check_depth(content)
     level = [content]
     for _ in range(DEEPEST):
         for value in level:
             if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
                 raise RecordError(f"found {value[:40]!r}, expected text without surrogates")
-            if type(value) is int and abs(value) >= LARGEST:
-                raise RecordError(f"found a whole number of {value.bit_length()} bits, expected at most 63")
+            if type(value) is int:
+                _check_number(value)
         level = [
             item
             for value in level
             if isinstance(value, dict | list)
             for item in ([*value, *value.values()] if isinstance(value, dict) else value)
+        ]
+
+
+def _check_depth(content: Any) -> None:
+    """Raise RecordError where plain content is nested too deep."""
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+            if isinstance(item, dict | list)
         ]
         if not level:
             return

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, parent_process
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess, SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -25,6 +29,9 @@ THREADS = (
 
 AUTOGROUP = Path("/proc/self/autogroup")
 """Priority of this process's session where Linux shares processors among sessions; elsewhere there is no such file."""
+
+CAN_FORK = sys.platform == "linux"
+"""Other systems lack it, or their libraries do not stand it."""
 
 LOWEST_PRIORITY = 19
 """The highest nice value: the process runs where no other one wants to."""
@@ -113,6 +120,56 @@ def process_pool(workers: int, **options: Any) -> Iterator[ProcessPoolExecutor]:
             for process in context.started:
                 process.kill()
             raise
+
+
+class Beside(Generic[Made]):
+    """A function without arguments that a forked process calls while this one goes on.
+
+    The process has all that this one has in memory; its result is pickled. Where processes cannot be forked, there is
+    one processor, or the process ends without a result, the function is called when the result is asked for.
+    """
+
+    def __init__(self, function: Callable[[], Made]) -> None:
+        self._function = function
+        self._process: ForkProcess | None = None
+        if not CAN_FORK or usable_processors() == 1:
+            return
+        self._receiver, sender = multiprocessing.Pipe(duplex=False)
+        self._process = multiprocessing.get_context("fork").Process(target=_send_made, args=(function, sender))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which the child uses none
+            self._process.start()
+        sender.close()
+
+    def result(self) -> Made:
+        """Wait for the result; an error of the function is raised here."""
+        if self._process is None:
+            return self._function()
+        try:
+            is_made, made = self._receiver.recv()
+        except EOFError:
+            self._process.join()
+            return self._function()
+        self._process.join()
+        if not is_made:
+            raise made
+        return made  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """End the process, whether it has a result or not."""
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+            self._process.join()
+
+
+def _send_made(function: Callable[[], Any], sender: Connection) -> None:
+    """Send what a function gives, or its error; where neither can be sent, end without."""
+    try:
+        found = True, function()
+    except Exception as error:
+        found = False, error
+    with suppress(Exception):
+        sender.send(found)
 
 
 def start_process(target: Callable[..., None], *args: Any, threads: int) -> SpawnProcess:

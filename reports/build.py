@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, get_args
+from typing import TypeGuard, get_args
 
 from bench.errors import LatexError, RequestError
 from bench.metrics.registry import MetricInfo
+from bench.parallel import Beside
 from bench.store.files import Manifest, write_text
 from bench.types import Mixed
 from reports.columns import chosen_metrics
-from reports.figures.figure import Drawing, NotDrawn, words_of
+from reports.figures.figure import Drawing, FigureFiles, NotDrawn, words_of
+from reports.figures.select import best_methods
 from reports.render.csv_markdown import table_to_csv, table_to_markdown
 from reports.render.html import EmbeddedFigure, PageTable, page
 from reports.render.latex import label_of, table_to_latex
@@ -46,8 +48,8 @@ from reports.tables.significance import compare_with_best
 from reports.tables.strata import strata_tables
 from reports.tables.training_losses import training_losses_table
 
-if TYPE_CHECKING:
-    from reports.figures.write import FigureFiles, FigureWriter
+PRINTED = 20
+"""Methods that the tables of the document have where there are too many for figures; all are in the other files."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ def build_report(
     scores = [entry.scored.scores for entry in entries if entry.scored]
     metrics = chosen_metrics(tuple(columns) or manifest.columns, scores)
     counted, title = read_counted(plain, mixed=mixed, metrics=metrics), manifest.title or suite
-    with _drawn_beside(out / "figures") as writer:
-        is_limited = manifest.limited or any(entry.is_limited for entry in entries)
-        drawings = _drawings(entries, plain, mixed=mixed, images=images, data=data)
-        not_drawn = _draw(drawings, writer, is_limited=is_limited)
+    is_limited = manifest.limited or any(entry.is_limited for entry in entries)
+    figures_of = partial(_drawings, entries, plain, mixed=mixed, images=images, data=data)
+    drawing = Beside(partial(_draw, figures_of, out / "figures", is_limited=is_limited))
+    try:
         broken: dict[str, str] = {}
         own_title = f"{title.rstrip('.')}{_plain_words(entries)}"
         tables = [
@@ -121,11 +123,15 @@ def build_report(
         ]
         paths = [write_text(out / "results.csv", results_csv(entries))]
         paths += [path for table in tables for path in write_table(table.table, out / table.stem)]
-    files = writer.files
+        files, not_drawn = drawing.result()
+    finally:
+        drawing.stop()
+    pictured = {entry.row.label for entry in best_methods(plain).entries}
     paths += [path for each in files for path in (each.pdf, each.png)]
     with ThreadPoolExecutor(1) as beside:
-        compiling = beside.submit(_write_document, manifest, tables, files, out, compile_pdf=compile_pdf)
-        browsers = image_browsers(counted, data=data)  # while LaTeX runs
+        inputs, cut = _printed_tables(tables, plain, out)
+        compiling = beside.submit(_write_document, manifest, inputs, files, out, compile_pdf=compile_pdf)
+        browsers = image_browsers(counted, data=data, pictured=pictured)  # while LaTeX runs
         sources, not_compiled = compiling.result()
     index = page(
         manifest,
@@ -141,6 +147,7 @@ def build_report(
         *unrecorded(plain),
         *broken_records(plain, broken),
         *not_drawn,
+        *filter(None, [cut]),
         *not_compiled,
     ]
     return Report((write_text(out / "index.html", index), *paths, *sources), tuple(notes))
@@ -257,12 +264,6 @@ def write_table(table: Table, stem: Path) -> list[Path]:
     ]
 
 
-def _drawn_beside(folder: Path) -> AbstractContextManager[FigureWriter]:
-    from reports.figures.write import figure_writer  # matplotlib, slow to import, is loaded only to draw
-
-    return figure_writer(folder)
-
-
 def _drawings(
     entries: Sequence[Entry], plain: Sequence[Entry], *, mixed: Mixed, images: Sequence[str], data: Path | None
 ) -> Iterator[Drawing]:
@@ -274,21 +275,54 @@ def _drawings(
     yield from iterate_figures(plain, images=images, data=data)
 
 
-def _draw(drawings: Iterable[Drawing], writer: FigureWriter, *, is_limited: bool) -> list[str]:
+def _draw(
+    drawings: Callable[[], Iterable[Drawing]], folder: Path, *, is_limited: bool
+) -> tuple[list[FigureFiles], list[str]]:
     """Draw and write every figure, with a watermark if the suite is limited; sentences about what is not drawn."""
+    from reports.figures.write import figure_writer  # matplotlib, slow to import, is loaded only to draw
     from reports.plots.style import letters_without_font, mark_limited, words_without_font
 
     notes: list[str] = []
     missing: dict[str, None] = {}
-    for each in drawings:
-        if isinstance(each, NotDrawn):
-            notes.append(each.reason)
-            continue
-        if is_limited:
-            mark_limited(each.figure)
-        missing |= letters_without_font(each.figure)
-        writer.write(each)
-    return [*notes, *filter(None, [words_without_font(missing)])]
+    with figure_writer(folder) as writer:
+        for each in drawings():
+            if isinstance(each, NotDrawn):
+                notes.append(each.reason)
+                continue
+            if is_limited:
+                mark_limited(each.figure)
+            missing |= letters_without_font(each.figure)
+            writer.write(each)
+    return writer.files, [*notes, *filter(None, [words_without_font(missing)])]
+
+
+def _printed_tables(tables: Sequence[TableFile], entries: Sequence[Entry], out: Path) -> tuple[list[TableFile], str]:
+    """The tables as the document prints them, and a sentence where it has fewer methods than the tables' own files.
+
+    A document of very many methods has the best `PRINTED` alone, in files of their own: hundreds of pages are not read.
+    """
+    best = best_methods(entries, count=PRINTED)
+    if not best.left_out:
+        return list(tables), ""
+    labels = [frozenset(entry.row.label for entry in some) for some in (entries, best.entries)]
+    printed = [_best_lines(table, left_out=labels[0] - labels[1], words=best.left_out) for table in tables]
+    for each, table in zip(printed, tables, strict=True):
+        if each is not table:
+            write_text(out / f"{each.stem}.tex", table_to_latex(each.table))
+    return printed, f"report.pdf prints the best {PRINTED} methods of so many. {best.left_out}"
+
+
+def _best_lines(each: TableFile, *, left_out: Collection[str], words: str) -> TableFile:
+    """A table without the lines of some methods, which its caption tells; as it is if it has none of them."""
+    table = each.table
+    lines = tuple(line for line in table.lines if line.label not in left_out)
+    if len(lines) == len(table.lines) or not lines:
+        return each
+    marks = {mark for line in lines for some in (line.marks, *(cell.marks for cell in line.cells)) for mark in some}
+    marks |= {mark for column in table.columns for mark in column.marks}
+    notes = tuple(note for note in table.notes if note.mark in marks)
+    shown = replace(table, lines=lines, notes=notes, caption=f"{table.caption} {words}")
+    return TableFile(each.heading, f"{each.stem}-printed", shown)
 
 
 def _write_document(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from bench.parallel import AUTOGROUP, LOWEST_PRIORITY, ordered_map
+from bench import parallel
+from bench.errors import RequestError
+from bench.parallel import AUTOGROUP, LOWEST_PRIORITY, Beside, ordered_map
 
 
 @pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
@@ -72,3 +75,47 @@ def test_work_that_gives_way_lowers_its_session_only_where_it_leads_it(leads: bo
     group, _, nice = ran.stdout.split()
     assert (group != ours[0]) == leads
     assert nice == (str(LOWEST_PRIORITY) if leads else ours[2])
+
+
+@pytest.fixture(params=[1, 2])
+def processors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(parallel, "_limit", request.param)
+    return int(request.param)
+
+
+@pytest.mark.skipif(not parallel.CAN_FORK, reason="processes are not forked here")
+def test_a_function_beside_gives_its_result_from_another_process_where_there_are_two(processors: int) -> None:
+    word = "known to both"
+    found, place = Beside(lambda: (word, os.getpid())).result()
+    assert found == word
+    assert (place == os.getpid()) == (processors == 1)
+
+
+@pytest.mark.usefixtures("processors")
+def test_an_error_beside_is_raised_where_the_result_is_asked_for() -> None:
+    def refuse() -> None:
+        raise RequestError("no such image")
+
+    beside = Beside(refuse)
+    with pytest.raises(RequestError, match="no such image"):
+        beside.result()
+    beside.stop()
+
+
+@pytest.mark.usefixtures("processors")
+def test_a_function_whose_process_dies_is_called_here() -> None:
+    own = os.getpid()
+
+    def die_elsewhere() -> str:
+        if os.getpid() != own:
+            os._exit(9)
+        return "made here"
+
+    assert Beside(die_elsewhere).result() == "made here"
+
+
+@pytest.mark.usefixtures("processors")
+def test_a_process_beside_ends_when_it_is_stopped() -> None:
+    beside = Beside(threading.Event().wait)
+    beside.stop()
+    assert beside._process is None or not beside._process.is_alive()

@@ -203,5 +203,7 @@ class HarmonicMean(Statistic):
 
 def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
     """Part over whole, NaN where the whole is zero or either is NaN."""
+    if np.all(whole):  # as nearly always: a division of whole arrays is several times as fast as a masked one
+        return np.asarray(np.divide(part, whole))
     nothing: Any = np.full(np.shape(part), np.nan)
     return np.asarray(np.divide(part, whole, out=nothing, where=whole != 0))

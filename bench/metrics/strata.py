@@ -173,44 +173,56 @@ class ImageStratum:
 
 
 def image_strata(seeds: Sequence[Counts], *, generator: np.random.Generator) -> list[ImageStratum]:
-    """IoU by the number of targets in an image, and the false alarms of images without any.
-
-    IoU belongs to images, not to single targets, so only strata of images have one. Of the images without targets:
-    the share in which anything is predicted, and the predicted pixels that are false alarms over all pixels.
-
-    Raises:
-        RequestError: when there is no seed, or seeds were tested on different targets.
+    """The image strata of one method, as `image_strata_of` has them of several.
 
     >>> from bench.metrics.counting.counts import count_masks
     >>> strata = image_strata([count_masks([[1, 1]], [[0, 0]])], generator=np.random.default_rng(0))
     >>> [(s.metric, s.images, s.score.value) for s in strata if s.images]
     [('Fa/images-without-targets', 1, 1.0), ('Fa/unmatched-area', 1, 1.0)]
     """
-    _check_alike(seeds)
-    crowding = seeds[0].targets
+    return image_strata_of([seeds], generator=generator)[0]
+
+
+def image_strata_of(methods: Sequence[Sequence[Counts]], *, generator: np.random.Generator) -> list[list[ImageStratum]]:
+    """IoU by the number of targets in an image, and the false alarms of images without any.
+
+    IoU belongs to images, not to single targets, so only strata of images have one. Of the images without targets:
+    the share in which anything is predicted, and the predicted pixels that are false alarms over all pixels.
+
+    All methods are resampled alike, so that each has the numbers that it would have alone.
+
+    Args:
+        methods: the seeds of each, as many of one as of the other.
+
+    Raises:
+        RequestError: when a method has no seed or more than another, or some were tested on different targets.
+    """
+    _check_alike([counts for seeds in methods for counts in seeds])
+    crowding = methods[0][0].targets
     bands = KINDS[-1].bands
     found = [
-        _image_stratum("IoU/pooled", band.words, iou_pooled, seeds, band.holds(crowding), generator) for band in bands
+        _image_stratum("IoU/pooled", band.words, iou_pooled, methods, band.holds(crowding), generator) for band in bands
     ]
     empty: Mapping[str, Callable[[Counts], Ratio]] = {
         "Fa/images-without-targets": fa_images_without_targets,
         "Fa/unmatched-area": fa_unmatched_area,
     }
-    return found + [
-        _image_stratum(name, "0", compute, seeds, crowding == 0, generator) for name, compute in empty.items()
-    ]
+    found += [_image_stratum(name, "0", compute, methods, crowding == 0, generator) for name, compute in empty.items()]
+    return [list(strata) for strata in zip(*found, strict=True)]
 
 
 def _image_stratum(
     metric: str,
     band: str,
     compute: Callable[[Counts], Ratio],
-    seeds: Sequence[Counts],
+    methods: Sequence[Sequence[Counts]],
     inside: BoolArray,
     generator: np.random.Generator,
-) -> ImageStratum:
+) -> list[ImageStratum]:
+    """One stratum of every method."""
     chosen = np.flatnonzero(inside)
     if not len(chosen):
-        return ImageStratum(metric, band, 0, Interval(None, reason=NO_IMAGES))
-    (drawn,) = bootstrap([[compute(counts.take(chosen)) for counts in seeds]], generator=generator)
-    return ImageStratum(metric, band, len(chosen), drawn.interval())
+        return [ImageStratum(metric, band, 0, Interval(None, reason=NO_IMAGES))] * len(methods)
+    terms = [[compute(counts.take(chosen)) for counts in seeds] for seeds in methods]
+    drawn = bootstrap(terms, generator=generator, share_seeds=True)
+    return [ImageStratum(metric, band, len(chosen), each.interval()) for each in drawn]

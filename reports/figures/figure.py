@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bench.errors import StoreError
@@ -30,6 +31,31 @@ class CaptionedFigure:
     def is_wide(self) -> bool:
         """True if the figure needs both columns of a page."""
         return bool(self.figure.get_size_inches()[0] > 4)
+
+
+@dataclass(frozen=True)
+class FigureWords:
+    """A figure without its drawing.
+
+    Attributes:
+        name: stem of its files.
+        is_wide: whether it needs both columns of a page.
+        size: width and height in inches.
+    """
+
+    name: str
+    caption: str
+    is_wide: bool
+    size: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class FigureFiles:
+    """A figure and the files that it is written to."""
+
+    figure: FigureWords
+    pdf: Path
+    png: Path
 
 
 @dataclass(frozen=True)

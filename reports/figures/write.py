@@ -14,34 +14,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bench.parallel import usable_processors
-from reports.figures.figure import CaptionedFigure
+from bench.parallel import CAN_FORK, usable_processors
+from reports.figures.figure import CaptionedFigure, FigureFiles, FigureWords
 from reports.plots.style import add_panel, empty_figure, house_style, write_figure
-
-
-@dataclass(frozen=True)
-class FigureWords:
-    """A figure without its drawing.
-
-    Attributes:
-        name: stem of its files.
-        is_wide: whether it needs both columns of a page.
-        size: width and height in inches.
-    """
-
-    name: str
-    caption: str
-    is_wide: bool
-    size: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class FigureFiles:
-    """A figure and the files that it is written to."""
-
-    figure: FigureWords
-    pdf: Path
-    png: Path
 
 
 @dataclass
@@ -89,10 +64,6 @@ class FigureWriter:
         process.join()
         if process.exitcode:  # here the same error is raised, for whoever called
             write_figure(drawn.figure, self.folder / drawn.name)
-
-
-CAN_FORK = sys.platform == "linux"
-"""Other systems lack it, or their libraries do not stand it."""
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from reports.plots.curves import TICKS, Curve
 from reports.plots.decades import draw_decades, whole_decades
@@ -23,6 +24,9 @@ ABOVE_CEILING = 0.06
 """Share of an axis above the highest possible value, as room for markers."""
 
 PANEL_HEIGHT = 2.0
+
+IN_THOUSANDS = 1e4
+"""From where on ticks are in thousands, as 1e6 false alarms in 1e6 pixels are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +84,36 @@ def _dress(axes: Axes, panel: CurvePanel, *, x: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=TICKS))
     axes.margins(x=0.05, y=0.08)
+    axes.yaxis.set_major_formatter(_PlainTicks())
     if panel.is_logarithmic:
         _dress_logarithm(axes)
     else:
         widen(axes, ceiling=panel.ceiling)
     draw_grid(axes)
+
+
+class _PlainTicks(ScalarFormatter):
+    """Ticks as numbers alike in decimals, of large ones in thousands: no power of ten stands apart above the axis.
+
+    >>> ticks = _PlainTicks()
+    >>> ticks.set_locs([0.0, 250000.0, 1000000.0])
+    >>> [ticks(value) for value in (0.0, 250000.0, 1000000.0)]
+    ['0', '250k', '1000k']
+    """
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False)
+        self.set_scientific(False)
+        self._is_large = False
+
+    def set_locs(self, locs: Any) -> None:
+        super().set_locs(locs)
+        self._is_large = bool(np.abs(locs).max(initial=0.0) >= IN_THOUSANDS)
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not self._is_large:
+            return super().__call__(x, pos)
+        return f"{x / 1000:g}k" if x else "0"
 
 
 def widen(axes: Axes, *, ceiling: float) -> None:

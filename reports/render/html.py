@@ -201,6 +201,7 @@ def page(
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         groups_of=column_groups,
+        shown_columns=lambda table: shown_columns(table, names),
         arrows={**ARROWS, None: ""},
         unit_text=unit_text,
         signs=SIGNS,
@@ -237,6 +238,33 @@ def column_groups(table: Table) -> Iterator[tuple[str, int]]:
     """Each group of columns and how many it spans, left to right."""
     for group, columns in groupby(table.columns, key=lambda column: column.group):
         yield group, len(list(columns))
+
+
+@dataclass(frozen=True)
+class ShownColumn:
+    """Properties that all cells of a column of the page share.
+
+    Attributes:
+        classes: of style.
+        dataset: that its heading names, or nothing.
+        has_changes: whether its cells show their difference to the full network.
+    """
+
+    classes: str
+    dataset: str
+    has_changes: bool
+
+
+def shown_columns(table: Table, names: TableFilters) -> list[ShownColumn]:
+    """Properties that the cells of each column share, found once a table."""
+    return [
+        ShownColumn(
+            " ".join(word for word, is_so in (("text", column.is_text), ("centred", column.is_centred)) if is_so),
+            names.dataset_in(column.group),
+            table.has_changes(index),
+        )
+        for index, column in enumerate(table.columns)
+    ]
 
 
 def _counts(entries: Sequence[Entry]) -> str:

@@ -154,12 +154,15 @@ def _change_points(table: Table, index: int) -> float:
 def _cell_points(cell: Cell) -> float:
     """Estimated width of a cell, points; marks do not count, because those of numbers overlap the next column."""
     number = NUMBER.fullmatch(cell.text)
-    return TEXT_POINTS * len(number[1] + number[2] if number else cell.text) + _small_points(cell)
+    return TEXT_POINTS * len(number[1] + number[2] if number else cell.text) + _points_behind(number, cell)
 
 
 def _small_points(cell: Cell) -> float:
     """Estimated width of everything that follows the number of a cell but its difference, points."""
-    number = NUMBER.fullmatch(cell.text)
+    return _points_behind(NUMBER.fullmatch(cell.text), cell)
+
+
+def _points_behind(number: re.Match[str] | None, cell: Cell) -> float:
     spread, interval = 1.5 * bool(cell.spread) + _length(cell.spread), _length(cell.interval)
     sign = {"": 0.0, "✓": 2.1, "✗": 2.0}[SIGNS[cell.badge]]  # about as wide as two characters
     return TEXT_POINTS * (_length(number[3] if number else "") + sign) + SPREAD_POINTS * (spread + interval)
@@ -167,7 +170,7 @@ def _small_points(cell: Cell) -> float:
 
 def _length(text: str) -> float:
     """Characters of a text; mathematical signs count as more than one."""
-    return len(text) + 0.6 * sum(letter in "−+×≥±" for letter in text)
+    return len(text) + 0.6 * sum(map(text.count, "−+×≥±")) if text else 0.0
 
 
 def _label_points(table: Table, most: int) -> float:
@@ -182,7 +185,9 @@ def _longest_label(table: Table) -> int:
 def _tabular(table: Table, span: range) -> Tabular:
     columns = [table.columns[i] for i in span]
     labels = _label_width(table, span)
-    first = f"p{{{labels * TEXT_POINTS:.0f}pt}}" if labels < _longest_label(table) else "l"
+    is_broken = labels < _longest_label(table)
+    changes = [(i, _change_points(table, i)) for i in span]
+    first = f"p{{{labels * TEXT_POINTS:.0f}pt}}" if is_broken else "l"
     spec = "".join(_spec(table, i) for i in span)
     is_loose = len(columns) < LOOSE and len(columns) < len(table.columns)
     fill = r"\extracolsep{14pt}" if is_loose else r"\extracolsep{\fill}"
@@ -195,7 +200,7 @@ def _tabular(table: Table, span: range) -> Tabular:
         rules=rules,
         heads=" & ".join([escape(table.first_head), *(_head(column) for column in columns)]),
         units=" & ".join(["", *(_unit(column) for column in columns)]) if any(c.unit for c in columns) else "",
-        rows=tuple(_row(table, line, span) for line in table.lines),
+        rows=tuple(_row(table, line, changes, is_broken=is_broken) for line in table.lines),
     )
 
 
@@ -240,13 +245,15 @@ def _unit(column: Column) -> str:
     return rf"\multicolumn{{1}}{{c}}{{{text}}}" if text else ""
 
 
-def _row(table: Table, line: Line, span: range) -> str:
-    label = "{}" + escape(line.label) + _marks(line.marks)
-    if _label_width(table, span) < _longest_label(table):
-        label = r"\raggedright\hspace{0pt}" + label
-    cells = (
-        _cell(line.cells[i], is_text=table.columns[i].is_text, change_points=_change_points(table, i)) for i in span
-    )
+def _row(table: Table, line: Line, changes: Sequence[tuple[int, float]], *, is_broken: bool) -> str:
+    """One line of a tabular.
+
+    Args:
+        changes: the tabular's columns, and the width that each reserves for a difference, points.
+        is_broken: whether the column of labels is too narrow for the longest one.
+    """
+    label = (r"\raggedright\hspace{0pt}" if is_broken else "") + "{}" + escape(line.label) + _marks(line.marks)
+    cells = (_cell(line.cells[i], is_text=table.columns[i].is_text, change_points=points) for i, points in changes)
     return " & ".join([label, *cells])
 
 

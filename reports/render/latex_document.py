@@ -162,8 +162,9 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
         LatexError: if the program fails or takes too long, with the error lines of its log, or no font has a letter.
     """
     seconds = SECONDS[program] if timeout is None else timeout
-    for _ in range(2):  # the second pass resolves references
-        log = _run(program, source, timeout=seconds)
+    source.with_suffix(".aux").unlink(missing_ok=True)  # a pass that was stopped leaves half a one
+    _run(program, source, timeout=seconds, is_draft=True)
+    log = _run(program, source, timeout=seconds)  # the second pass resolves references
     for suffix in (".aux", ".log", ".out"):
         source.with_suffix(suffix).unlink(missing_ok=True)
     if letters := missing_letters(log):
@@ -174,9 +175,10 @@ def compile_document(source: Path, *, program: Program = "pdflatex", timeout: fl
     return source.with_suffix(".pdf")
 
 
-def _run(program: Program, source: Path, *, timeout: float) -> str:
-    """Run one pass and return its log."""
-    command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", source.name]
+def _run(program: Program, source: Path, *, timeout: float, is_draft: bool = False) -> str:
+    """Run one pass and return its log; a draft writes references alone, no PDF."""
+    options = ["-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", *["-draftmode"] * is_draft]
+    command = [program, *options, source.name]
     paranoid = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     try:
         done = subprocess.run(

@@ -46,6 +46,9 @@ SPECIAL = {
     "⁶": r"\ensuremath{^{6}}",
     "µ": r"\ensuremath{\mu}",
 }
+PLAIN = re.compile(r"[ A-Za-z0-9.:;()\[\]+/=]*")
+"""A text that is its own source, as most numbers and labels are."""
+
 GREEK_LETTERS = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
 LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŁłŃńŚśŹźŻżĄąĘęĆćČčŠšŽžŘřĚěŐőŰűĞğ")
 
@@ -56,6 +59,8 @@ def escape(text: str) -> str:
     >>> escape("50 % of a_b")
     '50 \\\\% of a\\\\_b'
     """
+    if PLAIN.fullmatch(text):
+        return text
     escaped = "".join(_escape_letter(letter) for letter in unicodedata.normalize("NFC", text))
     return re.sub(r"(?<=-)(?=-)|(?<=,)(?=,)", "{}", escaped)  # pdflatex would join -- and ,, into other characters
 

@@ -85,11 +85,13 @@ def group_rows(entries: Sequence[Entry], *, mixed: Mixed) -> list[Rows]:
     if mixed == "refuse":
         for dataset in datasets:
             refuse_mixing(dataset, [entry for entry in entries if entry.dataset == dataset])
+    cells: dict[str, dict[str, list[Entry]]] = {}
+    for entry in entries:
+        cells.setdefault(entry.row.label, {}).setdefault(entry.dataset, []).append(entry)
     lines: dict[tuple[str, int], dict[str, Group]] = {}
-    for label in dict.fromkeys(entry.row.label for entry in entries):
+    for label, cell in cells.items():
         for dataset in datasets:
-            mine = [entry for entry in entries if entry.row.label == label and entry.dataset == dataset]
-            for index, group in enumerate(_by_rules(mine)):
+            for index, group in enumerate(_by_rules(cell.get(dataset, []))):
                 _check_group(group, label=label, dataset=dataset)
                 lines.setdefault((label, index), {})[dataset] = Group(group)
     return [Rows(label, groups) for (label, _), groups in lines.items()]

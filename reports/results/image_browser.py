@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,7 @@ class ImageBrowser:
         targets: in every image.
         embedded: by the image's place in the list.
         absent: why images that are not embedded are not, as a sentence.
+        left_out: sentence on the methods whose maps are not embedded; empty if all may be.
     """
 
     dataset: str
@@ -102,6 +103,7 @@ class ImageBrowser:
     methods: tuple[ImageNumbers, ...]
     embedded: Mapping[int, EmbeddedImage] = field(default_factory=dict)
     absent: str = ""
+    left_out: str = ""
 
     @property
     def worst(self) -> tuple[int, ...]:
@@ -109,7 +111,9 @@ class ImageBrowser:
         return worst_first(self.methods)
 
 
-def image_browsers(counted: Sequence[Counted], *, data: Path | None = None) -> tuple[ImageBrowser, ...]:
+def image_browsers(
+    counted: Sequence[Counted], *, data: Path | None = None, pictured: Collection[str] | None = None
+) -> tuple[ImageBrowser, ...]:
     """Per dataset with counts its images and numbers, those with the lowest mean IoU embedded up to `MOST_BYTES`.
 
     Every method stands with its first seed. Images and masks come from the runs' examples, from the dataset, where
@@ -117,17 +121,22 @@ def image_browsers(counted: Sequence[Counted], *, data: Path | None = None) -> t
 
     Args:
         data: folder of datasets; without it, or without the dataset there, the examples alone are embedded.
+        pictured: labels of the methods whose maps are embedded; default all.
     """
     listed = [(each, [m for m in each.methods if each.is_on_list(m)]) for each in counted]
     shown = [(each, methods) for each, methods in listed if methods]
-    return tuple(_browse(each, methods, data, MOST_BYTES // len(shown)) for each, methods in shown)
+    return tuple(_browse(each, methods, data, MOST_BYTES // len(shown), pictured) for each, methods in shown)
 
 
-def _browse(each: Counted, methods: Sequence[CountedLine], data: Path | None, limit: int) -> ImageBrowser:
+def _browse(
+    each: Counted, methods: Sequence[CountedLine], data: Path | None, limit: int, pictured: Collection[str] | None
+) -> ImageBrowser:
+    drawn = {m.position for m in methods if pictured is None or m.row.label in pictured}
+    maps_of = f"Maps: of {len(drawn)} of {len(methods)} methods, those that figures show"
     scoring = methods[0].group.scored[0].row.scoring
     numbers = tuple(numbers_of(method.group.scored[0].name, method.seeds[0]) for method in methods)
     with ExitStack() as opened:
-        sources = [_Source(method.group.scored[0], opened) for method in methods]
+        sources = [_Source(method.group.scored[0], opened) if method.position in drawn else None for method in methods]
         embedded, absent = _embed_worst(each.names, worst_first(numbers), sources, scoring, data, limit)
     return ImageBrowser(
         each.dataset,
@@ -138,24 +147,26 @@ def _browse(each: Counted, methods: Sequence[CountedLine], data: Path | None, li
         numbers,
         embedded,
         absent,
+        maps_of if len(drawn) < len(methods) else "",
     )
 
 
 def _embed_worst(
     names: Sequence[str],
     worst: Sequence[int],
-    sources: Sequence[_Source],
+    sources: Sequence[_Source | None],
     scoring: Scoring,
     data: Path | None,
     limit: int,
 ) -> tuple[dict[int, EmbeddedImage], str]:
     """Pictures of the examples and then of the worst images, up to `limit` bytes, and why there are no others."""
-    stored = {name: example[:2] for source in reversed(sources) for name, example in source.examples.items()}
-    if not any(source.has_maps for source in sources):
+    known = [source for source in sources if source]
+    stored = {name: example[:2] for source in reversed(known) for name, example in source.examples.items()}
+    if not any(source.has_maps for source in known):
         return {}, "no run stored its maps"
     first = [place for place, name in enumerate(names) if name in stored]
     order = list(dict.fromkeys([*first, *worst]))[:MOST_IMAGES]
-    scenes = stored | _open_scenes(sources[0].entry, [names[place] for place in order[len(first) :]], data)
+    scenes = stored | _open_scenes(known[0].entry, [names[place] for place in order[len(first) :]], data)
     embedded: dict[int, EmbeddedImage] = {}
     left = limit
     for place in order:
@@ -164,7 +175,9 @@ def _embed_worst(
         image, mask = scenes[names[place]]
         if image.size > MOST_PIXELS:
             continue
-        made = _embed(image, mask, [source.maps(names[place], mask.shape) for source in sources], scoring)
+        made = _embed(
+            image, mask, [source.maps(names[place], mask.shape) if source else None for source in sources], scoring
+        )
         if made.size > left:
             return embedded, f"more than {limit / 1e6:g} MB of them would make the page slow"
         left -= made.size

@@ -104,11 +104,13 @@ def scorings_table(entries: Sequence[Entry], judged: Sequence[tuple[Rows, Scored
     columns: list[Column] = []
     cells: list[list[Cell]] = []
     alike: list[str] = []
+    as_judged = {name: [one.under(name) for _, one in judged] for name in names}
     for head in HEADS:
         shown: dict[tuple[str, ...], list[str]] = {}
         for name in sorted(names, key=lambda name: name != REFERENCE):
             if any(one.printed_id(name, head) for _, one in judged):
-                numbers = [_cell(one, name, head, notes) for _, one in judged]
+                under = zip(judged, as_judged[name], strict=True)
+                numbers = [_cell(one, group, name, head, notes) for (_, one), group in under]
                 alike_so_far = shown.setdefault(tuple(cell.plain for cell in numbers), [])
                 alike_so_far.append(name)
                 if len(alike_so_far) == 1:
@@ -175,12 +177,16 @@ def _whose(name: str, notes: Notes) -> tuple[str, ...]:
     return (notes.mark(f"{name}: {named.whose}{defects}"),)
 
 
-def _cell(judged: ScoredGroup, name: str, head: str, notes: Notes) -> Cell:
-    """One printed number; a dash with the reason where there is none."""
+def _cell(judged: ScoredGroup, under: Group, name: str, head: str, notes: Notes) -> Cell:
+    """One printed number; a dash with the reason where there is none.
+
+    Args:
+        under: the group as if the scoring of that name had been its own.
+    """
     if not judged.found:
         return Cell(marks=(notes.mark(absence(judged.absent, among=len(judged.absent))),))
     id = judged.printed_id(name, head)
     if id is None:
         return Cell(marks=(notes.mark(f"not recorded under {name}; {UNRECORDED}"),))
     metric = replace(metric_info(STANDARD_IDS[head]), id=id, is_exact=True)
-    return replace(metric_cell(judged.under(name), metric, notes), spread="")
+    return replace(metric_cell(under, metric, notes), spread="")

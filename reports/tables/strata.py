@@ -9,7 +9,7 @@ import numpy as np
 from bench.metrics.ids import BY_CENTROID
 from bench.metrics.registry import metric_info
 from bench.metrics.significance import LEVEL, RESAMPLES, Interval
-from bench.metrics.strata import KINDS, UNDEFINED, ImageStratum, Stratum, detection_strata, image_strata
+from bench.metrics.strata import KINDS, UNDEFINED, detection_strata, image_strata_of
 from reports.columns import Column
 from reports.results.image_counts import Counted, CountedLine
 from reports.table import Cell, Line, Notes, Table
@@ -43,7 +43,7 @@ def strata_tables(counted: Sequence[Counted], *, title: str) -> Iterator[tuple[s
 def strata_table(each: Counted, *, title: str) -> Table:
     """Pd of every stratum of targets, IoU and false alarms by image; the first line says how many there are."""
     notes = Notes()
-    found = {method.position: _strata_of(method) for method in each.methods}
+    found = _strata_of(each)
     reference = next(found[m.position] for m in each.methods if each.is_on_list(m))
     shown = [key for key, (count, _) in reference.items() if count]
     lines = [Line("number in the list", tuple(Cell(str(reference[key][0])) for key in shown))]
@@ -65,16 +65,19 @@ def strata_table(each: Counted, *, title: str) -> Table:
     )
 
 
-def _strata_of(method: CountedLine) -> Mapping[Key, tuple[int, Interval]]:
-    """Per column how many targets or images there are, and the value."""
-    if not method.seeds:
-        return {}
-    targets: Sequence[Stratum] = detection_strata(method.seeds)
-    images: Sequence[ImageStratum] = image_strata(method.seeds, generator=np.random.default_rng(SEED))
-    return {
-        **{(_of_kind(s.kind), s.band): (s.targets, s.pd) for s in targets},
-        **{(s.metric, s.band): (s.images, s.score) for s in images},
-    }
+def _strata_of(each: Counted) -> dict[int, Mapping[Key, tuple[int, Interval]]]:
+    """Of every method on the list, per column how many targets or images there are, and the value."""
+    shown = [method for method in each.methods if method.seeds and each.is_on_list(method)]
+    found: dict[int, Mapping[Key, tuple[int, Interval]]] = {method.position: {} for method in each.methods}
+    for count in sorted({len(method.seeds) for method in shown}):
+        alike = [method for method in shown if len(method.seeds) == count]
+        images = image_strata_of([method.seeds for method in alike], generator=np.random.default_rng(SEED))
+        for method, strata in zip(alike, images, strict=True):
+            found[method.position] = {
+                **{(_of_kind(s.kind), s.band): (s.targets, s.pd) for s in detection_strata(method.seeds)},
+                **{(s.metric, s.band): (s.images, s.score) for s in strata},
+            }
+    return found
 
 
 def _of_kind(name: str) -> str:

@@ -137,6 +137,10 @@ function sliders(prefix, onChange) {
   return { read, reset };
 }
 
+// Places of the methods of which the page holds any map, in their order.
+const withMaps = (data) => [...new Set(Object.values(data.embedded).flatMap((shown) => Object.keys(shown.maps)))]
+  .map(Number).sort((one, other) => one - other);
+
 // The gallery: the images with maps of every round, of one method.
 function startGallery(all) {
   const datasets = all.filter((data) => Object.keys(data.embedded).length);
@@ -166,7 +170,7 @@ function startGallery(all) {
   };
   const choose = () => {
     data = datasets[dataset.value];
-    fill(method, data.methods.map((each) => each.label));
+    method.replaceChildren(...withMaps(data).map((place) => option(data.methods[place].label, place)));
     controls.reset(data);
     rebuild();
   };
@@ -231,10 +235,11 @@ function startBrowser(datasets) {
   const choose = () => {
     data = datasets[dataset.value];
     [a, b].forEach((select) => fill(select, data.methods.map((each) => each.label)));
-    b.value = Math.min(1, data.methods.length - 1);
+    [a.value, b.value] = [...withMaps(data), 0, Math.min(1, data.methods.length - 1)];
+    if (a.value === b.value && data.methods.length > 1) b.value = a.value === "0" ? 1 : 0;
     const count = Object.keys(data.embedded).length;
     byId("images-held").textContent = `${count} of ${data.names.length} images of ${data.dataset} have their pictures in ` +
-      `this page` + (data.absent ? `: ${data.absent}.` : ".");
+      `this page` + (data.absent ? `: ${data.absent}.` : ".") + (data.left_out ? ` ${data.left_out}.` : "");
     every(".pictured", byId("images")).forEach((each) => { each.hidden = !count; });
     controls.reset(data);
     relist();

@@ -45,6 +45,18 @@ def test_the_examples_in_the_docstrings_hold() -> None:
     assert outcome.failed == 0
 
 
+def test_sums_are_exact_in_either_precision_and_of_each_different_term_once() -> None:
+    whole, large, broken = rng(1).integers(0, 9, 30), rng(2).integers(2**40, 2**41, 30), rng(3).random(30)
+    weights = np.array([np.bincount(rng(k).integers(0, 30, 30), minlength=30) for k in range(7)], float)
+    parts = [np.array([whole, large], float), np.array([whole, broken])]
+    terms = significance._DistinctTerms(parts)
+    assert terms.places == [[0, 1], [0, 2]]
+    found = terms.sums(weights)
+    assert found[0].tolist() == [sum(w * int(t) for w, t in zip(row, whole, strict=True)) for row in weights]
+    assert found[1].tolist() == [sum(w * int(t) for w, t in zip(row, large, strict=True)) for row in weights]
+    assert found[2] == pytest.approx(weights @ broken, rel=1e-14)
+
+
 def test_draws_are_those_of_all_resamples_of_three_images_in_their_exact_shares() -> None:
     part, whole = [0, 1, 5], [1, 2, 5]
     exact: dict[float, float] = {}

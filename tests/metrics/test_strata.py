@@ -11,7 +11,7 @@ import pytest
 from bench.metrics import strata
 from bench.metrics.counting.counts import Counts, CountsWriter, count_masks, join_counts
 from bench.metrics.significance import Interval, wilson
-from bench.metrics.strata import KINDS, ImageStratum, Stratum, detection_strata, image_strata
+from bench.metrics.strata import KINDS, ImageStratum, Stratum, detection_strata, image_strata, image_strata_of
 from bench.types import Scoring
 
 RNG = np.random.default_rng
@@ -116,6 +116,17 @@ def test_several_images_have_an_interval() -> None:
     assert (found.images, found.score.value) == (20, 0.75)
     assert found.score.low is not None
     assert 0.6 < found.score.low < 0.75 < (found.score.high or 0) < 0.9
+
+
+def test_methods_counted_together_have_the_numbers_that_each_has_alone() -> None:
+    half, whole, empty = (
+        count_masks([one], [other]) for one, other in (([1, 0], [1, 1]), ([1, 1], [1, 1]), ([1], [0]))
+    )
+    seeds = [[join_counts([half] * k + [whole] * (20 - k) + [empty] * 3) for k in ks] for ks in ((5, 9), (12, 3))]
+    together = image_strata_of(seeds, generator=RNG(0))
+    assert together == [image_strata(each, generator=RNG(0)) for each in seeds]
+    assert together[0][0].score.low is not None
+    assert together[0][0] != together[1][0]
 
 
 def test_seeds_of_other_lists_and_no_seeds_are_refused() -> None:

@@ -23,7 +23,7 @@ from reports.build import Report, build_report
 from reports.figures.figure import file_stem
 from reports.render.latex_document import missing_programs
 from reports.results.entries import entry_of
-from tests.reports.fake_runs import ACM, DFINET, measured, result, row_of, write_suite
+from tests.reports.fake_runs import ACM, DFINET, measured, result, row_of, scores, write_suite
 
 EVIL = '<script>alert(1)</script> " onload=x {{ 7*7 }} \\input{x} ../../up'
 
@@ -213,6 +213,24 @@ def test_a_limited_suite_is_watermarked_on_the_page(tmp_path: Path):
     assert ("body", {"class": "limited"}) in page.tags
     assert "LIMITED TRIAL: limited trial: shortened image lists" in page.text
     assert "LIMITED" in (tmp_path / "out/report.tex").read_text()
+
+
+def test_the_document_prints_the_best_of_very_many_methods_and_says_so(tmp_path: Path):
+    rows = [
+        (f"Net {k:02d}", result(replace(ACM, name=f"Net {k:02d}"), found=scores(0.3 + k / 100)), None)
+        for k in range(45)
+    ]
+    write_suite(tmp_path, rows)  # type: ignore[arg-type]
+    report = build_report(tmp_path, "trial", out=tmp_path / "out", compile_pdf=False)
+    words = "Not drawn: 25 methods whose mean IoU/pooled over datasets and seeds is lower; the tables have them."
+    assert f"report.pdf prints the best 20 methods of so many. {words}" in report.notes
+    printed, whole = ((tmp_path / f"out/{stem}.tex").read_text() for stem in ("table-printed", "table"))
+    assert words in printed
+    for source, first in ((whole, 0), (printed, 25)):
+        assert [k for k in range(45) if f"Net {k:02d}" in source] == list(range(first, 45))
+    document = (tmp_path / "out/report.tex").read_text()
+    assert r"\input{table-printed.tex}" in document
+    assert r"\input{table.tex}" not in document
 
 
 def test_results_without_curves_still_make_a_report(tmp_path: Path):

@@ -64,6 +64,15 @@ def test_examples_are_embedded_with_every_round(runs: Path):
         assert np.array_equal(drawn >= found.step, kept["rounds_0"][-1] > threshold_level(0.5))
 
 
+def test_only_pictured_methods_have_maps_and_the_page_says_so(runs: Path):
+    every = read_counted(read_suite(runs, "trial")[1], mixed="refuse")
+    [found] = image_browsers(every, pictured={"ACM"})
+    assert [sorted(shown.maps) for shown in found.embedded.values()] == [[1]] * 3
+    assert [method.label for method in found.methods] == ["DFINet", "ACM"]
+    assert found.left_out == "Maps: of 1 of 2 methods, those that figures show"
+    assert browsers_of(runs)[0].left_out == ""
+
+
 def test_pictures_end_at_the_bound(runs: Path, monkeypatch: pytest.MonkeyPatch):
     [whole] = browsers_of(runs)
     sizes = [whole.embedded[place].size for place in (0, 1, 2)]

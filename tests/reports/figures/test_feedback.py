@@ -54,6 +54,16 @@ def test_a_round_without_value_leaves_its_curve_out():
     assert rounds_curve(entry(replace(FULL_RUN, rounds=(nothing,))), IOU) is None
 
 
+def test_a_network_that_takes_every_pixel_for_a_target_has_an_axis_in_thousands_without_a_power_apart():
+    every = Curve("A", np.array([1.0, 2.0, 3.0]), np.array([1e6, 1e6, 40.0]))
+    (axes,) = rounds_figure([CurvePanel("X", "Fa (×10⁻⁶)", (every,))], most=3).axes
+    axes.figure.canvas.draw()
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    words = [text.get_text() for text in axes.get_yticklabels()]
+    assert words[0] == "0"
+    assert words[-1] == "1000k"
+
+
 def test_an_axis_has_no_tick_above_what_a_metric_can_reach():
     flat = Curve("A", np.array([1.0, 2.0]), np.array([100.0, 100.0]))
     (axes,) = rounds_figure([CurvePanel("X", "Pd", (flat,), ceiling=100.0)], most=3).axes
