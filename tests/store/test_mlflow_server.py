@@ -14,18 +14,20 @@ import mlflow_servers
 import pytest
 from fakes import make_jobs
 from mlflow_servers import Server, mlflow_server, postgres
+from mlflow_stores import client_of
 
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store import mirror
 from bench.store.collect import KEPT
-from bench.store.files import write_manifest
+from bench.store.files import read_manifest, write_manifest
 from bench.store.mirror import open_mirror
 from bench.store.mlflow_tracker import KEY_TAG, MlflowTracker, open_tracker
 from bench.store.publish import fetch_suite, publish_suite
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
 from reports.tables.suite_summary import summarise_suite
+from tests.reports import fake_runs
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +42,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for this module: starting one takes seconds."""
     with postgres() as database, mlflow_server(database, tmp_path_factory.mktemp("server")) as running:
         yield running
-
-
-def client_of(uri: str) -> Any:
-    import mlflow
-
-    return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def children_in(uri: str, suite: str) -> dict[str, list[Any]]:
@@ -86,6 +82,19 @@ def test_results_that_are_sent_come_back_bit_for_bit(server: Server, tmp_path: P
         back = fetch_suite(server.uri, "fakes", tmp_path / "back")
         assert {str(p.relative_to(back)): p.read_bytes() for p in back.rglob("*") if p.is_file()} == sent
     assert {key: len(found) for key, found in children_in(server.uri, "fakes").items()} == {j.row.key: 1 for j in jobs}
+
+
+def test_a_row_whose_label_is_longer_than_a_name_in_the_database_is_sent(server: Server, tmp_path: Path) -> None:
+    """PostgreSQL holds every text to the length that MLflow declares; sqlite takes any."""
+    made = fake_runs.result()
+    fake_runs.write_suite(tmp_path, [("× @ (50 %), " * 40, made, None)])
+    manifest = replace(read_manifest(tmp_path, "trial"), suite="long", limited=True)
+    write_manifest(tmp_path, manifest)
+    assert publish_suite(tmp_path, "long", open_tracker(server.uri), summarise=summarise_suite) == 1
+    (child,) = children_in(server.uri, "long")[made.key]
+    assert child.info.status == "FINISHED"
+    assert child.info.run_name.startswith("× @ (50 %), × @")
+    assert child.info.run_name.endswith(" on NUDT-SIRST, seed 42")
 
 
 class Interrupted:
