@@ -269,7 +269,7 @@ def test_a_store_that_cannot_be_used_costs_one_line_within_ten_seconds(
         for store, reason in reasons.items():
             caplog.clear()
             began = time.monotonic()
-            assert isinstance(open_mirror(store), Mirror)
+            assert isinstance(open_mirror(store, tmp_path / "runs"), Mirror)
             assert time.monotonic() - began < 5
             assert [record.message for record in caplog.records] == [
                 f"MLflow store {store}: cannot be used ({reason}): results stay in files; this run, or the next one on "
@@ -281,7 +281,7 @@ def test_a_store_that_is_locked_on_the_way_is_given_up_in_one_line(
     tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """MLflow itself waits 20 s for the lock at every event."""
-    mirror = open_mirror(uri)
+    mirror = open_mirror(uri, tmp_path / "runs")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
