@@ -191,7 +191,7 @@ def _remind() -> None:
             if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(threading.main_thread().ident or 0, asked.number)
             else:
-                _thread.interrupt_main(asked.number)
+                _thread.interrupt_main(signal.Signals(asked.number))
         time.sleep(AGAIN)
     _is_reminding = False
 

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.stop import AGAIN, Stopped, describe_stop, holding_stops, raise_if_asked, raising_on_signals
+from bench.training import train as train_module
 from tests.reports.fake_runs import DFINET, measured, result, write_suite
 
 ROOT = Path(__file__).parents[2]
@@ -348,6 +350,29 @@ def test_a_stop_waits_for_the_end_of_a_block_that_holds_it() -> None:
 
     stop_of(work)
     assert done == ["inner", "outer"]
+
+
+def test_a_stop_while_an_epoch_is_written_knows_of_that_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes as the log has its line, before anything else has been told of the epoch."""
+    fakes.register_fakes(monkeypatch)
+    frames, log = fakes.synthetic_frames("fit", fakes.FIT), tmp_path / "log.jsonl"
+    write_text = train_module.write_text
+
+    def write_and_stop(path: Path, text: str) -> Path:
+        written = write_text(path, text)
+        if len(text.splitlines()) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        return written
+
+    monkeypatch.setattr(train_module, "write_text", write_and_stop)
+
+    def work() -> None:
+        train_module.train(fakes.make_training("Dot"), frames, folder=tmp_path, selection_frames=frames)
+
+    stop = stop_of(work)
+    assert describe_stop(stop) == "stopped after epoch 2 of 4"
+    assert len(log.read_text().splitlines()) == 2
 
 
 def test_signals_are_as_before_after_a_stop() -> None:
