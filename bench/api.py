@@ -195,7 +195,8 @@ def run_suite(
     here = with_leaks(here, session, allowed=described.allow_leak)
     for place, job in zip(present, here, strict=True):
         jobs[place] = job
-    session.tracker = watched(open_mirror(mlflow, Path(runs)), here, session.progress)
+    tracker = open_mirror(mlflow, Path(runs), summarise=summarise_suite)
+    session.tracker = watched(tracker, here, session.progress)
     manifest = manifest_of(described, jobs)
     with waiting_lock(manifest_path(Path(runs), manifest.suite).with_suffix(".lock"), f"{manifest.suite}: waiting"):
         write_manifest(Path(runs), manifest)
@@ -575,6 +576,7 @@ def report(
     from bench.store.publish import fetch_suite
     from bench.suites.suite import load_suite, stored_suite, suite_stem
     from reports.build import build_report
+    from reports.tables.suite_summary import summarise_suite
 
     own = load_suite(suite).plugins if suite.endswith(".toml") and Path(suite).is_file() else ()
     for path in (*plugins, *own):
@@ -600,7 +602,8 @@ def report(
             name = stored_suite(suite, root)
         folder = Path(out) if out is not None else Path("reports-out") / name
         made = build_report(root, name, out=folder, mixed=mixed, columns=columns, images=images, data=data_folder(data))
-        open_mirror(mlflow, root).log_report(read_manifest(root, name), folder)
+        kept = None if root.is_relative_to(temporary) else root
+        open_mirror(mlflow, kept, summarise=summarise_suite).log_report(read_manifest(root, name), folder)
     return made
 
 

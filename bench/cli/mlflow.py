@@ -19,6 +19,7 @@ def publish(
     models: Annotated[bool, typer.Option("--models", help="Send the trained networks too.")] = False,
 ) -> None:
     """Send stored results to MLflow, except those that it has already."""
+    from bench.store.mirror import send_missed
     from bench.store.mlflow_tracker import OFF, MlflowTracker, is_available, open_tracker
     from bench.store.publish import publish_suite, send_models
     from bench.suites.suite import stored_suite
@@ -29,6 +30,7 @@ def publish(
     name = stored_suite(suite, source)
     tracker = open_tracker(mlflow)
     count = publish_suite(source, name, tracker, summarise=summarise_suite)
+    send_missed(source, name, tracker, uri=mlflow)
     if models and isinstance(tracker, MlflowTracker):
         send_models(source, name, tracker)
     out.print(f"{name}: {count} results are in MLflow")

@@ -11,7 +11,7 @@ from bench.errors import PluginError
 from bench.run.experiment import LOCK_FILE, failed_result, run_job
 from bench.run.preflight import finished_result
 from bench.run.workspace import Session
-from bench.stop import STOPS
+from bench.stop import STOPS, raise_if_asked
 from bench.store.files import ERROR_LOG, write_result, write_text
 from bench.suites.expand import Job
 from bench.types import RunResult
@@ -60,13 +60,24 @@ def attempt(job: Job, session: Session, run: Callable[[Job, Session], RunResult]
     """The result of `run`; an exception is recorded as a failed result, a stop gets the experiment's name as a note."""
     (session.workspace.result_folder(job.row.key) / ERROR_LOG).unlink(missing_ok=True)
     try:
-        return run(job, session)
+        return _heeding_stops(job, session, run)
     except STOPS as stop:
         stop.add_note(f"({name_of(job)}){GOES_ON}")
         raise
     except (Exception, SystemExit) as raised:
         error = raised if isinstance(raised, Exception) else PluginError(f"the model called sys.exit({raised.code!r})")
         return record_failure(job, session, error, details=traceback.format_exc())
+
+
+def _heeding_stops(job: Job, session: Session, run: Callable[[Job, Session], RunResult]) -> RunResult:
+    """The result of `run`, unless a stop was asked for meanwhile that the model or a library has swallowed."""
+    try:
+        result = run(job, session)
+    except (Exception, SystemExit):
+        raise_if_asked()  # a library may say of a stop that something else has failed
+        raise
+    raise_if_asked()
+    return result
 
 
 def record_failure(job: Job, session: Session, error: Exception, *, details: str) -> RunResult:

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import cv2
 
@@ -30,7 +29,7 @@ from bench.run.attempt import GOES_ON, attempt, lock_of, waiting_for
 from bench.run.experiment import score_job
 from bench.run.preflight import is_done
 from bench.run.workspace import Session, Workspace
-from bench.stop import SIGNALS, Stopped
+from bench.stop import SIGNALS, Stopped, heed_stop, holding_stops, raise_once_on
 from bench.store.files import first_line
 from bench.store.tracker import Tracker
 from bench.suites.expand import Job
@@ -106,9 +105,8 @@ class WorkerSetup:
 def work(pipe: Connection, setup: WorkerSetup) -> None:
     """Run each job that comes through the pipe, until the parent closes it or stops this process."""
     tell = _sender(pipe)
-    for number in set(SIGNALS) - {signal.SIGINT}:  # which is blocked: Ctrl-C is the parent's
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop_once)
+    numbers = set(SIGNALS) - {signal.SIGINT}  # which is blocked: Ctrl-C is the parent's
+    raise_once_on(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
     try:
         try:
             session = open_worker_session(setup, tell)
@@ -122,6 +120,7 @@ def work(pipe: Connection, setup: WorkerSetup) -> None:
                 return
             work_on(job, session, tell)
     except Stopped as stop:
+        ignore_signals()
         tell("stopped", " ".join(getattr(stop, "__notes__", [])).removesuffix(GOES_ON))
 
 
@@ -130,17 +129,17 @@ def _sender(pipe: Connection) -> Tell:
     lock = threading.RLock()  # a warning may come from within
 
     def tell(name: str, *values: Any) -> None:
-        with lock:
+        with holding_stops(), lock:  # half a message would be none, and spoil the next one
             pipe.send((name, values))
 
     return tell
 
 
-def stop_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise `Stopped`, and pass over further signals: the parent and its process group may send one each."""
+def ignore_signals() -> None:
+    """Pass over the signals that follow the first one: the parent and its process group may send one each."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    raise Stopped(number)
+    heed_stop()
 
 
 def open_worker_session(setup: WorkerSetup, tell: Tell) -> Session:

@@ -1,12 +1,11 @@
 """A tracker that never stops a run: what a store missed is sent when it answers again, by this run or the next.
 
-The buffer is the folder of results itself: results and logs of trainings are files before a tracker is told of them.
-Beside them lies one file for each suite and store that has missed something, until it has everything.
+The buffer is the folder of results itself: results, logs of trainings and reports are files before a tracker is told of
+them. Beside them lies one file for each suite, or report, and store that has missed it, until it has everything.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
@@ -16,18 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import BenchError, StoreError, StoreUriError, TrackingError
-from bench.store.files import Manifest, manifest_path, write_text
+from bench.store.files import Manifest, read_manifest
 from bench.store.mlflow_tracker import DEFAULT_URI, MlflowTracker, open_tracker
-from bench.store.publish import publish_suite, send_stored
+from bench.store.publish import Summarise, publish_suite, send_stored
 from bench.store.tracker import PlannedExperiment, SuiteSummary, Tracker
+from bench.store.unsent import UnsentMarkers
 from bench.types import Row, RunResult
 
 log = logging.getLogger(__name__)
 
 LEAST_PAUSE, PAUSES = 10.0, 60.0
 """A lost store is tried again after this many seconds, and after as many times the seconds that the last try took."""
-
-UNSENT = ".unsent"
 
 
 @dataclass
@@ -38,11 +36,13 @@ class _Running:
     epochs: list[Mapping[str, float]] = field(default_factory=list)
 
 
-def open_mirror(uri: str | None = None, root: Path | None = None) -> Tracker:
+def open_mirror(uri: str | None = None, root: Path | None = None, *, summarise: Summarise | None = None) -> Tracker:
     """A tracker on the store that `open_tracker` opens, which outlives the store's absence.
 
     Args:
-        root: folder of results; what earlier runs on it could not send goes to the store now.
+        root: folder of results; what earlier runs on it could not send goes to the store now. Without one, what the
+            store misses is sent by the same tracker alone.
+        summarise: makes the outcome of the suites that go to the store now.
 
     Raises:
         StoreUriError: for an address of a kind that MLflow does not know.
@@ -58,8 +58,36 @@ def open_mirror(uri: str | None = None, root: Path | None = None) -> Tracker:
     if not isinstance(tracker, MlflowTracker):
         return tracker
     mirror = Mirror(_name(uri), root, tracker)
-    mirror.send_unsent()
+    mirror.send_unsent(summarise=summarise)
     return mirror
+
+
+def send_missed(root: Path, suite: str, tracker: Tracker, *, uri: str | None) -> None:
+    """Send what a store has missed of a suite beside its results, which have been published.
+
+    Raises:
+        TrackingError: when the store cannot be written.
+    """
+    markers = UnsentMarkers(root, _name(uri))
+    markers.unmark(suite)
+    _send_reports(root, markers, tracker, of=suite)
+
+
+def _send_reports(root: Path, markers: UnsentMarkers, tracker: Tracker, *, of: str = "") -> None:
+    """Send the reports that a store has missed, or those of one suite; one whose files are gone is told of once."""
+    for report in list(markers.reports()):
+        if of and report.suite != of:
+            continue
+        folder = Path(report.folder)
+        try:
+            if not folder.is_dir():
+                raise StoreError(f"{folder}: no such folder; dfinet-bench report {report.suite} makes the report again")
+            tracker.log_report(read_manifest(root, report.suite), folder)
+        except StoreError as error:
+            log.warning("a report that an MLflow store had missed is not there any more: %s", error)
+        else:
+            log.info("%s: the report in %s, which the MLflow store had missed, is there now", report.suite, folder)
+        markers.unmark_report(report.suite, folder)
 
 
 def _name(uri: str | None) -> str:
@@ -77,6 +105,7 @@ class Mirror(Tracker):
 
     def __init__(self, uri: str, root: Path | None = None, tracker: Tracker | None = None) -> None:
         self._uri, self._root, self._tracker = uri, root, tracker
+        self._markers = UnsentMarkers(root, uri) if root is not None else None
         self._suite: tuple[Manifest, Mapping[str, PlannedExperiment] | None] | None = None
         self._running: dict[str, _Running] = {}
         self._current = ""
@@ -123,30 +152,37 @@ class Mirror(Tracker):
         if self._tracker is None:
             self._reach()
         self._tell(lambda tracker: tracker.end_suite(manifest, failed=failed, summary=summary))
-        if self._tracker is not None:
-            self._unmark(manifest.suite)
+        if self._tracker is not None and self._markers is not None:
+            self._markers.unmark(manifest.suite)
 
     def log_report(self, manifest: Manifest, folder: Path) -> None:
-        """Pass it on, if the store answers: the report can be made again."""
+        """Pass it on; a store that was lost is tried once more when its pause is over."""
+        self._note(lambda markers: markers.mark_report(manifest.suite, folder))
+        if self._tracker is None and time.monotonic() >= self._next_try:
+            self._reach()
         if self._tracker is not None:
             self._tell(lambda tracker: tracker.log_report(manifest, folder))
+        if self._tracker is not None and self._markers is not None:
+            self._markers.unmark_report(manifest.suite, folder)
 
-    def send_unsent(self) -> None:
+    def send_unsent(self, *, summarise: Summarise | None = None) -> None:
         """Send what earlier runs on the folder of results could not; of a suite that is gone there is nothing."""
-        for suite in self._unsent():
-            if self._tracker is None:
-                return
-            sent = [0]
-            began = time.monotonic()
-            try:
-                sent[0] = publish_suite(self._root or Path(), suite, self._tracker)
-            except TrackingError as error:
-                self.lose(error, took=time.monotonic() - began)
-                return
-            except StoreError as error:
-                log.warning("%s", error)
-            log.info("%s: %d results that MLflow store %s had missed are there now", suite, sent[0], self._uri)
-            self._unmark(suite)
+        if self._root is None or self._markers is None or self._tracker is None:
+            return
+        began = time.monotonic()
+        try:
+            for suite in self._markers.suites():
+                sent = 0
+                try:
+                    sent = publish_suite(self._root, suite, self._tracker, summarise=summarise)
+                except StoreError as error:
+                    log.warning("%s", error)
+                log.info("%s: %d results that MLflow store %s had missed are there now", suite, sent, self._uri)
+                self._markers.unmark(suite)
+                began = time.monotonic()
+            _send_reports(self._root, self._markers, self._tracker)
+        except TrackingError as error:
+            self.lose(error, took=time.monotonic() - began)
 
     def lose(self, error: TrackingError, *, took: float = 0.0) -> None:
         """Leave the store alone for a while; what it misses from now on is on disk."""
@@ -155,9 +191,8 @@ class Mirror(Tracker):
         self._mark()
         if not self._is_told:
             self._is_told = True
-            log.warning(
-                "%s: results stay in files; this run, or the next one on them, sends them when it answers", error
-            )
+            by = "the same command" if self._root is None else "this run, or the next one on them,"
+            log.warning("%s: results stay in files; %s sends them when it answers", error, by)
 
     def _tell(self, event: Callable[[Tracker], None]) -> None:
         """Tell the store of an event, or of everything that it missed, which holds the event."""
@@ -197,25 +232,13 @@ class Mirror(Tracker):
         if self._current in self._running:
             tracker.continue_experiment(self._running[self._current].row)
 
-    def _unsent(self) -> list[str]:
-        """Names of suites of which the store has missed something."""
-        if self._root is None:
-            return []
-        ending = self._marker("").name
-        return sorted(path.name.removesuffix(ending) for path in self._marker("").parent.glob(f"*{ending}"))
-
-    def _marker(self, suite: str) -> Path:
-        """The file that says that the store has missed something of a suite; it does not tell a password in the uri."""
-        digest = hashlib.sha256(self._uri.encode()).hexdigest()[:12]
-        folder = manifest_path(self._root or Path(), suite).parent
-        return folder / f"{suite}.{digest}{UNSENT}"
-
     def _mark(self) -> None:
-        if self._suite is not None and self._root is not None:
-            with suppress(BenchError):  # a folder that cannot be written has the run say so
-                write_text(self._marker(self._suite[0].suite), "an MLflow store has missed something of this suite\n")
+        """Note that the store has missed something of the suite that runs."""
+        if self._suite is not None:
+            suite = self._suite[0].suite
+            self._note(lambda markers: markers.mark(suite))
 
-    def _unmark(self, suite: str) -> None:
-        if self._root is not None:
-            with suppress(OSError):
-                self._marker(suite).unlink(missing_ok=True)
+    def _note(self, what: Callable[[UnsentMarkers], None]) -> None:
+        if self._markers is not None:
+            with suppress(BenchError):  # a folder that cannot be written has the run say so
+                what(self._markers)

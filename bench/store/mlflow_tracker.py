@@ -32,6 +32,7 @@ from bench.records import to_plain
 from bench.store.collect import KEPT
 from bench.store.files import ERROR_LOG, RESULT_FILE, Manifest, first_line, read_log, write_json
 from bench.store.mlflow_values import (
+    WHOLE_PARAMS,
     Sent,
     digest_of,
     epoch_metrics,
@@ -51,10 +52,14 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "dfinet-bench"
 DEFAULT_URI = "sqlite:///mlflow.db"
 SUITE_TAG, KEY_TAG, RESULT_TAG = "dfinet_bench.suite", "dfinet_bench.key", "dfinet_bench.result"
+OUTCOMES_TAG = "dfinet_bench.outcomes"
+"""The number of times that the outcome of a suite over all rows was another one: the step of its latest values."""
+
 PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 OFF = "off"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""The kind of experiment whose runs are trainings, not evaluations."""
+"""The kind of experiment whose runs are trainings, not evaluations; MLflow 3.17.2's page, where a mode of the browser
+decides what runs are called, shows the same without it."""
 
 RESULTS, PICTURES = "results", "examples"
 """The folder below a suite's parent run that is a folder of results, pictures and maps left out; that of an
@@ -65,6 +70,9 @@ MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 
 PAGE, MOST_METRICS, MOST_PARAMS = 1000, 1000, 100
 """Runs that are asked for at a time, and metrics and parameters that MLflow takes at a time."""
+
+LONGEST_NAME = 250
+"""Characters of a run's name at most: PostgreSQL refuses longer ones."""
 
 QUIET_AND_QUICK = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -200,7 +208,8 @@ class MlflowTracker(Tracker):
         plan = self._plans.get(row.key)
         if plan is not None:
             tags |= tags_of(row, plan)
-        self._child = self._children[row.key] = self._create(f"{row.title} on {row.test_set}, seed {row.seed}", tags)
+        where = f" on {row.test_set}, seed {row.seed}"
+        self._child = self._children[row.key] = self._create(row.title[: LONGEST_NAME - len(where)] + where, tags)
         if plan is not None:
             self._log_plan(row, plan)
 
@@ -329,9 +338,12 @@ class MlflowTracker(Tracker):
         self._client.download_artifacts(parent, RESULTS, str(folder))
 
     def _log_plan(self, row: Row, plan: PlannedExperiment) -> None:
-        """Log the parameters and the lists of images."""
+        """Log the parameters and the lists of images; what is too long for a parameter is a file too."""
         entities = self._mlflow.entities
-        params = [entities.Param(name, value) for name, value in params_of(row, plan.experiment).items()]
+        found = params_of(row, plan.experiment)
+        if found.whole:
+            self._log_json(self._child, WHOLE_PARAMS, found.whole)
+        params = [entities.Param(name, value) for name, value in found.sent.items()]
         for first in range(0, len(params), MOST_PARAMS):
             self._client.log_batch(self._child, params=params[first : first + MOST_PARAMS])
         inputs = []
@@ -363,21 +375,26 @@ class MlflowTracker(Tracker):
 
     def _log_manifest(self, manifest: Manifest) -> None:
         """Put the manifest, byte for byte as its file, below the suite's parent."""
-        with TemporaryDirectory() as temporary:
-            path = write_json(Path(temporary, f"{manifest.suite}.json"), to_plain(manifest))
-            self._client.log_artifact(self._parent, str(path), f"{RESULTS}/suites")
+        self._log_json(self._parent, f"{manifest.suite}.json", to_plain(manifest), below=f"{RESULTS}/suites")
 
     def _log_summary(self, summary: SuiteSummary) -> None:
-        """Log values over all rows as the parent's metrics, and tables that MLflow's page shows."""
-        sent = [(name, value, 0) for name, value in summary.metrics.items()]
-        self._log_metrics(sent, run=self._parent)
-        for stem, table in summary.tables.items():
-            with TemporaryDirectory() as temporary:  # the form of MLflow's log_table, which appends to an earlier one
-                content = {"columns": list(table.heads), "data": [list(line) for line in table.lines]}
-                path = write_json(Path(temporary, f"{stem}.json"), content)
-                self._client.log_artifact(self._parent, str(path))
+        """Log values over all rows that the parent has not as its metrics, and tables that MLflow's page shows."""
+        parent = self._client.get_run(self._parent).data
+        changed = {name: value for name, value in summary.metrics.items() if parent.metrics.get(name) != value}
+        if changed:
+            # A further step each time: of equal steps MLflow shows the latest by the clocks of those who sent them.
+            step = int(parent.tags.get(OUTCOMES_TAG, "0")) + 1
+            self._client.set_tag(self._parent, OUTCOMES_TAG, str(step))
+            self._log_metrics([(name, value, step) for name, value in changed.items()], run=self._parent)
+        for stem, table in summary.tables.items():  # the form of MLflow's log_table, which appends to an earlier one
+            content = {"columns": list(table.heads), "data": [list(line) for line in table.lines]}
+            self._log_json(self._parent, f"{stem}.json", content)
         tables = [{"path": f"{stem}.json", "type": "table"} for stem in summary.tables]
         self._client.set_tag(self._parent, "mlflow.loggedArtifacts", json.dumps(tables))
+
+    def _log_json(self, run: str, name: str, content: Any, *, below: str | None = None) -> None:
+        with TemporaryDirectory() as temporary:
+            self._client.log_artifact(run, str(write_json(Path(temporary, name), content)), below)
 
     def _find(self, tags: Mapping[str, str]) -> list[Any]:
         """The active runs with these tags, however many."""
@@ -390,7 +407,8 @@ class MlflowTracker(Tracker):
         return found
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        return str(self._client.create_run(self._experiment, tags={NAME_TAG: name, **tags}).info.run_id)
+        named = {NAME_TAG: name[:LONGEST_NAME], **tags}
+        return str(self._client.create_run(self._experiment, tags=named).info.run_id)
 
     def _set_tags(self, run: str, tags: Mapping[str, str]) -> None:
         entities = [self._mlflow.entities.RunTag(name, value) for name, value in tags.items()]

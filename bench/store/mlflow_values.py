@@ -26,8 +26,19 @@ from bench.types import Experiment, ImageList, Method, Row, RunResult, Training
 LONGEST_PARAM = 6000
 """Characters of a parameter's value at most: MLflow refuses, or cuts, longer ones."""
 
+WHOLE_PARAMS = "parameters.json"
+"""The artifact that keeps parameters whole that are too long."""
+
 Sent = tuple[str, float, int]
 """A metric's name, value and step."""
+
+
+@dataclass(frozen=True)
+class ParamsSent:
+    """Parameters as MLflow takes them, and the whole values of those that are too long for it."""
+
+    sent: dict[str, str]
+    whole: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,16 +79,24 @@ def lists_in_use(experiment: Experiment) -> Iterator[tuple[ImageList, str]]:
     yield experiment.images, "testing"
 
 
-def params_of(row: Row, experiment: Experiment) -> dict[str, str]:
+def params_of(row: Row, experiment: Experiment) -> ParamsSent:
     """The resolved records as flat names, `experiment.weights.recipe.lr` and the like."""
     flat = {"model": row.model, "label": row.label, "protocol": row.protocol, "seed": str(row.seed)}
     for name, value in (("experiment", experiment), ("scoring", row.scoring)):
         flat.update(_flatten(to_plain(value), name))
-    return {name: _cut(value) for name, value in flat.items()}
+    return fit_params(flat)
 
 
-def _cut(value: str) -> str:
-    return value if len(value) <= LONGEST_PARAM else value[: LONGEST_PARAM - 1] + "…"
+def fit_params(flat: Mapping[str, str]) -> ParamsSent:
+    """Shorten values that are too long, with a word on where they are whole.
+
+    >>> fit_params({"lr": "0.1", "config": 6001 * "1"}).sent["config"][-36:]
+    '1111… (parameters.json has it whole)'
+    """
+    note = f"… ({WHOLE_PARAMS} has it whole)"
+    whole = {name: value for name, value in flat.items() if len(value) > LONGEST_PARAM}
+    short = {name: value[: LONGEST_PARAM - len(note)] + note for name, value in whole.items()}
+    return ParamsSent({**flat, **short}, whole)
 
 
 def _flatten(content: Any, prefix: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from bench.models.losses import get_loss
 from bench.models.network import Loss, Segmenter, build_model, to_device
 from bench.part_files import replacing
 from bench.progress import Progress, Silent
-from bench.stop import STOPS
+from bench.stop import STOPS, holding_stops, raise_if_asked
 from bench.store.files import first_line, write_text
 from bench.store.zip_check import check_zip
 from bench.training.averaging import average_of
@@ -112,16 +112,18 @@ def train(
     run.resume()
     tell, progress = (on_epoch, progress) if run.ranks.is_first else (None, None)
     tell = tell or (lambda record: None)
-    for earlier in run.state.log:
-        tell(earlier)
     saved = run.state.epoch
     try:
+        for earlier in run.state.log:
+            tell(earlier)
         with run.execution():
             while run.state.epoch < training.recipe.epochs:
                 record = run.run_epoch(progress or Silent())
-                run.ranks.first(run.save)
-                saved = run.state.epoch
+                with holding_stops():  # else the line on a stop would not know of an epoch that is in the files
+                    run.ranks.first(run.save)
+                    saved = run.state.epoch
                 tell(record)
+                raise_if_asked()
         run.ranks.first(run.finish)
     except STOPS as stop:
         stop.add_note(f"after epoch {saved} of {training.recipe.epochs}")

@@ -20,6 +20,9 @@ from reports.tables.significance import ComparedTable, compare_with_line
 
 log = logging.getLogger(__name__)
 
+LONGEST_NAME = 240
+"""Characters of a mean's name at most, which leaves trackers that take 250 some for `low` and a number."""
+
 
 def summarise_suite(root: Path, suite: str) -> SuiteSummary | None:
     """The outcome of a suite's last run below a folder of results; None where its rows make no table.
@@ -46,11 +49,12 @@ def _values(counted: Sequence[Counted], intervals: ComparedTable) -> Iterator[tu
     for each in counted:
         for metric in each.metrics:
             names: set[str] = set()
+            stem = f"{metric.id}/{_plain(each.dataset)}/"
             for line in each.methods:
                 found, _ = values_of(line.group, metric)
                 if not found:
                     continue
-                name = _unused(f"{metric.id}/{_plain(each.dataset)}/{_plain(line.row.label)}", names)
+                name = _unused(stem + _plain(line.row.label)[: LONGEST_NAME - len(stem)], names)
                 yield name, fmean(found)
                 own = intervals.of(line.position, each.dataset, metric)
                 if own and own.interval.low is not None and own.interval.high is not None:
@@ -60,10 +64,10 @@ def _values(counted: Sequence[Counted], intervals: ComparedTable) -> Iterator[tu
 def _plain(text: str) -> str:
     """The text without the characters that a tracker refuses in names.
 
-    >>> _plain("3x3, w/o CHPP (50 %)")
-    '3x3_ w_o CHPP _50 __'
+    >>> _plain("3x3, w/o CHPP (50 %)"), _plain("..")
+    ('3x3_ w_o CHPP _50 __', '_')
     """
-    return re.sub(r"[^\w.:\- ]", "_", text)
+    return re.sub(r"[^\w.:\- ]|^\.+$", "_", text)
 
 
 def _unused(name: str, names: set[str]) -> str:

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 from PIL import Image
 
-from bench.stop import Stopped, describe_stop
+from bench.stop import AGAIN, Stopped, describe_stop, holding_stops, raise_if_asked, raising_on_signals
+from bench.training import train as train_module
 from tests.reports.fake_runs import DFINET, measured, result, write_suite
 
 ROOT = Path(__file__).parents[2]
@@ -146,3 +150,236 @@ def test_notes_stand_in_the_line_from_the_inside_out() -> None:
     stop.add_note("(ACM on NUDT-SIRST); the same command goes on")
     assert describe_stop(stop) == "stopped after epoch 3 of 40 (ACM on NUDT-SIRST); the same command goes on"
     assert stop.exit_code == 143
+
+
+SWALLOWS = """
+import ctypes, os, pathlib, signal, time
+import torch
+from torch import nn
+from bench.models.network import Segmenter, model
+
+class Gone:
+    def __del__(self):
+        WAY["asks"]()
+        time.sleep(0.01)
+
+def in_a_destructor():
+    Gone()
+
+def in_a_callback():
+    sort = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    compare = sort(lambda a, b: WAY["asks"]() or 0)
+    numbers = (ctypes.c_int * 2)(2, 1)
+    ctypes.CDLL(None).qsort(numbers, 2, ctypes.sizeof(ctypes.c_int), compare)
+
+def by_a_bare_except():
+    try:
+        WAY["asks"]()
+        time.sleep(0.01)
+    except:
+        pass
+
+def kept_for_later():
+    try:
+        WAY["asks"]()
+        time.sleep(0.01)
+    except BaseException as error:
+        WAY["kept"] = error
+
+def as_another_error():
+    try:
+        WAY["asks"]()
+        time.sleep(0.01)
+    except BaseException as error:
+        raise RuntimeError("a library has failed") from error
+
+WAY = {"asks": lambda: os.kill(os.getpid(), signal.SIGINT)}
+
+class Swallows(Segmenter):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 1)
+
+    def forward(self, image, start=None):
+        return self.conv(image)
+
+    def training_loss(self, batch, loss, *, epoch):
+        if epoch == 3 and not pathlib.Path("asked").exists():
+            pathlib.Path("asked").touch()
+            HERE()
+        return super().training_loss(batch, loss, epoch=epoch)
+
+@model("Swallows", cite="none", source="tests", licence="MIT", recipe="basicirstd")
+def build(*, channels):
+    return Swallows()
+"""
+SWALLOWING_SUITE = """
+plugins = ["swallows.py"]
+datasets = ["synthetic"]
+[set]
+"recipe.epochs" = 1000
+"recipe.patch" = 32
+"recipe.batch" = 2
+[[row]]
+model = "Swallows"
+"""
+WAYS = ["in_a_destructor", "in_a_callback", "by_a_bare_except", "kept_for_later", "as_another_error"]
+
+
+def run_swallowing(folder: Path, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A run of 1,000 epochs that asks itself to stop in the third one, and swallows that."""
+    (folder / "swallows.py").write_text(SWALLOWS + code)
+    (folder / "one.toml").write_text(SWALLOWING_SUITE)
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = ["run", "one.toml", "--limit", "train=4,test=2", "--mlflow", "off", "--runs", "runs", *words]
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "DFINET_BENCH_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=heed_interrupts,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stop_that_is_swallowed_still_ends_the_run(way: str, tmp_path: Path) -> None:
+    """Python drops exceptions of destructors and of callbacks from C; others may catch everything."""
+    done = run_swallowing(tmp_path, f"HERE = {way}\n", "--workers", "1")
+    assert done.returncode == 130, done.stderr
+    (log,) = tmp_path.glob("runs/trainings/*/log.jsonl")
+    epochs = len(log.read_text().splitlines())
+    last = done.stderr.splitlines()[-1]
+    if way == "as_another_error":
+        assert last == "stopped (Swallows on synthetic); the same command goes on"
+    else:
+        assert last == f"stopped after epoch {epochs} of 1000 (Swallows on synthetic); the same command goes on"
+    assert epochs < 100
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert not list(tmp_path.glob("runs/*/result.json"))
+
+
+def test_a_worker_that_swallows_its_stop_still_says_where_it_was(tmp_path: Path) -> None:
+    """Its parent is interrupted, and stops it while a destructor runs."""
+    code = 'WAY["asks"] = lambda: (os.kill(os.getppid(), signal.SIGINT), time.sleep(1.5))\nHERE = in_a_destructor\n'
+    done = run_swallowing(tmp_path, code, "--workers", "2")
+    assert done.returncode == 130, done.stderr
+    (log,) = tmp_path.glob("runs/trainings/*/log.jsonl")
+    epochs = len(log.read_text().splitlines())
+    expected = f"stopped after epoch {epochs} of 1000 (Swallows on synthetic); the same command goes on"
+    assert done.stderr.splitlines()[-1] == expected
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def swallow(number: int) -> None:
+    """Ask this process to stop, and drop that."""
+    with suppress(BaseException):
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+
+
+def stop_of(work: Callable[[], None]) -> Stopped:
+    """The stop that ends some work."""
+    with pytest.raises(Stopped) as caught, raising_on_signals():
+        work()
+    return caught.value
+
+
+def test_a_stop_that_is_swallowed_is_raised_again_until_it_comes_through() -> None:
+    def work() -> None:
+        swallow(signal.SIGTERM)
+        for _ in range(2):  # which the reminders end, and are swallowed as well
+            with suppress(BaseException):
+                time.sleep(30)
+        time.sleep(30)
+
+    began = time.monotonic()
+    assert stop_of(work).exit_code == 143
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("end", [lambda: None, lambda: sys.exit(0)])
+def test_a_stop_that_nothing_was_left_to_heed_is_told_of_at_the_end(end: Callable[[], None]) -> None:
+    stop = stop_of(lambda: (swallow(signal.SIGINT), end())[1])
+    assert stop.exit_code == 130
+    assert describe_stop(stop) == "stopped after the last step"
+
+
+def test_an_error_after_a_swallowed_stop_stays_the_error() -> None:
+    def work() -> None:
+        with raising_on_signals():
+            swallow(signal.SIGINT)
+            sys.exit(2)
+
+    with pytest.raises(SystemExit) as caught:
+        work()
+    assert caught.value.code == 2
+
+
+def test_a_stop_on_its_way_is_not_raised_again_while_it_is_cleaned_up() -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)
+        finally:
+            time.sleep(4 * AGAIN)
+            cleaned.append(True)
+
+    stop_of(work)
+    assert cleaned
+    time.sleep(2 * AGAIN)  # in which the thread that reminds has nothing to do any more
+
+
+def test_a_stop_waits_for_the_end_of_a_block_that_holds_it() -> None:
+    done = []
+
+    def work() -> None:
+        with holding_stops():
+            with holding_stops():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(2 * AGAIN)
+                done.append("inner")
+            done.append("outer")
+        done.append("behind")
+
+    stop_of(work)
+    assert done == ["inner", "outer"]
+
+
+def test_a_stop_while_an_epoch_is_written_knows_of_that_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes as the log has its line, before anything else has been told of the epoch."""
+    fakes.register_fakes(monkeypatch)
+    frames, log = fakes.synthetic_frames("fit", fakes.FIT), tmp_path / "log.jsonl"
+    write_text = train_module.write_text
+
+    def write_and_stop(path: Path, text: str) -> Path:
+        written = write_text(path, text)
+        if len(text.splitlines()) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        return written
+
+    monkeypatch.setattr(train_module, "write_text", write_and_stop)
+
+    def work() -> None:
+        train_module.train(fakes.make_training("Dot"), frames, folder=tmp_path, selection_frames=frames)
+
+    stop = stop_of(work)
+    assert describe_stop(stop) == "stopped after epoch 2 of 4"
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_signals_are_as_before_after_a_stop() -> None:
+    def handlers() -> list[object]:
+        return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook]
+
+    before = handlers()
+    stop_of(lambda: swallow(signal.SIGTERM))
+    assert handlers() == before
+    raise_if_asked()

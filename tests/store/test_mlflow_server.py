@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,18 +15,23 @@ import mlflow_servers
 import pytest
 from fakes import make_jobs
 from mlflow_servers import Server, mlflow_server, postgres
+from mlflow_stores import client_of
 
+from bench.cli.mlflow import publish as publish_command
+from bench.errors import TrackingError
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store import mirror
 from bench.store.collect import KEPT
-from bench.store.files import write_manifest
+from bench.store.files import Manifest, read_manifest, write_manifest
 from bench.store.mirror import open_mirror
 from bench.store.mlflow_tracker import KEY_TAG, MlflowTracker, open_tracker
 from bench.store.publish import fetch_suite, publish_suite
+from bench.store.unsent import UnsentMarkers
 from bench.suites.expand import Job, manifest_of
 from bench.suites.suite import load_suite
 from reports.tables.suite_summary import summarise_suite
+from tests.reports import fake_runs
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +46,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for this module: starting one takes seconds."""
     with postgres() as database, mlflow_server(database, tmp_path_factory.mktemp("server")) as running:
         yield running
-
-
-def client_of(uri: str) -> Any:
-    import mlflow
-
-    return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def children_in(uri: str, suite: str) -> dict[str, list[Any]]:
@@ -86,6 +86,19 @@ def test_results_that_are_sent_come_back_bit_for_bit(server: Server, tmp_path: P
         back = fetch_suite(server.uri, "fakes", tmp_path / "back")
         assert {str(p.relative_to(back)): p.read_bytes() for p in back.rglob("*") if p.is_file()} == sent
     assert {key: len(found) for key, found in children_in(server.uri, "fakes").items()} == {j.row.key: 1 for j in jobs}
+
+
+def test_a_row_whose_label_is_longer_than_a_name_in_the_database_is_sent(server: Server, tmp_path: Path) -> None:
+    """PostgreSQL holds every text to the length that MLflow declares; sqlite takes any."""
+    made = fake_runs.result()
+    fake_runs.write_suite(tmp_path, [("× @ (50 %), " * 40, made, None)])
+    manifest = replace(read_manifest(tmp_path, "trial"), suite="long", limited=True)
+    write_manifest(tmp_path, manifest)
+    assert publish_suite(tmp_path, "long", open_tracker(server.uri), summarise=summarise_suite) == 1
+    (child,) = children_in(server.uri, "long")[made.key]
+    assert child.info.status == "FINISHED"
+    assert child.info.run_name.startswith("× @ (50 %), × @")
+    assert child.info.run_name.endswith(" on NUDT-SIRST, seed 42")
 
 
 class Interrupted:
@@ -163,6 +176,104 @@ def test_what_a_dead_server_missed_is_sent_by_the_next_command(server: Server, t
     open_mirror(server.uri, runs)
     assert not marker.exists()
     assert [len(found) for found in children_in(server.uri, "late").values()] == [1]
+
+
+REPORT = {"index.html": b"page", "tables/main.tex": b"table", "figures/one.png": b"picture"}
+
+
+def write_report(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def report_in(uri: str, suite: str, folder: Path) -> dict[str, bytes]:
+    """The files of the report below the one parent of a suite."""
+    client = client_of(uri)
+    runs = client.search_runs([client.get_experiment_by_name("dfinet-bench").experiment_id])
+    (parent,) = [run for run in runs if run.data.tags.get("dfinet_bench.suite") == suite]
+    assert parent.info.status == "FINISHED"
+    folder.mkdir()
+    where = Path(client.download_artifacts(parent.info.run_id, "report", str(folder)))
+    return {str(path.relative_to(where)): path.read_bytes() for path in where.rglob("*") if path.is_file()}
+
+
+def test_reports_that_a_server_missed_are_sent_once_by_the_next_command(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One report finds the server gone, another one loses it on the way; a third suite's is removed meanwhile."""
+    caplog.set_level(logging.INFO)
+    runs, manifests = tmp_path / "runs", [Manifest(f"reported {name}", "Title", rows=()) for name in "abc"]
+    for manifest in manifests:
+        write_manifest(runs, manifest)
+    mirror_before = open_mirror(server.uri, runs)
+    server.kill()
+    folders = [write_report(tmp_path / f"report {number}", REPORT) for number in range(3)]
+    for manifest, folder in zip(manifests, folders, strict=True):
+        tracker = mirror_before if manifest is manifests[1] else open_mirror(server.uri, runs)
+        tracker.log_report(manifest, folder)
+    assert len(list(runs.rglob("*.unsent"))) == 3
+    write_report(folders[1], {"index.html": b"another page", "more.txt": b"made anew"})
+    shutil.rmtree(folders[2])
+    open_mirror(server.uri, runs)  # the server is away still
+    assert len(list(runs.rglob("*.unsent"))) == 3
+
+    server.start()
+    open_mirror("sqlite:///other.db", runs)  # another store has missed nothing
+    assert len(list(runs.rglob("*.unsent"))) == 3
+    caplog.clear()
+    open_mirror(server.uri, runs)
+    assert not list(runs.rglob("*.unsent"))
+    (lost,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert lost.endswith(f"{folders[2]}: no such folder; dfinet-bench report reported c makes the report again")
+    said = [record.message for record in caplog.records if "is there now" in record.message]
+    assert len(said) == 2
+    expected = [REPORT, {**REPORT, "index.html": b"another page", "more.txt": b"made anew"}]
+    for place, files in enumerate(expected):
+        assert report_in(server.uri, manifests[place].suite, tmp_path / f"back {place}") == files
+
+    caplog.clear()
+    open_mirror(server.uri, runs)
+    assert not [record for record in caplog.records if "is there now" in record.message]
+
+
+def test_publish_sends_a_report_that_was_missed_and_a_report_that_is_sent_leaves_no_mark(
+    server: Server, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    fake_runs.write_suite(runs, [("ACM", fake_runs.result(), None)])
+    manifest = replace(read_manifest(runs, "trial"), suite="published")
+    write_manifest(runs, manifest)
+    folder = write_report(tmp_path / "report", REPORT)
+    server.kill()
+    try:
+        open_mirror(server.uri, runs).log_report(manifest, folder)
+        with pytest.raises(TrackingError):
+            publish_command("published", source=runs, mlflow=server.uri)
+        assert len(list(runs.rglob("*.unsent"))) == 1
+    finally:
+        server.start()
+    publish_command("published", source=runs, mlflow=server.uri)
+    assert not list(runs.rglob("*.unsent"))
+    assert report_in(server.uri, "published", tmp_path / "back") == REPORT
+    write_report(folder, {"index.html": b"later page"})
+    open_mirror(server.uri, runs).log_report(manifest, folder)
+    assert not list(runs.rglob("*.unsent"))
+    assert report_in(server.uri, "published", tmp_path / "again") == {**REPORT, "index.html": b"later page"}
+
+
+def test_the_means_of_a_suite_that_was_missed_are_sent_by_the_next_command(server: Server, tmp_path: Path) -> None:
+    fake_runs.write_suite(tmp_path, [("ACM", fake_runs.result(), None)])
+    manifest = replace(read_manifest(tmp_path, "trial"), suite="means", limited=True)
+    write_manifest(tmp_path, manifest)
+    UnsentMarkers(tmp_path, server.uri).mark("means")
+    open_mirror(server.uri, tmp_path, summarise=summarise_suite)
+    client = client_of(server.uri)
+    runs = client.search_runs([client.get_experiment_by_name("dfinet-bench").experiment_id])
+    (parent,) = [run for run in runs if run.data.tags.get("dfinet_bench.suite") == "means (limited)"]
+    assert parent.data.metrics["IoU/pooled/NUDT-SIRST/ACM"] == 0.65
 
 
 def test_more_than_a_thousand_runs_are_all_found(tmp_path: Path) -> None:

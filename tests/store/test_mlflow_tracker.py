@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import fakes
@@ -24,12 +23,12 @@ import numpy as np
 import pytest
 import torch
 from fakes import LossBreaks, make_jobs
+from mlflow_stores import child_of, client_of, fresh_store, metrics_of, run_suite, runs_in
 from records import RESULT, ROW
 
 from bench.data.images.frames import Frame
 from bench.errors import StoreError, TrackingError
 from bench.prediction.predict import predict
-from bench.run.experiment import environment_of
 from bench.run.local import run_all
 from bench.run.workspace import Session, Workspace
 from bench.store import mlflow_tracker
@@ -38,92 +37,18 @@ from bench.store.mirror import Mirror, open_mirror
 from bench.store.mlflow_tracker import KEY_TAG, PARENT_TAG, SUITE_TAG, MlflowTracker, open_tracker
 from bench.store.publish import open_page, publish_suite, send_models
 from bench.store.tracker import PlannedExperiment, Tracker
-from bench.suites.expand import Job, manifest_of
+from bench.suites.expand import manifest_of
 from bench.suites.suite import load_suite
 from bench.types import RunResult, Score
 from bench.weights.load import load_model
 from reports.tables.suite_summary import summarise_suite
 
+pytestmark = pytest.mark.usefixtures("environment")
+
 
 @pytest.fixture(autouse=True)
 def fake_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes.register_fakes(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No store of the user's, and the environment put back afterwards."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh sqlite store, made once: a copy of it is a fresh store, two seconds sooner."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowTracker(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def uri(empty_store: Path, tmp_path: Path) -> str:
-    """An empty store of this test's own."""
-    return fresh_store(empty_store, tmp_path / "mlflow.db")
-
-
-def fresh_store(empty_store: Path, path: Path) -> str:
-    """The empty store copied to `path`, its artifacts beside it; by its uri."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(empty_store.read_bytes())
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE experiments SET artifact_location = ?", ((path.parent / "mlartifacts").as_uri(),))
-    database.close()
-    return f"sqlite:///{path}"
-
-
-def run_suite(jobs: list[Job], folder: Path, uri: str) -> Manifest:
-    """The jobs as the command line runs them: manifest, live tracking, files."""
-    manifest = manifest_of(load_suite(str(folder / "fakes.toml")), jobs)
-    write_manifest(folder / "runs", manifest)
-    session = Session(Workspace.open(folder / "runs"), tracker=open_mirror(uri, folder / "runs"))
-    plans = {job.row.key: PlannedExperiment(job.experiment, environment_of(job, session)) for job in jobs}
-    session.tracker.begin_suite(manifest, plans)
-    results = run_all(jobs, session)
-    session.tracker.end_suite(manifest, failed=any(result and result.status == "failed" for result in results))
-    return manifest
-
-
-def client_of(uri: str) -> Any:
-    """MLflow's own client on the store."""
-    import mlflow
-
-    return mlflow.MlflowClient(tracking_uri=uri)
-
-
-def runs_in(uri: str) -> list[Any]:
-    """All active runs, oldest first."""
-    client = client_of(uri)
-    experiment = client.get_experiment_by_name("dfinet-bench")
-    return sorted(client.search_runs([experiment.experiment_id]), key=lambda run: run.info.start_time)
-
-
-def child_of(uri: str, key: str) -> Any:
-    """The one run of an experiment."""
-    (child,) = [run for run in runs_in(uri) if run.data.tags.get(KEY_TAG) == key]
-    return child
-
-
-def metrics_of(uri: str, run: Any) -> dict[str, list[tuple[int, float]]]:
-    """Metric name to its (step, value) history."""
-    client = client_of(uri)
-    return {
-        name: sorted((one.step, one.value) for one in client.get_metric_history(run.info.run_id, name))
-        for name in run.data.metrics
-    }
 
 
 def test_the_note_of_a_run_says_how_many_test_images_it_learnt_from(tmp_path: Path, uri: str) -> None:
@@ -344,7 +269,7 @@ def test_a_store_that_cannot_be_used_costs_one_line_within_ten_seconds(
         for store, reason in reasons.items():
             caplog.clear()
             began = time.monotonic()
-            assert isinstance(open_mirror(store), Mirror)
+            assert isinstance(open_mirror(store, tmp_path / "runs"), Mirror)
             assert time.monotonic() - began < 5
             assert [record.message for record in caplog.records] == [
                 f"MLflow store {store}: cannot be used ({reason}): results stay in files; this run, or the next one on "
@@ -356,7 +281,7 @@ def test_a_store_that_is_locked_on_the_way_is_given_up_in_one_line(
     tmp_path: Path, uri: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """MLflow itself waits 20 s for the lock at every event."""
-    mirror = open_mirror(uri)
+    mirror = open_mirror(uri, tmp_path / "runs")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()

@@ -19,9 +19,9 @@ from typing import Any
 
 from bench.environment import describe_environment
 from bench.run.attempt import GOES_ON
-from bench.run.worker import Tell, WorkerSetup, open_worker_session, stop_once, work_on
+from bench.run.worker import Tell, WorkerSetup, ignore_signals, open_worker_session, work_on
 from bench.run.workspace import Session
-from bench.stop import STOPS
+from bench.stop import STOPS, Stopped, raise_once_on
 from bench.store.files import first_line
 from bench.suites.expand import Job
 
@@ -148,10 +148,12 @@ def run_as_task(number: int, job: Job, mailbox: str, setup: list[Any], *, waits:
     """
     employer = _employer(mailbox, setup)
     _POST.begin(number, employer)
-    signal.signal(signal.SIGTERM, stop_once)  # Ray's own would end the model's code as its sys.exit does
+    raise_once_on([signal.SIGTERM])  # Ray's own would end the model's code as its sys.exit does
     try:
         employer.setup.run(job, employer.session, _POST.tell, waits)
     except STOPS as stop:
+        if isinstance(stop, Stopped):
+            ignore_signals()
         _POST.tell("stopped", " ".join(getattr(stop, "__notes__", [])).removesuffix(GOES_ON))
     except (Exception, SystemExit) as error:
         _POST.tell("unusable", f"{type(error).__name__}: {first_line(error)}")  # type: ignore[arg-type]
