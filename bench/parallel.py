@@ -18,6 +18,8 @@ from multiprocessing.context import ForkProcess, SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from bench.stop import STOPS
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -163,11 +165,14 @@ class Beside(Generic[Made]):
 
 
 def _send_made(function: Callable[[], Any], sender: Connection) -> None:
-    """Send what a function gives, or its error; where neither can be sent, end without."""
+    """Send what a function gives, or its error; where neither can be sent, or on a stop, end without."""
+    _end_with_parent()
     try:
         found = True, function()
     except Exception as error:
         found = False, error
+    except STOPS:  # which the process that waits for this one is told of as well
+        return
     with suppress(Exception):
         sender.send(found)
 
@@ -213,10 +218,7 @@ class _Worker(SpawnProcess):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(self) -> None:
-        parent = parent_process()
-        if parent is not None:
-            # The pipe behind the sentinel closes when the parent ends, be it killed.
-            threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+        _end_with_parent()
         super().run()
 
 
@@ -230,6 +232,13 @@ class _WorkerContext(SpawnContext):
         worker = _Worker(*args, **options)
         self.started.append(worker)
         return worker
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, be it killed: the pipe behind the sentinel closes then."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
 def _end_after(sentinel: int) -> None:

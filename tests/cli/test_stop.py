@@ -304,15 +304,15 @@ def test_a_stop_that_is_swallowed_is_raised_again_until_it_comes_through() -> No
 
 @pytest.mark.parametrize("end", [lambda: None, lambda: sys.exit(0)])
 def test_a_stop_that_nothing_was_left_to_heed_is_told_of_at_the_end(end: Callable[[], None]) -> None:
-    stop = stop_of(lambda: (swallow(signal.SIGINT), end())[1])
-    assert stop.exit_code == 130
+    stop = stop_of(lambda: (swallow(signal.SIGTERM), end())[1])
+    assert stop.exit_code == 143
     assert describe_stop(stop) == "stopped after the last step"
 
 
 def test_an_error_after_a_swallowed_stop_stays_the_error() -> None:
     def work() -> None:
         with raising_on_signals():
-            swallow(signal.SIGINT)
+            swallow(signal.SIGTERM)
             sys.exit(2)
 
     with pytest.raises(SystemExit) as caught:
@@ -325,7 +325,7 @@ def test_a_stop_on_its_way_is_not_raised_again_while_it_is_cleaned_up() -> None:
 
     def work() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(30)
         finally:
             time.sleep(4 * AGAIN)
