@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -136,13 +136,19 @@ def _handle(numbers: Iterable[int], handler: Callable[[int, FrameType | None], N
     """Install a handler, and a hook that tells nobody of a swallowed stop, which comes again."""
     for number in numbers:
         signal.signal(number, handler)
-    tell = sys.unraisablehook
+    if not isinstance(sys.unraisablehook, _TellsOthers):  # each task of a process installs its handlers again
+        sys.unraisablehook = _TellsOthers(sys.unraisablehook)
 
-    def tell_others(unraisable: sys.UnraisableHookArgs) -> None:
+
+@dataclass(frozen=True)
+class _TellsOthers:
+    """A hook that tells an earlier one of all exceptions but stops."""
+
+    tell: Callable[[sys.UnraisableHookArgs], Any]
+
+    def __call__(self, unraisable: sys.UnraisableHookArgs) -> None:
         if not isinstance(unraisable.exc_value, Stopped):
-            tell(unraisable)
-
-    sys.unraisablehook = tell_others
+            self.tell(unraisable)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

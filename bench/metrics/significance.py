@@ -113,7 +113,7 @@ class Bootstrap:
             return "no images" if not images else "one image: nothing to resample"
         if self.value is None:
             return "undefined over the list"
-        undefined = 1 - len(self._defined) / len(self.draws)
+        undefined = (len(self.draws) - len(self._defined)) / len(self.draws)
         if undefined > MOST_UNDEFINED:
             return f"undefined in {undefined:.0%} of the resamples"
         if any(np.isnan(values).any() for values in self.left_out):

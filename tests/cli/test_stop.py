@@ -17,7 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.stop import AGAIN, Stopped, describe_stop, holding_stops, raise_if_asked, raising_on_signals
+from bench.stop import (
+    AGAIN,
+    Stopped,
+    describe_stop,
+    holding_stops,
+    raise_if_asked,
+    raise_once_on,
+    raising_on_signals,
+)
 from bench.training import train as train_module
 from tests.reports.fake_runs import DFINET, measured, result, write_suite
 
@@ -383,3 +391,11 @@ def test_signals_are_as_before_after_a_stop() -> None:
     stop_of(lambda: swallow(signal.SIGTERM))
     assert handlers() == before
     raise_if_asked()
+
+
+def test_a_process_of_many_tasks_keeps_one_hook() -> None:
+    with raising_on_signals():
+        raise_once_on([signal.SIGTERM])
+        first = sys.unraisablehook
+        raise_once_on([signal.SIGTERM])
+        assert sys.unraisablehook is first

@@ -273,6 +273,14 @@ def test_a_value_that_rests_on_one_image_has_no_interval() -> None:
     assert found.interval().reason.startswith("undefined in 3")  # (3/4)^4 = 31.6 %
 
 
+def test_exactly_as_many_undefined_resamples_as_may_be_leave_an_interval() -> None:
+    draws = np.linspace(0.4, 0.6, 100)
+    draws[:5] = np.nan
+    assert significance.Bootstrap(0.5, draws, (np.linspace(0.4, 0.6, 9),)).reason == ""
+    draws[5] = np.nan
+    assert significance.Bootstrap(0.5, draws, (np.linspace(0.4, 0.6, 9),)).reason == "undefined in 6% of the resamples"
+
+
 def test_resamples_that_leave_it_undefined_are_left_out_where_they_are_few() -> None:
     whole = np.array([1.0] * 4 + [0.0] * 3)
     found = one_bootstrap(Ratio.of([1, 0, 1, 0, 0, 0, 0], whole), resamples=5000)

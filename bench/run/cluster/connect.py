@@ -107,9 +107,9 @@ def _authenticate(ray: Any, address: str) -> None:
         RequestError: when the head takes neither this account's token nor none.
     """
     mode = os.environ.get("RAY_AUTH_MODE")
+    modes = (mode,) if mode else ("disabled", "token")
     words = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    refusals = ""
-    for tried in (mode,) if mode else ("disabled", "token"):
+    for tried in modes:
         environment = {**os.environ, "RAY_AUTH_MODE": tried}
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         if done.returncode == 0:
@@ -117,12 +117,12 @@ def _authenticate(ray: Any, address: str) -> None:
                 os.environ["RAY_AUTH_MODE"] = tried
                 ray._raylet.Config.initialize("")  # which has read the environment at import
             return
-        refusals += done.stderr
-    if "AuthenticationError" in refusals:
-        raise RequestError(
-            f"--ray-address {address}: the cluster asks for a token that this account does not have; copy "
-            "~/.ray/auth_token of the account that started its head, or name such a file in RAY_AUTH_TOKEN_PATH"
-        )
+        if tried == modes[0] and "AuthenticationError" not in done.stderr:
+            return  # it is no matter of tokens, and Ray says what it is
+    raise RequestError(
+        f"--ray-address {address}: the cluster asks for a token that this account does not have; copy "
+        "~/.ray/auth_token of the account that started its head, or name such a file in RAY_AUTH_TOKEN_PATH"
+    )
 
 
 class _Details(io.TextIOBase):

@@ -1,6 +1,6 @@
 """A box on the driver's node for the messages of tasks that are still running; it imports nothing of the house.
 
-A task finds it by its name when it first has a letter: a handle among the arguments costs every task a millisecond.
+A task finds it by its name when it first has a letter: a handle among the arguments is unpacked again for every task.
 """
 
 from __future__ import annotations
