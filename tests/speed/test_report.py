@@ -125,6 +125,8 @@ def test_a_report_of_two_thousand_results_takes_twenty_seconds_and_less_than_a_g
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = used.ru_utime + used.ru_stime
     memory = used.ru_maxrss * 1024
-    log.info("report of %d results: %.0f s, %.0f of processors, %.0f MB", len(rows), taken, processor, memory / 1e6)
+    page = (tmp_path / "out" / "index.html").stat().st_size
+    log.info("report of %d results: %.0f s, %.0f of processors, %.0f MB, a page of %.1f MB",
+             len(rows), taken, processor, memory / 1e6, page / 1e6)  # fmt: skip
     assert memory < MOST_MEMORY
     assert taken < MOST_SECONDS
